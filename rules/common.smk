@@ -1,0 +1,85 @@
+# What the other files need: the validated study, names that wildcards may take, fingerprints of the code, lists of files.
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+ROOT = Path(workflow.basedir)
+LIBRARY = ROOT / "scripts" / "batchscope"
+sys.path.insert(0, str(LIBRARY.parent))
+
+from batchscope import records, recipes, study as studies
+from batchscope.analysis import TABLES
+from batchscope.figures import FIGURES
+
+# For the manifest; jobs inherit it, and it may not be a param, which would make every new command a reason to run again.
+os.environ.setdefault(
+    "BATCHSCOPE_COMMAND", shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+)
+
+try:
+    STUDY = studies.load(config, ROOT)
+except studies.ConfigError as error:
+    raise WorkflowError(str(error)) from None
+
+
+def code(*patterns):
+    """Fingerprint of library files: a job whose code changed runs again, although Snakemake follows no import."""
+    return records.code_fingerprint(
+        [file for pattern in patterns for file in LIBRARY.glob(pattern)]
+    )
+
+
+def any_of(names):
+    """Regular expression that matches exactly these names."""
+    return "|".join(re.escape(str(name)) for name in sorted(set(names)))
+
+
+def dataset_file(dataset, seed):
+    """The data that a run of this seed trains on."""
+    return (
+        f"results/datasets/{dataset}/{studies.draw(STUDY.datasets[dataset], seed)}.npz"
+    )
+
+
+def run_files(name):
+    """One file of every run of the study, in the study's order."""
+    return [
+        f"results/runs/{run.dataset}/{run.recipe}/bs{run.batch_size}/seed{run.seed}/{name}"
+        for run in STUDY.runs
+    ]
+
+
+def timing_files(name):
+    """One file of every timing of the study."""
+    return [
+        f"results/timings/{cell.dataset}/{cell.recipe}/bs{cell.batch_size}/{name}"
+        for cell in STUDY.cells
+    ]
+
+
+def table_files(suffix):
+    """The study's tables; for a rule, so with its wildcard."""
+    return [f"results/{{study}}/tables/{table}.{suffix}" for table in TABLES]
+
+
+def figure_files():
+    """Every figure of every data set and recipe that the study trains together."""
+    pairs = dict.fromkeys((run.dataset, run.recipe) for run in STUDY.runs)
+    return [
+        f"results/{STUDY.name}/figures/{figure}-{dataset}-{recipe}.svg"
+        for dataset, recipe in pairs
+        for figure in FIGURES
+    ]
+
+
+wildcard_constraints:
+    study=any_of([STUDY.name]),
+    dataset=any_of(STUDY.datasets),
+    recipe=any_of(STUDY.recipes),
+    batch_size=r"\d+|full",
+    seed=r"\d+",
+    draw=r"fixed|seed\d+",

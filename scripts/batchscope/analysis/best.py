@@ -1,0 +1,174 @@
+"""Which batch size was fastest and which reached the lowest validation loss, and which cannot be told apart from it."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from batchscope import records
+from batchscope.analysis.statistics import ALPHA, PairedTest, holm, paired_test, t_interval
+
+CELL = list(records.CELL)
+LOSS = "selected_validation_loss"
+ACCURACY = "selected_test_accuracy"
+
+BEST = "best"
+COMPARED = "compared"
+NOT_COMPARABLE = "not comparable"
+NOT_TESTABLE = "not testable"
+
+Cell = tuple[Any, ...]
+
+
+def best(runs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
+    """One row per cell: how it compares in speed with the fastest and in validation loss with the best of its pair.
+
+    The best size has the lowest mean selected validation loss; the test accuracy stands beside it and decides nothing.
+    Sizes are compared over the same seeds by two-sided paired t-tests. The best is chosen by the data it is tested on,
+    so the p-values of all pairs of sizes are adjusted together (Holm): then a size is wrongly told apart from the best
+    in at most a share `ALPHA` of studies, while the comparisons with the best alone would be wrong up to twice as often.
+
+    Columns besides those of a cell: n_runs, n (seeds with a value); seconds_per_epoch with _q25 and _q75, fastest,
+    overlaps_fastest (quartile ranges overlap; null without a timing); loss_mean, loss_ci_low, loss_ci_high; status;
+    difference (this size minus the best) with its 95 % t-interval difference_ci_low and _ci_high, not adjusted; p,
+    p_adjusted, told_apart (null unless tested); accuracy_mean, accuracy_ci_low, accuracy_ci_high.
+
+    `status` is `best`, `compared`, `not comparable` (a seed of the size has no value: it diverged, say) or `not
+    testable` (fewer than two seeds, or every seed differs by exactly the same amount).
+    """
+    rows: list[dict[str, Any]] = []
+    for pair, group in runs.groupby(["dataset", "recipe"], sort=False):
+        timed = timings[(timings["dataset"] == pair[0]) & (timings["recipe"] == pair[1])]
+        by_size = {cell: found.sort_values("seed") for cell, found in group.groupby(CELL, sort=False)}
+        speed, loss = _speed(timed, list(by_size)), _loss(by_size, sorted(set(group["seed"])))
+        for cell, found in by_size.items():
+            head = {**dict(zip(CELL, cell, strict=True)), "n_runs": len(found)}
+            rows.append({**head, **loss[cell], **speed[cell], **_interval(found, ACCURACY, "accuracy")})
+    flags = dict.fromkeys(("fastest", "overlaps_fastest", "told_apart"), "boolean")
+    numbers = {name: "float64" for name in _NUMBERS}
+    return pd.DataFrame(rows).astype({**flags, **numbers})
+
+
+_NUMBERS = (
+    "seconds_per_epoch",
+    "seconds_per_epoch_q25",
+    "seconds_per_epoch_q75",
+    "loss_mean",
+    "loss_ci_low",
+    "loss_ci_high",
+    "difference",
+    "difference_ci_low",
+    "difference_ci_high",
+    "p",
+    "p_adjusted",
+    "accuracy_mean",
+    "accuracy_ci_low",
+    "accuracy_ci_high",
+)
+
+
+def choices(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per data set and recipe: `best` in words, sizes as they are labelled, lists separated by "; ".
+
+    Columns: dataset, recipe, fastest, overlaps_fastest (others that do), best, not_told_apart, told_apart,
+    not_testable, not_comparable, n (seeds compared), loss_mean, loss_ci_low, loss_ci_high and accuracy_mean,
+    accuracy_ci_low, accuracy_ci_high of the best size. Null or empty where there is none.
+    """
+    rows = []
+    numbers = [f"{metric}_{part}" for metric in ("loss", "accuracy") for part in ("mean", "ci_low", "ci_high")]
+    for (dataset, recipe), group in table.groupby(["dataset", "recipe"], sort=False):
+        labels = pd.Series([label(*size) for size in zip(group["batch_size"], group["full_batch"], strict=True)])
+        labels.index = group.index
+        fastest = group["fastest"].fillna(False).astype(bool)
+        overlaps = group["overlaps_fastest"].fillna(False).astype(bool) & ~fastest
+        told_apart = group["told_apart"].fillna(False).astype(bool)
+        lists = {
+            "fastest": fastest,
+            "overlaps_fastest": overlaps,
+            "best": group["status"] == BEST,
+            "not_told_apart": (group["status"] == COMPARED) & ~told_apart,
+            "told_apart": told_apart,
+            "not_testable": group["status"] == NOT_TESTABLE,
+            "not_comparable": group["status"] == NOT_COMPARABLE,
+        }
+        row: dict[str, Any] = {"dataset": dataset, "recipe": recipe}
+        row |= {name: "; ".join(labels[chosen]) for name, chosen in lists.items()}
+        chosen = group[group["status"] == BEST]
+        rows.append({**row, **{name: chosen[name].iloc[0] if len(chosen) else None for name in ("n", *numbers)}})
+    return pd.DataFrame(rows).astype({"n": "Int64", **dict.fromkeys(numbers, "float64")})
+
+
+def label(batch_size: int, full_batch: bool) -> str:
+    """A batch size as tables and figures write it: `32`, or `800 (full)`."""
+    return f"{batch_size:,} (full)" if full_batch else f"{batch_size:,}"
+
+
+def _speed(timed: pd.DataFrame, cells: list[Cell]) -> dict[Cell, dict[str, Any]]:
+    empty = {"seconds_per_epoch": None, "seconds_per_epoch_q25": None, "seconds_per_epoch_q75": None}
+    rows: dict[Cell, dict[str, Any]] = {cell: {**empty, "fastest": None, "overlaps_fastest": None} for cell in cells}
+    measured = timed[timed["seconds_per_epoch"].notna()].set_index(CELL)
+    if measured.empty:
+        return rows
+    low = measured["seconds_per_update_q25"] * measured["updates_per_epoch"]
+    high = measured["seconds_per_update_q75"] * measured["updates_per_epoch"]
+    fastest = measured["seconds_per_epoch"].idxmin()
+    for cell, seconds in measured["seconds_per_epoch"].items():
+        rows[cell] = {
+            "seconds_per_epoch": seconds,
+            "seconds_per_epoch_q25": low[cell],
+            "seconds_per_epoch_q75": high[cell],
+            "fastest": cell == fastest,
+            "overlaps_fastest": bool(low[cell] <= high[fastest] and low[fastest] <= high[cell]),
+        }
+    return rows
+
+
+def _loss(by_size: dict[Cell, pd.DataFrame], seeds: list[int]) -> dict[Cell, dict[str, Any]]:
+    """The part of the rows of `best` that compares the validation losses of the sizes of one pair."""
+    values = {cell: found[LOSS].to_numpy(np.float64, na_value=np.nan) for cell, found in by_size.items()}
+    complete = [
+        cell
+        for cell, found in by_size.items()
+        if list(found["seed"]) == seeds and (found["outcome"] == "ok").all() and np.isfinite(values[cell]).all()
+    ]
+    rows = {cell: {**_interval(by_size[cell], LOSS, "loss"), **_verdict(NOT_COMPARABLE)} for cell in by_size}
+    for cell in by_size:
+        rows[cell]["n"] = int(np.isfinite(_finished(by_size[cell], LOSS)).sum())
+    if not complete:
+        return rows
+    chosen = min(complete, key=lambda cell: float(values[cell].mean()))
+    tests = {pair: paired_test(values[pair[0]], values[pair[1]]) for pair in combinations(complete, 2)}
+    testable = [(pair, test.p) for pair, test in tests.items() if test.p is not None]
+    adjusted = dict(zip([pair for pair, _ in testable], holm([p for _, p in testable]), strict=True))
+    rows[chosen] |= _verdict(BEST)
+    for cell in complete:
+        if cell != chosen:
+            test = paired_test(values[cell], values[chosen])
+            known = (cell, chosen) if (cell, chosen) in tests else (chosen, cell)
+            rows[cell] |= _verdict(COMPARED if known in adjusted else NOT_TESTABLE, test, adjusted.get(known))
+    return rows
+
+
+def _verdict(status: str, test: PairedTest | None = None, p_adjusted: float | None = None) -> dict[str, Any]:
+    return {
+        "status": status,
+        "difference": test.difference if test else None,
+        "difference_ci_low": test.low if test else None,
+        "difference_ci_high": test.high if test else None,
+        "p": test.p if test else None,
+        "p_adjusted": p_adjusted,
+        "told_apart": None if p_adjusted is None else p_adjusted <= ALPHA,
+    }
+
+
+def _interval(found: pd.DataFrame, metric: str, name: str) -> dict[str, Any]:
+    values = _finished(found, metric)
+    interval = t_interval(values[np.isfinite(values)])
+    return {f"{name}_mean": interval.mean, f"{name}_ci_low": interval.low, f"{name}_ci_high": interval.high}
+
+
+def _finished(found: pd.DataFrame, metric: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return found.loc[found["outcome"] == "ok", metric].to_numpy(np.float64, na_value=np.nan)

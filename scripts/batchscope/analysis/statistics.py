@@ -1,0 +1,102 @@
+"""Intervals, paired differences and the correction for many comparisons, on plain sequences of numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+CONFIDENCE = 0.95
+ALPHA = 0.05
+# Differences that vary by less than this share of their size differ by rounding only.
+ROUNDING = 1e-12
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Mean of `n` values with its t-interval; `low`, `high` and `sd` are None where n = 1 leaves them unknown."""
+
+    n: int
+    mean: float | None
+    low: float | None
+    high: float | None
+    sd: float | None
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """Mean of the paired differences first - second, its t-interval and two-sided p-value.
+
+    `p`, `low` and `high` are None where `n` < 2, or where every pair differs by the same amount other than zero: without
+    a spread there is no test. Pairs that are all equal have p = 1.
+    """
+
+    n: int
+    difference: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+
+
+def t_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
+    """Mean and two-sided Student t-interval of independent `values`: mean ± t(n - 1) · sd / √n, sd with n - 1.
+
+    One value gives no interval and no values give no mean. Raises ValueError for a value that is not finite: whether
+    such a run counts is the caller's decision.
+    """
+    sample = _finite(values)
+    if len(sample) == 0:
+        return Interval(0, None, None, None, None)
+    mean = float(sample.mean())
+    if len(sample) == 1:
+        return Interval(1, mean, None, None, None)
+    sd = float(sample.std(ddof=1))
+    half = float(stats.t.ppf(0.5 + confidence / 2, len(sample) - 1)) * sd / math.sqrt(len(sample))
+    return Interval(len(sample), mean, mean - half, mean + half, sd)
+
+
+def paired_test(first: ArrayLike, second: ArrayLike, confidence: float = CONFIDENCE) -> PairedTest:
+    """Paired two-sided t-test of `first` against `second`, which hold the same seeds in the same order."""
+    one, other = _finite(first), _finite(second)
+    if one.shape != other.shape:
+        raise ValueError(f"paired values need the same seeds on both sides, not {len(one)} against {len(other)}")
+    differences = one - other
+    interval = t_interval(differences, confidence)
+    if interval.n < 2:
+        return PairedTest(interval.n, interval.mean, None, None, None)
+    assert interval.sd is not None and interval.mean is not None
+    scale = float(max(np.abs(one).max(), np.abs(other).max()))
+    if interval.sd <= ROUNDING * scale:
+        equal = abs(interval.mean) <= ROUNDING * scale
+        return PairedTest(interval.n, interval.mean, None, None, 1.0 if equal else None)
+    statistic = interval.mean / (interval.sd / math.sqrt(interval.n))
+    p = 2 * float(stats.t.sf(abs(statistic), interval.n - 1))
+    return PairedTest(interval.n, interval.mean, interval.low, interval.high, p)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down adjusted p-values, in the order given.
+
+    With p(1) <= ... <= p(m): adjusted(i) = max over j <= i of min(1, (m - j + 1) p(j)). Rejecting where the adjusted
+    value is at most alpha keeps the chance of any false rejection below alpha, whatever the dependence (Holm 1979,
+    Scandinavian Journal of Statistics 6, 65-70).
+    """
+    if not all(0 <= p <= 1 for p in p_values):
+        raise ValueError(f"p-values lie between 0 and 1: {list(p_values)}")
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted
+
+
+def _finite(values: ArrayLike) -> NDArray[np.float64]:
+    sample = np.asarray(values, dtype=np.float64)
+    if sample.ndim != 1 or not np.isfinite(sample).all():
+        raise ValueError(f"expected a flat list of finite numbers, not {values!r}")
+    return sample

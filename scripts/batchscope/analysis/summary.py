@@ -1,0 +1,193 @@
+"""What each batch size did, over its seeds: every metric in a tidy table, and one row per size to read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from batchscope import records
+from batchscope.analysis.statistics import t_interval
+
+OUTCOMES = ("ok", "diverged", "out_of_memory")
+CELL = list(records.CELL)
+GAP = "generalisation_gap"
+
+# Column of the table `run` (or the gap, which is made here) by the name of the metric.
+METRICS = (
+    "selected_validation_loss",
+    "selected_validation_accuracy",
+    "selected_train_loss",
+    "selected_train_accuracy",
+    "selected_test_loss",
+    "selected_test_accuracy",
+    "last_train_loss",
+    "last_train_accuracy",
+    "last_test_loss",
+    "last_test_accuracy",
+    GAP,
+    "epochs",
+    "selected_epoch",
+    "updates",
+    "examples",
+    "step_loss_noise",
+    "gpu_energy_joules",
+    "cpu_package_energy_joules",
+    "host_memory_peak_bytes",
+    "cpu_percent_mean",
+)
+
+# In `summary`, mean and interval of these metrics under these names.
+_HEADLINES = {
+    "validation_loss": "selected_validation_loss",
+    "test_accuracy": "selected_test_accuracy",
+    "gap": GAP,
+    "noise": "step_loss_noise",
+    "last_train_accuracy": "last_train_accuracy",
+    "last_test_accuracy": "last_test_accuracy",
+    "epochs": "epochs",
+    "selected_epoch": "selected_epoch",
+    "updates": "updates",
+}
+
+_MEMORY = {
+    "allocator_peak_bytes": "peak of the framework's allocator on the device",
+    "host_memory_peak_bytes": "peak of the process on the host above the imported framework",
+}
+_UTILISATION = {
+    "gpu_utilisation_mean_percent": "share of time with a kernel running on the GPU",
+    "cpu_percent_mean": "CPU time of the process in % of the threads given",
+}
+_ENERGY = {"gpu_energy_joules": "GPU", "cpu_package_energy_joules": "CPU packages, whole machine"}
+
+
+def metrics(runs: pd.DataFrame) -> pd.DataFrame:
+    """One row per cell and metric: mean over seeds with its 95 % t-interval.
+
+    A metric is taken over the runs that ended `ok`; `n` of the `n_runs` have a value. With one value there is no
+    interval, with none no mean. The interval of an accuracy is not cut at 0 or 1: a bound beyond them says that the
+    normal approximation is poor there. `generalisation_gap` is train minus test accuracy at the selected epoch.
+
+    Columns: those of a cell, metric, unit, n, n_runs, mean, ci_low, ci_high, sd, minimum, maximum.
+    """
+    runs = with_gap(runs)
+    rows = []
+    for cell, group in runs.groupby(CELL, sort=False):
+        for metric in METRICS:
+            values = finished_values(group, metric)
+            interval = t_interval(values)
+            rows.append(
+                {
+                    **dict(zip(CELL, cell, strict=True)),
+                    "metric": metric,
+                    "unit": "" if metric == GAP else records.TABLES["run"][metric].unit,
+                    "n": interval.n,
+                    "n_runs": len(group),
+                    "mean": interval.mean,
+                    "ci_low": interval.low,
+                    "ci_high": interval.high,
+                    "sd": interval.sd,
+                    "minimum": values.min() if interval.n else None,
+                    "maximum": values.max() if interval.n else None,
+                }
+            )
+    numbers = ["mean", "ci_low", "ci_high", "sd", "minimum", "maximum"]
+    return pd.DataFrame(rows).astype(dict.fromkeys(numbers, "float64"))
+
+
+def with_gap(runs: pd.DataFrame) -> pd.DataFrame:
+    """`runs` with the column `generalisation_gap`."""
+    return runs.assign(**{GAP: runs["selected_train_accuracy"] - runs["selected_test_accuracy"]})
+
+
+def finished_values(group: pd.DataFrame, metric: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Values of `metric` of the runs in `group` that ended `ok` and have one, in the order of the rows."""
+    values = group.loc[group["outcome"] == "ok", metric].to_numpy(dtype=np.float64, na_value=np.nan)
+    return values[np.isfinite(values)]
+
+
+def summary(runs: pd.DataFrame, timings: pd.DataFrame, reasons: pd.DataFrame) -> pd.DataFrame:
+    """One row per cell: its speed, its results over the seeds, and what it took.
+
+    Seconds are the median over the timed windows (`_q25` and `_q75`: quartiles), alone on the machine, updates only.
+    Metrics are means over the runs that ended `ok`, with `_ci_low` and `_ci_high` as in `metrics`. `memory_kind`,
+    `utilisation_kind` and `energy_kind` name what was measured, the same for all sizes of a data set and recipe. Memory
+    and utilisation come from the timings; in a study without, from the runs (largest and mean), and the kind says so.
+    Where the energy is null, `energy_reason` says why.
+    """
+    cells = runs.groupby(CELL, sort=False)
+    parts = [_speed(timings), _headlines(runs), *_resources(runs, timings), _energy(timings, reasons), _counts(runs)]
+    return cells[["n_train", "updates_per_epoch"]].first().join(parts).reset_index()
+
+
+def _speed(timings: pd.DataFrame) -> pd.DataFrame:
+    timed = timings.set_index(CELL)
+    per_epoch = timed["updates_per_epoch"]
+    return pd.DataFrame(
+        {
+            "seconds_per_update": timed["seconds_per_update"],
+            "seconds_per_epoch": timed["seconds_per_epoch"],
+            "seconds_per_epoch_q25": timed["seconds_per_update_q25"] * per_epoch,
+            "seconds_per_epoch_q75": timed["seconds_per_update_q75"] * per_epoch,
+            "examples_per_second": timed["examples_per_second"],
+            "timing_outcome": timed["outcome"],
+        }
+    )
+
+
+def _headlines(runs: pd.DataFrame) -> pd.DataFrame:
+    values = metrics(runs).set_index([*CELL, "metric"])
+    columns = {}
+    for name, metric in _HEADLINES.items():
+        of_metric = values.xs(metric, level="metric")
+        columns |= {f"{name}_{part}": of_metric[part] for part in ("mean", "ci_low", "ci_high")}
+    return pd.DataFrame(columns)
+
+
+def _resources(runs: pd.DataFrame, timings: pd.DataFrame) -> list[pd.DataFrame]:
+    source, where = (runs, "beside other runs") if timings.empty else (timings, "alone on the machine")
+    source = source.assign(cpu_percent_mean=source["cpu_percent_mean"] / source["threads"])
+    cells = source.groupby(CELL, sort=False)
+    memory = _first_measured(cells[list(_MEMORY)].max(), _MEMORY, "memory_bytes", "memory_kind")
+    utilisation = _first_measured(
+        cells[list(_UTILISATION)].mean(), _UTILISATION, "utilisation_percent", "utilisation_kind"
+    )
+    memory["memory_kind"] += f", {where}"
+    utilisation["utilisation_kind"] += f", {where}"
+    return [memory, utilisation]
+
+
+def _energy(timings: pd.DataFrame, reasons: pd.DataFrame) -> pd.DataFrame:
+    """Joules per epoch: energy over the timed windows, per timed update, times the updates of an epoch."""
+    timed = timings.set_index(CELL)
+    epochs = timed["windows"] * timed["updates_per_window"].astype("float64") / timed["updates_per_epoch"]
+    joules = timed[list(_ENERGY)].div(epochs, axis=0)
+    frame = _first_measured(joules, _ENERGY, "energy_per_epoch_joules", "energy_kind")
+    of_timings = reasons[reasons["kind"] == "timing"]
+    found = [
+        f"{source}: {reason}"
+        for column, source in _ENERGY.items()
+        for columns, reason in zip(of_timings["columns"], of_timings["reason"], strict=True)
+        if column in columns.split(", ")
+    ]
+    known = frame["energy_per_epoch_joules"].notna()
+    return frame.assign(energy_reason=pd.Series("; ".join(found), index=frame.index, dtype="str").mask(known))
+
+
+def _counts(runs: pd.DataFrame) -> pd.DataFrame:
+    cells = runs.groupby(CELL, sort=False)["outcome"]
+    counts = {f"n_{outcome}": cells.agg(lambda found, o=outcome: int((found == o).sum())) for outcome in OUTCOMES}
+    return pd.DataFrame({"n_runs": cells.size(), **counts})
+
+
+def _first_measured(cells: pd.DataFrame, kinds: Mapping[str, str], value: str, kind: str) -> pd.DataFrame:
+    """For each data set and recipe the first column of `kinds` that any of its cells has, so that sizes compare."""
+    parts = [pd.DataFrame({value: pd.Series(dtype="float64"), kind: pd.Series(dtype="str")}, index=cells.index[:0])]
+    for _, pair in cells.groupby(level=list(range(2)), sort=False):
+        column = next((name for name in kinds if pair[name].notna().any()), None)
+        found = pair[column].astype("float64") if column else np.nan
+        name = kinds[column] if column else None
+        parts.append(pd.DataFrame({value: found, kind: pd.Series(name, pair.index, dtype="str")}, index=pair.index))
+    return pd.concat(parts[1:] or parts)

@@ -1,0 +1,161 @@
+"""The records of many runs and timings as one table each, read from and written to explicitly named files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from batchscope import analysis, records
+from batchscope.analysis.best import best, choices
+from batchscope.analysis.summary import metrics, summary
+
+PAIR = ["dataset", "recipe"]
+CELL = list(records.CELL)
+RUN = list(records.RUN)
+
+# Which columns tell one row of a concatenated table from every other.
+_KEYS = {
+    "run": RUN,
+    "epochs": [*RUN, "epoch"],
+    "steps": [*RUN, "update"],
+    "timing": CELL,
+    "windows": [*CELL, "window"],
+}
+STEPS_PER_RUN = 400
+
+
+def study_tables(
+    *,
+    run: Sequence[Path],
+    epochs: Sequence[Path],
+    steps: Sequence[Path],
+    timing: Sequence[Path],
+    windows: Sequence[Path],
+    run_manifest: Sequence[Path],
+    timing_manifest: Sequence[Path],
+) -> dict[str, pd.DataFrame]:
+    """All tables of a study (the keys are `analysis.TABLES`) from the files of its runs and timings.
+
+    The order of data sets and recipes is that of the `run` files; sizes and seeds are sorted. Raises FileNotFoundError
+    for a file that is missing, `records.TableError` for one that holds something else, and ValueError where the files
+    do not describe the same runs.
+    """
+    runs, timings = concat("run", run), concat("timing", timing)
+    tables = {
+        "runs": runs,
+        "epochs": concat("epochs", epochs),
+        "steps": thin(concat("steps", steps)),
+        "timings": timings,
+        "windows": concat("windows", windows),
+        "not_measured": not_measured(run_manifest, timing_manifest),
+    }
+    _check_same_runs(runs, timings, tables)
+    tables["metrics"] = metrics(runs)
+    tables["summary"] = summary(runs, timings, tables["not_measured"])
+    tables["best"] = best(runs, timings)
+    tables["choices"] = choices(tables["best"])
+    assert tuple(tables) == analysis.TABLES
+    return tables
+
+
+def concat(table: str, paths: Sequence[Path]) -> pd.DataFrame:
+    """The rows of all `paths`, which hold the table `table` of `records`, sorted by data set, recipe, size and seed.
+
+    Data sets and recipes keep the order in which `paths` bring them. No paths give a table without rows.
+    """
+    parts = [records.read_table(table, path) for path in paths]
+    content = pa.concat_tables(parts) if parts else records.schema(table).empty_table()
+    frame = _to_pandas(content)
+    twice = frame.duplicated(_KEYS[table])
+    if twice.any():
+        first = frame.loc[twice, _KEYS[table]].iloc[0].to_dict()
+        raise ValueError(f"table {table}: two files describe {first}")
+    order = {pair: i for i, pair in enumerate(dict.fromkeys(zip(frame["dataset"], frame["recipe"], strict=True)))}
+    rank = [order[pair] for pair in zip(frame["dataset"], frame["recipe"], strict=True)]
+    keys = _KEYS[table][len(PAIR) :]
+    return frame.assign(_rank=rank).sort_values(["_rank", *keys], ignore_index=True).drop(columns="_rank")
+
+
+def thin(steps: pd.DataFrame, limit: int = STEPS_PER_RUN) -> pd.DataFrame:
+    """At most `limit` rows (2 or more) of every run, evenly spread, the first and the last among them."""
+    position = steps.groupby(RUN, sort=False).cumcount().to_numpy()
+    size = steps.groupby(RUN, sort=False)["update"].transform("size").to_numpy()
+    # A row is kept where the grid 0, 1, ..., limit - 1, stretched over the run, reaches a new whole row.
+    grid = np.floor(position * (limit - 1) / np.maximum(size - 1, 1))
+    before = np.floor((position - 1) * (limit - 1) / np.maximum(size - 1, 1))
+    return steps[(size <= limit) | (grid > before)].reset_index(drop=True)
+
+
+def not_measured(run_manifests: Sequence[Path], timing_manifests: Sequence[Path]) -> pd.DataFrame:
+    """What is null in the runs and timings, and why: one row per kind and reason.
+
+    Columns: kind (run or timing), columns (names, separated by commas), reason, n (manifests that give this reason for
+    these columns), of (all manifests of the kind).
+    """
+    counts: dict[tuple[str, str, str], int] = {}
+    totals = {"run": len(run_manifests), "timing": len(timing_manifests)}
+    for kind, paths in (("run", run_manifests), ("timing", timing_manifests)):
+        for path in paths:
+            for column, reason in _read_reasons(path).items():
+                counts[kind, reason, column] = counts.get((kind, reason, column), 0) + 1
+    collapsed: dict[tuple[str, str, int], list[str]] = {}
+    for (kind, reason, column), n in counts.items():
+        collapsed.setdefault((kind, reason, n), []).append(column)
+    rows = [
+        {"kind": kind, "columns": ", ".join(columns), "reason": reason, "n": n, "of": totals[kind]}
+        for (kind, reason, n), columns in collapsed.items()
+    ]
+    types = {"kind": "str", "columns": "str", "reason": "str", "n": "int64", "of": "int64"}
+    return pd.DataFrame(rows, columns=list(types)).astype(types)
+
+
+def save(frame: pd.DataFrame, parquet_path: str | Path, csv_path: str | Path) -> None:
+    """Write `frame` as Parquet and as CSV, each atomically. NaN becomes null in the one and empty in the other."""
+    with records.atomic_path(parquet_path) as temporary:
+        pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), temporary, compression="zstd")
+    with records.atomic_path(csv_path) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def load(parquet_path: str | Path) -> pd.DataFrame:
+    """Read what `save` wrote; whole numbers stay whole where some are null."""
+    return _to_pandas(pq.ParquetFile(parquet_path).read())
+
+
+def _to_pandas(content: pa.Table) -> pd.DataFrame:
+    nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+    frame = content.to_pandas(types_mapper=nullable.get, ignore_metadata=True)
+    for name in frame.columns:
+        if frame[name].dtype in nullable.values() and not frame[name].hasnans:
+            frame[name] = frame[name].astype("bool" if frame[name].dtype == pd.BooleanDtype() else "int64")
+    return frame
+
+
+def _read_reasons(path: Path) -> Mapping[str, str]:
+    manifest = json.loads(Path(path).read_text(encoding="utf-8"))
+    reasons = manifest.get("not_measured")
+    if not isinstance(reasons, dict):
+        raise ValueError(f"{path}: a manifest has a key `not_measured` with a reason per column that is null")
+    return reasons
+
+
+def _check_same_runs(runs: pd.DataFrame, timings: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> None:
+    """Refuse epochs, steps, windows or timings of runs and timings that are not there."""
+    if runs.empty:
+        raise ValueError("a study has at least one run, but no file of the table run was given")
+    for name, keys, owner in (
+        ("epochs", RUN, runs),
+        ("steps", RUN, runs),
+        ("timings", CELL, runs),
+        ("windows", CELL, timings),
+    ):
+        known = set(owner[keys].itertuples(index=False, name=None))
+        stray = set(tables[name][keys].itertuples(index=False, name=None)) - known
+        if stray:
+            raise ValueError(f"table {name} describes {sorted(stray)[0]}, of which there is no run or timing")

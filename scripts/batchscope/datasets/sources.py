@@ -1,0 +1,258 @@
+"""Where examples come from: one function per kind of source."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+import sklearn.datasets
+from numpy.typing import NDArray
+
+from batchscope.datasets.download import RemoteFile, obtain
+from batchscope.datasets.prepare import Examples
+from batchscope.datasets.published import CLASS_NAMES, REMOTE_FILES, read_images
+from batchscope.functions import FunctionError, load_function
+from batchscope.splits import DataError, npz_shape, require_file, split_sizes, table_columns, table_rows
+
+
+@dataclass(frozen=True)
+class Source:
+    """Examples to split, a test part of their own where the source has one, and the hashes of the files read."""
+
+    examples: Examples
+    test: Examples | None = None
+    classes: int | None = None
+    class_names: Sequence[str] | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_source(
+    dataset: Mapping[str, Any],
+    seed: int,
+    *,
+    data_folders: Sequence[Path],
+    cache: Path,
+    remote_files: Mapping[str, Sequence[RemoteFile]] = REMOTE_FILES,
+) -> Source:
+    """Read or draw the examples of a resolved data set; `seed` is used where they are drawn."""
+    match dataset["source"]:
+        case "digits":
+            return _digits()
+        case "blobs":
+            return _blobs(dataset, seed)
+        case "random-labels":
+            return _random_labels(dataset, seed)
+        case "npz":
+            return _npz(dataset)
+        case "table":
+            return _table(dataset)
+        case "function":
+            return _function(dataset, seed)
+        case name if name in remote_files:
+            return _published(name, remote_files[name], data_folders, cache)
+    raise DataError(f"source is {dataset['source']!r}, which is none that Batchscope knows")
+
+
+def _digits() -> Source:
+    images = sklearn.datasets.load_digits()
+    y_names = [str(name) for name in images.target_names]
+    examples = Examples(images.images[..., None], images.target, "digits", "digits")
+    return Source(examples, classes=10, class_names=y_names)
+
+
+def _blobs(dataset: Mapping[str, Any], seed: int) -> Source:
+    """Gaussian blobs drawn as in the article: `train + test` points at once, the last `test` of them for testing.
+
+    The validation points come from the same centres and the same generator afterwards, which leaves the others as
+    `make_blobs(n_samples=train + test, centers=classes, random_state=seed)` gives them.
+    """
+    train, validation, test = split_sizes(sum(dataset["split"].values()), dataset["split"])
+    generator = np.random.RandomState(seed)
+    options = {"n_features": dataset["features"], "cluster_std": dataset["cluster_std"], "random_state": generator}
+    x, y, centres = sklearn.datasets.make_blobs(
+        train + test, centers=dataset["classes"], return_centers=True, **options
+    )
+    x_validation, y_validation = sklearn.datasets.make_blobs(validation, centers=centres, **options)
+    return Source(
+        Examples(
+            np.concatenate([x[:train], x_validation, x[train:]]),
+            np.concatenate([y[:train], y_validation, y[train:]]),
+            "blobs",
+            "blobs",
+        ),
+        classes=dataset["classes"],
+    )
+
+
+def _random_labels(dataset: Mapping[str, Any], seed: int) -> Source:
+    """Features from the standard normal distribution and labels drawn uniformly, independent of them."""
+    n = sum(split_sizes(sum(dataset["split"].values()), dataset["split"]))
+    generator = np.random.default_rng(seed)
+    x = generator.standard_normal((n, dataset["features"]), dtype=np.float32)
+    y = generator.integers(0, dataset["classes"], n)
+    return Source(Examples(x, y, "random-labels", "random-labels"), classes=dataset["classes"])
+
+
+def _published(name: str, remote: Sequence[RemoteFile], data_folders: Sequence[Path], cache: Path) -> Source:
+    paths = [obtain(file, name, data_folders=data_folders, cache=cache) for file in remote]
+    images = read_images(name, paths)
+    return Source(
+        Examples(images.x, images.y, f"{name} training images", f"{name} training labels"),
+        Examples(images.x_test, images.y_test, f"{name} test images", f"{name} test labels"),
+        len(CLASS_NAMES[name]),
+        CLASS_NAMES[name],
+        # The published hash, also of a copy packed differently: the data set file must not depend on which was found.
+        {file.name: file.sha256 for file in remote},
+    )
+
+
+def _npz(dataset: Mapping[str, Any]) -> Source:
+    path = Path(dataset["path"])
+    main, test = (dataset["x"], dataset["y"]), (dataset["x_test"], dataset["y_test"])
+    if (test[0] is None) != (test[1] is None):
+        raise DataError("x_test and y_test belong together: name both arrays or neither")
+    return Source(
+        _npz_examples(path, *main),
+        None if test[0] is None else _npz_examples(path, *test),
+        classes=dataset["classes"],
+        files=_hash(path),
+    )
+
+
+def _npz_examples(path: Path, x: str, y: str) -> Examples:
+    for key in (x, y):
+        npz_shape(path, key)  # says which arrays there are, and refuses Python objects
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return Examples(arrays[x], arrays[y], f"{path}: array `{x}`", f"{path}: array `{y}`")
+    except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
+        raise DataError(f"{path} is not a whole .npz file: {error}") from error
+
+
+def _table(dataset: Mapping[str, Any]) -> Source:
+    path, target = Path(dataset["path"]), dataset["target"]
+    columns = table_columns(path)
+    features = _feature_columns(path, columns, target, dataset["features"])
+    table = _read_table(path, columns, [target, *features])
+    x = np.empty((len(table), len(features)), np.float64)
+    for index, name in enumerate(features):
+        x[:, index] = _numbers(table.column(name), f"{path}: column `{name}`")
+    y = _labels(table.column(target), f"{path}: column `{target}`")
+    if len(x) != table_rows(path):
+        raise DataError(f"{path} has {table_rows(path)} records, but {len(x)} were read; write it with another tool")
+    examples = Examples(x, y, f"{path}: features", f"{path}: column `{target}`")
+    return Source(examples, classes=dataset["classes"], files=_hash(path))
+
+
+def _feature_columns(path: Path, columns: Sequence[str], target: str, named: Sequence[str] | None) -> list[str]:
+    features = [name for name in columns if name != target] if named is None else list(named)
+    for name in (target, *features):
+        if name not in columns:
+            raise DataError(f"{path} has no column `{name}`; it has: {', '.join(columns)}")
+    if target in features or len(set(features)) < len(features):
+        raise DataError(f"features of {path}: every column may be named once, and the target `{target}` not at all")
+    if not features:
+        raise DataError(f"{path}: no column is left for the features beside `{target}`; at least one is needed")
+    # The row number that pandas writes tells the class where a file is sorted by it.
+    index = [name for name in features if not name.strip() or name.startswith("__index_level_")]
+    if named is None and index:
+        raise DataError(
+            f"{path}: the column `{index[0]}` looks like a row number that pandas wrote; write the file with "
+            "index=False, or list the columns to use as `features`"
+        )
+    return features
+
+
+def _read_table(path: Path, columns: Sequence[str], wanted: Sequence[str]) -> pa.Table:
+    try:
+        if path.suffix.lower() == ".parquet":
+            return pq.ParquetFile(path).read(columns=list(wanted))
+        # Read as text and converted afterwards: pyarrow would guess each type from the first records only.
+        return pyarrow.csv.read_csv(
+            path,
+            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types={name: pa.string() for name in columns}, strings_can_be_null=False, include_columns=wanted
+            ),
+        )
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} cannot be read as a table: {error}") from error
+
+
+def _numbers(column: pa.ChunkedArray, name: str) -> NDArray[np.float64]:
+    _refuse_nulls(column, name)
+    types = pa.types
+    kinds = (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal, types.is_string)
+    if not any(is_kind(column.type) for is_kind in kinds):
+        raise DataError(f"{name} has the type {column.type}; features must be numbers")
+    try:
+        numbers = np.asarray(pc.cast(column, pa.float64(), safe=False).to_numpy(), np.float64)
+    except pa.ArrowInvalid:
+        first = next(index for index, text in enumerate(column) if not _is_number(text))
+        raise DataError(f"{name}: record {first + 1} is {column[first].as_py()!r}; features must be numbers") from None
+    if not np.isfinite(numbers).all():
+        first = int(np.argmin(np.isfinite(numbers)))
+        raise DataError(f"{name}: record {first + 1} is {numbers[first]}; fill in or remove such records")
+    return numbers
+
+
+def _labels(column: pa.ChunkedArray, name: str) -> NDArray[Any]:
+    _refuse_nulls(column, name)
+    if pa.types.is_dictionary(column.type):
+        column = pc.cast(column, column.type.value_type)
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return np.asarray(column.to_numpy())
+    # Text that is all numbers is numbers: a CSV file knows no types.
+    for kind in (pa.int64(), pa.float64()):
+        try:
+            return np.asarray(pc.cast(column, kind).to_numpy())
+        except pa.ArrowInvalid:
+            continue
+    return np.array(column.to_pylist(), dtype=str)
+
+
+def _refuse_nulls(column: pa.ChunkedArray, name: str) -> None:
+    if column.null_count:
+        first = column.is_null().to_pylist().index(True)
+        raise DataError(f"{name}: record {first + 1} has no value; fill in or remove such records")
+
+
+def _is_number(text: pa.Scalar) -> bool:
+    try:
+        text.cast(pa.float64())
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _function(dataset: Mapping[str, Any], seed: int) -> Source:
+    name = dataset["function"]
+    try:
+        result = load_function(name)(seed=seed, **dataset["arguments"])
+    except FunctionError as error:
+        raise DataError(f"function: {error}") from error
+    except Exception as error:  # whatever the user's code raises; the traceback stays attached
+        raise DataError(f"function {name} failed with {type(error).__name__}: {error}") from error
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise DataError(f"function {name} returned {type(result).__name__}; it must return two arrays, (x, y)")
+    try:
+        x, y = np.asarray(result[0]), np.asarray(result[1])
+    except ValueError as error:
+        raise DataError(f"function {name} returned something that is no array: {error}") from error
+    file = Path(name.rpartition(":")[0])
+    return Source(Examples(x, y, f"function {name}: x", f"function {name}: y"), files=_hash(file))
+
+
+def _hash(path: Path) -> dict[str, str]:
+    require_file(path)
+    with path.open("rb") as stream:
+        return {path.name: hashlib.file_digest(stream, "sha256").hexdigest()}

@@ -1,0 +1,342 @@
+"""The TensorFlow engine: Keras models and optimisers, trained in one compiled call per epoch or by `model.fit`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before the import, or the start-up notices fill every log
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from batchscope import models, recipes
+from batchscope.datasets import Data
+from batchscope.engines import OutOfMemory, Part, Steps
+
+PACKAGES = ("tensorflow", "keras", "numpy")
+
+_OPTIMISERS = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}
+
+Tensor = Any  # TensorFlow has no usable type stubs
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """A model, its optimiser and the compiled functions that train and evaluate it on data held on the device."""
+
+    model: keras.Model
+    optimiser: keras.optimizers.Optimizer
+    n_parameters: int
+    steps: Callable[[NDArray[np.int32], NDArray[np.float32]], Steps]
+    evaluation: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+    parts: Mapping[Part, tuple[Tensor, Tensor]]
+
+
+def configure(device: str, threads: int) -> dict[str, Any]:
+    """Choose the device and make results repeatable; call before anything else touches TensorFlow.
+
+    Returns `device` (cpu or gpu), its `device_name`, and the numerical settings that the manifest records.
+
+    Raises:
+        RuntimeError: a GPU is asked for and TensorFlow sees none.
+    """
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    # One: with more, a second thread would only hand over the small operations of an update, which costs more than it
+    # saves.
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.experimental.enable_op_determinism()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    gpus = tf.config.list_physical_devices("GPU")
+    if device == "gpu" and not gpus:
+        raise RuntimeError("device is gpu but TensorFlow sees no GPU here; valid is auto or cpu")
+    if device == "cpu" or not gpus:
+        tf.config.set_visible_devices([], "GPU")
+        name = "CPU"
+    else:
+        tf.config.set_visible_devices(gpus[:1], "GPU")
+        tf.config.experimental.set_memory_growth(gpus[0], True)
+        name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
+    return {
+        "device": "cpu" if name == "CPU" else "gpu",
+        "device_name": name,
+        "deterministic_operations": True,
+        "tensor_float_32": False,
+        "precision": keras.config.floatx(),
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
+    }
+
+
+def build(recipe: Mapping[str, Any], data: Data, batch_size: int, seed: int, loop: str) -> Trainer:
+    """Build and compile the recipe's model for one run.
+
+    Args:
+        recipe: resolved recipe.
+        data: the data set; all its parts are put on the device.
+        batch_size: examples per update.
+        seed: seed of the run.
+        loop: `fused` for one compiled call over all updates, `fit` for Keras' own `model.fit`.
+
+    Raises:
+        OutOfMemory: model or data do not fit.
+    """
+    with _memory_errors():
+        model = models.build(recipe, data.x_train.shape[1:], data.meta["classes"], recipes.derive_seed(seed, "weights"))
+        _seed_dropout(model, recipes.derive_seed(seed, "dropout"))
+        optimiser = _optimiser(recipe, batch_size)
+        optimiser.build(model.trainable_variables)
+        from_logits = recipe["model"].get("outputs", "logits") == "logits"
+        parts: dict[Part, tuple[Tensor, Tensor]] = {
+            "train": (tf.constant(data.x_train), tf.constant(data.y_train)),
+            "validation": (tf.constant(data.x_validation), tf.constant(data.y_validation)),
+            "test": (tf.constant(data.x_test), tf.constant(data.y_test)),
+        }
+        loops = {"fused": _fused_steps, "fit": _fit_steps}
+        return Trainer(
+            model=model,
+            optimiser=optimiser,
+            n_parameters=int(sum(np.prod(variable.shape) for variable in model.trainable_variables)),
+            steps=loops[loop](model, optimiser, recipe, data, parts["train"], batch_size, from_logits),
+            evaluation=_evaluation(model, recipe["evaluation_batch_size"], from_logits),
+            parts=parts,
+        )
+
+
+def train(trainer: Trainer, order: NDArray[np.int32], rates: NDArray[np.float32]) -> Steps:
+    """Make len(rates) updates; update i trains on the i-th batch of `order`. Stops after a loss that is not finite.
+
+    With empty arguments it compiles without changing a weight.
+
+    Raises:
+        OutOfMemory: a batch does not fit.
+    """
+    with _memory_errors():
+        return trainer.steps(order, rates)
+
+
+def evaluate(trainer: Trainer, part: Part) -> tuple[float, float]:
+    """Mean loss (nat, penalties of the model included) and accuracy of a part, in inference mode."""
+    with _memory_errors():
+        loss, accuracy = trainer.evaluation(*trainer.parts[part])
+        return float(loss), float(accuracy)
+
+
+def get_weights(trainer: Trainer) -> list[NDArray[Any]]:
+    """Copies of all variables of the model, trainable or not."""
+    return [np.array(variable) for variable in trainer.model.variables]
+
+
+def set_weights(trainer: Trainer, weights: list[NDArray[Any]]) -> None:
+    """Put back what `get_weights` returned."""
+    for variable, value in zip(trainer.model.variables, weights, strict=True):
+        variable.assign(value)
+
+
+def finish(trainer: Trainer) -> None:
+    """Let the optimiser write its final weights: the moving average where the recipe asks for one."""
+    trainer.optimiser.finalize_variable_values(trainer.model.trainable_variables)
+
+
+def allocator_peak_bytes(device: str) -> tuple[int | None, str]:
+    """Peak of the device allocator since the process started, or None and the reason."""
+    if device != "gpu":
+        return None, "TensorFlow's CPU allocator keeps no statistics; see host_memory_peak_bytes"
+    return int(tf.config.experimental.get_memory_info("GPU:0")["peak"]), ""
+
+
+@contextlib.contextmanager
+def _memory_errors() -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        raise OutOfMemory(str(error).splitlines()[0]) from error
+
+
+def _seed_dropout(model: keras.Model, seed: int) -> None:
+    """Give every random layer its own stream, apart from the one that drew the weights."""
+    streams = (layer.seed_generator for layer in model._flatten_layers() if hasattr(layer, "seed_generator"))
+    for number, stream in enumerate(streams):
+        stream.state.assign(np.array([seed, number], dtype="uint32"))
+
+
+def _optimiser(recipe: Mapping[str, Any], batch_size: int) -> keras.optimizers.Optimizer:
+    options = {key: value for key, value in recipe["optimiser"].items() if key not in ("name", "learning_rate")}
+    rate = recipes.scaled_learning_rate(recipe, batch_size)
+    return _OPTIMISERS[recipe["optimiser"]["name"]](learning_rate=rate, **options)
+
+
+def _losses(outputs: Tensor, labels: Tensor, from_logits: bool) -> Tensor:
+    return keras.losses.sparse_categorical_crossentropy(labels, outputs, from_logits=from_logits)
+
+
+def _gradient(model: keras.Model, variables: list[Tensor], from_logits: bool) -> Callable[..., tuple[Tensor, list[Tensor]]]:
+    """Function of (examples, labels) that gives the mean loss and its gradient in training mode."""
+
+    def gradient(x: Tensor, y: Tensor) -> tuple[Tensor, list[Tensor]]:
+        with tf.GradientTape() as tape:
+            outputs = model(x, training=True)
+            loss = tf.add_n([tf.reduce_mean(_losses(outputs, y, from_logits)), *model.losses])
+        return loss, [tf.convert_to_tensor(g) for g in tape.gradient(loss, variables, unconnected_gradients="zero")]
+
+    return gradient
+
+
+def _accumulated(gradient: Callable[..., tuple[Tensor, list[Tensor]]], variables: list[Tensor], micro: int) -> Callable[..., Any]:
+    """The same as `gradient`, made in passes of `micro` examples, each weighted by its share of the batch."""
+
+    def accumulated(x: Tensor, y: Tensor) -> tuple[Tensor, list[Tensor]]:
+        size = tf.shape(y)[0]
+
+        def add(start: Tensor, loss: Tensor, total: list[Tensor]) -> tuple[Tensor, Tensor, list[Tensor]]:
+            stop = tf.minimum(start + micro, size)
+            share = tf.cast(stop - start, tf.float32) / tf.cast(size, tf.float32)
+            part_loss, part = gradient(x[start:stop], y[start:stop])
+            return stop, loss + share * part_loss, [a + share * b for a, b in zip(total, part, strict=True)]
+
+        zeros = [tf.zeros_like(variable) for variable in variables]
+        _, loss, total = tf.while_loop(
+            lambda start, *_: start < size, add, (tf.constant(0), tf.constant(0.0), zeros), parallel_iterations=1
+        )
+        return loss, total
+
+    return accumulated
+
+
+def _fused_steps(
+    model: keras.Model,
+    optimiser: keras.optimizers.Optimizer,
+    recipe: Mapping[str, Any],
+    data: Data,
+    arrays: tuple[Tensor, Tensor],
+    batch_size: int,
+    from_logits: bool,
+) -> Callable[[NDArray[np.int32], NDArray[np.float32]], Steps]:
+    """One TensorFlow graph that loops over the batches, so that Python is left once per call and not once per update."""
+    del data
+    x, y = arrays
+    variables = [variable.value for variable in model.trainable_variables]
+    tracked = recipes.tracked_index(recipe, tuple(variables[0].shape))
+    gradient = _gradient(model, variables, from_logits)
+    if recipe["micro_batch_size"] is not None:
+        gradient = _accumulated(gradient, variables, recipe["micro_batch_size"])
+
+    @tf.function(
+        input_signature=[tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], tf.float32)],
+        autograph=False,
+    )
+    def run(order: Tensor, rates: Tensor) -> tuple[Tensor, Tensor]:
+        size, updates = tf.size(order), tf.size(rates)
+
+        def update(i: Tensor, finite: Tensor, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            batch = order[i * batch_size : tf.minimum((i + 1) * batch_size, size)]
+            loss, gradients = gradient(tf.gather(x, batch), tf.gather(y, batch))
+            optimiser.learning_rate.assign(rates[i])
+            optimiser.apply(gradients, model.trainable_variables)
+            row = tf.stack([loss, tf.linalg.global_norm(gradients), variables[0][tracked]])
+            return i + 1, tf.math.is_finite(loss), seen.write(i, row)
+
+        seen = tf.TensorArray(tf.float32, size=updates, element_shape=[3])
+        done, _, seen = tf.while_loop(
+            lambda i, finite, _: (i < updates) & finite,
+            update,
+            (tf.constant(0), tf.constant(True), seen),
+            parallel_iterations=1,
+        )
+        return done, seen.stack()
+
+    def steps(order: NDArray[np.int32], rates: NDArray[np.float32]) -> Steps:
+        done, seen = run(order, rates)
+        return Steps(*np.asarray(seen, dtype=np.float64)[: int(done)].T)
+
+    return steps
+
+
+class _StepLosses(keras.callbacks.Callback):
+    """Collects each update's own loss (Keras reports running means) and sets each update's learning rate."""
+
+    def __init__(self, rates: NDArray[np.float32]) -> None:
+        super().__init__()
+        self.rates = rates
+        self.varies = bool(np.ptp(rates))
+        self.losses: list[float] = []
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self.model.reset_metrics()
+        if self.varies:
+            self.model.optimizer.learning_rate.assign(self.rates[batch])
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.losses.append(float(logs["loss"]))
+        if not np.isfinite(self.losses[-1]):
+            self.model.stop_training = True
+
+
+def _fit_steps(
+    model: keras.Model,
+    optimiser: keras.optimizers.Optimizer,
+    recipe: Mapping[str, Any],
+    data: Data,
+    arrays: tuple[Tensor, Tensor],
+    batch_size: int,
+    from_logits: bool,
+) -> Callable[[NDArray[np.int32], NDArray[np.float32]], Steps]:
+    """Keras' own training loop over the same batches: what most people run, and the reference for the fused loop."""
+    del recipe, arrays
+    model.compile(optimizer=optimiser, loss=keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits))
+
+    def steps(order: NDArray[np.int32], rates: NDArray[np.float32]) -> Steps:
+        if not len(rates):
+            _compile_fit(model, optimiser, data.x_train[:batch_size], data.y_train[:batch_size])
+            return Steps(*np.empty((3, 0)))
+        optimiser.learning_rate.assign(rates[0])
+        seen = _StepLosses(rates)
+        model.fit(
+            data.x_train[order],
+            data.y_train[order],
+            batch_size=batch_size,
+            shuffle=False,
+            verbose=0,
+            callbacks=[seen],
+        )
+        losses = np.array(seen.losses)
+        return Steps(losses, np.full_like(losses, np.nan), np.full_like(losses, np.nan))
+
+    return steps
+
+
+def _compile_fit(model: keras.Model, optimiser: keras.optimizers.Optimizer, x: Tensor, y: Tensor) -> None:
+    """Make `model.fit` compile by one update, and undo the update."""
+    variables = [*model.variables, *optimiser.variables]
+    before = [np.array(variable) for variable in variables]
+    model.fit(x, y, batch_size=len(y), shuffle=False, verbose=0)
+    for variable, value in zip(variables, before, strict=True):
+        variable.assign(value)
+
+
+def _evaluation(model: keras.Model, size: int, from_logits: bool) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Function of all examples and labels of a part that gives its loss and accuracy, in passes of `size` examples."""
+
+    @tf.function(autograph=False)
+    def run(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        n = tf.size(y)
+
+        def add(start: Tensor, loss: Tensor, correct: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            stop = tf.minimum(start + size, n)
+            outputs, labels = model(x[start:stop], training=False), y[start:stop]
+            loss += tf.reduce_sum(tf.cast(_losses(outputs, labels, from_logits), tf.float64))
+            hit = tf.argmax(outputs, axis=-1, output_type=tf.int32) == labels
+            return stop, loss, correct + tf.math.count_nonzero(hit)
+
+        nothing = (tf.constant(0), tf.constant(0.0, tf.float64), tf.constant(0, tf.int64))
+        _, loss, correct = tf.while_loop(lambda i, *_: i < n, add, nothing, parallel_iterations=1)
+        model(x[:1], training=False)
+        penalty = tf.cast(tf.add_n([tf.constant(0.0), *model.losses]), tf.float64)
+        return loss / tf.cast(n, tf.float64) + penalty, correct / tf.cast(n, tf.int64)
+
+    examples = tf.TensorSpec([None, *model.input_shape[1:]], tf.float32)
+    return run.get_concrete_function(examples, tf.TensorSpec([None], tf.int32))

@@ -1,0 +1,76 @@
+"""The figures of a study: one SVG file per figure, data set and recipe. Imports no plotting library until one is drawn.
+
+`FIGURES` lists them in the order of the report. A rule or a notebook loops over it:
+
+    frames = select(tables, "digits", "mlp")                     # one data set and recipe
+    render("curves_loss", frames, "curves_loss-digits-mlp.svg")
+    text = FIGURES["curves_loss"].caption(frames)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from batchscope.figures.frames import Frames
+
+
+@dataclass(frozen=True)
+class FigureSpec:
+    """A figure: its title, and the module with the functions `draw_NAME`, `caption_NAME` and `alt_NAME`."""
+
+    name: str
+    title: str
+    module: str
+
+    def draw(self, frames: Frames) -> Figure:
+        """The figure in the theme of the report."""
+        from batchscope.figures import theme
+
+        with theme.applied():
+            return cast("Callable[[Frames], Figure]", self._function("draw"))(frames)
+
+    def caption(self, frames: Frames) -> str:
+        """What is drawn, over how many seeds, and what lines, bands and bars are. One paragraph of plain text."""
+        return cast("Callable[[Frames], str]", self._function("caption"))(frames)
+
+    def alt(self, frames: Frames) -> str:
+        """The main reading of the figure in words, for those who do not see it."""
+        return cast("Callable[[Frames], str]", self._function("alt"))(frames)
+
+    def _function(self, kind: str) -> object:
+        return getattr(import_module(f"batchscope.figures.{self.module}"), f"{kind}_{self.name}")
+
+
+_SPECS = (
+    FigureSpec("curves_article", "Training and validation loss, one panel per batch size", "article"),
+    FigureSpec("curves_loss", "Loss against epochs, updates, examples and seconds", "curves"),
+    FigureSpec("curves_accuracy", "Accuracy against epochs, updates, examples and seconds", "curves"),
+    FigureSpec("accuracy_vs_batch", "Result against batch size", "results"),
+    FigureSpec("gap_vs_batch", "Generalisation gap against batch size", "results"),
+    FigureSpec("updates_vs_batch", "Updates and epochs against batch size", "results"),
+    FigureSpec("outcomes", "How the runs ended", "results"),
+    FigureSpec("time_per_epoch", "Time per update and per epoch", "speed"),
+    FigureSpec("throughput", "Examples per second", "speed"),
+    FigureSpec("memory", "Peak memory", "resources"),
+    FigureSpec("utilisation", "Utilisation", "resources"),
+    FigureSpec("step_losses", "Loss at every update", "traces"),
+    FigureSpec("noise_vs_batch", "Noise of the step loss against batch size", "results"),
+    FigureSpec("gradient_norm", "Norm of the gradient at every update", "traces"),
+    FigureSpec("weight_path", "Path of one weight", "traces"),
+)
+FIGURES: dict[str, FigureSpec] = {spec.name: spec for spec in _SPECS}
+
+
+def render(name: str, frames: Frames, path: str | Path) -> None:
+    """Draw the figure `name` and write it as SVG with its title and alternative text."""
+    from batchscope.figures import theme
+
+    spec = FIGURES[name]
+    theme.save(spec.draw(frames), path, title=f"{spec.title}: {frames.dataset}, {frames.recipe}", alt=spec.alt(frames))

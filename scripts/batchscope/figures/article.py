@@ -1,0 +1,81 @@
+"""The plot everyone knows from a training: training and validation loss per epoch, one panel per batch size."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from batchscope.figures import theme
+from batchscope.figures.curves import PARTS, is_logarithmic, mean_curve
+from batchscope.figures.frames import Frames, Size, finished, of_size
+from batchscope.figures.words import outcomes_in_words, seeds_in_words, series_in_words
+
+_COLOURS = {"train": theme.TRAIN, "validation": theme.VALIDATION}
+
+
+def draw_curves_article(frames: Frames) -> Figure:
+    """One panel per batch size; thin lines are runs, thick ones their mean."""
+    made, panels = theme.figure(math.ceil(len(frames.sizes) / 2), 2, 1.9, extra=0.7, sharey=True, sharex=True)
+    logarithmic = is_logarithmic(frames)
+    for axes, size in zip(panels, frames.sizes, strict=False):
+        axes.set_title(f"Batch size {size.label}")
+        _panel(axes, frames, size, logarithmic)
+    theme.trim(panels, len(frames.sizes), 2)
+    if logarithmic:
+        losses = frames.epochs[[f"{part}_loss" for part in PARTS]]
+        theme.log_axis(panels[0], "y", losses.to_numpy(np.float64, na_value=np.nan))
+    handles = [Line2D([], [], color=_COLOURS[part], linewidth=2, label=f"{part.capitalize()} loss") for part in PARTS]
+    theme.legend(made, handles)
+    made.supxlabel("Epochs", fontsize=10)
+    return made
+
+
+def caption_curves_article(frames: Frames) -> str:
+    """What the lines are."""
+    mean = "geometric mean" if is_logarithmic(frames) else "mean"
+    return " ".join(
+        [
+            "Loss on the whole training part and on the validation part after each epoch, before training at 0.",
+            f"Thin lines: one run each ({seeds_in_words(frames)} per size); thick lines: their {mean}, as far as all "
+            "runs of the size go.",
+            "The test part is not drawn: it is read once per run, at the end.",
+            outcomes_in_words(frames),
+        ]
+    ).strip()
+
+
+def alt_curves_article(frames: Frames) -> str:
+    """Axes and the last values of the means."""
+    sentences = [f"{len(frames.sizes)} panels, one per batch size: training and validation loss against epochs."]
+    for part in PARTS:
+        ends: list[tuple[Size, float | None]] = []
+        for size in frames.sizes:
+            curve = mean_curve(frames, size, f"{part}_loss", logarithmic=is_logarithmic(frames))
+            ends.append((size, float(curve.mean[-1]) if curve else None))
+        sentences.append(series_in_words(f"The last mean {part} loss", ends))
+    return " ".join(sentences)
+
+
+def _panel(axes: Axes, frames: Frames, size: Size, logarithmic: bool) -> None:
+    found, seeds = of_size(frames.epochs, size), finished(frames, size)
+    drawn = False
+    for part in PARTS:
+        column = f"{part}_loss"
+        for seed, run in found.groupby("seed"):
+            run = run[np.isfinite(run[column].to_numpy(np.float64, na_value=np.nan))]
+            if len(run):
+                axes.plot(run["epoch"], run[column], color=_COLOURS[part], linewidth=0.7, alpha=0.45)
+                drawn = True
+                if seed not in seeds:
+                    axes.plot(run["epoch"].iloc[-1], run[column].iloc[-1], "x", color=_COLOURS[part], markersize=6)
+        curve = mean_curve(frames, size, column, logarithmic=logarithmic)
+        if curve is not None:
+            axes.plot(curve.epochs, curve.mean, color=_COLOURS[part], linewidth=1.8)
+    if drawn:
+        theme.counts_axis(axes)
+    else:
+        theme.say(axes, "not measured" if seeds else "no run ended ok")

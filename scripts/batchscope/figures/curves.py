@@ -1,0 +1,208 @@
+"""Learning curves: loss and accuracy against everything a training can be charged with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from scipy import stats
+
+from batchscope.figures import theme
+from batchscope.figures.frames import Frames, Size, finished, of_size, value_of
+from batchscope.figures.words import outcomes_in_words, seeds_in_words, series_in_words
+
+Numbers = NDArray[np.float64]
+PARTS = ("train", "validation")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Mean over seeds after each epoch that all of them reached, from epoch 0; no band (None) with one seed."""
+
+    epochs: Numbers
+    mean: Numbers
+    low: Numbers | None
+    high: Numbers | None
+
+
+def draw_curves_loss(frames: Frames) -> Figure:
+    """Training and validation loss (columns) against epochs, updates, examples and seconds (rows)."""
+    return _draw(frames, "loss")
+
+
+def draw_curves_accuracy(frames: Frames) -> Figure:
+    """Training and validation accuracy (columns) against epochs, updates, examples and seconds (rows)."""
+    return _draw(frames, "accuracy")
+
+
+def caption_curves_loss(frames: Frames) -> str:
+    """What the lines and bands are."""
+    mean = "Geometric mean" if is_logarithmic(frames) else "Mean"
+    return f"{mean} over seeds of the loss on the whole training and validation part. {_caption(frames)}"
+
+
+def caption_curves_accuracy(frames: Frames) -> str:
+    """What the lines and bands are."""
+    return f"Mean over seeds of the accuracy on the whole training and validation part. {_caption(frames)}"
+
+
+def alt_curves_loss(frames: Frames) -> str:
+    """Axes and the last values of the lines."""
+    return _alt(frames, "loss")
+
+
+def alt_curves_accuracy(frames: Frames) -> str:
+    """Axes and the last values of the lines."""
+    return _alt(frames, "accuracy")
+
+
+def is_logarithmic(frames: Frames) -> bool:
+    """Whether losses are drawn on a log axis and averaged as logarithms: where all of them are positive."""
+    losses = frames.epochs[[f"{part}_loss" for part in PARTS]].to_numpy(np.float64, na_value=np.nan)
+    losses = losses[np.isfinite(losses)]
+    return bool(len(losses) and (losses > 0).all())
+
+
+def mean_curve(frames: Frames, size: Size, column: str, *, logarithmic: bool) -> Curve | None:
+    """Mean of `column` after each epoch over the runs that ended `ok`, as far as all of them go.
+
+    With `logarithmic` it is the geometric mean, and the band the t-interval of the mean logarithm. None without a run.
+    """
+    seeds = finished(frames, size)
+    found = of_size(frames.epochs, size)
+    table = found[found["seed"].isin(seeds)].pivot(index="epoch", columns="seed", values=column).dropna()
+    if table.empty or table.shape[1] != len(seeds):
+        return None
+    values = table.to_numpy(np.float64)
+    values = np.log(values) if logarithmic else values
+    mean, low, high = values.mean(axis=1), None, None
+    n = values.shape[1]
+    if n > 1:
+        half = stats.t.ppf(0.975, n - 1) * values.std(axis=1, ddof=1) / np.sqrt(n)
+        low, high = mean - half, mean + half
+    if logarithmic:
+        mean, low, high = np.exp(mean), None if low is None else np.exp(low), None if high is None else np.exp(high)
+    return Curve(table.index.to_numpy(np.float64), mean, low, high)
+
+
+def seconds_per_update(frames: Frames, size: Size) -> float | None:
+    """From the timing; in a study without timings from the clocks of the runs themselves."""
+    if len(frames.timings):
+        return value_of(frames.timings, size, "seconds_per_update")
+    runs = of_size(frames.runs, size)
+    updates = float(runs["updates"].sum())
+    return float(runs["train_seconds"].sum()) / updates if updates else None
+
+
+def _per_epoch(frames: Frames, size: Size, cost: str) -> float | None:
+    """Units of `cost` per epoch; null where nothing was measured."""
+    found = of_size(frames.epochs, size)
+    found = found[found["epoch"] > 0]
+    if cost == "epochs" or found.empty:
+        return 1.0
+    if cost == "seconds":
+        seconds, updates = seconds_per_update(frames, size), _per_epoch(frames, size, "updates")
+        return None if seconds is None or updates is None else seconds * updates
+    return float((found[cost] / found["epoch"]).iloc[0])
+
+
+def _draw(frames: Frames, metric: str) -> Figure:
+    made, panels = theme.figure(4, 2, 1.95, extra=0.7, sharey=True)
+    logarithmic = metric == "loss" and is_logarithmic(frames)
+    clock = "alone on the machine" if len(frames.timings) else "beside other runs"
+    costs = {"epochs": "Epochs", "updates": "Updates", "examples": "Examples", "seconds": f"Seconds {clock}"}
+    for row, (cost, label) in enumerate(costs.items()):
+        for column, part in enumerate(PARTS):
+            axes = panels[2 * row + column]
+            _panel(axes, frames, f"{part}_{metric}", cost, logarithmic)
+            axes.set_xlabel(label)
+            if row == 0:
+                axes.set_title(f"{part.capitalize()} {metric}")
+    if logarithmic:
+        columns = [f"{part}_{metric}" for part in PARTS]
+        theme.log_axis(panels[0], "y", frames.epochs[columns].to_numpy(np.float64, na_value=np.nan))
+    theme.size_legend(made, frames.sizes)
+    return made
+
+
+def _panel(axes: Axes, frames: Frames, column: str, cost: str, logarithmic: bool) -> None:
+    shades, reached = theme.colours(frames.sizes), []
+    for size in frames.sizes:
+        factor = _per_epoch(frames, size, cost)
+        if factor is None:
+            continue
+        curve = mean_curve(frames, size, column, logarithmic=logarithmic)
+        start = 1 if cost in ("updates", "seconds") else 0
+        if curve is not None:
+            x = curve.epochs[start:] * factor
+            marker = "o" if len(x) == 1 else None
+            axes.plot(x, curve.mean[start:], color=shades[size], marker=marker, markersize=4)
+            if curve.low is not None and curve.high is not None:
+                axes.fill_between(x, curve.low[start:], curve.high[start:], color=shades[size], alpha=0.2, linewidth=0)
+            reached.extend(x)
+        reached.extend(_failed_runs(axes, frames, size, column, factor, start, shades[size]))
+    if not reached:
+        theme.say(axes, "not measured" if len(finished_anywhere(frames)) else "no run ended ok")
+    elif cost in ("updates", "seconds"):
+        theme.log_axis(axes, "x", reached)
+    else:
+        theme.counts_axis(axes)
+
+
+def _failed_runs(
+    axes: Axes, frames: Frames, size: Size, column: str, factor: float, start: int, colour: str
+) -> list[float]:
+    """Runs that did not end ok: one dashed line each, a cross where it ends. Returns the x values."""
+    found, seeds = of_size(frames.epochs, size), finished(frames, size)
+    x_values: list[float] = []
+    for _, run in found[~found["seed"].isin(seeds)].groupby("seed"):
+        run = run[np.isfinite(run[column].to_numpy(np.float64, na_value=np.nan)) & (run["epoch"] >= start)]
+        if len(run):
+            x = run["epoch"].to_numpy(np.float64) * factor
+            axes.plot(x, run[column], color=colour, linestyle=(0, (3, 2)), linewidth=0.9)
+            axes.plot(x[-1], run[column].iloc[-1], color=colour, marker="x", markersize=6)
+            x_values.extend(x)
+    return x_values
+
+
+def finished_anywhere(frames: Frames) -> pd.DataFrame:
+    """The runs that ended `ok`."""
+    return frames.runs[frames.runs["outcome"] == "ok"]
+
+
+def _caption(frames: Frames) -> str:
+    clock = (
+        "Seconds are updates times the seconds per update measured alone on the machine."
+        if len(frames.timings)
+        else "Seconds are those of the runs, which may have shared the machine: this study has no timings."
+    )
+    several = any(len(finished(frames, size)) > 1 for size in frames.sizes)
+    bands = "bands: 95 % t-intervals; " if several else "no bands: one seed; "
+    sentences = [
+        f"Lines end where the first run of a size ends ({bands}{seeds_in_words(frames)} per size).",
+        "Updates and seconds are on log axes and start after the first epoch, the others before training.",
+        clock,
+        outcomes_in_words(frames),
+    ]
+    if not outcomes_in_words(frames):
+        return " ".join(sentences[:-1])
+    return " ".join(sentences) + " Those that diverged are dashed, with a cross at the last finite value."
+
+
+def _alt(frames: Frames, metric: str) -> str:
+    logarithmic = metric == "loss" and is_logarithmic(frames)
+    sentences = [
+        f"Eight panels: training and validation {metric} against epochs, updates, examples and seconds, one line per "
+        "batch size."
+    ]
+    for part in PARTS:
+        ends: list[tuple[Size, float | None]] = []
+        for size in frames.sizes:
+            curve = mean_curve(frames, size, f"{part}_{metric}", logarithmic=logarithmic)
+            ends.append((size, float(curve.mean[-1]) if curve else None))
+        sentences.append(series_in_words(f"The last mean {part} {metric}", ends))
+    return " ".join(sentences)

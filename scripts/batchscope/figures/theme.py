@@ -1,0 +1,209 @@
+"""How every figure looks: sizes of type, colours of batch sizes, the log2 axis of batch sizes, and the SVG file."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from html import escape
+from pathlib import Path
+from typing import Literal
+
+import matplotlib as mpl
+import numpy as np
+import seaborn as sns  # type: ignore[import-untyped]
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from numpy.typing import ArrayLike
+
+from batchscope import records
+from batchscope.figures.frames import Size
+from batchscope.figures.words import plain
+
+WIDTH = 6.0  # inches; type of 9 pt is then legible on a phone and more than 9 pt on a printed page of 7 inches
+INK, GREY, FAINT = "#222222", "#6b6b6b", "#b5b5b5"
+# Okabe and Ito's colours for what is not a batch size: told apart by every kind of colour vision.
+TRAIN, VALIDATION = "#222222", "#d55e00"
+OUTCOMES = {"ok": "#9ecae1", "diverged": "#d55e00", "out_of_memory": "#222222"}
+
+_STYLE = {
+    "font.family": "sans-serif",
+    # Matplotlib brings the first one along, so that the layout is the same on every machine.
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "Helvetica", "sans-serif"],
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 10,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.fontsize": 9,
+    "legend.title_fontsize": 9,
+    "legend.frameon": False,
+    "legend.handlelength": 1.2,
+    "legend.columnspacing": 1.2,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.7,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.size": 3,
+    "ytick.major.size": 3,
+    "lines.linewidth": 1.6,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "figure.constrained_layout.w_pad": 0.07,
+    "figure.constrained_layout.h_pad": 0.05,
+    "svg.fonttype": "none",
+}
+
+
+@contextmanager
+def applied() -> Iterator[None]:
+    """Draw in the theme inside the block; Matplotlib's own settings are as before after it."""
+    with mpl.rc_context({**sns.axes_style("ticks"), **_STYLE}):
+        yield
+
+
+def figure(rows: int, columns: int, panel_height: float, *, extra: float = 0.4, **sharing: bool) -> tuple[Figure, list[Axes]]:
+    """An empty figure of the usual width and its panels, row by row; `extra` inches are left for legend or labels."""
+    made = Figure(figsize=(WIDTH, rows * panel_height + extra), layout="constrained")
+    axes = made.subplots(rows, columns, squeeze=False, **sharing)
+    return made, [axes[row, column] for row in range(rows) for column in range(columns)]
+
+
+def colours(sizes: Sequence[Size]) -> dict[Size, str]:
+    """One colour per size in the order of the sizes: viridis from dark (small) to light (large), its yellow left out."""
+    shades = np.linspace(0.0, 0.85, len(sizes)) if len(sizes) > 1 else [0.35]
+    return {size: to_hex(mpl.colormaps["viridis"](shade)) for size, shade in zip(sizes, shades, strict=True)}
+
+
+def size_legend(made: Figure, sizes: Sequence[Size]) -> None:
+    """A legend of the sizes' colours above the panels."""
+    shades = colours(sizes)
+    head = Line2D([], [], linewidth=0, label="Batch size:")
+    legend(made, [head, *(Line2D([], [], color=shades[s], linewidth=2.5, label=s.label) for s in sizes)])
+
+
+def legend(made: Figure, handles: Sequence[Artist]) -> None:
+    """A legend above the panels, row by row in as many columns as fit."""
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    total = sum(len(str(handle.get_label())) + 5 for handle in handles)
+    columns = len(handles) if total <= 78 else max(1, 78 // (longest + 5))
+    by_column = [handle for column in range(columns) for handle in handles[column::columns]]
+    made.legend(handles=by_column, loc="outside upper left", ncols=columns, borderpad=0.2)
+
+
+def batch_axis(axes: Axes, sizes: Sequence[Size], *, label: bool = True) -> None:
+    """Make x the log2 axis of batch sizes, ticks at the real sizes; labels that would meet go to a second line."""
+    values = sorted({size.batch_size for size in sizes})
+    names = {value: f"{value:,}" for value in values}
+    names |= {size.batch_size: size.label for size in sizes if size.full_batch}
+    low, high = values[0] / 2**0.7, values[-1] * 2**0.7
+    axes.set_xscale("log", base=2)
+    axes.set_xlim(low, high)
+    inches_per_log2 = 0.85 * WIDTH / np.log2(high / low)
+    ends, texts = [-np.inf, -np.inf], []
+    for value in values:
+        middle = np.log2(value) * inches_per_log2
+        half = 0.5 * 0.085 * (len(names[value]) + 1)
+        line = next((i for i in (0, 1) if middle - half > ends[i]), int(np.argmin(ends)))
+        ends[line] = middle + half
+        texts.append("\n" * line + names[value])
+    axes.xaxis.set_major_locator(FixedLocator([float(value) for value in values]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks([float(value) for value in values], texts if label else [""] * len(values))
+    if label:
+        axes.set_xlabel("Batch size (examples per update)")
+
+
+def spacing(sizes: Sequence[Size]) -> float:
+    """Smallest distance of two sizes on the log2 axis, at most 1."""
+    values = np.log2(sorted({size.batch_size for size in sizes}))
+    return float(min(1.0, np.diff(values).min())) if len(values) > 1 else 1.0
+
+
+def log_axis(axes: Axes, which: Literal["x", "y"], values: ArrayLike, unit: str = "") -> None:
+    """Make axis x or y logarithmic over `values` (positive ones count), with plain numbers at the ticks."""
+    positive = np.asarray(values, dtype=np.float64)
+    positive = positive[np.isfinite(positive) & (positive > 0)]
+    axis: Axis = axes.xaxis if which == "x" else axes.yaxis
+    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+    decades = float(np.log10(positive.max() / positive.min())) if len(positive) else 1.0
+    subs = (1.0, 2.0, 5.0) if decades < 1.7 else (1.0, 3.0) if decades < 3.2 else (1.0,)
+    if decades < 0.6:
+        axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
+    else:
+        axis.set_major_locator(LogLocator(subs=subs, numticks=9))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: plain(value, unit)))
+
+
+def counts_axis(axes: Axes) -> None:
+    """Few, whole ticks with thousands set off, on an x axis that counts epochs or examples from zero."""
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
+
+
+def plain_axis(axes: Axes, unit: str = "") -> None:
+    """A linear y axis with a few plain numbers."""
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(value, unit)))
+
+
+def whole_axis(axes: Axes) -> None:
+    """A linear y axis that counts from zero."""
+    axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
+
+
+def trim(panels: Sequence[Axes], used: int, columns: int) -> None:
+    """Remove the panels after the first `used`; the ones above them get the tick labels of the shared x axis."""
+    for axes in panels[used:]:
+        axes.remove()
+    if used < len(panels):
+        for axes in panels[max(0, used - columns) : used]:
+            axes.tick_params(labelbottom=True)
+
+
+def say(axes: Axes, words: str) -> None:
+    """Say in the panel why nothing is drawn in it. Ticks that no other panel shares are taken away."""
+    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color=GREY)
+    axes.grid(False)
+    if len(axes.get_shared_x_axes().get_siblings(axes)) == 1:
+        axes.tick_params(bottom=False, labelbottom=False)
+    if len(axes.get_shared_y_axes().get_siblings(axes)) == 1:
+        axes.tick_params(left=False, labelleft=False)
+
+
+def save(made: Figure, path: str | Path, *, title: str, alt: str) -> None:
+    """Write `made` as SVG with text as text, a title and `alt` as description. Equal figures give equal bytes.
+
+    All ids in the file start with a hash of its name, so that several files can stand in one HTML page.
+    """
+    mark = "f" + hashlib.sha256(Path(path).stem.encode()).hexdigest()[:8]
+    buffer = io.StringIO()
+    with applied(), mpl.rc_context({"svg.hashsalt": mark}):
+        made.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = re.sub(r'\bid="([^"]+)"', rf'id="{mark}-\1"', buffer.getvalue())
+    text = re.sub(r'(url\(|href=")#', rf"\1#{mark}-", text)
+    words = f'<title id="{mark}-title">{escape(title)}</title>\n <desc id="{mark}-desc">{escape(alt)}</desc>'
+    opened = f'<svg role="img" aria-labelledby="{mark}-title {mark}-desc" '
+    text, count = re.subn(r"<svg ([^>]*)>", lambda found: f"{opened}{found[1]}>\n {words}", text, count=1)
+    if count != 1:
+        raise ValueError(f"{path}: Matplotlib wrote no <svg> element")
+    with records.atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -1,0 +1,178 @@
+"""What happened at every update: the loss of the batch, the norm of its gradient, the path of one weight."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from batchscope.figures import theme
+from batchscope.figures.frames import Frames, Size, finished, of_size, value_of
+from batchscope.figures.words import outcomes_in_words, plain, series_in_words
+
+# The axis of step losses ends at this quantile of the wildest size; single losses beyond it are marked at the edge.
+LOSS_QUANTILE = 0.99
+_THINNED = "Long runs are thinned to every k-th update"
+
+
+def draw_step_losses(frames: Frames) -> Figure:
+    """Loss of every batch before its update against examples, one panel per batch size."""
+    made, panels = _panels(frames)
+    top = _top(frames)
+    for axes, size in zip(panels, frames.sizes, strict=False):
+        if _traces(axes, frames, size, "loss"):
+            axes.set_ylim(0, top)
+            steps = _of_seed(frames, size, _seed(frames))
+            beyond = steps[~(steps["loss"] <= top)]
+            axes.plot(beyond["examples"], [0.985 * top] * len(beyond), "^", color=theme.INK, markersize=3, linewidth=0)
+    _finish(made, frames, "Loss of the batch")
+    return made
+
+
+def caption_step_losses(frames: Frames) -> str:
+    """Which run is which line."""
+    return (
+        f"Mean loss of each batch before its update, against examples trained on. {_which(frames)} {_THINNED}. "
+        f"Triangles at the upper edge are losses beyond it, not numbers among them. {outcomes_in_words(frames)}"
+    ).strip()
+
+
+def alt_step_losses(frames: Frames) -> str:
+    """Axes and how far the losses spread."""
+    noise = [(size, value_of(frames.summary, size, "noise_mean")) for size in frames.sizes]
+    head = f"{len(frames.sizes)} panels, one per batch size: loss of the batch against examples trained on."
+    return f"{head} {series_in_words('The mean noise of the step loss', noise)}"
+
+
+def draw_gradient_norm(frames: Frames) -> Figure:
+    """Norm of every batch's gradient against examples, one panel per batch size."""
+    made, panels = _panels(frames)
+    drawn = [_traces(axes, frames, size, "gradient_norm") for axes, size in zip(panels, frames.sizes, strict=False)]
+    norms = frames.steps["gradient_norm"].to_numpy(np.float64, na_value=np.nan)
+    if any(drawn) and (norms[np.isfinite(norms)] > 0).any():
+        theme.log_axis(panels[0], "y", norms)
+    _finish(made, frames, "Gradient norm")
+    return made
+
+
+def caption_gradient_norm(frames: Frames) -> str:
+    """Which run is which line."""
+    return (
+        "Euclidean norm of the gradient of each batch's mean loss over all weights, before any clipping, against examples "
+        f"trained on. {_which(frames)} {_THINNED}. {outcomes_in_words(frames)}"
+    ).strip()
+
+
+def alt_gradient_norm(frames: Frames) -> str:
+    """Axes and the median norm per size."""
+    return (
+        f"{len(frames.sizes)} panels, one per batch size: gradient norm against examples trained on, log scale. "
+        + series_in_words("The median norm", [(size, _median(frames, size)) for size in frames.sizes])
+    )
+
+
+def draw_weight_path(frames: Frames) -> Figure:
+    """The tracked weight after every update against examples and against updates, one line per batch size."""
+    made, panels = theme.figure(2, 1, 2.3, extra=0.6, sharey=True)
+    shades, seed = theme.colours(frames.sizes), _seed(frames)
+    for axes, cost in zip(panels, ("examples", "update"), strict=True):
+        reached: list[float] = []
+        for size in frames.sizes:
+            steps = _of_seed(frames, size, seed).dropna(subset=["weight"])
+            marker = "o" if len(steps) == 1 else None
+            axes.plot(steps[cost], steps["weight"], color=shades[size], linewidth=1.2, marker=marker)
+            reached.extend(steps[cost])
+        axes.set_ylabel("Weight")
+        axes.set_xlabel("Examples" if cost == "examples" else "Updates")
+        if not reached:
+            theme.say(axes, "not measured")
+        elif cost == "examples":
+            theme.counts_axis(axes)
+        else:
+            theme.log_axis(axes, "x", reached)
+    theme.size_legend(made, frames.sizes)
+    return made
+
+
+def caption_weight_path(frames: Frames) -> str:
+    """Which weight and which run."""
+    return (
+        "One weight of the first layer after each update, above against examples trained on, below against updates on a "
+        f"log axis. One run per batch size (seed {_seed(frames)}): every size starts from the same initial weights. "
+        f"{_THINNED}."
+    )
+
+
+def alt_weight_path(frames: Frames) -> str:
+    """Axes and where the weight ended."""
+    ends: list[tuple[Size, float | None]] = []
+    for size in frames.sizes:
+        weights = _of_seed(frames, size, _seed(frames))["weight"].dropna()
+        ends.append((size, float(weights.iloc[-1]) if len(weights) else None))
+    head = "Two panels: one weight against examples trained on and against updates, one line per batch size."
+    return f"{head} {series_in_words('The weight at the end', ends)}"
+
+
+def _panels(frames: Frames) -> tuple[Figure, list[Axes]]:
+    made, panels = theme.figure(math.ceil(len(frames.sizes) / 2), 2, 1.75, extra=0.5, sharey=True, sharex=True)
+    theme.trim(panels, len(frames.sizes), 2)
+    return made, panels
+
+
+def _finish(made: Figure, frames: Frames, label: str) -> None:
+    made.supylabel(label, fontsize=10)
+    made.supxlabel("Examples trained on", fontsize=10)
+
+
+def _traces(axes: Axes, frames: Frames, size: Size, column: str) -> bool:
+    """Draw `column` of all seeds of `size`, one of them bold; say so where there is nothing, and return False."""
+    axes.set_title(f"Batch size {size.label}")
+    colour, bold, drawn = theme.colours(frames.sizes)[size], _seed(frames), False
+    for seed, run in sorted(of_size(frames.steps, size).groupby("seed"), key=lambda item: item[0] == bold):
+        values = run[column].to_numpy(np.float64, na_value=np.nan)
+        if not np.isfinite(values).any():
+            continue
+        style = {"color": colour, "linewidth": 0.7} if seed == bold else {"color": theme.FAINT, "linewidth": 0.4}
+        axes.plot(run["examples"], np.where(np.isfinite(values), values, np.nan), **style)
+        drawn = True
+    if drawn:
+        theme.counts_axis(axes)
+    else:
+        theme.say(axes, "not measured")
+    return drawn
+
+
+def _seed(frames: Frames) -> int:
+    """The smallest seed whose runs ended `ok` at every size; else the smallest."""
+    seeds = sorted({int(seed) for seed in frames.runs["seed"]})
+    everywhere = [seed for seed in seeds if all(seed in finished(frames, size) for size in frames.sizes)]
+    return (everywhere or seeds)[0]
+
+
+def _of_seed(frames: Frames, size: Size, seed: int) -> pd.DataFrame:
+    steps = of_size(frames.steps, size)
+    return steps[steps["seed"] == seed]
+
+
+def _top(frames: Frames) -> float:
+    """Upper end of the axis of step losses."""
+    tops = []
+    for size in frames.sizes:
+        losses = of_size(frames.steps, size)["loss"].to_numpy(np.float64, na_value=np.nan)
+        losses = losses[np.isfinite(losses)]
+        if len(losses):
+            tops.append(float(np.quantile(losses, LOSS_QUANTILE)))
+    return 1.1 * max(tops, default=1.0) or 1.0
+
+
+def _median(frames: Frames, size: Size) -> float | None:
+    norms = of_size(frames.steps, size)["gradient_norm"].dropna()
+    return float(norms.median()) if len(norms) else None
+
+
+def _which(frames: Frames) -> str:
+    others = frames.runs["seed"].nunique() - 1
+    return f"Coloured: seed {_seed(frames)}" + (f"; grey: the other {plain(others)} seeds." if others else ".")

@@ -1,0 +1,61 @@
+"""Numbers and sentences that captions and alternative texts share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from batchscope.figures.frames import Frames, Size, finished, of_size
+
+
+def plain(value: float, unit: str = "", digits: int = 4) -> str:
+    """A number as people write it: 1,000 or 0.05; with a unit and an SI prefix where there is a unit: 20 µs, 1.5 GB."""
+    if not unit:
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
+    for factor, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n")):
+        if abs(value) >= factor * 0.9995:
+            break
+    return f"{value / factor:.3g} {prefix}{unit}" if value else f"0 {unit}"
+
+
+def seeds_in_words(frames: Frames) -> str:
+    """`n = 5 seeds`, `n = 3 to 5 seeds`: how many runs per size ended `ok`."""
+    counts = sorted({len(finished(frames, size)) for size in frames.sizes})
+    number = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
+    return f"n = {number} {'seed' if counts == [1] else 'seeds'}"
+
+
+def intervals_in_words(frames: Frames, what: str = "Bars") -> str:
+    """`Bars: 95 % t-intervals over n = 5 seeds.`, or that there are none."""
+    if all(len(finished(frames, size)) < 2 for size in frames.sizes):
+        return f"No intervals: {seeds_in_words(frames)} per size."
+    return f"{what}: 95 % t-intervals over {seeds_in_words(frames)}."
+
+
+def outcomes_in_words(frames: Frames) -> str:
+    """A sentence on the runs that did not end `ok`; empty where all did."""
+    bad = frames.runs[frames.runs["outcome"] != "ok"]
+    if bad.empty:
+        return ""
+    parts = []
+    for size in frames.sizes:
+        for outcome, count in of_size(bad, size)["outcome"].value_counts().sort_index().items():
+            parts.append(f"{count} at batch size {size.label} ({str(outcome).replace('_', ' ')})")
+    return f"{len(bad)} of {len(frames.runs)} runs did not end ok and are in no mean: {', '.join(parts)}."
+
+
+def series_in_words(name: str, values: Sequence[tuple[Size, float | None]], unit: str = "") -> str:
+    """`NAME is 0.9 at batch size 1 and 0.8 at 800 (full); lowest 0.8 at …, highest …`: the reading of a curve."""
+    known = [(size, value) for size, value in values if value is not None and np.isfinite(value)]
+    if not known:
+        return f"{name}: not measured."
+    words = [f"{plain(value, unit, 3)} at batch size {size.label}" for size, value in known]
+    if len(known) == 1:
+        return f"{name} is {words[0]}."
+    order = sorted(range(len(known)), key=lambda i: known[i][1])
+    low, high = order[0], order[-1]
+    inner = [f"lowest {words[low]}"] * (low not in (0, len(known) - 1))
+    inner += [f"highest {words[high]}"] * (high not in (0, len(known) - 1))
+    between = f"; {', '.join(inner)}" if inner else ""
+    return f"{name} is {words[0]} and {words[-1]}{between}."

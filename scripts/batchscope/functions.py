@@ -1,0 +1,32 @@
+"""The user's own Python functions, named as `file.py:function` in a study."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+class FunctionError(ValueError):
+    """A function that the study names cannot be loaded or does not return what it must."""
+
+
+def load_function(name: str) -> Callable[..., Any]:
+    """Import `file.py` by its path and return its function; modules beside the file can be imported by it."""
+    path, _, attribute = name.rpartition(":")
+    file = Path(path).resolve()
+    spec = importlib.util.spec_from_file_location(f"batchscope_user_{file.stem}", file)
+    if not file.is_file() or spec is None or spec.loader is None:
+        raise FunctionError(f"{name}: there is no Python file {path}")
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(file.parent))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(file.parent))
+    function = getattr(module, attribute, None)
+    if not callable(function):
+        raise FunctionError(f"{name}: {path} defines no function {attribute}")
+    return function  # type: ignore[no-any-return]

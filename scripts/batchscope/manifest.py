@@ -1,0 +1,124 @@
+"""Where a result comes from: machine, versions, code, configuration."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ANALYSIS_PACKAGES = ("numpy", "scipy", "pandas", "pyarrow", "matplotlib", "seaborn", "snakemake")
+_LIBRARY = Path(__file__).parent
+
+
+def host() -> dict[str, Any]:
+    """Facts about this machine; null where unknown."""
+    frequency = psutil.cpu_freq()
+    return {
+        "name": socket.gethostname(),
+        "os": platform.platform(),
+        "python": platform.python_version(),
+        "cpu": _cpu_model(),
+        "cores_physical": psutil.cpu_count(logical=False),
+        "cores_logical": psutil.cpu_count(),
+        "cores_usable": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count(),
+        "cpu_max_mhz": (frequency.max or None) if frequency else None,
+        "memory_bytes": psutil.virtual_memory().total,
+    }
+
+
+def versions(packages: Iterable[str]) -> dict[str, str | None]:
+    """Installed version per package; null where it is not installed."""
+    found: dict[str, str | None] = {}
+    for package in packages:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def code() -> dict[str, Any]:
+    """Git commit of the library and whether its folder differs from it; null outside a git checkout."""
+    commit = _git("rev-parse", "HEAD")
+    changes = _git("status", "--porcelain", "--", str(_LIBRARY)) if commit else None
+    return {"commit": commit, "modified": None if changes is None else bool(changes)}
+
+
+def now() -> str:
+    """Current time, UTC, ISO 8601 to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def job(packages: Iterable[str]) -> dict[str, Any]:
+    """What the manifest of every job starts with."""
+    return {
+        "host": host(),
+        "versions": {"python": platform.python_version(), **versions(packages)},
+        "code": code(),
+        "command": [Path(sys.executable).name, *sys.argv],
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", "-C", _LIBRARY, *arguments], capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _cpu_model() -> str | None:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        found = re.search(r"^model name\s*:\s*(.+)$", info.read_text(), re.MULTILINE)
+        if found:
+            return found[1].strip()
+    return platform.processor() or None
+
+
+def summarise(jobs: Mapping[str, Sequence[str | Path]]) -> dict[str, Any]:
+    """The manifest of a study from those of its jobs: each distinct host, set of versions, commit and setting once.
+
+    Args:
+        jobs: manifest files per kind of job.
+
+    Returns:
+        a mapping whose lists hold more than one entry only where jobs differ, as on a cluster with several hosts.
+    """
+    contents = {kind: [json.loads(Path(file).read_text(encoding="utf-8")) for file in files] for kind, files in jobs.items()}
+    every = [content for group in contents.values() for content in group]
+    digests = sorted(content["fingerprint"] for content in every)
+    return {
+        "hosts": _distinct(content["host"] for content in every),
+        "gpus": _distinct(gpu for content in every for gpu in content["gpus"]),
+        "versions_training": _distinct(content["versions"] for content in every),
+        "versions_analysis": {"python": platform.python_version(), **versions(ANALYSIS_PACKAGES)},
+        "code": _distinct(content["code"] for content in every),
+        "settings": {kind: _distinct(c["identity"]["settings"] for c in group) for kind, group in contents.items()},
+        "numerics": _distinct(content["numerics"] for content in every),
+        "jobs": {kind: len(group) for kind, group in contents.items()},
+        "first_job_started_at": min(content["started_at"] for content in every),
+        "last_job_ended_at": max(content["ended_at"] for content in every),
+        "command": os.environ.get("BATCHSCOPE_COMMAND"),
+        "results_digest": hashlib.sha256("\n".join(digests).encode()).hexdigest(),
+    }
+
+
+def _distinct(values: Iterable[Any]) -> list[Any]:
+    seen: list[Any] = []
+    for value in values:
+        if value not in seen:
+            seen.append(value)
+    return seen

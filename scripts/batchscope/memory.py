@@ -1,0 +1,31 @@
+"""Resident memory of this process and its peak."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from pathlib import Path
+
+import psutil
+
+_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+def resident_bytes() -> int:
+    """Resident memory of this process now."""
+    return int(psutil.Process().memory_info().rss)
+
+
+def reset_peak() -> None:
+    """Start a new peak from here, where the kernel allows it (Linux); elsewhere the peak is that of the process."""
+    with contextlib.suppress(OSError):
+        _CLEAR.write_text("5")
+
+
+def peak_bytes() -> tuple[int | None, str]:
+    """Largest resident memory since `reset_peak`, kept by the kernel, or None and the reason."""
+    try:
+        found = re.search(r"^VmHWM:\s+(\d+) kB", _STATUS.read_text(), re.MULTILINE)
+    except OSError as error:
+        return None, f"the kernel's peak of resident memory cannot be read: {error}"
+    return (int(found[1]) * 1024, "") if found else (None, "this kernel keeps no peak of resident memory (VmHWM)")

@@ -1,0 +1,85 @@
+"""Seconds per update of one (data set, recipe, batch size), in repeated windows of full batches. Knows no framework."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from batchscope.datasets import Data
+from batchscope.engines import OutOfMemory
+
+MAX_UPDATES = 1_000_000  # in one window, so that its order of examples stays small
+
+
+@dataclass
+class Timing:
+    """Windows of one timing; empty where memory ran out."""
+
+    compile_seconds: float | None = None
+    updates_per_window: int | None = None
+    windows: list[dict[str, Any]] = field(default_factory=list)
+    outcome: str = "ok"
+    outcome_detail: str | None = None
+
+
+def measure(
+    engine: ModuleType,
+    data: Data,
+    recipe: Mapping[str, Any],
+    batch_size: int,
+    loop: str,
+    settings: Mapping[str, float],
+    observer: AbstractContextManager[Any],
+) -> Timing:
+    """Time updates in `settings["windows"]` windows of about `window_seconds` after `warmup_seconds` of the same work.
+
+    Every update does the full work of the recipe, but at learning rate zero: the weights stay where they are, so that
+    no window differs from another and none can diverge. The last, short batch of an epoch does not occur. `observer`
+    (the telemetry) is entered around the windows only.
+    """
+    n_train, timing = len(data.y_train), Timing()
+    try:
+        start = time.perf_counter()
+        trainer = engine.build(recipe, data, batch_size, 0, loop)
+        engine.train(trainer, np.empty(0, np.int32), np.empty(0, np.float32))
+        timing.compile_seconds = time.perf_counter() - start
+        pace = _warm_up(engine, trainer, n_train, batch_size, settings["warmup_seconds"])
+    except OutOfMemory as error:
+        timing.outcome, timing.outcome_detail = "out_of_memory", str(error)
+        with observer:
+            return timing
+    updates = timing.updates_per_window = min(MAX_UPDATES, math.ceil(settings["window_seconds"] / pace))
+    with observer:
+        for window in range(1, int(settings["windows"]) + 1):
+            seconds = _seconds(engine, trainer, n_train, batch_size, updates)
+            row = {"window": window, "updates": updates, "seconds": seconds, "seconds_per_update": seconds / updates}
+            timing.windows.append(row)
+    return timing
+
+
+def _warm_up(engine: ModuleType, trainer: Any, n: int, batch_size: int, seconds: float) -> float:
+    """Run for at least `seconds`, doubling the updates per call; returns the seconds per update of the last call."""
+    spent, updates = 0.0, 1
+    while True:
+        took = _seconds(engine, trainer, n, batch_size, updates)
+        spent += took
+        if spent >= seconds or 2 * updates > MAX_UPDATES:
+            return took / updates
+        updates *= 2
+
+
+def _seconds(engine: ModuleType, trainer: Any, n: int, batch_size: int, updates: int) -> float:
+    """Time of `updates` full batches, the engine synchronised at both ends; drawing the order is not timed."""
+    examples = np.random.default_rng(0).permutation(n).astype(np.int32)
+    order = np.resize(examples, updates * batch_size)  # the epoch's examples, over and over
+    rates = np.zeros(updates, np.float32)
+    start = time.perf_counter()
+    engine.train(trainer, order, rates)
+    return time.perf_counter() - start

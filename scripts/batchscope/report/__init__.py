@@ -1,0 +1,1 @@
+"""The report: number formatting, HTML elements, sentences computed from tables, and the rendering of the page."""

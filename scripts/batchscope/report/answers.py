@@ -1,0 +1,204 @@
+"""The short answer for a data set and recipe. Every sentence is made from the tables and says no more than they do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from batchscope.analysis.best import BEST, COMPARED, NOT_COMPARABLE, NOT_TESTABLE
+from batchscope.analysis.statistics import ALPHA
+from batchscope.report import elements, numbers
+from batchscope.report.content import Content, Row, number, pair_title, rows, size
+from batchscope.report.tables import LEVEL, Pair
+
+
+def answer(content: Content, pair: Pair) -> str:
+    """A box with the headline facts and the sentences on one data set and recipe, as HTML."""
+    table = rows(content.of("best", pair))
+    heading = elements.heading(3, elements.slug("answer", *pair), pair_title(pair))
+    sentences = [
+        *speed(table),
+        *loss(table),
+        *trade(table),
+        *accuracy(table),
+        *left_out(content, pair),
+        *still_improving(content, pair),
+    ]
+    return elements.box("answer", heading + elements.facts(_facts(table)) + elements.bullets(sentences))
+
+
+def speed(table: Sequence[Row]) -> list[str]:
+    """Which size takes the least time per epoch, how that compares with the slowest, and which overlap with it."""
+    timed = [row for row in table if number(row, "seconds_per_epoch") is not None]
+    if not timed:
+        return ["Nothing was timed, so nothing is said about speed."]
+    fastest, slowest = _fastest(timed), max(timed, key=lambda row: float(row["seconds_per_epoch"]))
+    if len(timed) == 1:
+        return [f"Only batch size {size(fastest)} was timed: {_seconds(fastest)} per epoch."]
+    times = float(slowest["seconds_per_epoch"]) / float(fastest["seconds_per_epoch"])
+    sentence = (
+        f"An epoch takes the least time at batch size {size(fastest)}: {_seconds(fastest)}, the median over repeated "
+        f"windows alone on the machine. The slowest, {size(slowest)}, takes {_seconds(slowest)}: "
+        f"{numbers.ratio(times)} times as long."
+    )
+    overlaps = [size(row) for row in timed if row is not fastest and bool(row["overlaps_fastest"])]
+    if overlaps:
+        sentence += f" The quartiles of {numbers.listing(overlaps)} overlap with those of the fastest."
+    return [sentence]
+
+
+def loss(table: Sequence[Row]) -> list[str]:
+    """Which size has the lowest mean validation loss, and which sizes can and cannot be told apart from it."""
+    best = _best(table)
+    if best is None:
+        return ["No batch size finished all its runs, so no validation losses are compared."]
+    seeds = numbers.count(int(best["n"]), "seed")
+    head = (
+        f"The lowest mean of the best validation loss over {seeds} is that of batch size {size(best)}: "
+        f"{_loss(best)} nat."
+    )
+    tested = [row for row in table if row["status"] == COMPARED]
+    apart = [row for row in tested if bool(row["told_apart"])]
+    together = [row for row in tested if not bool(row["told_apart"])]
+    sentences = [head]
+    if apart:
+        sentences.append(
+            f"{_sizes(apart)} {_are(apart)} told apart from it: on the same seeds the loss is higher by "
+            f"{_differences(apart)} nat (Holm-adjusted p ≤ {ALPHA})."
+        )
+    if together:
+        sentences.append(
+            f"{_sizes(together)} cannot be told apart from it. That is not the same as equal: the {LEVEL} intervals of "
+            f"the differences, not adjusted, reach from {_reach(together)} nat."
+        )
+    untested = [row for row in table if row["status"] == NOT_TESTABLE]
+    if untested:
+        why = "one seed gives no spread to test with" if int(best["n"]) < 2 else "all seeds differ by the same amount"
+        sentences.append(f"{_sizes(untested)} could not be tested against it: {why}.")
+    return sentences
+
+
+def trade(table: Sequence[Row]) -> list[str]:
+    """Of the sizes that are not told apart from the best, the one with the shortest epoch, if it is another one."""
+    best = _best(table)
+    close = [row for row in table if row["status"] == COMPARED and not bool(row["told_apart"])]
+    if best is None or not close or any(number(row, "seconds_per_epoch") is None for row in (best, *close)):
+        return []
+    quick = min((best, *close), key=lambda row: float(row["seconds_per_epoch"]))
+    if quick is best:
+        return [f"Of these sizes, {size(best)} itself takes the least time per epoch."]
+    times = float(best["seconds_per_epoch"]) / float(quick["seconds_per_epoch"])
+    return [
+        f"Of {size(best)} and the sizes not told apart from it, {size(quick)} takes the least time per epoch: "
+        f"{_seconds(quick)}, {numbers.ratio(times)} times as fast as {size(best)}."
+    ]
+
+
+def accuracy(table: Sequence[Row]) -> list[str]:
+    """Test accuracy of the size with the lowest validation loss, and the range over the sizes."""
+    best = _best(table)
+    known = [row for row in table if number(row, "accuracy_mean") is not None]
+    if best is None or not known:
+        return []
+    low, high = (pick(known, key=lambda row: float(row["accuracy_mean"])) for pick in (min, max))
+    sentence = f"Test accuracy, which decided nothing, is {_accuracy(best)} at batch size {size(best)}"
+    if low is high:
+        return [f"{sentence}."]
+    return [
+        f"{sentence}; over the sizes its mean runs from {_accuracy(low)} at {size(low)} to {_accuracy(high)} at "
+        f"{size(high)}."
+    ]
+
+
+def left_out(content: Content, pair: Pair) -> list[str]:
+    """Sizes that lack a run and are therefore not compared."""
+    missing = {size(row) for row in rows(content.of("best", pair)) if row["status"] == NOT_COMPARABLE}
+    parts = [
+        f"{size(row)} ({int(row['n_diverged'])} diverged and {int(row['n_out_of_memory'])} ran out of memory, "
+        f"of {int(row['n_runs'])} runs)"
+        for row in rows(content.of("summary", pair))
+        if size(row) in missing
+    ]
+    return [f"Left out of the comparison of losses: {numbers.listing(parts)}."] if parts else []
+
+
+def still_improving(content: Content, pair: Pair) -> list[str]:
+    """Sizes with runs whose last epoch was their best: a longer budget may change their place."""
+    runs = content.of("runs", pair)
+    ended = runs[(runs["outcome"] == "ok") & (runs["selected_epoch"] == runs["epochs"]) & ~runs["stopped_early"]]
+    parts = []
+    for row in rows(content.of("summary", pair)):
+        same = (ended["batch_size"] == row["batch_size"]) & (ended["full_batch"] == row["full_batch"])
+        if same.any():
+            parts.append(f"{size(row)} ({int(same.sum())} of {int(row['n_ok'])} runs)")
+    if not parts:
+        return []
+    return [
+        f"The validation loss was lowest in the very last epoch at {numbers.listing(parts)}: with more epochs those "
+        "sizes may do better, and their place may change."
+    ]
+
+
+def _facts(table: Sequence[Row]) -> list[tuple[str, str, str]]:
+    timed = [row for row in table if number(row, "seconds_per_epoch") is not None]
+    best = _best(table)
+    found = []
+    if timed:
+        fastest = _fastest(timed)
+        found.append(("Least time per epoch", size(fastest), _seconds(fastest)))
+    if best is not None:
+        found.append(("Lowest mean validation loss", size(best), f"{_loss(best)} nat"))
+        close = [size(row) for row in table if row["status"] == COMPARED and not bool(row["told_apart"])]
+        tested = [row for row in table if row["status"] == COMPARED]
+        remark = f"{numbers.count(int(best['n']), 'seed')}, paired, adjusted" if tested else "nothing to test"
+        found.append(("Not told apart from it", "; ".join(close) if close else "none", remark))
+        middle, _, bounds = _accuracy(best).partition(" [")
+        found.append(("Test accuracy there", middle, f"[{bounds}" if bounds else "no interval"))
+    return found
+
+
+def _best(table: Sequence[Row]) -> Row | None:
+    return next((row for row in table if row["status"] == BEST), None)
+
+
+def _fastest(timed: Sequence[Row]) -> Row:
+    return next(row for row in timed if not pd.isna(row["fastest"]) and bool(row["fastest"]))
+
+
+def _sizes(found: Sequence[Row]) -> str:
+    return ("Batch size " if len(found) == 1 else "Batch sizes ") + numbers.listing([size(row) for row in found])
+
+
+def _are(found: Sequence[Row]) -> str:
+    return "is" if len(found) == 1 else "are"
+
+
+def _seconds(row: Row) -> str:
+    return f"{numbers.number(number(row, 'seconds_per_epoch'))} s"
+
+
+def _interval(row: Row, name: str, mean: str) -> str:
+    return numbers.interval(number(row, mean), number(row, f"{name}_ci_low"), number(row, f"{name}_ci_high"))
+
+
+def _loss(row: Row) -> str:
+    return _interval(row, "loss", "loss_mean")
+
+
+def _accuracy(row: Row) -> str:
+    return _interval(row, "accuracy", "accuracy_mean")
+
+
+def _differences(found: Sequence[Row]) -> str:
+    return numbers.listing([_interval(row, "difference", "difference") for row in found])
+
+
+def _reach(found: Sequence[Row]) -> str:
+    """From the lowest to the highest bound of the differences' intervals."""
+    lows = [bound for row in found if (bound := number(row, "difference_ci_low")) is not None]
+    highs = [bound for row in found if (bound := number(row, "difference_ci_high")) is not None]
+    if not lows or not highs:
+        return f"{numbers.MISSING} to {numbers.MISSING}"
+    places = numbers.decimals([(max(highs) - min(lows)) / 2])
+    return f"{numbers.fixed(min(lows), places)} to {numbers.fixed(max(highs), places)}"

@@ -1,0 +1,114 @@
+"""What the report is made of: the study's tables and files, read once, and the figures of each data set and recipe."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from batchscope import analysis
+from batchscope.analysis import tables as study_tables
+from batchscope.analysis.best import label
+from batchscope.figures import FIGURES, frames
+from batchscope.report import elements, numbers
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Content:
+    """A study's resolved design, its manifest, its tables by name, and the folder with its figures."""
+
+    study: Mapping[str, Any]
+    manifest: Mapping[str, Any]
+    tables: Mapping[str, pd.DataFrame]
+    figures: Path
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Data sets and recipes in the order of the study."""
+        return frames.pairs(self.tables)
+
+    @property
+    def parts(self) -> list[tuple[str, tuple[int, int, int]]]:
+        """Data sets in the order of the study, with their examples for training, validation and test."""
+        runs = self.tables["runs"].drop_duplicates("dataset")
+        return [(row["dataset"], (row["n_train"], row["n_validation"], row["n_test"])) for row in rows(runs)]
+
+    def of(self, table: str, pair: tuple[str, str]) -> pd.DataFrame:
+        """The rows of `table` that belong to one data set and recipe."""
+        frame = self.tables[table]
+        return frame[(frame["dataset"] == pair[0]) & (frame["recipe"] == pair[1])]
+
+
+def load(tables: Path, figures: Path, study: Path, manifest: Path) -> Content:
+    """Read the tables of a study (`analysis.TABLES`, as Parquet) and the files that describe it."""
+    return Content(
+        study=json.loads(study.read_text(encoding="utf-8")),
+        manifest=json.loads(manifest.read_text(encoding="utf-8")),
+        tables={name: study_tables.load(tables / f"{name}.parquet") for name in analysis.TABLES},
+        figures=figures,
+    )
+
+
+def per_pair(content: Content, section: str) -> Iterator[tuple[tuple[str, str], str]]:
+    """Every data set and recipe with its heading for the section `section`."""
+    for pair in content.pairs:
+        yield pair, elements.heading(3, elements.slug(section, *pair), pair_title(pair))
+
+
+def pair_title(pair: tuple[str, str]) -> str:
+    """How the page names a data set trained with a recipe."""
+    return f"{pair[0]} with {pair[1]}"
+
+
+def figures(content: Content, pair: tuple[str, str], *names: str) -> str:
+    """The figures `names` of one data set and recipe, with titles, captions and alternative texts, as HTML."""
+    selected = frames.select(content.tables, *pair)
+    specs = [FIGURES[name] for name in names]
+    return elements.plots(
+        [
+            elements.figure(
+                elements.slug(spec.name, *pair),
+                content.figures / f"{spec.name}-{pair[0]}-{pair[1]}.svg",
+                spec.title,
+                spec.alt(selected),
+                spec.caption(selected),
+            )
+            for spec in specs
+        ]
+    )
+
+
+def number(row: Row, name: str) -> float | None:
+    """A table's value as a plain float, None where it is null."""
+    content = row[name]
+    return None if pd.isna(content) else float(content)
+
+
+def rows(frame: pd.DataFrame) -> list[Row]:
+    """The rows of a table as mappings."""
+    return [{str(name): item for name, item in row.items()} for row in frame.to_dict("records")]
+
+
+def size(row: Row) -> str:
+    """The label of a row's batch size."""
+    return label(int(row["batch_size"]), bool(row["full_batch"]))
+
+
+def size_cell(row: Row) -> elements.Cell:
+    """The cell that heads the row of a batch size."""
+    return elements.value(float(row["batch_size"]), size(row))
+
+
+def spread_cells(
+    frame: pd.DataFrame, name: str, low: str = "_ci_low", high: str = "_ci_high", mean: str = "_mean"
+) -> list[elements.Cell]:
+    """One cell per row with the mean `name` and its interval, all with as many decimals as the column deserves."""
+    found = [[number(row, name + part) for part in (mean, low, high)] for row in rows(frame)]
+    places = numbers.decimals((top - bottom) / 2 for _, bottom, top in found if bottom is not None and top is not None)
+    return [elements.spread(middle, bottom, top, places) for middle, bottom, top in found]

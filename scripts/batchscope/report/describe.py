@@ -1,0 +1,181 @@
+"""The design of a study in words, from its resolved data sets and recipes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from batchscope.analysis.statistics import ALPHA, CONFIDENCE
+from batchscope.report import numbers
+
+_SOURCES = {
+    "digits": "real 8×8 images of handwritten digits (UCI, shipped with scikit-learn)",
+    "blobs": "Gaussian blobs drawn at random",
+    "random-labels": "standard normal features with labels drawn independently of them: nothing can be learnt",
+    "mnist": "MNIST, 28×28 images of handwritten digits",
+    "fashion-mnist": "Fashion-MNIST, 28×28 images of clothes",
+    "cifar10": "CIFAR-10, 32×32 colour images of ten kinds",
+}
+_SCALES = {
+    "none": "used as they are",
+    "unit": "scaled to the range 0 to 1",
+    "standardise": "standardised with the mean and standard deviation of the training part",
+}
+_RULES = {"linear": "in proportion to the batch size", "sqrt": "with the square root of the batch size"}
+_OPTIMISERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
+
+
+def dataset(resolved: Mapping[str, Any], sizes: tuple[int, int, int]) -> str:
+    """One paragraph on a data set; `sizes` are the examples for training, validation and test."""
+    train, validation, test = (numbers.integer(size) for size in sizes)
+    parts = [
+        f"{_source(resolved)}.",
+        f"{train} examples to train on, {validation} to validate on and {test} to test on.",
+        f"Features are {_SCALES[resolved['scale']]}.",
+    ]
+    if resolved["draw"] == "per-seed":
+        parts.append("Each run seed draws its own data, so the spread between seeds includes the draw of the data.")
+    else:
+        parts.append("All runs share one split, so the spread between seeds leaves out the choice of the data.")
+    return " ".join(parts)
+
+
+def recipe(resolved: Mapping[str, Any]) -> str:
+    """One paragraph on a recipe: model, optimiser, learning-rate rule, order, last batch and budget."""
+    sentences = [
+        f"{_model(resolved['model'])}.",
+        f"{_optimiser(resolved['optimiser'])}{_rate_rule(resolved['learning_rate_scaling'])}.",
+        _budget(resolved["budget"]),
+    ]
+    sentences.append(
+        "The examples are shuffled anew in every epoch." if resolved["shuffle"] else "The examples are not shuffled."
+    )
+    if resolved["last_batch"] == "keep":
+        sentences.append("The last, smaller batch of an epoch is trained on too.")
+    else:
+        sentences.append("The last, smaller batch of an epoch is dropped.")
+    if resolved["micro_batch_size"] is not None:
+        sentences.append(f"Gradients are accumulated over micro batches of {resolved['micro_batch_size']} examples.")
+    sentences.append(f"Evaluations use {numbers.integer(resolved['evaluation_batch_size'])} examples at a time.")
+    return " ".join(sentences)
+
+
+def comparisons(cells: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Which sizes are compared on which data set with which recipe: one sentence each."""
+    sizes: dict[tuple[str, str], list[str]] = {}
+    for cell in cells:
+        sizes.setdefault((cell["dataset"], cell["recipe"]), []).append(str(cell["batch_size"]))
+    return [
+        f"{pair[0]} with {pair[1]}: batch sizes {numbers.listing(found)}"
+        f"{' (full is the whole training part: one update per epoch)' if 'full' in found else ''}."
+        for pair, found in sizes.items()
+    ]
+
+
+def seeds(values: Sequence[int]) -> str:
+    """How many seeds and what a seed decides."""
+    if len(values) == 1:
+        return f"One seed ({values[0]}), so nothing here says how much another seed would change the numbers."
+    return (
+        f"{numbers.count(len(values), 'seed')} ({numbers.listing([str(value) for value in values])}). A seed decides "
+        "the initial weights, the order of the examples, the dropout and, where the data are drawn, the draw. Runs of "
+        "one seed start from the same weights and meet the examples in the same order at every batch size, so batch "
+        "sizes are compared in pairs of equal seed."
+    )
+
+
+def timing(study: Mapping[str, Any]) -> str:
+    """How seconds, memory and utilisation were measured."""
+    if not study["timing"]:
+        return "This study has no timings, so nothing is said about speed; memory and utilisation come from the runs."
+    settings = study["settings"]["timing"]
+    windows = numbers.count(settings["windows"], "window")
+    return (
+        "Seconds never come from the training runs, which may share the machine. For each batch size a separate job "
+        f"that has the machine to itself trains for {settings['warmup_seconds']:g} s without counting and then times "
+        f"{windows} of about {settings['window_seconds']:g} s, synchronised at both edges. Given are the median and "
+        "the quartiles over the windows: updates only, without compiling and evaluation."
+    )
+
+
+def intervals() -> str:
+    """What the intervals are and how sizes are compared."""
+    level = f"{CONFIDENCE * 100:g} %"
+    return (
+        f"Brackets and bands are {level} Student t-intervals of the mean over seeds. Sizes are compared on equal seeds "
+        "by two-sided paired t-tests; because many pairs of sizes are looked at, the p-values of all pairs are "
+        f"adjusted together (Holm), and two sizes are told apart where the adjusted p is at most {ALPHA}."
+    )
+
+
+def machine(study: Mapping[str, Any]) -> str:
+    """What trains, and on how many threads."""
+    settings = study["settings"]
+    loop = {"fused": "one compiled call per epoch", "fit": "the framework's own training loop"}[settings["loop"]]
+    device = {"auto": "the first GPU where there is one", "cpu": "the CPU", "gpu": "a GPU"}[settings["device"]]
+    threads = numbers.count(settings["threads"], "thread")
+    return f"Trained with {settings['engine']} on {device}, {threads} per job, loop `{settings['loop']}` ({loop})."
+
+
+def _source(resolved: Mapping[str, Any]) -> str:
+    source = resolved["source"]
+    if source == "blobs":
+        return (
+            f"{resolved['classes']} Gaussian blobs in {resolved['features']} dimensions with standard deviation "
+            f"{resolved['cluster_std']:g}, drawn at random"
+        )
+    if source in ("npz", "table"):
+        return f"The file {resolved['path']}"
+    if source == "function":
+        return f"What the function {resolved['function']}{_arguments(resolved['arguments'])} returns"
+    text = _SOURCES[source]
+    return text[0].upper() + text[1:]
+
+
+def _model(model: Mapping[str, Any]) -> str:
+    if "function" in model:
+        return f"The model that {model['function']}{_arguments(model['arguments'])} builds"
+    if model["name"] == "mlp":
+        layers = numbers.listing([str(units) for units in model["hidden"]])
+        body = f"hidden layers of {layers} units" if len(model["hidden"]) > 1 else f"one hidden layer of {layers} units"
+        text = f"A multilayer perceptron with {body if model['hidden'] else 'no hidden layer'}"
+    else:
+        filters = numbers.listing([str(count) for count in model["filters"]])
+        size = model["kernel_size"]
+        text = (
+            f"A convolutional network with {filters} filters of {size}×{size}, each layer followed by pooling, and a "
+            f"dense layer of {model['dense']} units"
+        )
+    parts = [text, f"{model['activation']} activation"]
+    parts.append(f"dropout of {model['dropout']:g}" if model["dropout"] else "no dropout")
+    if model["normalisation"] != "none":
+        parts.append(f"{model['normalisation']} normalisation")
+    return ", ".join(parts)
+
+
+def _optimiser(optimiser: Mapping[str, Any]) -> str:
+    options = {name: option for name, option in optimiser.items() if name not in ("name", "learning_rate")}
+    extra = "".join(f", {name} {option}" for name, option in options.items() if option is not None)
+    return f"{_OPTIMISERS[optimiser['name']]} with learning rate {optimiser['learning_rate']:g}{extra}"
+
+
+def _rate_rule(scaling: Mapping[str, Any]) -> str:
+    warmup = scaling["warmup_epochs"]
+    ramp = f", rising from zero over the first {warmup:g} epochs" if warmup else ""
+    if scaling["rule"] == "none":
+        return f", the same at every batch size{ramp}"
+    return f" at batch size {scaling['reference_batch_size']}, scaled {_RULES[scaling['rule']]}{ramp}"
+
+
+def _budget(budget: Mapping[str, Any]) -> str:
+    epochs = numbers.count(budget["epochs"], "epoch")
+    stopping = budget["early_stopping"]
+    if stopping is None:
+        return f"Every run trains for {epochs}."
+    patience = numbers.count(stopping["patience"], "epoch")
+    kept = "the weights of the best epoch are kept" if stopping["restore_best"] else "the last weights are kept"
+    return f"Up to {epochs}; a run stops when the validation loss has not fallen for {patience}, and {kept}."
+
+
+def _arguments(arguments: Mapping[str, Any]) -> str:
+    return f"({', '.join(f'{name}={content!r}' for name, content in arguments.items())})"

@@ -1,0 +1,227 @@
+"""The pieces of the page: tables that sort, figures embedded as data, and escaped text around them.
+
+Every function here takes plain text, escapes it and returns HTML; only `Cell.html` and the parameters that are named
+`html` are taken as they are.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any, Literal
+
+from batchscope.report import numbers
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's heading, its unit ("" where it has none), and whether it sorts and aligns as numbers or as text."""
+
+    heading: str
+    unit: str = ""
+    kind: Literal["number", "text"] = "number"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell's HTML and the value that it sorts by; None sorts last in both directions."""
+
+    html: str
+    value: float | str | None = None
+
+
+def text(value: object) -> Cell:
+    """A cell of plain text."""
+    return Cell(escape(str(value)), str(value))
+
+
+def value(content: float | None, shown: str | None = None) -> Cell:
+    """A number: `shown` where given, else to three significant digits; a dash where it was not measured."""
+    if content is None or not numbers.known(content):
+        return Cell(
+            f'<span class="missing" aria-hidden="true">{numbers.MISSING}</span><span class="hidden">none</span>'
+        )
+    return Cell(escape(numbers.number(content) if shown is None else shown), float(content))
+
+
+def spread(mean: float | None, low: float | None, high: float | None, places: int | None = None) -> Cell:
+    """A mean with its interval on a line of its own, with `places` decimals; see `numbers.interval`."""
+    return _bounded(mean, numbers.interval(mean, low, high, places))
+
+
+def quartiles(median: float | None, low: float | None, high: float | None) -> Cell:
+    """A median with its quartiles on a line of their own, each to three significant digits."""
+    if not numbers.known(low) or not numbers.known(high):
+        return value(median)
+    return _bounded(median, f"{numbers.number(median)} [{numbers.number(low)}, {numbers.number(high)}]")
+
+
+def table(identifier: str, caption: str, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> str:
+    """A sortable table in a box that scrolls sideways by itself; the first cell of each row heads the row."""
+    for row in rows:
+        if len(row) != len(columns):
+            raise ValueError(f"table {identifier}: {len(row)} cells in a row under {len(columns)} columns")
+    name = escape(identifier)
+    head = "".join(_heading(column) for column in columns)
+    body = "".join(f"<tr>{_row(columns, row)}</tr>" for row in rows)
+    return (
+        f'<figure class="table" id="{name}"><figcaption id="{name}-caption">{escape(caption)}</figcaption>'
+        f'<div class="scroll" role="region" aria-labelledby="{name}-caption" tabindex="0">'
+        f'<table class="sortable" aria-labelledby="{name}-caption"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div></figure>"
+    )
+
+
+def figure(identifier: str, svg: Path, title: str, alternative: str, caption: str) -> str:
+    """The drawing `svg`, embedded as an image so that its ids cannot clash with those of other drawings.
+
+    `alternative` says in words what the figure shows, for those who do not see it; it may not be empty.
+    """
+    if not alternative.strip():
+        raise ValueError(f"{svg}: a figure needs an alternative text")
+    content = svg.read_bytes()
+    width, height = _size(content.decode("utf-8"), svg)
+    source = f"data:image/svg+xml;base64,{base64.b64encode(content).decode()}"
+    return (
+        f'<figure class="plot" id="{escape(identifier)}">'
+        f'<div class="scroll" role="region" aria-label="{escape(title)}" tabindex="0">'
+        f'<img src="{source}" alt="{escape(alternative)}" width="{width}" height="{height}"></div>'
+        f"<figcaption><strong>{escape(title)}.</strong> {escape(caption)}</figcaption></figure>"
+    )
+
+
+def plots(figures: Sequence[str]) -> str:
+    """Figures side by side where there is room, below each other where there is not."""
+    return f'<div class="plots">{"".join(figures)}</div>'
+
+
+def heading(level: int, identifier: str, title: str) -> str:
+    """A heading that the contents link to."""
+    return f'<h{level} id="{escape(identifier)}">{escape(title)}</h{level}>'
+
+
+def paragraph(content: str, kind: str = "") -> str:
+    """A paragraph of plain text, with the style class `kind`."""
+    return f'<p class="{kind}">{escape(content)}</p>' if kind else f"<p>{escape(content)}</p>"
+
+
+def terms(items: Sequence[tuple[str, str]]) -> str:
+    """A list of terms, each with its plain text."""
+    return "<dl>" + "".join(f"<dt>{escape(term)}</dt><dd>{escape(words)}</dd>" for term, words in items) + "</dl>"
+
+
+def facts(items: Sequence[tuple[str, str, str]]) -> str:
+    """Headline facts: what it is, its value in large type, and a remark below it."""
+    return (
+        '<dl class="facts">'
+        + "".join(
+            f"<div><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(remark)}</small></dd></div>"
+            for name, value, remark in items
+        )
+        + "</dl>"
+    )
+
+
+def box(kind: str, html: str) -> str:
+    """A box around `html`: `answer` or `caution`."""
+    return f'<div class="{escape(kind)}">{html}</div>'
+
+
+def bullets(items: Sequence[str]) -> str:
+    """A list of plain texts."""
+    return "<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>"
+
+
+def mapping(content: Mapping[str, Any], caption: str, identifier: str) -> str:
+    """Any nested mapping of scalars, lists and mappings as a table of dotted names and values, in the given order."""
+    rows = "".join(
+        f'<tr><th scope="row">{escape(name)}</th><td>{_scalar(item)}</td></tr>' for name, item in _flatten(content)
+    )
+    name = escape(identifier)
+    return (
+        f'<figure class="table" id="{name}"><figcaption id="{name}-caption">{escape(caption)}</figcaption>'
+        f'<div class="scroll" role="region" aria-labelledby="{name}-caption" tabindex="0">'
+        f'<table class="pairs" aria-labelledby="{name}-caption"><tbody>{rows}</tbody></table></div></figure>'
+    )
+
+
+def slug(*parts: str) -> str:
+    """An id made of `parts`, unique for distinct parts: what is not a letter, digit, _ or - becomes its code point."""
+    return "--".join(re.sub(r"[^A-Za-z0-9_-]", lambda found: f".{ord(found.group()):x}", part) for part in parts)
+
+
+def _bounded(middle: float | None, shown: str) -> Cell:
+    cell = value(middle, shown)
+    if cell.value is None or " [" not in shown:
+        return cell
+    head, bounds = shown.split(" [")
+    return Cell(f'{escape(head)} <span class="range">[{escape(bounds)}</span>', cell.value)
+
+
+def _heading(column: Column) -> str:
+    unit = f' <span class="unit">{escape(column.unit)}</span>' if column.unit else ""
+    return f'<th scope="col" data-kind="{column.kind}">{escape(column.heading)}{unit}</th>'
+
+
+def _row(columns: Sequence[Column], row: Sequence[Cell]) -> str:
+    cells = []
+    for index, (column, cell) in enumerate(zip(columns, row, strict=True)):
+        tag, scope = ("th", ' scope="row"') if index == 0 else ("td", "")
+        sort = (
+            "" if cell.value is None else escape(repr(cell.value) if isinstance(cell.value, float) else str(cell.value))
+        )
+        cells.append(f'<{tag}{scope} class="{column.kind}" data-value="{sort}">{cell.html}</{tag}>')
+    return "".join(cells)
+
+
+def _flatten(content: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Pairs of dotted names and scalars or lists of scalars; of several mappings in a list each gets a number."""
+    pairs: list[tuple[str, Any]] = []
+    for name, item in content.items():
+        label = f"{prefix}{str(name).replace('_', ' ')}"
+        parts = item if isinstance(item, list) else [item]
+        if not parts or not all(isinstance(part, Mapping) and part for part in parts):
+            pairs.append(_readable(label, item))
+            continue
+        for position, part in enumerate(parts, 1):
+            pairs += _flatten(part, f"{label} {position} › " if len(parts) > 1 else f"{label} › ")
+    return pairs
+
+
+def _readable(label: str, item: Any) -> tuple[str, Any]:
+    if label.endswith(" bytes") and isinstance(item, int):
+        return label.removesuffix(" bytes"), f"{numbers.number(item / 2**30)} GiB"
+    return label, item
+
+
+def _scalar(item: Any) -> str:
+    if item is None:
+        return '<span class="missing">not available</span>'
+    if isinstance(item, bool):
+        return "yes" if item else "no"
+    if isinstance(item, list | Mapping) and not item:
+        return '<span class="missing">none</span>'
+    if isinstance(item, list):
+        return "<br>".join(_scalar(part) for part in item)
+    return escape(str(item))
+
+
+_POINTS = {"pt": 4 / 3, "px": 1.0, "": 1.0, "in": 96.0}
+
+
+def _size(svg: str, path: Path) -> tuple[int, int]:
+    """Width and height in CSS pixels, so that the page does not jump while the images are decoded."""
+    root = re.search(r"<svg\b[^>]*>", svg)
+    found = {
+        name: match
+        for name in ("width", "height")
+        if root and (match := re.search(rf'\b{name}="([\d.]+)(pt|px|in|)"', root.group()))
+    }
+    if len(found) != 2:
+        raise ValueError(f"{path} is not an SVG with a width and a height in pt, px or in")
+    width, height = (round(float(match.group(1)) * _POINTS[match.group(2)]) for match in found.values())
+    return width, height

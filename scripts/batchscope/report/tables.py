@@ -1,0 +1,228 @@
+"""The tables of the page, made from the tables of the study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from batchscope.analysis.best import BEST, COMPARED, NOT_COMPARABLE, NOT_TESTABLE
+from batchscope.analysis.statistics import ALPHA, CONFIDENCE
+from batchscope.report import elements, numbers
+from batchscope.report.content import Content, Row, number, rows, size, size_cell, spread_cells
+from batchscope.report.elements import Cell, Column
+
+Pair = tuple[str, str]
+
+SIZE = Column("Batch size", "examples")
+LEVEL = f"{CONFIDENCE * 100:g} %"
+INTERVAL = f"[{LEVEL} interval]"
+_VERDICTS = {
+    BEST: "lowest mean",
+    NOT_COMPARABLE: "not compared: a seed has no value",
+    NOT_TESTABLE: "not tested: too few seeds or no spread",
+}
+
+
+def summary(content: Content, pair: Pair) -> str:
+    """One row per batch size: updates, seconds, losses, accuracy, gap and noise, and how many runs that is."""
+    frame = content.of("summary", pair)
+    columns: list[tuple[Column, Sequence[Cell]]] = [
+        (SIZE, [size_cell(row) for row in rows(frame)]),
+        (Column("Updates per epoch"), _integers(frame, "updates_per_epoch")),
+        (Column("Seconds per epoch", "s [quartiles]"), _seconds(frame)),
+        (Column("Updates in all", "mean"), _integers(frame, "updates_mean")),
+        (Column("Best validation loss", f"nat {INTERVAL}"), spread_cells(frame, "validation_loss")),
+        (Column("Test accuracy", INTERVAL), spread_cells(frame, "test_accuracy")),
+        (Column("Train − test accuracy", INTERVAL), spread_cells(frame, "gap")),
+        (Column("Noise of the step loss", f"nat {INTERVAL}"), spread_cells(frame, "noise")),
+        (Column("Runs that finished"), [_share(row, "n_ok") for row in rows(frame)]),
+    ]
+    caption = (
+        f"{pair[0]} with {pair[1]}. Means over the runs that finished; intervals are {LEVEL} t-intervals over seeds. "
+        "Loss, accuracy and their difference are taken at the epoch with the lowest validation loss. Seconds are the "
+        "updates of an epoch, median over repeated windows, alone on the machine."
+    )
+    return _table(elements.slug("table-summary", *pair), caption, columns)
+
+
+def comparison(content: Content, pair: Pair) -> str:
+    """One row per batch size: how its best validation loss differs from that of the size with the lowest mean."""
+    frame = content.of("best", pair)
+    columns: list[tuple[Column, Sequence[Cell]]] = [
+        (SIZE, [size_cell(row) for row in rows(frame)]),
+        (Column("Best validation loss", f"nat {INTERVAL}"), spread_cells(frame, "loss")),
+        (
+            Column("Difference from the lowest", f"nat {INTERVAL}"),
+            spread_cells(frame.rename(columns={"difference": "difference_mean"}), "difference"),
+        ),
+        (Column("p, adjusted"), [_p(row) for row in rows(frame)]),
+        (Column("Verdict", kind="text"), [elements.text(verdict(row)) for row in rows(frame)]),
+        (Column("Seeds"), _integers(frame, "n")),
+    ]
+    caption = (
+        f"{pair[0]} with {pair[1]}. Differences are means over pairs of runs with equal seed, with paired "
+        f"{LEVEL} t-intervals that are not adjusted. The p-values of two-sided paired t-tests are adjusted "
+        f"(Holm) over all pairs of sizes; told apart means adjusted p ≤ {ALPHA}."
+    )
+    return _table(elements.slug("table-comparison", *pair), caption, columns)
+
+
+def speed(content: Content, pair: Pair) -> str:
+    """One row per batch size: seconds per update and epoch, throughput, and seconds to the best epoch."""
+    frame = content.of("summary", pair)
+    timed = [row for row in rows(frame) if number(row, "seconds_per_epoch") is not None]
+    if not timed:
+        return elements.paragraph("No batch size has a timing.", "note")
+    first = timed[0]
+    columns: list[tuple[Column, Sequence[Cell]]] = [
+        (SIZE, [size_cell(row) for row in rows(frame)]),
+        (Column("Milliseconds per update", "ms"), _scaled(frame, "seconds_per_update", 1e3)),
+        (Column("Updates per epoch"), _integers(frame, "updates_per_epoch")),
+        (Column("Seconds per epoch", "s [quartiles]"), _seconds(frame)),
+        (Column("Epochs per second", f"relative to {size(first)}"), [_faster(row, first) for row in rows(frame)]),
+        (Column("Throughput", "examples/s"), _integers(frame, "examples_per_second")),
+        (Column("Epochs to the best", "mean"), _scaled(frame, "selected_epoch_mean")),
+        (Column("Seconds to the best epoch", "s"), [_seconds_to_best(row) for row in rows(frame)]),
+    ]
+    caption = (
+        f"{pair[0]} with {pair[1]}. Medians over repeated windows with their quartiles, alone on the machine; updates "
+        "only, without compiling and evaluation. The best epoch is the one with the lowest validation loss, mean over "
+        "seeds; the seconds to it are those epochs times the seconds per epoch."
+    )
+    return _table(elements.slug("table-speed", *pair), caption, columns)
+
+
+def resources(content: Content, pair: Pair) -> str:
+    """One row per batch size: memory, utilisation and energy, with what was measured in the caption."""
+    frame = content.of("summary", pair)
+    columns: list[tuple[Column, Sequence[Cell]]] = [
+        (SIZE, [size_cell(row) for row in rows(frame)]),
+        (Column("Peak memory", "MiB"), _scaled(frame, "memory_bytes", 1 / numbers.MEBIBYTE)),
+        (Column("Utilisation", "%"), _scaled(frame, "utilisation_percent")),
+    ]
+    sentences = [f"{pair[0]} with {pair[1]}."]
+    for name in ("memory", "utilisation", "energy"):
+        kinds = list(frame[f"{name}_kind"].dropna().unique())
+        what = numbers.listing([str(kind) for kind in kinds]) if kinds else "not measured"
+        sentences.append(f"{name.capitalize()}: {what}.")
+    if frame["energy_per_epoch_joules"].notna().any():
+        columns.append((Column("Energy per epoch", "J"), _scaled(frame, "energy_per_epoch_joules")))
+    else:
+        reasons = [str(reason) for reason in frame["energy_reason"].dropna().unique() if reason]
+        sentences[-1] = f"Energy: not measured{f' ({reasons[0]})' if reasons else ''}."
+    return _table(elements.slug("table-resources", *pair), " ".join(sentences), columns)
+
+
+def results(content: Content, pair: Pair) -> str:
+    """One row per batch size: epochs trained, and accuracies at the best and after the last epoch."""
+    frame = content.of("summary", pair)
+    columns: list[tuple[Column, Sequence[Cell]]] = [
+        (SIZE, [size_cell(row) for row in rows(frame)]),
+        (Column("Updates in all", "mean"), _integers(frame, "updates_mean")),
+        (Column("Epochs trained", "mean"), _scaled(frame, "epochs_mean")),
+        (Column("Best epoch", "mean"), _scaled(frame, "selected_epoch_mean")),
+        (Column("Test accuracy at the best epoch", INTERVAL), spread_cells(frame, "test_accuracy")),
+        (Column("Final train accuracy", INTERVAL), spread_cells(frame, "last_train_accuracy")),
+        (Column("Final test accuracy", INTERVAL), spread_cells(frame, "last_test_accuracy")),
+    ]
+    caption = (
+        f"{pair[0]} with {pair[1]}. Means over the runs that finished with {LEVEL} t-intervals over seeds. The best "
+        "epoch has the lowest validation loss; final is after the last update. The test data chose nothing."
+    )
+    return _table(elements.slug("table-results", *pair), caption, columns)
+
+
+def outcomes(content: Content) -> str:
+    """What diverged or ran out of memory: one row per run or timing; a sentence where nothing did."""
+    runs = content.tables["runs"].assign(kind="run")
+    timings = content.tables["timings"].assign(kind="timing", seed=None)
+    both = [row for frame in (runs, timings) for row in rows(frame[frame["outcome"] != "ok"])]
+    if not both:
+        done = f"{numbers.count(len(runs), 'run')} and {numbers.count(len(timings), 'timing')}"
+        return elements.paragraph(f"Nothing diverged and nothing ran out of memory: all {done} finished.")
+    columns: list[tuple[Column, Sequence[Cell]]] = [
+        (SIZE, [size_cell(row) for row in both]),
+        (Column("Data set", kind="text"), [elements.text(row["dataset"]) for row in both]),
+        (Column("Recipe", kind="text"), [elements.text(row["recipe"]) for row in both]),
+        (Column("Run or timing", kind="text"), [elements.text(row["kind"]) for row in both]),
+        (Column("Seed"), [elements.value(number(row, "seed"), _whole(row, "seed")) for row in both]),
+        (Column("Outcome", kind="text"), [elements.text(str(row["outcome"]).replace("_", " ")) for row in both]),
+        (Column("What happened", kind="text"), [_optional(row["outcome_detail"]) for row in both]),
+    ]
+    caption = f"{len(both)} of {len(runs) + len(timings)} runs and timings did not end ok. They are in no mean above."
+    return _table("table-outcomes", caption, columns)
+
+
+def not_measured(content: Content) -> str:
+    """What is null in the tables of runs and timings, and why."""
+    found = rows(content.tables["not_measured"])
+    if not found:
+        return elements.paragraph("Everything that could be measured was measured.")
+    columns: list[tuple[Column, Sequence[Cell]]] = [
+        (Column("Where", kind="text"), [elements.text(f"{row['kind']}s") for row in found]),
+        (Column("What", kind="text"), [elements.text(row["columns"]) for row in found]),
+        (Column("Why", kind="text"), [elements.text(row["reason"]) for row in found]),
+        (
+            Column("How many"),
+            [elements.value(float(row["n"]), f"{row['n']:,} of {row['of']:,}") for row in found],
+        ),
+    ]
+    caption = "Columns that are empty in the tables of runs and timings. Nothing that was not measured counts as zero."
+    return _table("table-not-measured", caption, columns)
+
+
+def verdict(row: Row) -> str:
+    """A row of the table `best` in words."""
+    if row["status"] == COMPARED:
+        return "told apart" if bool(row["told_apart"]) else "not told apart"
+    return _VERDICTS[str(row["status"])]
+
+
+def _table(identifier: str, caption: str, columns: Sequence[tuple[Column, Sequence[Cell]]]) -> str:
+    cells = [cells for _, cells in columns]
+    return elements.table(identifier, caption, [column for column, _ in columns], list(zip(*cells, strict=True)))
+
+
+def _integers(frame: pd.DataFrame, name: str) -> list[Cell]:
+    return [elements.value(number(row, name), _whole(row, name)) for row in rows(frame)]
+
+
+def _whole(row: Row, name: str) -> str:
+    return numbers.integer(number(row, name))
+
+
+def _scaled(frame: pd.DataFrame, name: str, factor: float = 1.0) -> list[Cell]:
+    found = [number(row, name) for row in rows(frame)]
+    return [elements.value(None if content is None else content * factor) for content in found]
+
+
+def _seconds(frame: pd.DataFrame) -> list[Cell]:
+    parts = ("seconds_per_epoch", "seconds_per_epoch_q25", "seconds_per_epoch_q75")
+    return [elements.quartiles(*(number(row, part) for part in parts)) for row in rows(frame)]
+
+
+def _faster(row: Row, first: Row) -> Cell:
+    seconds, reference = number(row, "seconds_per_epoch"), number(first, "seconds_per_epoch")
+    if seconds is None or reference is None:
+        return elements.value(None)
+    return elements.value(reference / seconds, f"× {numbers.ratio(reference / seconds)}")
+
+
+def _seconds_to_best(row: Row) -> Cell:
+    seconds, epochs = number(row, "seconds_per_epoch"), number(row, "selected_epoch_mean")
+    return elements.value(None if seconds is None or epochs is None else seconds * epochs)
+
+
+def _share(row: Row, name: str) -> Cell:
+    return elements.value(number(row, name), f"{_whole(row, name)} of {_whole(row, 'n_runs')}")
+
+
+def _p(row: Row) -> Cell:
+    p = number(row, "p_adjusted")
+    return elements.value(p, numbers.p_value(p).removeprefix("= "))
+
+
+def _optional(content: Any) -> Cell:
+    return elements.value(None) if pd.isna(content) else elements.text(content)

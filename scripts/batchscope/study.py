@@ -1,0 +1,260 @@
+"""A study: read, validated, and expanded into the runs and timings that answer its question.
+
+Nothing here imports a machine-learning framework or pandas, so that a dry run is instant.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from batchscope import definition_files, definitions
+from batchscope.definition_files import dataset_files, recipe_files
+from batchscope.definitions import Definition, Kind
+from batchscope.validation import ConfigError, Locate, check, choice, fill, locate_in, read_yaml, shown
+
+__all__ = ["Cell", "ConfigError", "Run", "Study", "dataset_files", "draw", "load", "recipe_files"]
+
+_CONFIG = "config (config/config.yaml or --config)"
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_RESERVED = ("datasets", "runs", "timings")  # folders in results/ beside those of the studies
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A data set, a recipe and a batch size (as text: digits, or `full`): what is timed."""
+
+    dataset: str
+    recipe: str
+    batch_size: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """A cell and a seed: what is trained, one job each."""
+
+    dataset: str
+    recipe: str
+    batch_size: str
+    seed: int
+
+    @property
+    def cell(self) -> Cell:
+        """The run without its seed."""
+        return Cell(self.dataset, self.recipe, self.batch_size)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A validated study.
+
+    Attributes:
+        name: stem of the study's file; its results are in `results/{name}/`.
+        title: title of the report.
+        question: what the study wants to know.
+        timing: whether every cell is timed.
+        datasets: resolved definitions of the data sets that the study uses, by name; built-in scalars, lists and
+            dicts only, every key present, in a fixed order.
+        recipes: the same for recipes.
+        runs: every run once, in the order of the study file.
+        cells: every cell to be timed once; none where `timing` is false.
+        seeds: seeds of the runs.
+        path: the study file.
+        settings: `config.yaml` with its defaults.
+    """
+
+    name: str
+    title: str
+    question: str
+    timing: bool
+    datasets: dict[str, dict[str, Any]]
+    recipes: dict[str, dict[str, Any]]
+    runs: tuple[Run, ...]
+    cells: tuple[Cell, ...]
+    seeds: tuple[int, ...]
+    path: Path
+    settings: dict[str, Any]
+
+    def describe(self) -> dict[str, Any]:
+        """The study as JSON-like content, for the report."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "question": self.question,
+            "file": str(self.path),
+            "timing": self.timing,
+            "datasets": self.datasets,
+            "recipes": self.recipes,
+            "cells": [vars(run.cell) for run in self.runs if run.seed == self.seeds[0]],
+            "seeds": list(self.seeds),
+            "settings": self.settings,
+        }
+
+
+def load(config: Mapping[str, Any], base: Path) -> Study:
+    """Read and validate the study that `config` selects.
+
+    Args:
+        config: what Snakemake read from `config/config.yaml`, `--configfile` and `--config`; keys may be missing.
+        base: folder of the workflow, which holds `config/`.
+
+    Raises:
+        ConfigError: one sentence on what the user must change, and in which file.
+    """
+    settings = _settings(config, base)
+    path = _study_file(settings["study"], base)
+    content = read_yaml(path)
+    locate = locate_in(shown(path))
+    check(content, "study", locate)
+    content = {**fill(content, "study"), "datasets": content.get("datasets", {}), "recipes": content.get("recipes", {})}
+    datasets = _resolve_all("datasets", content["datasets"], path, base)
+    recipes = _resolve_all("recipes", content["recipes"], path, base)
+    runs = _expand(content, datasets, recipes, locate)
+    used_datasets = {name: datasets[name] for name in dict.fromkeys(run.dataset for run in runs)}
+    used_recipes = {name: recipes[name] for name in dict.fromkeys(run.recipe for run in runs)}
+    _check_loop(settings, used_recipes)
+    return Study(
+        name=path.stem,
+        title=content["title"].strip(),
+        question=content["question"].strip(),
+        timing=content["timing"],
+        datasets={name: definition.content for name, definition in used_datasets.items()},
+        recipes={name: definition.content for name, definition in used_recipes.items()},
+        runs=runs,
+        cells=tuple(dict.fromkeys(run.cell for run in runs)) if content["timing"] else (),
+        seeds=tuple(content["seeds"]),
+        path=Path(shown(path)),
+        settings=settings,
+    )
+
+
+def draw(dataset: Mapping[str, Any], seed: int) -> str:
+    """Which draw of a resolved data set a run trains on: `fixed`, or `seed7` where each run seed has its own."""
+    return f"seed{seed}" if dataset["draw"] == "per-seed" else "fixed"
+
+
+def _settings(config: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    locate, file = locate_in(_CONFIG), base / "config" / "config.yaml"
+    if file.is_file():  # Snakemake has read it, but of a key given twice it keeps the last in silence
+        read_yaml(file)
+    check(dict(config), "config", locate)
+    settings: dict[str, Any] = fill(dict(config), "config")
+    for index, folder in enumerate(settings["data_folders"]):
+        settings["data_folders"][index] = shown(Path(folder))
+        if not Path(folder).expanduser().is_dir():
+            place = locate(["data_folders", index])
+            raise ConfigError(f"{place}: there is no folder {folder}; valid is the path of a folder")
+    return settings
+
+
+def _study_file(study: str, base: Path) -> Path:
+    """The file of a study that is given by its name or by its path."""
+    place = f"{_CONFIG}: study"
+    if "/" in study or study.endswith((".yaml", ".yml")):
+        path = Path(study).expanduser()
+        if not path.is_file():
+            raise ConfigError(
+                f"{place}: there is no file {study}; valid is the path of a study file, or a study's name"
+            )
+    else:
+        path = base / "config" / "studies" / f"{study}.yaml"
+        if not path.is_file():
+            names = sorted(file.stem for file in path.parent.glob("*.yaml"))
+            raise ConfigError(
+                f"{place}: there is no study `{study}`{choice(study, [*names, 'the path of a .yaml file'])}"
+            )
+    if not _NAME.fullmatch(path.stem):
+        raise ConfigError(
+            f"{shown(path)}: a study is named like its file, and `{path.stem}` is no name; valid are lower-case "
+            "letters, digits, - and _, starting with a letter or digit"
+        )
+    if path.stem in _RESERVED:
+        raise ConfigError(f"{shown(path)}: results/{path.stem}/ is not free for a study; valid is another file name")
+    return path
+
+
+def _resolve_all(kind: Kind, inline: Mapping[str, Any], path: Path, base: Path) -> dict[str, Definition]:
+    """Every definition of the registry and of the study, selected or not: a typo is found before it is needed."""
+    registry_path = base / "config" / f"{kind}.yaml"
+    registry = definitions.layers(kind, read_yaml(registry_path), registry_path)
+    own = definitions.layers(kind, inline, path, [kind])
+    for name in own:
+        if name in registry:
+            raise ConfigError(
+                f"{shown(path)}: {kind}.{name}: {shown(registry_path)} has this name already; valid is another name"
+            )
+    known = {**registry, **own}
+    resolved = {name: definitions.resolve(kind, name, registry) for name in registry}
+    return resolved | {name: definitions.resolve(kind, name, known) for name in own}
+
+
+def _expand(
+    content: Mapping[str, Any], datasets: Mapping[str, Definition], recipes: Mapping[str, Definition], locate: Locate
+) -> tuple[Run, ...]:
+    """Every run of the comparisons, in their order, once its names and sizes are checked."""
+    cells: dict[Cell, int] = {}  # and the comparison each came from
+    sizes: dict[str, int | None] = {}
+    for index, comparison in enumerate(content["comparisons"]):
+        kinds: tuple[tuple[Kind, Mapping[str, Definition]], ...] = (("datasets", datasets), ("recipes", recipes))
+        for kind, known in kinds:
+            for position, name in enumerate(comparison[kind]):
+                if name not in known:
+                    place = locate(["comparisons", index, kind, position])
+                    raise ConfigError(f"{place}: `{name}` is not defined{choice(name, known)}")
+                definition_files.check(known[name])
+        for dataset in (datasets[name] for name in comparison["datasets"]):
+            name = dataset.content["name"]
+            sizes[name] = sizes[name] if name in sizes else definitions.known_size(dataset)
+            for recipe in (recipes[each] for each in comparison["recipes"]):
+                definitions.check_pair(recipe, dataset)
+                for position, size in enumerate(comparison["batch_sizes"]):
+                    place = locate(["comparisons", index, "batch_sizes", position])
+                    _check_size(size, sizes[name], dataset, recipe, place)
+                    cell = Cell(name, recipe.content["name"], str(size))
+                    _check_new(cell, cells, sizes[name], place)
+                    cells[cell] = index
+    return tuple(Run(cell.dataset, cell.recipe, cell.batch_size, seed) for cell in cells for seed in content["seeds"])
+
+
+def _check_size(size: int | str, n_train: int | None, dataset: Definition, recipe: Definition, place: str) -> None:
+    """A batch size must fit the training part, where its size is known, and hold a whole micro batch."""
+    name, micro = dataset.content["name"], recipe.content["micro_batch_size"]
+    if isinstance(size, int) and n_train is not None and size > n_train:
+        raise ConfigError(
+            f"{place}: {size} is larger than the {n_train:,} training examples of {name}; "
+            f"valid are 1 to {n_train}, or full"
+        )
+    examples = n_train if size == "full" else size
+    if micro is not None and isinstance(examples, int) and micro > examples:
+        shown_size = f"full ({examples} examples)" if size == "full" else str(size)
+        raise ConfigError(
+            f"{place}: {shown_size} is smaller than the micro batch of {micro} "
+            f"({recipe.locate(['micro_batch_size'])}); valid is a batch size of at least {micro}, "
+            "or a smaller micro_batch_size"
+        )
+
+
+def _check_new(cell: Cell, cells: Mapping[Cell, int], n_train: int | None, place: str) -> None:
+    """The same run may not be asked for twice, nor the same batch size as a number and as `full`."""
+    what = f"{cell.dataset} with {cell.recipe} at batch size {cell.batch_size}"
+    if cell in cells:
+        raise ConfigError(f"{place}: {what} is in comparisons[{cells[cell]}] already; valid is to ask for it once")
+    twin = {"full": str(n_train), str(n_train): "full"}.get(cell.batch_size)
+    if twin is not None and Cell(cell.dataset, cell.recipe, twin) in cells:
+        raise ConfigError(
+            f"{place}: {what} repeats {twin}, since {cell.dataset} has {n_train} training examples; "
+            "valid is one of the two"
+        )
+
+
+def _check_loop(settings: Mapping[str, Any], recipes: Mapping[str, Definition]) -> None:
+    for recipe in recipes.values():
+        micro = recipe.content["micro_batch_size"]
+        if settings["loop"] == "fit" and micro is not None:
+            raise ConfigError(
+                f"{_CONFIG}: loop: fit cannot accumulate the micro batches of {micro} that "
+                f"{recipe.locate(['micro_batch_size'])} asks for; valid is loop: fused, or micro_batch_size: null"
+            )

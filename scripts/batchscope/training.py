@@ -1,0 +1,237 @@
+"""The epoch loop of one run: train, evaluate, stop early, and what is recorded on the way. Knows no framework."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchscope import recipes
+from batchscope.datasets import Data
+from batchscope.engines import OutOfMemory, Steps
+
+METRICS = ("loss", "accuracy")
+PARTS = ("train", "validation", "test")
+DIVERGED = 10.0  # a run has diverged if its training loss ends above so many times that of the untrained network
+
+
+@dataclass
+class Clocks:
+    """Seconds spent per kind of work, on a monotonic clock. The engine's calls return when the device is done."""
+
+    seconds: dict[str, float] = field(default_factory=lambda: {"compile": 0.0, "train": 0.0, "evaluate": 0.0})
+
+    @contextmanager
+    def measure(self, kind: str) -> Iterator[None]:
+        """Add the time of the block to `kind`, also when it fails."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[kind] += time.perf_counter() - start
+
+
+@dataclass
+class Progress:
+    """What a run has recorded so far; after an outcome other than `ok` it holds what happened before it."""
+
+    keep_every: int
+    outcome: str = "ok"
+    outcome_detail: str | None = None
+    n_parameters: int | None = None
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    updates: int = 0
+    examples: int = 0
+    stopped_early: bool = False
+    selected_epoch: int | None = None
+    metrics: dict[str, float | None] = field(default_factory=dict)
+    clocks: Clocks = field(default_factory=Clocks)
+    last_step_loss: float | None = None
+
+
+def train(
+    engine: ModuleType,
+    data: Data,
+    recipe: Mapping[str, Any],
+    batch_size: int,
+    seed: int,
+    loop: str,
+    step_records: int,
+    log: Callable[[str], None] = lambda message: None,
+) -> Progress:
+    """Train one run to the end of its budget, to early stopping, or until it diverges or runs out of memory.
+
+    Args:
+        engine: module from `engines`, already configured.
+        data: the data set.
+        recipe: resolved recipe.
+        batch_size: examples per update.
+        seed: seed of the run.
+        loop: `fused` or `fit`.
+        step_records: `steps` keeps every k-th update, with the smallest k for which the whole budget gives at most this
+            many, and the last one.
+        log: called with one line per epoch.
+
+    Returns:
+        the records; `metrics` has the keys `last_…` and `selected_…` of the table `run`, null where not measured.
+    """
+    total = recipe["budget"]["epochs"] * recipes.updates_per_epoch(len(data.y_train), batch_size, recipe["last_batch"])
+    progress = Progress(keep_every=math.ceil(total / step_records))
+    try:
+        _train(engine, data, recipe, batch_size, seed, loop, progress, log)
+    except OutOfMemory as error:
+        progress.outcome, progress.outcome_detail = "out_of_memory", str(error)
+    for when in ("last", "selected"):
+        for part in PARTS:
+            for metric in METRICS:
+                progress.metrics.setdefault(f"{when}_{part}_{metric}", None)
+    return progress
+
+
+def _train(
+    engine: ModuleType,
+    data: Data,
+    recipe: Mapping[str, Any],
+    batch_size: int,
+    seed: int,
+    loop: str,
+    progress: Progress,
+    log: Callable[[str], None],
+) -> None:
+    n_train, budget, clocks = len(data.y_train), recipe["budget"], progress.clocks
+    with clocks.measure("compile"):
+        trainer = engine.build(recipe, data, batch_size, seed, loop)
+        engine.train(trainer, np.empty(0, np.int32), np.empty(0, np.float32))
+        engine.evaluate(trainer, "validation")
+    progress.n_parameters = trainer.n_parameters
+    patience = (budget["early_stopping"] or {}).get("patience", math.inf)
+    best_loss, best_weights = math.inf, engine.get_weights(trainer)
+    _record_epoch(engine, trainer, progress, None, math.nan, 0.0)
+
+    for epoch in range(1, budget["epochs"] + 1):
+        order = recipes.epoch_order(n_train, batch_size, seed, epoch, recipe)
+        rates = recipes.learning_rates(recipe, batch_size, n_train, epoch)
+        before = clocks.seconds["train"]
+        with clocks.measure("train"):
+            steps = engine.train(trainer, order, rates)
+        sizes = np.minimum(batch_size, len(order) - batch_size * np.arange(len(steps.loss)))
+        diverged = not np.isfinite(steps.loss[-1])
+        _record_steps(progress, epoch, steps, sizes, rates, last=diverged or epoch == budget["epochs"])
+        if diverged:
+            progress.outcome = "diverged"
+            progress.outcome_detail = f"loss {steps.loss[-1]} at update {progress.updates} (epoch {epoch})"
+            return
+        row = _record_epoch(engine, trainer, progress, (steps, sizes), float(rates[-1]), clocks.seconds["train"] - before)
+        log(f"epoch {epoch}: validation loss {row['validation_loss']:.4f}, accuracy {row['validation_accuracy']:.4f}")
+        if row["validation_loss"] < best_loss:
+            best_loss, best_weights = row["validation_loss"], engine.get_weights(trainer)
+            progress.selected_epoch = epoch
+        elif epoch - (progress.selected_epoch or 0) >= patience:
+            progress.stopped_early = epoch < budget["epochs"]
+            break
+
+    row = progress.epochs[-1]
+    if not row["train_loss"] <= DIVERGED * progress.epochs[0]["train_loss"]:
+        progress.outcome = "diverged"
+        progress.outcome_detail = f"training loss {row['train_loss']:.4g}, before training {progress.epochs[0]['train_loss']:.4g}"
+    engine.finish(trainer)
+    _final_metrics(engine, trainer, progress, "last")
+    engine.set_weights(trainer, best_weights)
+    _final_metrics(engine, trainer, progress, "selected")
+
+
+def _record_steps(
+    progress: Progress, epoch: int, steps: Steps, sizes: NDArray[np.int64], rates: NDArray[np.float32], last: bool
+) -> None:
+    """Append every k-th update of an epoch to the records, and its last one where the run ends with it."""
+    examples = progress.examples + np.cumsum(sizes)
+    made = len(steps.loss)
+    kept = set(range(-progress.updates % progress.keep_every, made, progress.keep_every))
+    for i in sorted(kept | ({made - 1} if last else set())):
+        progress.steps.append(
+            {
+                "update": progress.updates + i + 1,
+                "epoch": epoch,
+                "examples": int(examples[i]),
+                "loss": float(steps.loss[i]),
+                "gradient_norm": _or_null(steps.gradient_norm[i]),
+                "weight": _or_null(steps.weight[i]),
+                "learning_rate": float(rates[i]),
+            }
+        )
+    progress.updates += made
+    progress.examples = int(examples[-1])
+
+
+def _record_epoch(
+    engine: ModuleType,
+    trainer: Any,
+    progress: Progress,
+    seen: tuple[Steps, NDArray[np.int64]] | None,
+    rate: float,
+    train_seconds: float,
+) -> dict[str, Any]:
+    """Evaluate on train and validation part and append the epoch's row; `seen` is None before training."""
+    before = progress.clocks.seconds["evaluate"]
+    with progress.clocks.measure("evaluate"):
+        (train_loss, train_accuracy), (loss, accuracy) = (engine.evaluate(trainer, p) for p in ("train", "validation"))
+    mean = noise = None
+    if seen is not None:
+        steps, sizes = seen
+        mean = float(np.average(steps.loss, weights=sizes))
+        noise = step_loss_noise(steps.loss, progress.last_step_loss)
+        progress.last_step_loss = float(steps.loss[-1])
+    row = {
+        "epoch": len(progress.epochs),
+        "updates": progress.updates,
+        "examples": progress.examples,
+        "step_loss_mean": mean,
+        "step_loss_noise": noise,
+        "train_loss": train_loss,
+        "train_accuracy": train_accuracy,
+        "validation_loss": loss,
+        "validation_accuracy": accuracy,
+        "learning_rate": _or_null(rate),
+        "train_seconds": train_seconds,
+        "evaluate_seconds": progress.clocks.seconds["evaluate"] - before,
+    }
+    progress.epochs.append(row)
+    return row
+
+
+def _final_metrics(engine: ModuleType, trainer: Any, progress: Progress, when: str) -> None:
+    with progress.clocks.measure("evaluate"):
+        for part in PARTS:
+            for metric, value in zip(METRICS, engine.evaluate(trainer, part), strict=True):
+                progress.metrics[f"{when}_{part}_{metric}"] = value
+
+
+def step_loss_noise(losses: NDArray[np.float64], previous: float | None) -> float | None:
+    """Root of half the mean squared difference of successive step losses, in the unit of the loss.
+
+    This is von Neumann's estimate of the standard deviation of a series whose mean drifts slowly; the slow fall of the
+    loss hardly enters it. `previous` is the last loss of the epoch before, so that an epoch of one update has a
+    difference too. None where there is none.
+    """
+    series = losses if previous is None else np.concatenate([[previous], losses])
+    if len(series) < 2:
+        return None
+    return float(np.sqrt(np.mean(np.diff(series) ** 2) / 2))
+
+
+def median_noise(epochs: list[dict[str, Any]]) -> float | None:
+    """Median of the epochs' `step_loss_noise` over the last half of the epochs, where the loss has settled most."""
+    values = [row["step_loss_noise"] for row in epochs[1:][len(epochs) // 2 :] if row["step_loss_noise"] is not None]
+    return float(np.median(values)) if values else None
+
+
+def _or_null(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)

@@ -1,0 +1,18 @@
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from batchscope import logs
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+logs.redirect(snakemake.log[0])
+
+import pandas as pd
+from batchscope import figures
+from batchscope.figures.frames import select
+
+tables = {Path(file).stem: pd.read_parquet(file) for file in snakemake.input.tables}
+frames = select(tables, snakemake.wildcards.dataset, snakemake.wildcards.recipe)
+for name, file in zip(figures.FIGURES, snakemake.output, strict=True):
+    figures.render(name, frames, file)

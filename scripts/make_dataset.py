@@ -1,0 +1,19 @@
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from batchscope import logs
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+logs.redirect(snakemake.log[0])
+
+from batchscope import datasets
+
+datasets.make(
+    snakemake.params.dataset,
+    snakemake.wildcards.draw,
+    Path(snakemake.output[0]),
+    data_folders=[Path(folder) for folder in snakemake.config["data_folders"]],
+    cache=Path("resources/downloads"),
+)

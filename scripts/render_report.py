@@ -1,0 +1,25 @@
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from batchscope import logs
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+logs.redirect(snakemake.log.text)
+
+from batchscope.report.render import render
+
+parameters = {
+    "tables": Path(snakemake.input.tables[0]).parent,
+    "figures": Path(snakemake.input.figures[0]).parent,
+    "study": Path(snakemake.input.study),
+    "manifest": Path(snakemake.input.manifest),
+}
+render(
+    Path(snakemake.params.template),
+    parameters,
+    Path(snakemake.output.html),
+    Path(snakemake.log.notebook),
+    snakemake.params.title,
+)

@@ -1,0 +1,15 @@
+from typing import TYPE_CHECKING
+
+from batchscope import logs
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+logs.redirect(snakemake.log[0])
+
+from batchscope import analysis
+from batchscope.analysis import tables
+
+made = tables.study_tables(**{name: list(files) for name, files in snakemake.input.items()})
+for name, parquet, csv in zip(analysis.TABLES, snakemake.output.parquet, snakemake.output.csv, strict=True):
+    tables.save(made[name], parquet, csv)

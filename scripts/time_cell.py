@@ -1,0 +1,15 @@
+from typing import TYPE_CHECKING
+
+from batchscope import logs
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+logs.redirect(snakemake.log[0])
+
+from batchscope import jobs
+
+params = snakemake.params
+jobs.time_cell(
+    snakemake.input.data, params.recipe, params.cell, params.settings, params.code, dict(snakemake.output.items())
+)

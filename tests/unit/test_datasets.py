@@ -1,0 +1,312 @@
+"""Data set files: what is in them, where it came from, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sklearn.datasets import load_digits, make_blobs
+
+from batchscope import datasets
+from batchscope.datasets import Data, DataError
+from batchscope.datasets.download import SYSTEM_FOLDERS
+from batchscope.splits import known_size
+
+BLOBS = {"classes": 3, "features": 2, "cluster_std": 2.0, "draw": "per-seed"}
+BLOBS_SPLIT = {"train": 800, "validation": 200, "test": 200}
+HALVES = {"validation": 0.25, "test": 0.25}
+
+
+def resolved(source: str, split: dict[str, Any], **keys: Any) -> dict[str, Any]:
+    defaults = {"name": "mine", "source": source, "split": split, "scale": "none", "draw": "fixed", "split_seed": 0}
+    return {**defaults, **keys}
+
+
+def npz(folder: Path, split: dict[str, Any] | None = None, keys: dict[str, Any] | None = None, **arrays: Any) -> Any:
+    np.savez(folder / "data.npz", **arrays)
+    own = {"path": str(folder / "data.npz"), "x": "x", "y": "y", "x_test": None, "y_test": None, "classes": None}
+    return resolved("npz", split or HALVES, **{**own, **(keys or {})})
+
+
+def table(path: Path, target: str = "kind", features: list[str] | None = None, **keys: Any) -> dict[str, Any]:
+    own = {"path": str(path), "target": target, "features": features, "classes": None}
+    return resolved("table", HALVES, **{**own, **keys})
+
+
+def csv(folder: Path, text: str, **keys: Any) -> dict[str, Any]:
+    (folder / "data.csv").write_text(text, encoding="utf-8", newline="")
+    return table(folder / "data.csv", **keys)
+
+
+def function(folder: Path, code: str, **arguments: Any) -> dict[str, Any]:
+    (folder / "own.py").write_text(code, encoding="utf-8")
+    return resolved("function", HALVES, function=f"{folder / 'own.py'}:make", arguments=arguments)
+
+
+def made(dataset: dict[str, Any], tmp_path: Path, draw: str = "fixed") -> Data:
+    path = tmp_path / "made" / f"{draw}.npz"
+    datasets.make(dataset, draw, path, data_folders=[], cache=tmp_path / "cache")
+    return datasets.load(path)
+
+
+def everything(data: Data) -> np.ndarray:
+    return np.concatenate([data.x_train, data.x_validation, data.x_test])
+
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(40, 3)), np.arange(40) % 4
+
+
+def test_digits_are_the_real_images_split_without_overlap(tmp_path: Path) -> None:
+    data = made(resolved("digits", {"validation": 0.15, "test": 0.2}), tmp_path)
+    assert data.x_train.shape == (1168, 8, 8, 1)
+    assert data.x_train.dtype == np.float32
+    assert data.y_train.dtype == np.int32
+    assert data.meta["class_names"] == list("0123456789")
+    assert data.meta["n_total"] == 1797
+    images, labels = load_digits(return_X_y=True)
+    seen = np.column_stack(
+        [everything(data).reshape(1797, 64), np.concatenate([data.y_train, data.y_validation, data.y_test])]
+    )
+    real = np.column_stack([images, labels])
+    np.testing.assert_array_equal(np.unique(seen, axis=0), np.unique(real, axis=0))
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        resolved("digits", {"validation": 100, "test": 0.3}),
+        resolved("random-labels", {"train": 70, "validation": 20, "test": 10}, classes=2, features=5),
+    ],
+)
+def test_the_size_known_beforehand_is_the_size_made(tmp_path: Path, dataset: dict[str, Any]) -> None:
+    assert len(made(dataset, tmp_path).x_train) == known_size(dataset)
+
+
+def test_the_same_arguments_give_the_same_bytes(tmp_path: Path) -> None:
+    dataset = resolved("digits", {"validation": 0.15, "test": 0.2}, scale="standardise")
+    for name in ("a", "b"):
+        datasets.make(dataset, "fixed", tmp_path / f"{name}.npz", data_folders=[], cache=tmp_path)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_another_split_seed_gives_another_split(tmp_path: Path) -> None:
+    split = {"validation": 0.15, "test": 0.2}
+    one, two = (made(resolved("digits", split, split_seed=seed), tmp_path / str(seed)) for seed in (0, 1))
+    assert not np.array_equal(one.x_test, two.x_test)
+    assert one.meta["digest"] != two.meta["digest"]
+
+
+def test_blobs_are_the_articles_draw_with_validation_points_on_top(tmp_path: Path) -> None:
+    data = made(resolved("blobs", BLOBS_SPLIT, **BLOBS), tmp_path, "seed7")
+    x, y = make_blobs(n_samples=1000, centers=3, n_features=2, cluster_std=2, random_state=7)
+    np.testing.assert_array_equal(data.x_train, x[:800].astype(np.float32))
+    np.testing.assert_array_equal(data.y_train, y[:800])
+    np.testing.assert_array_equal(data.x_test, x[800:].astype(np.float32))
+    np.testing.assert_array_equal(data.y_test, y[800:])
+    for label in range(3):  # the same centres: means of some 67 and 267 points with a standard deviation of 2
+        distance = data.x_validation[data.y_validation == label].mean(0) - data.x_train[data.y_train == label].mean(0)
+        assert np.abs(distance).max() < 5 * 2 * np.sqrt(1 / 66 + 1 / 250)
+    assert len(np.intersect1d(data.x_validation, x.astype(np.float32))) == 0
+
+
+def test_each_seed_has_its_own_blobs(tmp_path: Path) -> None:
+    dataset = resolved("blobs", BLOBS_SPLIT, **BLOBS)
+    assert not np.array_equal(made(dataset, tmp_path, "seed1").x_train, made(dataset, tmp_path, "seed2").x_train)
+
+
+def test_random_labels_are_independent_of_standard_normal_features(tmp_path: Path) -> None:
+    split = {"train": 1024, "validation": 256, "test": 256}
+    data = made(resolved("random-labels", split, classes=2, features=50, draw="per-seed"), tmp_path, "seed3")
+    assert data.x_train.shape == (1024, 50)
+    assert abs(data.x_train.mean()) < 5 / np.sqrt(1024 * 50)
+    assert abs(data.x_train.std() - 1) < 0.02
+    correlations = [np.corrcoef(column, data.y_train)[0, 1] for column in data.x_train.T]
+    assert np.abs(correlations).max() < 5 / np.sqrt(1024)
+    assert 400 < data.y_train.sum() < 624
+
+
+@pytest.mark.parametrize(("draw", "given"), [("fixed", "seed1"), ("per-seed", "fixed"), ("per-seed", "seed-1")])
+def test_a_draw_that_does_not_go_with_the_data_set_is_refused(tmp_path: Path, draw: str, given: str) -> None:
+    dataset = resolved("blobs", BLOBS_SPLIT, **{**BLOBS, "draw": draw})
+    with pytest.raises(DataError, match=f"data set mine: the draw {given} does not go with `draw: {draw}`"):
+        made(dataset, tmp_path, given)
+
+
+@pytest.mark.skipif(
+    not (SYSTEM_FOLDERS[0] / "fashion-mnist").is_dir(), reason="Debian's package dataset-fashion-mnist is not installed"
+)
+def test_fashion_mnist_keeps_its_test_part_and_validates_on_training_images(tmp_path: Path) -> None:
+    dataset = resolved("fashion-mnist", {"validation": 6000}, scale="unit")
+    data = made(dataset, tmp_path)
+    assert data.x_train.shape == (54_000, 28, 28, 1)
+    assert known_size(dataset) == 54_000
+    assert (data.x_train.min(), data.x_train.max(), data.meta["scale"]["divisor"]) == (0, 1, 255)
+    assert np.bincount(data.y_train).tolist() == [5400] * 10
+    assert np.bincount(data.y_validation).tolist() == [600] * 10
+    assert np.bincount(data.y_test).tolist() == [1000] * 10
+    assert data.y_test[:10].tolist() == [9, 2, 1, 1, 6, 1, 4, 6, 5, 7]  # the published order
+    assert data.meta["class_names"][9] == "Ankle boot"
+    assert next(iter(data.meta["files"])) == "t10k-images-idx3-ubyte.gz"
+
+
+def test_npz_with_a_test_part_of_its_own(tmp_path: Path) -> None:
+    keys = {"x_test": "u", "y_test": "v"}
+    dataset = npz(tmp_path, {"validation": 8}, keys, x=X, y=Y, u=X[:4] + 100, v=Y[:4])
+    data = made(dataset, tmp_path)
+    assert (len(data.x_train), len(data.x_validation)) == (32, 8)
+    np.testing.assert_array_equal(data.x_test, (X[:4] + 100).astype(np.float32))
+    with pytest.raises(DataError, match="split must not name `test`: the source has a test part of its own"):
+        made({**dataset, "split": HALVES}, tmp_path)
+    with pytest.raises(DataError, match="x_test and y_test belong together"):
+        made({**dataset, "y_test": None}, tmp_path)
+    with pytest.raises(DataError, match="split must name `test`"):
+        made({**dataset, "x_test": None, "y_test": None}, tmp_path)
+
+
+def test_the_order_of_the_source_is_kept_in_each_part(tmp_path: Path) -> None:
+    data = made(npz(tmp_path, x=np.arange(40.0)[:, None], y=Y), tmp_path)
+    for part in (data.x_train, data.x_validation, data.x_test):
+        assert (np.diff(part[:, 0]) > 0).all()
+
+
+def test_csv_with_quotes_mark_and_late_fractions(tmp_path: Path) -> None:
+    rows = "".join(f'{i},{i + 0.5 if i > 30 else i},"cat, ""{"ab"[i % 2]}"""\n' for i in range(40))
+    data = made(csv(tmp_path, "\ufeffa,b,kind\n" + rows, features=["b"]), tmp_path)
+    assert data.meta["class_names"] == ['cat, "a"', 'cat, "b"']
+    assert list(data.meta["files"]) == ["data.csv"]
+    assert sorted(everything(data)[:, 0])[-1] == 39.5
+    np.testing.assert_array_equal(data.y_train, np.floor(data.x_train[:, 0]).astype(int) % 2)
+
+
+def test_parquet_with_categories_and_numbers_of_all_kinds(tmp_path: Path) -> None:
+    kinds = pa.array(["lo", "hi"] * 20).dictionary_encode()
+    columns = {"kind": kinds, "i": list(range(40)), "f": [0.5] * 40, "b": [True, False] * 20}
+    pq.write_table(pa.table(columns), tmp_path / "data.parquet")
+    data = made(table(tmp_path / "data.parquet"), tmp_path)
+    assert data.meta["class_names"] == ["hi", "lo"]
+    assert data.x_train.shape == (20, 3)
+    np.testing.assert_array_equal(data.y_train, data.x_train[:, 2])  # "lo" is 1 where b is true
+
+
+@pytest.mark.parametrize(
+    ("text", "keys", "message"),
+    [
+        ("a,kind\n1,x\n", {"target": "sort"}, "data.csv has no column `sort`; it has: a, kind"),
+        ("a,kind\n1,x\n", {"features": ["b"]}, "data.csv has no column `b`; it has: a, kind"),
+        ("a,kind\n1,x\n", {"features": ["a", "kind"]}, "the target `kind` not at all"),
+        ("kind\nx\n", {}, "no column is left for the features beside `kind`"),
+        ("a,a,kind\n1,2,x\n", {}, "more than one column a"),
+        (",kind\n0,x\n1,y\n", {}, "looks like a row number that pandas wrote"),
+        ("a,kind\n1,x\n ,y\n", {}, "column `a`: record 2 is ' '; features must be numbers"),
+        ("a,kind\n1,x\n,y\n", {}, "column `a`: record 2 is ''; features must be numbers"),
+        ("a,kind\n1,x\n2,y\nnan,y\n", {}, "column `a`: record 3 is nan"),
+        ("a,kind\n1,x\ninf,y\n", {}, "column `a`: record 2 is inf"),
+        ("a,kind\n1,x\n1e39,y\n", {}, "features holds a value that is no finite number of 32 bits, first in example 2"),
+        ("a,kind\n1,x\n2,\n", {}, "column `kind`: example 2 has no label"),
+        ("a,kind\n1,0\n2,0.5\n", {}, "the label of example 2 is 0.5; labels must be whole numbers or texts"),
+        ("a,kind\n1,0\n2,nan\n", {}, "the label of example 2 is nan"),
+        ("a,kind\n1,x\n2\n", {}, "data.csv cannot be read as a table"),
+        ("a,kind\n", {}, "features has no examples"),
+    ],
+)
+def test_tables_that_cannot_be_used(tmp_path: Path, text: str, keys: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        made(csv(tmp_path, text, **keys), tmp_path)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("data set mine: ")
+
+
+def test_parquet_with_missing_values_or_dates_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "data.parquet"
+    pq.write_table(pa.table({"a": [1.0, None], "when": pa.array([1, 2], pa.date32()), "kind": ["x", "y"]}), path)
+    with pytest.raises(DataError, match=r"data.parquet: column `a`: record 2 has no value"):
+        made(table(path, features=["a"]), tmp_path)
+    with pytest.raises(DataError, match=r"column `when` has the type date32\[day\]; features must be numbers"):
+        made(table(path, features=["when"]), tmp_path)
+
+
+def test_a_function_of_the_user_makes_data_for_each_seed(tmp_path: Path) -> None:
+    code = (
+        "import numpy as np\n"
+        "def make(seed, n):\n"
+        "    generator = np.random.default_rng(seed)\n"
+        "    y = np.array(['a', 'b'] * (n // 2))\n"
+        "    return generator.normal(size=(n, 2, 3)), y\n"
+    )
+    dataset = {**function(tmp_path, code, n=60), "draw": "per-seed"}
+    one, two = made(dataset, tmp_path, "seed1"), made(dataset, tmp_path, "seed2")
+    assert one.x_train.shape == (30, 2, 3)
+    assert one.meta["class_names"] == ["a", "b"]
+    assert list(one.meta["files"]) == ["own.py"]
+    assert not np.array_equal(np.sort(everything(one), None), np.sort(everything(two), None))
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("def other(seed): pass", "defines no function make"),
+        ("def make(seed): raise KeyError('gone')", "failed with KeyError: 'gone'"),
+        ("def make(): pass", "failed with TypeError"),
+        ("import no_such_module_at_all", "failed with ModuleNotFoundError"),
+        ("def make(seed): return 3", "returned int; it must return two arrays, (x, y)"),
+        ("def make(seed): return [[1], [1, 2]], [0, 1]", "returned something that is no array"),
+        ("def make(seed): return [['a'], ['b']], [0, 1]", "make: x has the type <U1; features must be numbers"),
+        ("def make(seed): return [1.0, 2.0], [0, 1]", "make: x has the shape (2,)"),
+        ("def make(seed): return [[1.0], [2.0]], [[0], [1]]", "make: y has the shape (2, 1)"),
+        ("def make(seed): return [[1.0], [2.0]], [0, 1, 1]", "x has 2 examples, but function"),
+        ("def make(seed): return [[1.0]] * 8, [0] * 8", "has 1 class; at least two are needed"),
+        ("def make(seed): return [[1.0]] * 8, [0, 1, None, 1] * 2", "y has the type object"),
+        ("def make(seed): return [[], []], [0, 1]", "x has the shape (2, 0)"),
+    ],
+)
+def test_functions_that_cannot_be_used(tmp_path: Path, code: str, message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        made(function(tmp_path, code), tmp_path)
+    assert message in str(caught.value)
+    assert "own.py" in str(caught.value)
+
+
+def test_a_missing_function_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"there is no Python file .*gone\.py"):
+        made(resolved("function", HALVES, function=f"{tmp_path / 'gone.py'}:make", arguments={}), tmp_path)
+
+
+def test_a_data_set_file_that_is_cut_short_or_changed_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "made" / "fixed.npz"
+    with pytest.raises(DataError, match="there is no data set file"):
+        datasets.load(path)
+    made(npz(tmp_path, x=X, y=Y), tmp_path)
+    content = path.read_bytes()
+    for broken in (
+        b"",
+        content[:-100],
+        content[: len(content) // 2],
+        content.replace(X[0].astype("<f4")[:1].tobytes(), b"\0\0\0\0"),
+    ):
+        path.write_bytes(broken)
+        with pytest.raises(DataError, match=r"fixed.npz is not a whole data set file .*; delete it and run again"):
+            datasets.load(path)
+    path.write_bytes(content)
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    np.savez(path, **{**arrays, "y_test": arrays["y_test"][::-1]})
+    with pytest.raises(DataError, match="was changed after it was written"):
+        datasets.load(path)
+
+
+def test_a_failure_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError):
+        made(npz(tmp_path, x=np.full((40, 1), np.nan), y=Y), tmp_path)
+    assert not list(tmp_path.rglob("made/*"))
+
+
+def test_meta_is_plain_json(tmp_path: Path) -> None:
+    meta = made(npz(tmp_path, x=X, y=Y), tmp_path).meta
+    assert json.loads(json.dumps(meta)) == meta
+    assert set(meta) == {"name", "classes", "class_names", "n_total", "scale", "draw", "source", "files", "digest"}
