@@ -12,8 +12,9 @@ export PATH := $(BIN):$(PATH)
 .DELETE_ON_ERROR:
 
 report: $(ENV)/run.stamp
+	@python tools/clear_stale_lock.py
 	@if [ -t 1 ]; then logger="--logger rich"; fi; \
-	snakemake --cores $(CORES) --show-failed-logs --rerun-incomplete $$logger --config "study=$(STUDY)"
+	snakemake --cores $(CORES) $$logger --config "study=$(STUDY)"
 	@echo "Report: $(CURDIR)/results/$(basename $(notdir $(STUDY)))/report.html"
 
 test: $(ENV)/develop.stamp

@@ -109,7 +109,7 @@ HTML(
 # ## Time and throughput
 #
 # Seconds come from timings, each alone on the machine. A short epoch is not yet a short training: the last column of
-# the table multiplies it with the number of epochs that were needed to get to the lowest validation loss.
+# the table multiplies the time per epoch by the epochs it took to get to the lowest validation loss.
 
 # %%
 HTML(
@@ -153,7 +153,9 @@ HTML(
 HTML(
     built.outcomes(report)
     + "".join(
-        heading + content.figures(report, pair, "outcomes") for pair, heading in content.per_pair(report, "outcomes")
+        heading + content.figures(report, pair, "outcomes")
+        for pair, heading in content.per_pair(report, "outcomes")
+        if built.lost(report, pair)
     )
 )
 

@@ -251,10 +251,18 @@ def _check_new(cell: Cell, cells: Mapping[Cell, int], n_train: int | None, place
 
 
 def _check_loop(settings: Mapping[str, Any], recipes: Mapping[str, Definition]) -> None:
+    """`model.fit` cannot do all that the fused loop does, and would train something else in silence."""
+    if settings["loop"] != "fit":
+        return
     for recipe in recipes.values():
         micro = recipe.content["micro_batch_size"]
-        if settings["loop"] == "fit" and micro is not None:
+        if micro is not None:
             raise ConfigError(
                 f"{_CONFIG}: loop: fit cannot accumulate the micro batches of {micro} that "
                 f"{recipe.locate(['micro_batch_size'])} asks for; valid is loop: fused, or micro_batch_size: null"
+            )
+        if recipe.content["optimiser"]["use_ema"]:
+            raise ConfigError(
+                f"{_CONFIG}: loop: fit replaces the weights by their moving average after every epoch, not when "
+                f"{recipe.locate(['optimiser', 'use_ema'])} asks for it; valid is loop: fused, or use_ema: false"
             )

@@ -142,7 +142,6 @@ def _train(
     if not row["train_loss"] <= DIVERGED * progress.epochs[0]["train_loss"]:
         progress.outcome = "diverged"
         progress.outcome_detail = f"training loss {row['train_loss']:.4g}, before training {progress.epochs[0]['train_loss']:.4g}"
-    engine.finish(trainer)
     _final_metrics(engine, trainer, progress, "last")
     engine.set_weights(trainer, best_weights)
     _final_metrics(engine, trainer, progress, "selected")

@@ -35,13 +35,22 @@ class _Loader(yaml.SafeLoader):
             if not isinstance(key, yaml.ScalarNode):
                 raise yaml.composer.ComposerError(None, None, "a key is not a text; write it in quotes", key.start_mark)
             if key.tag not in _KEY_TAGS:
-                raise yaml.composer.ComposerError(None, None, f"the key `{key.value}` is not a text; write it in quotes", key.start_mark)
+                raise yaml.composer.ComposerError(
+                    None, None, f"the key `{key.value}` is not a text; write it in quotes", key.start_mark
+                )
             if key.value in seen:
-                raise yaml.composer.ComposerError(None, None, f"the key `{key.value}` is given twice; valid is once", key.start_mark)
+                raise yaml.composer.ComposerError(
+                    None, None, f"the key `{key.value}` is given twice; valid is once", key.start_mark
+                )
             seen.add(key.value)
         return node
 
 
+_Loader.yaml_constructors = {  # what JSON knows, too: no dates, sets or bytes through explicit tags
+    tag: constructor
+    for tag, constructor in yaml.SafeLoader.yaml_constructors.items()
+    if tag is None or tag.rpartition(":")[2] in ("null", "bool", "int", "float", "str", "seq", "map")
+}
 _Loader.yaml_implicit_resolvers = {}
 _KEY_TAGS = {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}
 for _kind, _pattern, _first in (
@@ -70,7 +79,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigError(f"{name}{line}: {error.problem or 'this is not YAML'}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{name}: this is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{name}: the file holds {_value(content)}; valid is a mapping of keys to values")

@@ -101,9 +101,7 @@ def _write_run(
     records.write_json({"not_measured": _reasons(run, outcome)}, files.run_manifest[-1])
 
 
-def _write_timing(
-    study: FakeStudy, files: FakeFiles, folder: Path, cell: Row, n_train: int, rng: Generator
-) -> None:
+def _write_timing(study: FakeStudy, files: FakeFiles, folder: Path, cell: Row, n_train: int, rng: Generator) -> None:
     batch, per_epoch = cell["batch_size"], math.ceil(n_train / cell["batch_size"])
     windows = []
     for window in range(1, 8):
@@ -143,9 +141,7 @@ def _write_timing(
     records.write_json({"not_measured": _reasons(timing, "ok")}, files.timing_manifest[-1])
 
 
-def _epochs(
-    study: FakeStudy, identity: Row, n_train: int, per_epoch: int, outcome: str, rng: Generator
-) -> list[Row]:
+def _epochs(study: FakeStudy, identity: Row, n_train: int, per_epoch: int, outcome: str, rng: Generator) -> list[Row]:
     batch, best, waited, rows = identity["batch_size"], math.inf, 0, []
     last = max(1, study.epochs // 3) if outcome == "diverged" else study.epochs
     offset = float(rng.normal(0, 0.02))
@@ -181,9 +177,7 @@ def _epochs(
     return rows
 
 
-def _steps(
-    identity: Row, n_train: int, per_epoch: int, epochs: list[Row], outcome: str, rng: Generator
-) -> list[Row]:
+def _steps(identity: Row, n_train: int, per_epoch: int, epochs: list[Row], outcome: str, rng: Generator) -> list[Row]:
     batch, weight = identity["batch_size"], 0.05
     total = epochs[-1]["updates"] if epochs else 0
     kept = sorted(set(np.linspace(1, total, min(total, 600)).round().astype(int).tolist())) if total else []

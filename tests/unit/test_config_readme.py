@@ -1,7 +1,7 @@
 """config/README.md explains every key of every schema, and its examples work.
 
 The tables of keys are made from the schemas; after a change of a schema, rewrite them with
-`python tests/unit/test_config_readme.py`.
+`PYTHONPATH=scripts python tests/unit/test_config_readme.py`.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def with_tables(text: str) -> str:
 def examples() -> dict[str, Any]:
     """The YAML blocks of the README, by the comment on their first line."""
     blocks = re.findall(r"```yaml\n# ([^\n]+)\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.S)
-    return {name: text for name, text in blocks}
+    return dict(blocks)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -150,7 +150,7 @@ def test_every_mapping_of_a_schema_refuses_unknown_keys(kind: str) -> None:
 
 def test_tables_of_the_readme_are_those_of_the_schemas() -> None:
     text = README.read_text(encoding="utf-8")
-    assert text == with_tables(text), "run: python tests/unit/test_config_readme.py"
+    assert text == with_tables(text), "run: PYTHONPATH=scripts python tests/unit/test_config_readme.py"
     assert text.count("<!-- table:") == len(KINDS)
 
 

@@ -161,6 +161,10 @@ def test_npz_with_a_test_part_of_its_own(tmp_path: Path) -> None:
     data = made(dataset, tmp_path)
     assert (len(data.x_train), len(data.x_validation)) == (32, 8)
     np.testing.assert_array_equal(data.x_test, (X[:4] + 100).astype(np.float32))
+    with pytest.raises(DataError, match="the test part has the class 4, but no training example has it"):
+        made(npz(tmp_path, {"validation": 8}, {**keys, "classes": 5}, x=X, y=Y, u=X[:4], v=Y[:4] + 1), tmp_path)
+    with pytest.raises(DataError, match="has examples of the shape \\(2,\\), but"):
+        made(npz(tmp_path, {"validation": 8}, keys, x=X, y=Y, u=X[:4, :2], v=Y[:4]), tmp_path)
     with pytest.raises(DataError, match="split must not name `test`: the source has a test part of its own"):
         made({**dataset, "split": HALVES}, tmp_path)
     with pytest.raises(DataError, match="x_test and y_test belong together"):
@@ -176,12 +180,21 @@ def test_the_order_of_the_source_is_kept_in_each_part(tmp_path: Path) -> None:
 
 
 def test_csv_with_quotes_mark_and_late_fractions(tmp_path: Path) -> None:
-    rows = "".join(f'{i},{i + 0.5 if i > 30 else i},"cat, ""{"ab"[i % 2]}"""\n' for i in range(40))
-    data = made(csv(tmp_path, "\ufeffa,b,kind\n" + rows, features=["b"]), tmp_path)
+    rows = "".join(f'{i + 0.5 if i > 30 else i},{i},"cat, ""{"ab"[i % 2]}"""\n' for i in range(40))
+    data = made(csv(tmp_path, "\ufeffa,b,kind\n" + rows, features=["a"]), tmp_path)
     assert data.meta["class_names"] == ['cat, "a"', 'cat, "b"']
     assert list(data.meta["files"]) == ["data.csv"]
     assert sorted(everything(data)[:, 0])[-1] == 39.5
     np.testing.assert_array_equal(data.y_train, np.floor(data.x_train[:, 0]).astype(int) % 2)
+
+
+def test_csv_with_records_that_span_many_lines(tmp_path: Path) -> None:
+    labels = ["even\n" * 4000, "odd\n" * 5000]  # more than the megabyte that pyarrow reads at a time
+    rows = "".join(f'{i},"{labels[i % 2]}"\n' for i in range(100))
+    dataset = csv(tmp_path, "a,kind\n" + rows)
+    data = made(dataset, tmp_path)
+    assert len(data.x_train) == known_size(dataset) == 50
+    np.testing.assert_array_equal(data.y_train, data.x_train[:, 0] % 2)
 
 
 def test_parquet_with_categories_and_numbers_of_all_kinds(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
             answers = state.answers.get(self.path, [missing])
             (answers.pop(0) if len(answers) > 1 else answers[0])(self)
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *args: object) -> None:
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)

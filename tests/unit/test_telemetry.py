@@ -1,25 +1,23 @@
-"""Telemetry of the host, the summary and the sampler's thread: real processes, made-up counters, exact answers."""
+"""Telemetry: exact answers of the summary, and what the sampler's thread does in a real process."""
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from batchscope import records, telemetry
 from batchscope.telemetry import sampler as sampler_module
-from batchscope.telemetry.host import Host, PackageEnergy, ProcessTree
+from batchscope.telemetry.host import Host
 from batchscope.telemetry.summary import Reasons, Sample, summarise, time_weighted_mean
 
 SCRIPTS = Path(telemetry.__file__).parents[2]
@@ -80,12 +78,7 @@ def test_mean_does_not_change_when_an_interval_is_split(
     place = data.draw(st.integers(0, len(intervals) - 1))
     share = data.draw(st.floats(0.1, 0.9))
     length, value = intervals[place]
-    split = [
-        *intervals[:place],
-        (length * share, value),
-        (length * (1 - share), value),
-        *intervals[place + 1 :],
-    ]
+    split = [*intervals[:place], (length * share, value), (length * (1 - share), value), *intervals[place + 1 :]]
 
     def mean(parts: list[tuple[float, float]]) -> float | None:
         times = [math.fsum(length for length, _ in parts[:k]) for k in range(len(parts) + 1)]
@@ -162,129 +155,14 @@ def test_summary_has_the_columns_of_the_tables_and_a_reason_for_every_null() -> 
         assert all(summary.not_measured[name] == "There is none." for name in GPU_SUMMARY)
 
 
-# --- the host: processes and CPU packages ------------------------------------------------------------------------
-
-
-def burn(seconds: float) -> str:
-    return f"import time\nwhile time.process_time() < {seconds}: pass"
-
-
-def test_cpu_time_of_children_counts_while_they_live_and_after_they_end() -> None:
-    tree = ProcessTree()
-    tree.read()
-    child = subprocess.Popen(
-        [sys.executable, "-c", burn(0.3) + "\nimport sys; sys.stdin.read()"], stdin=subprocess.PIPE
-    )
-    try:
-        spent, alive, deadline = 0.0, frozenset[int](), time.monotonic() + 30
-        while spent < 0.3 and time.monotonic() < deadline:
-            time.sleep(0.02)
-            spent, _, alive = tree.read()
-        assert spent >= 0.3
-        assert child.pid in alive
-    finally:
-        child.communicate()
-    after, _, left = tree.read()
-    assert child.pid not in left
-    assert spent <= after < spent + 1.0
-
-
-def test_a_child_never_seen_alive_still_counts_by_its_parent() -> None:
-    tree = ProcessTree()
-    tree.read()
-    subprocess.run([sys.executable, "-c", burn(0.25)], check=True)
-    spent, _, processes = tree.read()
-    assert 0.2 <= spent < 5.0
-    assert processes == {os.getpid()}
-
-
-def test_children_that_come_and_go_never_make_cpu_time_fall() -> None:
-    host = Host(Path("/nonexistent"))
-    host.read(0.0, search=True)
-    # The grandchild outlives its parent and so leaves the tree with the time that it has used.
-    orphan = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {burn(0.1)!r}])"
-    running: list[subprocess.Popen[bytes]] = []
-    for moment in range(1, 30):
-        if moment % 4 == 1:
-            running.append(subprocess.Popen([sys.executable, "-c", orphan if moment % 8 == 1 else burn(0.05)]))
-        for child in running:
-            child.poll()
-        values = host.read(float(moment), search=moment % 2 == 0)
-        assert values["cpu_percent"] is not None and values["cpu_percent"] >= 0
-        assert values["host_rss_bytes"] is not None and values["host_rss_bytes"] > 0
-        time.sleep(0.01)
-    for child in running:
-        child.wait()
-
-
-def powercap(root: Path, name: str, label: str, energy: int, limit: int = 1_000_000) -> Path:
-    domain = root / name
-    domain.mkdir(parents=True)
-    (domain / "name").write_text(f"{label}\n")
-    (domain / "energy_uj").write_text(f"{energy}\n")
-    (domain / "max_energy_range_uj").write_text(f"{limit}\n")
-    return domain
-
-
-def test_package_energy_adds_packages_only_and_survives_the_wrap_around(tmp_path: Path) -> None:
-    first = powercap(tmp_path, "intel-rapl:0", "package-0", 900_000)
-    second = powercap(tmp_path, "intel-rapl:1", "package-1", 100_000)
-    inside = powercap(tmp_path, "intel-rapl:0:0", "core", 0)
-    whole = powercap(tmp_path, "intel-rapl:2", "psys", 0)
-    energy = PackageEnergy(tmp_path)
-    assert energy.read() == 0.0
-    for domain, reading in ((first, 200_000), (second, 150_000), (inside, 777_777), (whole, 999_999)):
-        (domain / "energy_uj").write_text(f"{reading}\n")
-    assert energy.read() == pytest.approx(0.3 + 0.05)
-    (first / "energy_uj").write_text("100000\n")
-    assert energy.read() == pytest.approx(0.3 + 0.05 + 0.9)
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.integers(0, 999_999), min_size=1, max_size=20), st.integers(0, 999_999))
-def test_package_energy_is_the_sum_of_what_was_used_wherever_the_counter_wraps(used: list[int], start: int) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        domain = powercap(Path(folder), "intel-rapl:0", "package-0", start)
-        energy = PackageEnergy(Path(folder))
-        readings = [energy.read()]
-        for total in itertools.accumulate(used):
-            (domain / "energy_uj").write_text(str((start + total) % 1_000_000))
-            readings.append(energy.read())
-    assert readings == pytest.approx([0.0, *(total / 1e6 for total in itertools.accumulate(used))])
-
-
-def test_package_energy_that_may_not_be_read_is_null_with_the_reason(tmp_path: Path, monkeypatch: Any) -> None:
-    domain = powercap(tmp_path, "intel-rapl:0", "package-0", 5)
-    energy = PackageEnergy(tmp_path)
-    read_text = Path.read_text
-
-    def refuse(path: Path, *arguments: Any, **options: Any) -> str:
-        if path == domain / "energy_uj":
-            raise PermissionError(13, "Permission denied", str(path))
-        return read_text(path, *arguments, **options)
-
-    monkeypatch.setattr(Path, "read_text", refuse)
-    assert energy.read() is None
-    assert energy.reason is not None and "root only" in energy.reason
-
-
-def test_package_energy_null_where_the_counter_disappears_or_is_missing(tmp_path: Path) -> None:
-    missing = PackageEnergy(tmp_path)
-    assert missing.read() is None
-    assert missing.reason is not None and "no RAPL package" in missing.reason
-    domain = powercap(tmp_path, "intel-rapl:0", "package-0", 5)
-    energy = PackageEnergy(tmp_path)
-    assert energy.read() == 0.0
-    (domain / "energy_uj").unlink()
-    assert energy.read() is None
-    assert energy.reason is not None and "energy_uj" in energy.reason
-
-
 # --- the sampler on this machine ---------------------------------------------------------------------------------
 
 
 def test_a_block_shorter_than_the_interval_has_a_sample_at_each_edge(tmp_path: Path) -> None:
-    domain = powercap(tmp_path, "intel-rapl:0", "package-0", 1_000)
+    domain = tmp_path / "intel-rapl:0"
+    domain.mkdir()
+    for name, content in (("name", "package-0"), ("energy_uj", "1000"), ("max_energy_range_uj", "1000000")):
+        (domain / name).write_text(content)
     with telemetry.Sampler(60.0, telemetry.no_gpus(), powercap=tmp_path) as sampler:
         time.sleep(0.05)
         (domain / "energy_uj").write_text("251000\n")
@@ -323,7 +201,7 @@ def test_samples_are_apart_by_the_interval_and_time_never_runs_back() -> None:
 
 
 def test_an_error_of_one_source_becomes_its_reason_and_spares_training_and_the_others(monkeypatch: Any) -> None:
-    def broken(self: Host, elapsed: float, *, search: bool) -> dict[str, float | int | None]:
+    def broken(self: Host, elapsed: float) -> dict[str, float | int | None]:
         raise ZeroDivisionError("of all things")
 
     monkeypatch.setattr(Host, "read", broken)
@@ -357,10 +235,10 @@ def test_an_error_in_the_thread_ends_sampling_and_is_the_reason(monkeypatch: Any
 def test_a_reading_that_hangs_does_not_hold_up_training(monkeypatch: Any) -> None:
     release, read = threading.Event(), Host.read
 
-    def hangs(self: Host, elapsed: float, *, search: bool) -> dict[str, float | int | None]:
+    def hangs(self: Host, elapsed: float) -> dict[str, float | int | None]:
         if threading.current_thread().name == "telemetry":
             release.wait(30)
-        return read(self, elapsed, search=search)
+        return read(self, elapsed)
 
     monkeypatch.setattr(Host, "read", hangs)
     monkeypatch.setattr(sampler_module, "_PATIENCE_SECONDS", 0.1)

@@ -118,7 +118,7 @@ def test_device_facts_name_the_gpu_and_are_null_where_unknown(driver: Path) -> N
         "nvmlDeviceGetEnforcedPowerLimit": "!4",
         "nvmlDeviceGetMemoryInfo_v2": "640",
     }
-    (facts,) = measured(driver, **script)["devices"]
+    (facts,) = measured(driver, 60.0, 0.0, **script)["devices"]
     assert facts == {
         "uuid": "GPU-0-stub",
         "index": 0,

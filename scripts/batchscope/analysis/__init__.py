@@ -1,4 +1,4 @@
-"""From the records of runs and timings to the tables of a study. Imports nothing here, so that rules can name tables."""
+"""From the records of runs and timings to the tables of a study. Imports nothing, so that rules can name tables."""
 
 from __future__ import annotations
 

@@ -28,8 +28,8 @@ def best(runs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
 
     The best size has the lowest mean selected validation loss; the test accuracy stands beside it and decides nothing.
     Sizes are compared over the same seeds by two-sided paired t-tests. The best is chosen by the data it is tested on,
-    so the p-values of all pairs of sizes are adjusted together (Holm): then a size is wrongly told apart from the best
-    in at most a share `ALPHA` of studies, while the comparisons with the best alone would be wrong up to twice as often.
+    so the p-values of all pairs of sizes are adjusted together (Holm): then at most a share `ALPHA` of studies wrongly
+    tells a size apart from the best. Adjusting for the comparisons with the best alone would double that share.
 
     Columns besides those of a cell: n_runs, n (seeds with a value); seconds_per_epoch with _q25 and _q75, fastest,
     overlaps_fastest (quartile ranges overlap; null without a timing); loss_mean, loss_ci_low, loss_ci_high; status;
@@ -114,14 +114,17 @@ def _speed(timed: pd.DataFrame, cells: list[Cell]) -> dict[Cell, dict[str, Any]]
         return rows
     low = measured["seconds_per_update_q25"] * measured["updates_per_epoch"]
     high = measured["seconds_per_update_q75"] * measured["updates_per_epoch"]
-    fastest = measured["seconds_per_epoch"].idxmin()
-    for cell, seconds in measured["seconds_per_epoch"].items():
+    seconds: dict[Cell, float] = dict(zip(measured.index, measured["seconds_per_epoch"], strict=True))
+    first = dict(zip(measured.index, low, strict=True))
+    third = dict(zip(measured.index, high, strict=True))
+    fastest = min(seconds, key=lambda cell: seconds[cell])
+    for cell in seconds:
         rows[cell] = {
-            "seconds_per_epoch": seconds,
-            "seconds_per_epoch_q25": low[cell],
-            "seconds_per_epoch_q75": high[cell],
+            "seconds_per_epoch": seconds[cell],
+            "seconds_per_epoch_q25": first[cell],
+            "seconds_per_epoch_q75": third[cell],
             "fastest": cell == fastest,
-            "overlaps_fastest": bool(low[cell] <= high[fastest] and low[fastest] <= high[cell]),
+            "overlaps_fastest": first[cell] <= third[fastest] and first[fastest] <= third[cell],
         }
     return rows
 

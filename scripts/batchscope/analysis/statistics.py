@@ -31,8 +31,8 @@ class Interval:
 class PairedTest:
     """Mean of the paired differences first - second, its t-interval and two-sided p-value.
 
-    `p`, `low` and `high` are None where `n` < 2, or where every pair differs by the same amount other than zero: without
-    a spread there is no test. Pairs that are all equal have p = 1.
+    `p`, `low` and `high` are None where `n` < 2, or where every pair differs by the same amount other than zero:
+    without a spread there is no test. Pairs that are all equal have p = 1 and no interval.
     """
 
     n: int

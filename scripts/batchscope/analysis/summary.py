@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from batchscope import records
 from batchscope.analysis.statistics import t_interval
@@ -102,10 +102,11 @@ def with_gap(runs: pd.DataFrame) -> pd.DataFrame:
     return runs.assign(**{GAP: runs["selected_train_accuracy"] - runs["selected_test_accuracy"]})
 
 
-def finished_values(group: pd.DataFrame, metric: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+def finished_values(group: pd.DataFrame, metric: str) -> NDArray[np.float64]:
     """Values of `metric` of the runs in `group` that ended `ok` and have one, in the order of the rows."""
     values = group.loc[group["outcome"] == "ok", metric].to_numpy(dtype=np.float64, na_value=np.nan)
-    return values[np.isfinite(values)]
+    finite: NDArray[np.float64] = values[np.isfinite(values)]
+    return finite
 
 
 def summary(runs: pd.DataFrame, timings: pd.DataFrame, reasons: pd.DataFrame) -> pd.DataFrame:
@@ -118,7 +119,13 @@ def summary(runs: pd.DataFrame, timings: pd.DataFrame, reasons: pd.DataFrame) ->
     Where the energy is null, `energy_reason` says why.
     """
     cells = runs.groupby(CELL, sort=False)
-    parts = [_speed(timings), _headlines(runs), *_resources(runs, timings), _energy(timings, reasons), _counts(runs)]
+    parts: list[pd.DataFrame | pd.Series[Any]] = [
+        _speed(timings),
+        _headlines(runs),
+        *_resources(runs, timings),
+        _energy(timings, reasons),
+        _counts(runs),
+    ]
     return cells[["n_train", "updates_per_epoch"]].first().join(parts).reset_index()
 
 
@@ -139,7 +146,7 @@ def _speed(timings: pd.DataFrame) -> pd.DataFrame:
 
 def _headlines(runs: pd.DataFrame) -> pd.DataFrame:
     values = metrics(runs).set_index([*CELL, "metric"])
-    columns = {}
+    columns: dict[str, pd.Series[float]] = {}
     for name, metric in _HEADLINES.items():
         of_metric = values.xs(metric, level="metric")
         columns |= {f"{name}_{part}": of_metric[part] for part in ("mean", "ci_low", "ci_high")}
@@ -177,9 +184,8 @@ def _energy(timings: pd.DataFrame, reasons: pd.DataFrame) -> pd.DataFrame:
 
 
 def _counts(runs: pd.DataFrame) -> pd.DataFrame:
-    cells = runs.groupby(CELL, sort=False)["outcome"]
-    counts = {f"n_{outcome}": cells.agg(lambda found, o=outcome: int((found == o).sum())) for outcome in OUTCOMES}
-    return pd.DataFrame({"n_runs": cells.size(), **counts})
+    ended = {f"n_{outcome}": (runs["outcome"] == outcome).astype("int64") for outcome in OUTCOMES}
+    return runs[CELL].assign(n_runs=1, **ended).groupby(CELL, sort=False).sum()
 
 
 def _first_measured(cells: pd.DataFrame, kinds: Mapping[str, str], value: str, kind: str) -> pd.DataFrame:

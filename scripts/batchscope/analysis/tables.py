@@ -89,7 +89,8 @@ def thin(steps: pd.DataFrame, limit: int = STEPS_PER_RUN) -> pd.DataFrame:
     # A row is kept where the grid 0, 1, ..., limit - 1, stretched over the run, reaches a new whole row.
     grid = np.floor(position * (limit - 1) / np.maximum(size - 1, 1))
     before = np.floor((position - 1) * (limit - 1) / np.maximum(size - 1, 1))
-    return steps[(size <= limit) | (grid > before)].reset_index(drop=True)
+    kept: pd.DataFrame = steps[(size <= limit) | (grid > before)]
+    return kept.reset_index(drop=True)
 
 
 def not_measured(run_manifests: Sequence[Path], timing_manifests: Sequence[Path]) -> pd.DataFrame:

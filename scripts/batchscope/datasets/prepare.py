@@ -102,8 +102,8 @@ def split_indices(
         return train, validation, test
     rest, test = np.arange(len(y)), np.empty(0, np.intp)
     if n_test:
-        rest, test = _stratified(y, rest, "test", n_test, seed, names)
-    train, validation = _stratified(y, rest, "validation", n_validation, seed, names)
+        rest, test = _stratified(y, rest, ("test", n_test), seed, names)
+    train, validation = _stratified(y, rest, ("validation", n_validation), seed, names)
     return train, validation, test
 
 
@@ -188,8 +188,9 @@ def _plain_labels(examples: Examples) -> NDArray[Any]:
 
 
 def _stratified(
-    y: Integers, rest: Indices, part: str, size: int, seed: int, names: Sequence[str]
+    y: Integers, rest: Indices, wanted: tuple[str, int], seed: int, names: Sequence[str]
 ) -> tuple[Indices, Indices]:
+    part, size = wanted
     present, counts = np.unique(y[rest], return_counts=True)
     if counts.min() < 2:
         name = names[present[np.argmin(counts)]]

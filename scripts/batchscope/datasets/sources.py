@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,25 +44,23 @@ def read_source(
     remote_files: Mapping[str, Sequence[RemoteFile]] = REMOTE_FILES,
 ) -> Source:
     """Read or draw the examples of a resolved data set; `seed` is used where they are drawn."""
-    match dataset["source"]:
-        case "digits":
-            return _digits()
-        case "blobs":
-            return _blobs(dataset, seed)
-        case "random-labels":
-            return _random_labels(dataset, seed)
-        case "npz":
-            return _npz(dataset)
-        case "table":
-            return _table(dataset)
-        case "function":
-            return _function(dataset, seed)
-        case name if name in remote_files:
-            return _published(name, remote_files[name], data_folders, cache)
-    raise DataError(f"source is {dataset['source']!r}, which is none that Batchscope knows")
+    source = dataset["source"]
+    if source in remote_files:
+        return _published(source, remote_files[source], data_folders, cache)
+    readers: dict[str, Callable[[Mapping[str, Any], int], Source]] = {
+        "digits": _digits,
+        "blobs": _blobs,
+        "random-labels": _random_labels,
+        "npz": _npz,
+        "table": _table,
+        "function": _function,
+    }
+    if source not in readers:
+        raise DataError(f"source is {source!r}; it must be one of {', '.join((*readers, *remote_files))}")
+    return readers[source](dataset, seed)
 
 
-def _digits() -> Source:
+def _digits(_dataset: Mapping[str, Any], _seed: int) -> Source:
     images = sklearn.datasets.load_digits()
     y_names = [str(name) for name in images.target_names]
     examples = Examples(images.images[..., None], images.target, "digits", "digits")
@@ -115,7 +113,7 @@ def _published(name: str, remote: Sequence[RemoteFile], data_folders: Sequence[P
     )
 
 
-def _npz(dataset: Mapping[str, Any]) -> Source:
+def _npz(dataset: Mapping[str, Any], _seed: int) -> Source:
     path = Path(dataset["path"])
     main, test = (dataset["x"], dataset["y"]), (dataset["x_test"], dataset["y_test"])
     if (test[0] is None) != (test[1] is None):
@@ -138,7 +136,7 @@ def _npz_examples(path: Path, x: str, y: str) -> Examples:
         raise DataError(f"{path} is not a whole .npz file: {error}") from error
 
 
-def _table(dataset: Mapping[str, Any]) -> Source:
+def _table(dataset: Mapping[str, Any], _seed: int) -> Source:
     path, target = Path(dataset["path"]), dataset["target"]
     columns = table_columns(path)
     features = _feature_columns(path, columns, target, dataset["features"])

@@ -128,18 +128,13 @@ def evaluate(trainer: Trainer, part: Part) -> tuple[float, float]:
 
 def get_weights(trainer: Trainer) -> list[NDArray[Any]]:
     """Copies of all variables of the model, trainable or not."""
-    return [np.array(variable) for variable in trainer.model.variables]
+    return [variable.numpy() for variable in trainer.model.variables]
 
 
 def set_weights(trainer: Trainer, weights: list[NDArray[Any]]) -> None:
     """Put back what `get_weights` returned."""
     for variable, value in zip(trainer.model.variables, weights, strict=True):
         variable.assign(value)
-
-
-def finish(trainer: Trainer) -> None:
-    """Let the optimiser write its final weights: the moving average where the recipe asks for one."""
-    trainer.optimiser.finalize_variable_values(trainer.model.trainable_variables)
 
 
 def allocator_peak_bytes(device: str) -> tuple[int | None, str]:
@@ -312,7 +307,7 @@ def _fit_steps(
 def _compile_fit(model: keras.Model, optimiser: keras.optimizers.Optimizer, x: Tensor, y: Tensor) -> None:
     """Make `model.fit` compile by one update, and undo the update."""
     variables = [*model.variables, *optimiser.variables]
-    before = [np.array(variable) for variable in variables]
+    before = [variable.numpy() for variable in variables]
     model.fit(x, y, batch_size=len(y), shuffle=False, verbose=0)
     for variable, value in zip(variables, before, strict=True):
         variable.assign(value)

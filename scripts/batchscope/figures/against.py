@@ -51,6 +51,7 @@ def draw(
 ) -> None:
     """Draw `points` against batch size: a bar per interval, a dot per value, small dots beside it for single values.
 
+    A `logarithmic` axis is so only where all values are positive and the largest is more than twice the smallest.
     `bottom` panels carry the labels of the x axis. `missing` is said where there is no point.
     """
     theme.batch_axis(axes, frames.sizes, label=bottom)
@@ -59,25 +60,24 @@ def draw(
         theme.say(axes, missing)
         axes.tick_params(labelbottom=bottom)
         return
-    shades, step = theme.colours(frames.sizes), theme.spacing(frames.sizes)
+    shades = theme.colours(frames.sizes)
     sizes = [size for size in frames.sizes if size in points]
-    axes.plot([s.batch_size for s in sizes], [points[s].value for s in sizes], color=theme.FAINT, linewidth=1.0, zorder=1)
+    means = [points[size].value for size in sizes]
+    axes.plot([size.batch_size for size in sizes], means, color=theme.FAINT, linewidth=1.0, zorder=1)
     seen: list[float] = []
     for size in sizes:
-        point, x = points[size], float(size.batch_size)
-        shift = np.linspace(0.16, 0.34, len(point.singles)) * step
+        point, x, colour = points[size], float(size.batch_size), shades[size]
         if len(point.singles) > 1:
-            axes.plot(
-                x * 2**shift, point.singles, "o", color=shades[size], markersize=3, alpha=0.55, markeredgewidth=0, zorder=2
-            )
+            beside = x * 2 ** (np.linspace(0.16, 0.34, len(point.singles)) * theme.spacing(frames.sizes, size))
+            axes.plot(beside, point.singles, "o", color=colour, markersize=3, alpha=0.55, markeredgewidth=0, zorder=2)
         if point.low is not None and point.high is not None:
             reach = [[point.value - point.low], [point.high - point.value]]
-            axes.errorbar(x, point.value, yerr=reach, color=shades[size], elinewidth=1.5, capsize=3.5, capthick=1.5, zorder=3)
+            axes.errorbar(x, point.value, reach, color=colour, elinewidth=1.5, capsize=3.5, capthick=1.5, zorder=3)
             seen += [point.low, point.high]
-        axes.plot(x, point.value, "o", color=shades[size], markersize=5, zorder=4)
+        axes.plot(x, point.value, "o", color=colour, markersize=5, zorder=4)
         seen += [point.value, *point.singles]
     positive = [value for value in seen if value > 0]
-    if logarithmic and len(positive) == len(seen):
+    if logarithmic and len(positive) == len(seen) and max(seen) > 2 * min(seen):
         theme.log_axis(axes, "y", positive, unit)
     else:
         theme.plain_axis(axes, unit)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -19,12 +17,11 @@ _COLOURS = {"train": theme.TRAIN, "validation": theme.VALIDATION}
 
 def draw_curves_article(frames: Frames) -> Figure:
     """One panel per batch size; thin lines are runs, thick ones their mean."""
-    made, panels = theme.figure(math.ceil(len(frames.sizes) / 2), 2, 1.9, extra=0.7, sharey=True, sharex=True)
+    made, panels = theme.figure_of(len(frames.sizes), 1.9, extra=0.7)
     logarithmic = is_logarithmic(frames)
-    for axes, size in zip(panels, frames.sizes, strict=False):
+    for axes, size in zip(panels, frames.sizes, strict=True):
         axes.set_title(f"Batch size {size.label}")
         _panel(axes, frames, size, logarithmic)
-    theme.trim(panels, len(frames.sizes), 2)
     if logarithmic:
         losses = frames.epochs[[f"{part}_loss" for part in PARTS]]
         theme.log_axis(panels[0], "y", losses.to_numpy(np.float64, na_value=np.nan))
@@ -61,21 +58,25 @@ def alt_curves_article(frames: Frames) -> str:
 
 
 def _panel(axes: Axes, frames: Frames, size: Size, logarithmic: bool) -> None:
-    found, seeds = of_size(frames.epochs, size), finished(frames, size)
-    drawn = False
-    for part in PARTS:
-        column = f"{part}_loss"
-        for seed, run in found.groupby("seed"):
-            run = run[np.isfinite(run[column].to_numpy(np.float64, na_value=np.nan))]
-            if len(run):
-                axes.plot(run["epoch"], run[column], color=_COLOURS[part], linewidth=0.7, alpha=0.45)
-                drawn = True
-                if seed not in seeds:
-                    axes.plot(run["epoch"].iloc[-1], run[column].iloc[-1], "x", color=_COLOURS[part], markersize=6)
-        curve = mean_curve(frames, size, column, logarithmic=logarithmic)
-        if curve is not None:
-            axes.plot(curve.epochs, curve.mean, color=_COLOURS[part], linewidth=1.8)
-    if drawn:
+    missing = [part for part in PARTS if not _lines(axes, frames, size, part, logarithmic)]
+    if len(missing) < len(PARTS):
         theme.counts_axis(axes)
+        theme.note(axes, [f"{part} loss not measured" for part in missing])
     else:
-        theme.say(axes, "not measured" if seeds else "no run ended ok")
+        theme.say(axes, "not measured" if finished(frames, size) else "no run ended ok")
+
+
+def _lines(axes: Axes, frames: Frames, size: Size, part: str, logarithmic: bool) -> bool:
+    """Draw the runs of one size and their mean; False where there is nothing to draw."""
+    column, colour, seeds, drawn = f"{part}_loss", _COLOURS[part], finished(frames, size), False
+    for seed, run in of_size(frames.epochs, size).groupby("seed"):
+        run = run[np.isfinite(run[column].to_numpy(np.float64, na_value=np.nan))]
+        if len(run):
+            axes.plot(run["epoch"], run[column], color=colour, linewidth=0.7, alpha=0.45)
+            drawn = True
+            if seed not in seeds:
+                axes.plot(run["epoch"].iloc[-1], run[column].iloc[-1], "x", color=colour, markersize=6)
+    curve = mean_curve(frames, size, column, logarithmic=logarithmic)
+    if curve is not None:
+        axes.plot(curve.epochs, curve.mean, color=colour, linewidth=1.8)
+    return drawn

@@ -130,7 +130,8 @@ def _draw(frames: Frames, metric: str) -> Figure:
 
 
 def _panel(axes: Axes, frames: Frames, column: str, cost: str, logarithmic: bool) -> None:
-    shades, reached = theme.colours(frames.sizes), []
+    shades = theme.colours(frames.sizes)
+    reached: list[float] = []
     for size in frames.sizes:
         factor = _per_epoch(frames, size, cost)
         if factor is None:

@@ -52,9 +52,10 @@ def select(tables: Mapping[str, pd.DataFrame], dataset: str, recipe: str) -> Fra
     """What `tables` (as `analysis.tables.study_tables` makes them) say about one data set and recipe."""
     if (dataset, recipe) not in pairs(tables):
         raise ValueError(f"no runs of data set {dataset!r} with recipe {recipe!r}: there are {pairs(tables)}")
-    found = {
-        name: tables[name][(tables[name]["dataset"] == dataset) & (tables[name]["recipe"] == recipe)] for name in _TABLES
-    }
+    found = {}
+    for name in _TABLES:
+        table = tables[name]
+        found[name] = table[(table["dataset"] == dataset) & (table["recipe"] == recipe)]
     cells = found["runs"][["batch_size", "full_batch"]].drop_duplicates().itertuples(index=False, name=None)
     sizes = tuple(sorted(Size(int(batch_size), bool(full)) for batch_size, full in cells))
     return Frames(dataset, recipe, sizes, **found)

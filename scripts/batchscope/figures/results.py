@@ -30,18 +30,19 @@ def caption_accuracy_vs_batch(frames: Frames) -> str:
     """What is drawn."""
     return _caption(
         frames,
-        "Above: the lowest validation loss of a run, over its epochs. Below: the test accuracy at that same epoch; the test "
-        "part decides nothing.",
+        "Above: the lowest validation loss of a run, over its epochs. Below: the test accuracy at that same epoch; the "
+        "test part decides nothing.",
     )
 
 
 def alt_accuracy_vs_batch(frames: Frames) -> str:
     """Axes and values."""
+    loss, accuracy = (over_seeds(frames, f"selected_{metric}") for metric in ("validation_loss", "test_accuracy"))
     return " ".join(
         [
             "Two panels against batch size.",
-            series_in_words("The mean best validation loss", readings(frames, over_seeds(frames, "selected_validation_loss"))),
-            series_in_words("The mean test accuracy", readings(frames, over_seeds(frames, "selected_test_accuracy"))),
+            series_in_words("The mean best validation loss", readings(frames, loss)),
+            series_in_words("The mean test accuracy", readings(frames, accuracy)),
         ]
     )
 
@@ -58,7 +59,7 @@ def draw_gap_vs_batch(frames: Frames) -> Figure:
 
 def caption_gap_vs_batch(frames: Frames) -> str:
     """What is drawn."""
-    return _caption(frames, "Accuracy on the whole training part minus accuracy on the test part, at the selected epoch.")
+    return _caption(frames, "Accuracy on the training part minus accuracy on the test part, at the selected epoch.")
 
 
 def alt_gap_vs_batch(frames: Frames) -> str:
@@ -81,8 +82,8 @@ def caption_updates_vs_batch(frames: Frames) -> str:
     """What is drawn."""
     return _caption(
         frames,
-        "Above: updates made until the run stopped. Below: the epoch with the lowest validation loss; where it is the last "
-        "one of the budget, the run had not finished improving.",
+        "Above: updates made until the run stopped. Below: the epoch with the lowest validation loss; where it is the "
+        "last one of the budget, the run had not finished improving.",
     )
 
 
@@ -107,7 +108,7 @@ def draw_noise_vs_batch(frames: Frames) -> Figure:
         x = np.array([size.batch_size for size in sizes], dtype=np.float64)
         middle = np.exp(np.mean([np.log(points[size].value * np.sqrt(size.batch_size)) for size in sizes]))
         axes.plot(x, middle / np.sqrt(x), color=theme.GREY, linestyle=(0, (4, 3)), linewidth=1.0, zorder=1)
-        axes.text(0.98, 0.95, "dashed: ∝ 1/√B, for comparison", transform=axes.transAxes, ha="right", va="top", fontsize=9)
+        theme.note(axes, ["dashed: ∝ 1/√B, for comparison"])
     return made
 
 
@@ -115,8 +116,8 @@ def caption_noise_vs_batch(frames: Frames) -> str:
     """What is drawn."""
     return _caption(
         frames,
-        "Spread of successive step losses about their slow trend: root of half the mean squared difference of neighbours, "
-        "median over the last half of the epochs. The dashed line falls as one over the root of the batch size and is "
+        "Spread of successive step losses about their slow trend: root of half the mean squared difference of "
+        "neighbours, median over the last half of the epochs. The dashed line falls as one over the root of the batch size and is "
         "fitted in height only; it is no model of the data.",
     )
 
@@ -124,15 +125,15 @@ def caption_noise_vs_batch(frames: Frames) -> str:
 def alt_noise_vs_batch(frames: Frames) -> str:
     """Axes and values."""
     noise = readings(frames, over_seeds(frames, "step_loss_noise"))
-    return f"One panel against batch size, both axes logarithmic. {series_in_words('The mean noise', noise)}"
+    return f"One panel against batch size. {series_in_words('The mean noise', noise)}"
 
 
 def draw_outcomes(frames: Frames) -> Figure:
     """How many runs of each batch size ended how."""
     made, (axes,) = theme.figure(1, 1, 2.2, extra=0.6)
-    width = 0.7 * theme.spacing(frames.sizes)
     theme.batch_axis(axes, frames.sizes)
     for size in frames.sizes:
+        width = 0.7 * theme.spacing(frames.sizes, size)
         floor, ended = 0, of_size(frames.runs, size)["outcome"]
         left, right = size.batch_size * 2 ** (-width / 2), size.batch_size * 2 ** (width / 2)
         for outcome in OUTCOMES:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from matplotlib.figure import Figure
 
 from batchscope.figures import theme
@@ -33,7 +35,7 @@ def alt_time_per_epoch(frames: Frames) -> str:
     """Axes and values."""
     return " ".join(
         [
-            "Two panels against batch size, all axes logarithmic.",
+            "Two panels against batch size.",
             series_in_words("The median time per update", readings(frames, _seconds(frames, per_epoch=False)), "s"),
             series_in_words("The median time per epoch", readings(frames, _seconds(frames, per_epoch=True)), "s"),
         ]
@@ -55,10 +57,10 @@ def caption_throughput(frames: Frames) -> str:
 def alt_throughput(frames: Frames) -> str:
     """Axes and values."""
     words = series_in_words("The median number of examples per second", readings(frames, _throughput(frames)))
-    return f"One panel against batch size, both axes logarithmic. {words}"
+    return f"One panel against batch size. {words}"
 
 
-_LOG = {"logarithmic": True, "unit": "s", "missing": NO_TIMINGS}
+_LOG: dict[str, Any] = {"logarithmic": True, "unit": "s", "missing": NO_TIMINGS}
 
 
 def _seconds(frames: Frames, *, per_epoch: bool) -> dict[Size, Point]:

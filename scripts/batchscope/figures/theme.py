@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
-import seaborn as sns  # type: ignore[import-untyped]
+import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
@@ -33,7 +33,7 @@ INK, GREY, FAINT = "#222222", "#6b6b6b", "#b5b5b5"
 TRAIN, VALIDATION = "#222222", "#d55e00"
 OUTCOMES = {"ok": "#9ecae1", "diverged": "#d55e00", "out_of_memory": "#222222"}
 
-_STYLE = {
+_STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
     # Matplotlib brings the first one along, so that the layout is the same on every machine.
     "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "Helvetica", "sans-serif"],
@@ -74,19 +74,33 @@ _STYLE = {
 @contextmanager
 def applied() -> Iterator[None]:
     """Draw in the theme inside the block; Matplotlib's own settings are as before after it."""
-    with mpl.rc_context({**sns.axes_style("ticks"), **_STYLE}):
+    style: dict[Any, Any] = {**sns.axes_style("ticks"), **_STYLE}
+    with mpl.rc_context(style):
         yield
 
 
-def figure(rows: int, columns: int, panel_height: float, *, extra: float = 0.4, **sharing: bool) -> tuple[Figure, list[Axes]]:
+def figure(
+    rows: int, columns: int, panel_height: float, *, extra: float = 0.4, sharex: bool = False, sharey: bool = False
+) -> tuple[Figure, list[Axes]]:
     """An empty figure of the usual width and its panels, row by row; `extra` inches are left for legend or labels."""
     made = Figure(figsize=(WIDTH, rows * panel_height + extra), layout="constrained")
-    axes = made.subplots(rows, columns, squeeze=False, **sharing)
+    axes = made.subplots(rows, columns, squeeze=False, sharex=sharex, sharey=sharey)
     return made, [axes[row, column] for row in range(rows) for column in range(columns)]
 
 
+def figure_of(panels: int, panel_height: float, *, extra: float) -> tuple[Figure, list[Axes]]:
+    """An empty figure of so many panels with shared axes, two in a row; every column ends in tick labels."""
+    columns = min(2, panels)
+    made, axes = figure(-(-panels // columns), columns, panel_height, extra=extra, sharex=True, sharey=True)
+    for unused in axes[panels:]:
+        unused.remove()
+    for lowest in axes[:panels][-columns:]:
+        lowest.tick_params(labelbottom=True)
+    return made, axes[:panels]
+
+
 def colours(sizes: Sequence[Size]) -> dict[Size, str]:
-    """One colour per size in the order of the sizes: viridis from dark (small) to light (large), its yellow left out."""
+    """One colour per size in order: viridis from dark (small) to light (large), without its yellow end."""
     shades = np.linspace(0.0, 0.85, len(sizes)) if len(sizes) > 1 else [0.35]
     return {size: to_hex(mpl.colormaps["viridis"](shade)) for size, shade in zip(sizes, shades, strict=True)}
 
@@ -110,17 +124,15 @@ def legend(made: Figure, handles: Sequence[Artist]) -> None:
 def batch_axis(axes: Axes, sizes: Sequence[Size], *, label: bool = True) -> None:
     """Make x the log2 axis of batch sizes, ticks at the real sizes; labels that would meet go to a second line."""
     values = sorted({size.batch_size for size in sizes})
-    names = {value: f"{value:,}" for value in values}
-    names |= {size.batch_size: size.label for size in sizes if size.full_batch}
+    names = _tick_names(sizes)
     low, high = values[0] / 2**0.7, values[-1] * 2**0.7
     axes.set_xscale("log", base=2)
     axes.set_xlim(low, high)
     inches_per_log2 = 0.85 * WIDTH / np.log2(high / low)
-    ends, texts = [-np.inf, -np.inf], []
+    ends, texts = [-np.inf] * 3, []
     for value in values:
-        middle = np.log2(value) * inches_per_log2
-        half = 0.5 * 0.085 * (len(names[value]) + 1)
-        line = next((i for i in (0, 1) if middle - half > ends[i]), int(np.argmin(ends)))
+        middle, half = np.log2(value) * inches_per_log2, 0.04 * (len(names[value]) + 1)
+        line = next((i for i, end in enumerate(ends) if middle - half > end), int(np.argmin(ends)))
         ends[line] = middle + half
         texts.append("\n" * line + names[value])
     axes.xaxis.set_major_locator(FixedLocator([float(value) for value in values]))
@@ -130,10 +142,18 @@ def batch_axis(axes: Axes, sizes: Sequence[Size], *, label: bool = True) -> None
         axes.set_xlabel("Batch size (examples per update)")
 
 
-def spacing(sizes: Sequence[Size]) -> float:
-    """Smallest distance of two sizes on the log2 axis, at most 1."""
-    values = np.log2(sorted({size.batch_size for size in sizes}))
-    return float(min(1.0, np.diff(values).min())) if len(values) > 1 else 1.0
+def spacing(sizes: Sequence[Size], size: Size) -> float:
+    """Distance on the log2 axis from `size` to its nearest neighbour, at most 1."""
+    others = [other.batch_size for other in sizes if other.batch_size != size.batch_size]
+    return min(1.0, *(abs(float(np.log2(other / size.batch_size))) for other in others), 1.0)
+
+
+def _tick_names(sizes: Sequence[Size]) -> dict[int, str]:
+    names: dict[int, str] = {}
+    for size in sorted(sizes):
+        # A study may have both 800 and `full` of 800 examples: one place on the axis, one tick.
+        names[size.batch_size] = f"{size.batch_size:,} and full" if size.batch_size in names else size.label
+    return names
 
 
 def log_axis(axes: Axes, which: Literal["x", "y"], values: ArrayLike, unit: str = "") -> None:
@@ -170,13 +190,9 @@ def whole_axis(axes: Axes) -> None:
     axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
 
 
-def trim(panels: Sequence[Axes], used: int, columns: int) -> None:
-    """Remove the panels after the first `used`; the ones above them get the tick labels of the shared x axis."""
-    for axes in panels[used:]:
-        axes.remove()
-    if used < len(panels):
-        for axes in panels[max(0, used - columns) : used]:
-            axes.tick_params(labelbottom=True)
+def note(axes: Axes, lines: Sequence[str]) -> None:
+    """Small words in the upper right corner of a panel."""
+    axes.text(0.98, 0.95, "\n".join(lines), transform=axes.transAxes, ha="right", va="top", fontsize=9, color=GREY)
 
 
 def say(axes: Axes, words: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ def draw_step_losses(frames: Frames) -> Figure:
     """Loss of every batch before its update against examples, one panel per batch size."""
     made, panels = _panels(frames)
     top = _top(frames)
-    for axes, size in zip(panels, frames.sizes, strict=False):
+    for axes, size in zip(panels, frames.sizes, strict=True):
         if _traces(axes, frames, size, "loss"):
             axes.set_ylim(0, top)
             steps = _of_seed(frames, size, _seed(frames))
@@ -50,7 +50,7 @@ def alt_step_losses(frames: Frames) -> str:
 def draw_gradient_norm(frames: Frames) -> Figure:
     """Norm of every batch's gradient against examples, one panel per batch size."""
     made, panels = _panels(frames)
-    drawn = [_traces(axes, frames, size, "gradient_norm") for axes, size in zip(panels, frames.sizes, strict=False)]
+    drawn = [_traces(axes, frames, size, "gradient_norm") for axes, size in zip(panels, frames.sizes, strict=True)]
     norms = frames.steps["gradient_norm"].to_numpy(np.float64, na_value=np.nan)
     if any(drawn) and (norms[np.isfinite(norms)] > 0).any():
         theme.log_axis(panels[0], "y", norms)
@@ -61,8 +61,8 @@ def draw_gradient_norm(frames: Frames) -> Figure:
 def caption_gradient_norm(frames: Frames) -> str:
     """Which run is which line."""
     return (
-        "Euclidean norm of the gradient of each batch's mean loss over all weights, before any clipping, against examples "
-        f"trained on. {_which(frames)} {_THINNED}. {outcomes_in_words(frames)}"
+        "Euclidean norm, over all weights, of the gradient of each batch's mean loss before any clipping, against "
+        f"examples trained on. {_which(frames)} {_THINNED}. {outcomes_in_words(frames)}"
     ).strip()
 
 
@@ -100,8 +100,8 @@ def draw_weight_path(frames: Frames) -> Figure:
 def caption_weight_path(frames: Frames) -> str:
     """Which weight and which run."""
     return (
-        "One weight of the first layer after each update, above against examples trained on, below against updates on a "
-        f"log axis. One run per batch size (seed {_seed(frames)}): every size starts from the same initial weights. "
+        "One weight of the first layer after each update, above against examples trained on, below against updates on "
+        f"a log axis. One run per batch size (seed {_seed(frames)}): every size starts from the same initial weights. "
         f"{_THINNED}."
     )
 
@@ -117,9 +117,7 @@ def alt_weight_path(frames: Frames) -> str:
 
 
 def _panels(frames: Frames) -> tuple[Figure, list[Axes]]:
-    made, panels = theme.figure(math.ceil(len(frames.sizes) / 2), 2, 1.75, extra=0.5, sharey=True, sharex=True)
-    theme.trim(panels, len(frames.sizes), 2)
-    return made, panels
+    return theme.figure_of(len(frames.sizes), 1.75, extra=0.5)
 
 
 def _finish(made: Figure, frames: Frames, label: str) -> None:
@@ -135,7 +133,9 @@ def _traces(axes: Axes, frames: Frames, size: Size, column: str) -> bool:
         values = run[column].to_numpy(np.float64, na_value=np.nan)
         if not np.isfinite(values).any():
             continue
-        style = {"color": colour, "linewidth": 0.7} if seed == bold else {"color": theme.FAINT, "linewidth": 0.4}
+        style: dict[str, Any] = (
+            {"color": colour, "linewidth": 0.7} if seed == bold else {"color": theme.FAINT, "linewidth": 0.4}
+        )
         axes.plot(run["examples"], np.where(np.isfinite(values), values, np.nan), **style)
         drawn = True
     if drawn:

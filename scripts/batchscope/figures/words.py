@@ -9,14 +9,19 @@ import numpy as np
 from batchscope.figures.frames import Frames, Size, finished, of_size
 
 
+_PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
+
+
 def plain(value: float, unit: str = "", digits: int = 4) -> str:
     """A number as people write it: 1,000 or 0.05; with a unit and an SI prefix where there is a unit: 20 µs, 1.5 GB."""
     if not unit:
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
-    for factor, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n")):
-        if abs(value) >= factor * 0.9995:
-            break
-    return f"{value / factor:.3g} {prefix}{unit}" if value else f"0 {unit}"
+    if value == 0:
+        return f"0 {unit}"
+    # Rounded first, so that 999.9 µs becomes 1 ms.
+    rounded = float(f"{value:.3g}")
+    factor, prefix = next((pair for pair in _PREFIXES if abs(rounded) >= pair[0]), _PREFIXES[-1])
+    return f"{rounded / factor:.3g} {prefix}{unit}"
 
 
 def seeds_in_words(frames: Frames) -> str:

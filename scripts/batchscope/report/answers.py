@@ -10,7 +10,8 @@ from batchscope.analysis.best import BEST, COMPARED, NOT_COMPARABLE, NOT_TESTABL
 from batchscope.analysis.statistics import ALPHA
 from batchscope.report import elements, numbers
 from batchscope.report.content import Content, Row, number, pair_title, rows, size
-from batchscope.report.tables import LEVEL, Pair
+from batchscope.report.numbers import LEVEL
+from batchscope.report.tables import Pair
 
 
 def answer(content: Content, pair: Pair) -> str:
@@ -39,7 +40,7 @@ def speed(table: Sequence[Row]) -> list[str]:
     times = float(slowest["seconds_per_epoch"]) / float(fastest["seconds_per_epoch"])
     sentence = (
         f"An epoch takes the least time at batch size {size(fastest)}: {_seconds(fastest)}, the median over repeated "
-        f"windows alone on the machine. The slowest, {size(slowest)}, takes {_seconds(slowest)}: "
+        f"windows alone on the machine. The slowest, batch size {size(slowest)}, takes {_seconds(slowest)}: "
         f"{numbers.ratio(times)} times as long."
     )
     overlaps = [size(row) for row in timed if row is not fastest and bool(row["overlaps_fastest"])]
@@ -64,8 +65,9 @@ def loss(table: Sequence[Row]) -> list[str]:
     sentences = [head]
     if apart:
         sentences.append(
-            f"{_sizes(apart)} {_are(apart)} told apart from it: on the same seeds the loss is higher by "
-            f"{_differences(apart)} nat (Holm-adjusted p ≤ {ALPHA})."
+            f"Told apart from it, by paired tests with Holm-adjusted p ≤ {ALPHA}: "
+            + "; ".join(f"{size(row)}, whose loss is {_difference(row)} nat higher" for row in apart)
+            + "."
         )
     if together:
         sentences.append(
@@ -170,12 +172,8 @@ def _sizes(found: Sequence[Row]) -> str:
     return ("Batch size " if len(found) == 1 else "Batch sizes ") + numbers.listing([size(row) for row in found])
 
 
-def _are(found: Sequence[Row]) -> str:
-    return "is" if len(found) == 1 else "are"
-
-
 def _seconds(row: Row) -> str:
-    return f"{numbers.number(number(row, 'seconds_per_epoch'))} s"
+    return numbers.seconds(number(row, "seconds_per_epoch"))
 
 
 def _interval(row: Row, name: str, mean: str) -> str:
@@ -190,8 +188,8 @@ def _accuracy(row: Row) -> str:
     return _interval(row, "accuracy", "accuracy_mean")
 
 
-def _differences(found: Sequence[Row]) -> str:
-    return numbers.listing([_interval(row, "difference", "difference") for row in found])
+def _difference(row: Row) -> str:
+    return _interval(row, "difference", "difference")
 
 
 def _reach(found: Sequence[Row]) -> str:

@@ -69,19 +69,12 @@ def pair_title(pair: tuple[str, str]) -> str:
 def figures(content: Content, pair: tuple[str, str], *names: str) -> str:
     """The figures `names` of one data set and recipe, with titles, captions and alternative texts, as HTML."""
     selected = frames.select(content.tables, *pair)
-    specs = [FIGURES[name] for name in names]
-    return elements.plots(
-        [
-            elements.figure(
-                elements.slug(spec.name, *pair),
-                content.figures / f"{spec.name}-{pair[0]}-{pair[1]}.svg",
-                spec.title,
-                spec.alt(selected),
-                spec.caption(selected),
-            )
-            for spec in specs
-        ]
-    )
+    blocks = []
+    for spec in (FIGURES[name] for name in names):
+        svg = content.figures / f"{spec.name}-{pair[0]}-{pair[1]}.svg"
+        identifier = elements.slug(spec.name, *pair)
+        blocks.append(elements.figure(identifier, svg, spec.title, spec.alt(selected), spec.caption(selected)))
+    return "".join(blocks)
 
 
 def number(row: Row, name: str) -> float | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from batchscope.analysis.statistics import ALPHA, CONFIDENCE
+from batchscope.analysis.statistics import ALPHA
 from batchscope.report import numbers
+from batchscope.report.numbers import LEVEL
 
 _SOURCES = {
     "digits": "real 8×8 images of handwritten digits (UCI, shipped with scikit-learn)",
@@ -100,9 +101,8 @@ def timing(study: Mapping[str, Any]) -> str:
 
 def intervals() -> str:
     """What the intervals are and how sizes are compared."""
-    level = f"{CONFIDENCE * 100:g} %"
     return (
-        f"Brackets and bands are {level} Student t-intervals of the mean over seeds. Sizes are compared on equal seeds "
+        f"Brackets and bands are {LEVEL} Student t-intervals of the mean over seeds. Sizes are compared on equal seeds "
         "by two-sided paired t-tests; because many pairs of sizes are looked at, the p-values of all pairs are "
         f"adjusted together (Holm), and two sizes are told apart where the adjusted p is at most {ALPHA}."
     )
@@ -111,10 +111,12 @@ def intervals() -> str:
 def machine(study: Mapping[str, Any]) -> str:
     """What trains, and on how many threads."""
     settings = study["settings"]
-    loop = {"fused": "one compiled call per epoch", "fit": "the framework's own training loop"}[settings["loop"]]
+    loop = {"fused": "each epoch in one compiled call", "fit": "with the framework's own training loop"}[
+        settings["loop"]
+    ]
     device = {"auto": "the first GPU where there is one", "cpu": "the CPU", "gpu": "a GPU"}[settings["device"]]
     threads = numbers.count(settings["threads"], "thread")
-    return f"Trained with {settings['engine']} on {device}, {threads} per job, loop `{settings['loop']}` ({loop})."
+    return f"Trained with {settings['engine']} on {device}, {threads} per job, {loop}."
 
 
 def _source(resolved: Mapping[str, Any]) -> str:
@@ -154,8 +156,9 @@ def _model(model: Mapping[str, Any]) -> str:
 
 
 def _optimiser(optimiser: Mapping[str, Any]) -> str:
-    options = {name: option for name, option in optimiser.items() if name not in ("name", "learning_rate")}
-    extra = "".join(f", {name} {option}" for name, option in options.items() if option is not None)
+    silent = {"name", "learning_rate"} | (set() if optimiser.get("use_ema") else {"ema_momentum"})
+    options = {name: option for name, option in optimiser.items() if name not in silent}
+    extra = "".join(f", {name} {option}" for name, option in options.items() if option not in (None, False))
     return f"{_OPTIMISERS[optimiser['name']]} with learning rate {optimiser['learning_rate']:g}{extra}"
 
 

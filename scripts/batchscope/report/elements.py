@@ -41,7 +41,7 @@ def text(value: object) -> Cell:
 
 def value(content: float | None, shown: str | None = None) -> Cell:
     """A number: `shown` where given, else to three significant digits; a dash where it was not measured."""
-    if content is None or not numbers.known(content):
+    if not numbers.known(content):
         return Cell(
             f'<span class="missing" aria-hidden="true">{numbers.MISSING}</span><span class="hidden">none</span>'
         )
@@ -92,11 +92,6 @@ def figure(identifier: str, svg: Path, title: str, alternative: str, caption: st
         f'<img src="{source}" alt="{escape(alternative)}" width="{width}" height="{height}"></div>'
         f"<figcaption><strong>{escape(title)}.</strong> {escape(caption)}</figcaption></figure>"
     )
-
-
-def plots(figures: Sequence[str]) -> str:
-    """Figures side by side where there is room, below each other where there is not."""
-    return f'<div class="plots">{"".join(figures)}</div>'
 
 
 def heading(level: int, identifier: str, title: str) -> str:
@@ -194,7 +189,7 @@ def _flatten(content: Mapping[str, Any], prefix: str = "") -> list[tuple[str, An
 
 def _readable(label: str, item: Any) -> tuple[str, Any]:
     if label.endswith(" bytes") and isinstance(item, int):
-        return label.removesuffix(" bytes"), f"{numbers.number(item / 2**30)} GiB"
+        return label.removesuffix(" bytes"), f"{numbers.number(item / 1e9)} GB"
     return label, item
 
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import TypeGuard
 
+from batchscope.analysis.statistics import CONFIDENCE
+
+LEVEL = f"{CONFIDENCE * 100:g}\N{NO-BREAK SPACE}%"
 MINUS = "\N{MINUS SIGN}"
 MISSING = "\N{EM DASH}"
-MEBIBYTE = 2**20
 
+_TIME_UNITS = ((1.0, "s"), (1e3, "ms"), (1e6, "µs"))
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def known(value: float | None) -> bool:
+def known(value: float | None) -> TypeGuard[float]:
     """Whether a table's value was measured: neither null nor not-a-number."""
     return value is not None and not math.isnan(value)
 
@@ -51,11 +55,18 @@ def ratio(value: float | None) -> str:
     return fixed(round(value, 1 - exponent), max(0, 1 - exponent))
 
 
+def seconds(value: float | None) -> str:
+    """A length of time to three significant digits, in s, or in ms or µs below a tenth of the larger unit."""
+    if value is None or not math.isfinite(value):
+        return fixed(value, 0)
+    factor, unit = next((found for found in _TIME_UNITS if value * found[0] >= 0.1), _TIME_UNITS[-1])
+    return f"{number(value * factor)} {unit}"
+
+
 def p_value(value: float | None) -> str:
     """A p-value with its relation: `= 0.032` or `< 0.001`."""
     if not known(value):
         return MISSING
-    assert value is not None
     return "< 0.001" if value < 0.001 else f"= {fixed(value, 3)}"
 
 
@@ -74,7 +85,6 @@ def interval(mean: float | None, low: float | None, high: float | None, places: 
     """`0.953 [0.949, 0.957]`; without bounds (one run only) the mean alone."""
     if not known(low) or not known(high):
         return fixed(mean, places) if places is not None else number(mean)
-    assert low is not None and high is not None
     places = decimals([(high - low) / 2]) if places is None else places
     return f"{fixed(mean, places)} [{fixed(low, places)}, {fixed(high, places)}]"
 

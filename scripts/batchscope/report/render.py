@@ -16,9 +16,9 @@ from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
-import jupytext  # type: ignore[import-untyped]
+import jupytext
 import nbformat
-import papermill  # type: ignore[import-untyped]
+import papermill
 from nbconvert import HTMLExporter
 
 from batchscope import records

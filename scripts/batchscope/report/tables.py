@@ -8,16 +8,15 @@ from typing import Any
 import pandas as pd
 
 from batchscope.analysis.best import BEST, COMPARED, NOT_COMPARABLE, NOT_TESTABLE
-from batchscope.analysis.statistics import ALPHA, CONFIDENCE
+from batchscope.analysis.statistics import ALPHA
 from batchscope.report import elements, numbers
 from batchscope.report.content import Content, Row, number, rows, size, size_cell, spread_cells
 from batchscope.report.elements import Cell, Column
+from batchscope.report.numbers import LEVEL
 
 Pair = tuple[str, str]
 
 SIZE = Column("Batch size", "examples")
-LEVEL = f"{CONFIDENCE * 100:g} %"
-INTERVAL = f"[{LEVEL} interval]"
 _VERDICTS = {
     BEST: "lowest mean",
     NOT_COMPARABLE: "not compared: a seed has no value",
@@ -31,18 +30,18 @@ def summary(content: Content, pair: Pair) -> str:
     columns: list[tuple[Column, Sequence[Cell]]] = [
         (SIZE, [size_cell(row) for row in rows(frame)]),
         (Column("Updates per epoch"), _integers(frame, "updates_per_epoch")),
-        (Column("Seconds per epoch", "s [quartiles]"), _seconds(frame)),
+        (Column("Time per epoch", "s"), _seconds(frame)),
         (Column("Updates in all", "mean"), _integers(frame, "updates_mean")),
-        (Column("Best validation loss", f"nat {INTERVAL}"), spread_cells(frame, "validation_loss")),
-        (Column("Test accuracy", INTERVAL), spread_cells(frame, "test_accuracy")),
-        (Column("Train − test accuracy", INTERVAL), spread_cells(frame, "gap")),
-        (Column("Noise of the step loss", f"nat {INTERVAL}"), spread_cells(frame, "noise")),
-        (Column("Runs that finished"), [_share(row, "n_ok") for row in rows(frame)]),
+        (Column("Best validation loss", "nat"), spread_cells(frame, "validation_loss")),
+        (Column("Test accuracy"), spread_cells(frame, "test_accuracy")),
+        (Column("Train − test accuracy"), spread_cells(frame, "gap")),
+        (Column("Noise of the step loss", "nat"), spread_cells(frame, "noise")),
+        (Column("Runs ended ok"), [_share(row, "n_ok") for row in rows(frame)]),
     ]
     caption = (
         f"{pair[0]} with {pair[1]}. Means over the runs that finished; intervals are {LEVEL} t-intervals over seeds. "
-        "Loss, accuracy and their difference are taken at the epoch with the lowest validation loss. Seconds are the "
-        "updates of an epoch, median over repeated windows, alone on the machine."
+        "Loss, accuracy and their difference are taken at the epoch with the lowest validation loss. The time per "
+        "epoch is that of its updates, median over repeated windows with quartiles, alone on the machine."
     )
     return _table(elements.slug("table-summary", *pair), caption, columns)
 
@@ -52,9 +51,9 @@ def comparison(content: Content, pair: Pair) -> str:
     frame = content.of("best", pair)
     columns: list[tuple[Column, Sequence[Cell]]] = [
         (SIZE, [size_cell(row) for row in rows(frame)]),
-        (Column("Best validation loss", f"nat {INTERVAL}"), spread_cells(frame, "loss")),
+        (Column("Best validation loss", "nat"), spread_cells(frame, "loss")),
         (
-            Column("Difference from the lowest", f"nat {INTERVAL}"),
+            Column("Difference from the lowest", "nat"),
             spread_cells(frame.rename(columns={"difference": "difference_mean"}), "difference"),
         ),
         (Column("p, adjusted"), [_p(row) for row in rows(frame)]),
@@ -78,18 +77,18 @@ def speed(content: Content, pair: Pair) -> str:
     first = timed[0]
     columns: list[tuple[Column, Sequence[Cell]]] = [
         (SIZE, [size_cell(row) for row in rows(frame)]),
-        (Column("Milliseconds per update", "ms"), _scaled(frame, "seconds_per_update", 1e3)),
+        (Column("Time per update", "ms"), _scaled(frame, "seconds_per_update", 1e3)),
         (Column("Updates per epoch"), _integers(frame, "updates_per_epoch")),
-        (Column("Seconds per epoch", "s [quartiles]"), _seconds(frame)),
-        (Column("Epochs per second", f"relative to {size(first)}"), [_faster(row, first) for row in rows(frame)]),
+        (Column("Time per epoch", "s"), _seconds(frame)),
+        (Column("Speed", f"times that of {size(first)}"), [_faster(row, first) for row in rows(frame)]),
         (Column("Throughput", "examples/s"), _integers(frame, "examples_per_second")),
-        (Column("Epochs to the best", "mean"), _scaled(frame, "selected_epoch_mean")),
-        (Column("Seconds to the best epoch", "s"), [_seconds_to_best(row) for row in rows(frame)]),
+        (Column("Best epoch", "mean"), _scaled(frame, "selected_epoch_mean")),
+        (Column("Time to the best epoch", "s"), [_seconds_to_best(row) for row in rows(frame)]),
     ]
     caption = (
         f"{pair[0]} with {pair[1]}. Medians over repeated windows with their quartiles, alone on the machine; updates "
         "only, without compiling and evaluation. The best epoch is the one with the lowest validation loss, mean over "
-        "seeds; the seconds to it are those epochs times the seconds per epoch."
+        "seeds; the time to it is those epochs times the time per epoch."
     )
     return _table(elements.slug("table-speed", *pair), caption, columns)
 
@@ -99,7 +98,7 @@ def resources(content: Content, pair: Pair) -> str:
     frame = content.of("summary", pair)
     columns: list[tuple[Column, Sequence[Cell]]] = [
         (SIZE, [size_cell(row) for row in rows(frame)]),
-        (Column("Peak memory", "MiB"), _scaled(frame, "memory_bytes", 1 / numbers.MEBIBYTE)),
+        (Column("Peak memory", "MB"), _scaled(frame, "memory_bytes", 1e-6)),
         (Column("Utilisation", "%"), _scaled(frame, "utilisation_percent")),
     ]
     sentences = [f"{pair[0]} with {pair[1]}."]
@@ -123,15 +122,20 @@ def results(content: Content, pair: Pair) -> str:
         (Column("Updates in all", "mean"), _integers(frame, "updates_mean")),
         (Column("Epochs trained", "mean"), _scaled(frame, "epochs_mean")),
         (Column("Best epoch", "mean"), _scaled(frame, "selected_epoch_mean")),
-        (Column("Test accuracy at the best epoch", INTERVAL), spread_cells(frame, "test_accuracy")),
-        (Column("Final train accuracy", INTERVAL), spread_cells(frame, "last_train_accuracy")),
-        (Column("Final test accuracy", INTERVAL), spread_cells(frame, "last_test_accuracy")),
+        (Column("Test accuracy at the best epoch"), spread_cells(frame, "test_accuracy")),
+        (Column("Final train accuracy"), spread_cells(frame, "last_train_accuracy")),
+        (Column("Final test accuracy"), spread_cells(frame, "last_test_accuracy")),
     ]
     caption = (
         f"{pair[0]} with {pair[1]}. Means over the runs that finished with {LEVEL} t-intervals over seeds. The best "
         "epoch has the lowest validation loss; final is after the last update. The test data chose nothing."
     )
     return _table(elements.slug("table-results", *pair), caption, columns)
+
+
+def lost(content: Content, pair: Pair) -> bool:
+    """Whether any run of the data set and recipe diverged or ran out of memory."""
+    return bool((content.of("runs", pair)["outcome"] != "ok").any())
 
 
 def outcomes(content: Content) -> str:
@@ -207,7 +211,7 @@ def _faster(row: Row, first: Row) -> Cell:
     seconds, reference = number(row, "seconds_per_epoch"), number(first, "seconds_per_epoch")
     if seconds is None or reference is None:
         return elements.value(None)
-    return elements.value(reference / seconds, f"× {numbers.ratio(reference / seconds)}")
+    return elements.value(reference / seconds, numbers.ratio(reference / seconds))
 
 
 def _seconds_to_best(row: Row) -> Cell:

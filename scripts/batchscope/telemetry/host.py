@@ -17,7 +17,7 @@ _SEARCH_SHARE = 0.002
 
 
 class Host:
-    """Reads `HOST_COLUMNS`. `processes` are the process numbers of the tree at the last reading; `reasons` as in `Device`."""
+    """Reads `HOST_COLUMNS`. `processes` are the tree's process numbers at the last reading; `reasons` explain nulls."""
 
     def __init__(self, powercap: Path) -> None:
         self._tree = ProcessTree()
@@ -26,9 +26,13 @@ class Host:
         self.reasons: dict[str, str] = {}
         self.processes: frozenset[int] = frozenset()
 
-    def read(self, elapsed: float, *, search: bool) -> dict[str, float | int | None]:
-        """All of `HOST_COLUMNS`; `search` looks for new descendants whatever it costs. The first `cpu_percent` is null."""
-        cpu_seconds, rss, self.processes = self._tree.read(search=search)
+    def search(self, *, force: bool) -> None:
+        """Look for new descendants, before the time of the sample is taken; `force` does so whatever it costs."""
+        self._tree.search(force=force)
+
+    def read(self, elapsed: float) -> dict[str, float | int | None]:
+        """All of `HOST_COLUMNS`, `elapsed` seconds after the start. The first `cpu_percent` is null."""
+        cpu_seconds, rss, self.processes = self._tree.read()
         percent = None
         if self._last is None:
             self._last = (elapsed, cpu_seconds)
@@ -56,9 +60,8 @@ class ProcessTree:
         self._own_cpu = 0.0
         self._next_search = 0.0
 
-    def read(self, *, search: bool = True) -> tuple[float, int, frozenset[int]]:
+    def read(self) -> tuple[float, int, frozenset[int]]:
         """CPU seconds since the first reading (never falling), resident bytes, and the processes' numbers."""
-        self._find(search)
         # This process before its children: a child that ends in between is then missed once, never counted twice.
         own_cpu, times = time.process_time(), os.times()
         total = own_cpu + times.children_user + times.children_system
@@ -86,11 +89,12 @@ class ProcessTree:
             self._cpu_seconds = max(self._cpu_seconds + gained, total - self._start)
         return self._cpu_seconds, rss, frozenset({self._self.pid, *(child.pid for child in self._children)})
 
-    def _find(self, search: bool) -> None:
+    def search(self, *, force: bool = True) -> None:
+        """Take in new descendants; unless `force`d, only as often as the cost of a search allows."""
         if not _has_children():
             self._children.clear()
             return
-        if not search and time.monotonic() < self._next_search:
+        if not force and time.monotonic() < self._next_search:
             return
         before = time.thread_time()
         found = self._self.children(recursive=True)

@@ -2,8 +2,8 @@
 
 What NVML says about its readings (NVML API reference): utilisation is the share of the last sampling period, 1/6 s to
 1 s, in which a kernel ran or memory was accessed; power is an average over 1 s on Ampere and newer (on GA100 and older
-it is instantaneous); the energy counter counts millijoules since the driver was loaded (Volta and newer); utilisation is
-not available where MIG is enabled.
+it is instantaneous); the energy counter counts millijoules since the driver was loaded (Volta and newer); utilisation
+is not available where MIG is enabled.
 """
 
 from __future__ import annotations
@@ -40,27 +40,27 @@ _NOT_LISTED = (
 )
 
 
-class Unavailable(RuntimeError):
+class UnavailableError(RuntimeError):
     """NVML cannot be used; the message says why."""
 
 
 @contextlib.contextmanager
 def driver() -> Iterator[Any]:
-    """NVML for the length of the block (the module `pynvml`); raise `Unavailable` where it cannot be started."""
+    """NVML for the length of the block (the module `pynvml`); raise `UnavailableError` where it cannot be started."""
     try:
         nvml = importlib.import_module("pynvml")
     except ImportError as error:
-        raise Unavailable("the Python package nvidia-ml-py is not installed") from error
+        raise UnavailableError("the Python package nvidia-ml-py is not installed") from error
     try:
         nvml.nvmlInit()
     except nvml.NVMLError_LibraryNotFound as error:
-        raise Unavailable("the machine has no NVIDIA driver library (libnvidia-ml)") from error
+        raise UnavailableError("the machine has no NVIDIA driver library (libnvidia-ml)") from error
     except nvml.NVMLError as error:
-        raise Unavailable(f"NVML cannot be started ({error})") from error
+        raise UnavailableError(f"NVML cannot be started ({error})") from error
     try:
         yield nvml
     except nvml.NVMLError as error:
-        raise Unavailable(f"NVML failed ({error})") from error
+        raise UnavailableError(f"NVML failed ({error})") from error
     finally:
         try:
             nvml.nvmlShutdown()
@@ -193,7 +193,7 @@ def describe(nvml: Any, uuid: str, handle: Any, card: Any) -> dict[str, Any]:
         "index": lambda: nvml.nvmlDeviceGetIndex(card),
         "name": lambda: nvml.nvmlDeviceGetName(handle),
         "pci_bus_id": lambda: _text(nvml.nvmlDeviceGetPciInfo(card).busId),
-        "driver_version": lambda: nvml.nvmlSystemGetDriverVersion(),
+        "driver_version": nvml.nvmlSystemGetDriverVersion,
         "mig_mode": lambda: "enabled" if nvml.nvmlDeviceGetMigMode(card)[0] else "disabled",
         "memory_total_bytes": lambda: nvml.nvmlDeviceGetMemoryInfo(handle, **memory).total,
         "memory_reserved_bytes": lambda: nvml.nvmlDeviceGetMemoryInfo(handle, **memory).reserved,

@@ -7,19 +7,21 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from .host import HOST_COLUMNS, Host
-from .nvml import GPU_COLUMNS, Device, Unavailable, driver
+from .nvml import GPU_COLUMNS, Device, UnavailableError, driver
 from .summary import Reasons, Sample, summarise
 from .visible import Gpu, Selection, available_gpus
 
 LOG = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 # How long the end of the block waits for a reading that hangs in the driver.
 _PATIENCE_SECONDS = 10.0
@@ -30,9 +32,9 @@ class Telemetry:
     """What a sampler measured.
 
     `series`: one row per sample and GPU (one with `gpu` null without one), with the columns of the table `telemetry`
-    less the identity. `summary`: the columns of `records.TELEMETRY_SUMMARY`. `not_measured`: one sentence for every null
-    in the summary. `notes`: one sentence for every value that covers only a part of the block. `devices`: facts about
-    each GPU, null where unknown.
+    less the identity. `summary`: the columns of `records.TELEMETRY_SUMMARY`. `not_measured`: one sentence for every
+    null in the summary. `notes`: one sentence for every value that covers only a part of the block. `devices`: facts
+    about each GPU, null where unknown.
     """
 
     series: list[dict[str, float | int | None]]
@@ -45,10 +47,10 @@ class Telemetry:
 class Sampler:
     """Samples the machine every `interval_seconds` while its block runs; `result` holds the measurements afterwards.
 
-    `gpus` selects the GPUs (default: `available_gpus()`); `powercap` is Linux's folder of CPU energy counters. The first
-    and the last sample lie at the edges of the block, so that even a block shorter than the interval has two. Reading
-    never raises into the block; an unexpected error is logged and becomes the reason of the nulls it causes. A sampler
-    is used once. Raises `ValueError` for an interval that is not positive.
+    `gpus` selects the GPUs (default: `available_gpus()`); `powercap` is Linux's folder of CPU energy counters. The
+    first and the last sample lie at the edges of the block, so that even a block shorter than the interval has two.
+    Reading never raises into the block; an unexpected error is logged and becomes the reason of the nulls it causes.
+    A sampler is used once. Raises `ValueError` for an interval that is not positive.
     """
 
     def __init__(
@@ -115,7 +117,7 @@ class Sampler:
             nvml = self._driver.enter_context(driver())
             self._devices = [Device(nvml, gpu.uuid) for gpu in selection.gpus]
             self._gpus = selection.gpus
-        except Unavailable as error:
+        except UnavailableError as error:
             self._no_gpu = str(error)
         except Exception as error:
             LOG.warning("the GPUs could not be opened", exc_info=True)
@@ -131,15 +133,23 @@ class Sampler:
             number = math.floor((time.monotonic() - self._start) / self._interval) + 1
 
     def _sample(self, *, edge: bool) -> None:
-        elapsed = time.monotonic() - self._start
         host = self._host
         if host is None:
             return
-        host_values = _guarded(HOST_COLUMNS, host.reasons, partial(host.read, elapsed, search=edge))
-        gpu_values = tuple(
-            _guarded(GPU_COLUMNS, gpu.reasons, partial(gpu.read, elapsed, host.processes)) for gpu in self._devices
+        _guarded(partial(host.search, force=edge), HOST_COLUMNS, host.reasons)
+        elapsed = time.monotonic() - self._start
+        host_values = _guarded(partial(host.read, elapsed), HOST_COLUMNS, host.reasons)
+        gpu_values = [
+            _guarded(partial(device.read, elapsed, host.processes), GPU_COLUMNS, device.reasons)
+            for device in self._devices
+        ]
+        self._samples.append(
+            Sample(
+                elapsed,
+                host_values or dict.fromkeys(HOST_COLUMNS),
+                tuple(values or dict.fromkeys(GPU_COLUMNS) for values in gpu_values),
+            )
         )
-        self._samples.append(Sample(elapsed, host_values, gpu_values))
 
     def _contained(self, action: Callable[[], None]) -> None:
         """Run `action`; an error ends the sampling, with the error as the reason, and never reaches the block."""
@@ -171,18 +181,14 @@ class Sampler:
         )
 
 
-def _guarded(
-    columns: tuple[str, ...],
-    reasons: dict[str, str],
-    read: Callable[[], Mapping[str, float | int | None]],
-) -> Mapping[str, float | int | None]:
-    """What `read` gives; after an error nulls, with the error as their reason. One source's error spares the others."""
+def _guarded(read: Callable[[], T], columns: tuple[str, ...], reasons: dict[str, str]) -> T | None:
+    """What `read` gives; None after an error, which becomes the reason for `columns` and spares the other sources."""
     try:
         return read()
     except Exception as error:
         LOG.warning("telemetry could not be read", exc_info=True)
         reasons.update(dict.fromkeys(columns, _unexpected(error)))
-        return dict.fromkeys(columns)
+        return None
 
 
 def _unexpected(error: Exception) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .nvml import Unavailable, driver
+from .nvml import UnavailableError, driver
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def available_gpus(environment: Mapping[str, str] | None = None) -> Selection:
             if visible is None:
                 return Selection(tuple(cards), None, ordered)
             return _visible(nvml, visible.strip(), cards, ordered)
-    except Unavailable as error:
+    except UnavailableError as error:
         return no_gpus(str(error))
 
 
@@ -71,7 +71,8 @@ def first(selection: Selection, count: int = 1) -> Selection:
         return selection
     if not selection.order_known:
         return no_gpus(
-            "the machine has several models of GPU and CUDA's order of them is unknown; set CUDA_DEVICE_ORDER=PCI_BUS_ID"
+            "the machine has several models of GPU, and CUDA's order of them is unknown; "
+            "set CUDA_DEVICE_ORDER=PCI_BUS_ID"
         )
     return replace(selection, gpus=selection.gpus[:count])
 

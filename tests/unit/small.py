@@ -1,0 +1,44 @@
+"""Small data and recipes for tests of the training."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+from batchscope.datasets import Data
+
+
+def blobs(n_train: int = 60, features: int = 4, classes: int = 3, seed: int = 0, shape: tuple[int, ...] | None = None) -> Data:
+    """Overlapping Gaussian classes; 60 training, 20 validation and 20 test examples by default."""
+    rng = np.random.default_rng(seed)
+    n = n_train + 40
+    y = rng.integers(0, classes, n).astype(np.int32)
+    x = (rng.normal(size=(n, features)) + rng.normal(size=(classes, features))[y]).astype(np.float32)
+    if shape is not None:
+        x = x.reshape(n, *shape)
+    parts = np.split(np.arange(n), [n_train, n_train + 20])
+    arrays = [a[part] for part in parts for a in (x, y)]
+    return Data(*arrays, meta={"classes": classes, "digest": "test"})
+
+
+RECIPE: dict[str, Any] = {
+    "name": "small",
+    "model": {"name": "mlp", "hidden": [8], "activation": "relu", "dropout": 0.0, "normalisation": "none"},
+    "optimiser": {"name": "sgd", "learning_rate": 0.05},
+    "learning_rate_scaling": {"rule": "none", "reference_batch_size": None, "warmup_epochs": 0.0},
+    "micro_batch_size": None,
+    "last_batch": "keep",
+    "shuffle": True,
+    "evaluation_batch_size": 7,
+    "budget": {"epochs": 3, "early_stopping": None},
+    "tracked_weight": None,
+}
+
+
+def recipe(**changes: Any) -> dict[str, Any]:
+    """`RECIPE` with changes; a mapping changes only the keys it has."""
+    made = copy.deepcopy(RECIPE)
+    for key, value in changes.items():
+        made[key] = {**made[key], **value} if isinstance(made[key], dict) and isinstance(value, dict) else value
+    return made

@@ -1,0 +1,207 @@
+"""Training through the TensorFlow engine on tiny data: exact results, equal loops, outcomes, records."""
+
+import math
+
+import numpy as np
+import pytest
+from batchscope import engines, recipes, training
+from small import blobs, recipe
+
+
+@pytest.fixture(scope="module")
+def engine():
+    module = engines.engine("tensorflow")
+    module.configure("cpu", 1)
+    return module
+
+
+def train(engine, made=None, *, batch_size=16, seed=1, loop="fused", data=None, step_records=10_000):
+    return training.train(engine, data or blobs(), made or recipe(), batch_size, seed, loop, step_records)
+
+
+def column(rows, name):
+    return np.array([row[name] for row in rows], dtype=float)
+
+
+LOOPS = {
+    "plain": recipe(),
+    "dropout": recipe(model={"dropout": 0.5}),
+    "batch normalisation": recipe(model={"normalisation": "batch"}),
+    "layer normalisation": recipe(model={"normalisation": "layer"}),
+    "group normalisation": recipe(model={"normalisation": "group"}),
+    "nesterov": recipe(optimiser={"momentum": 0.9, "nesterov": True}),
+    "adamw, clipped": recipe(optimiser={"name": "adamw", "learning_rate": 0.01, "weight_decay": 0.1, "clipnorm": 0.5}),
+    "warm-up": recipe(learning_rate_scaling={"rule": "linear", "reference_batch_size": 8, "warmup_epochs": 1.5}),
+    "dropped last batch": recipe(last_batch="drop"),
+}
+
+
+@pytest.mark.parametrize("made", LOOPS.values(), ids=LOOPS)
+def test_the_fused_loop_gives_the_losses_of_model_fit(engine, made):
+    fused, fit = train(engine, made), train(engine, made, loop="fit")
+    assert len(fused.steps) == 3 * recipes.updates_per_epoch(60, 16, made["last_batch"])
+    np.testing.assert_allclose(column(fused.steps, "loss"), column(fit.steps, "loss"), rtol=1e-6)
+    np.testing.assert_allclose(column(fused.epochs, "validation_loss"), column(fit.epochs, "validation_loss"), rtol=1e-6)
+    assert fit.steps[0]["gradient_norm"] is None
+    assert fused.metrics.keys() == fit.metrics.keys()
+
+
+def test_the_same_seed_is_bit_identical_and_another_seed_is_not(engine):
+    made = recipe(model={"dropout": 0.3})
+    first, again, other = train(engine, made), train(engine, made), train(engine, made, seed=2)
+    assert first.steps == again.steps
+    assert first.metrics == again.metrics
+    assert first.steps[0]["loss"] != other.steps[0]["loss"]
+
+
+def test_runs_of_one_seed_start_from_the_same_weights_at_every_batch_size(engine):
+    start = {train(engine, batch_size=size).epochs[0]["validation_loss"] for size in (1, 16, 60)}
+    assert len(start) == 1
+
+
+def softmax_regression(tmp_path):
+    file = tmp_path / "model.py"
+    file.write_text(
+        "import keras\n"
+        "def build(input_shape, classes):\n"
+        "    return keras.Sequential([keras.layers.Input(input_shape), keras.layers.Dense(classes)])\n"
+    )
+    made = recipe(optimiser={"learning_rate": 0.5}, shuffle=False, budget={"epochs": 1})
+    made["model"] = {"function": f"{file}:build", "arguments": {}, "outputs": "logits"}
+    return made
+
+
+def test_softmax_regression_updates_are_those_computed_by_hand(engine, tmp_path):
+    made, data = softmax_regression(tmp_path), blobs()
+    trainer = engine.build(made, data, 16, 1, "fused")
+    kernel, bias = (w.astype(np.float64) for w in engine.get_weights(trainer))
+    steps = engine.train(trainer, np.arange(60, dtype=np.int32), np.full(4, 0.5, np.float32))
+    for i, start in enumerate(range(0, 60, 16)):  # the last batch has 12 examples
+        x, y = data.x_train[start : start + 16], data.y_train[start : start + 16]
+        logits = x @ kernel + bias
+        p = np.exp(logits - logits.max(1, keepdims=True))
+        p /= p.sum(1, keepdims=True)
+        error = (p - np.eye(3)[y]) / len(y)
+        gradients = x.T @ error, error.sum(0)
+        assert steps.loss[i] == pytest.approx(-np.log(p[np.arange(len(y)), y]).mean(), rel=1e-5)
+        assert steps.gradient_norm[i] == pytest.approx(math.sqrt(sum((g**2).sum() for g in gradients)), rel=1e-5)
+        kernel, bias = kernel - 0.5 * gradients[0], bias - 0.5 * gradients[1]
+        assert steps.weight[i] == pytest.approx(kernel[2, 1], abs=1e-6)
+    np.testing.assert_allclose(engine.get_weights(trainer)[0], kernel, atol=1e-6)
+
+
+@pytest.mark.parametrize("micro", [4, 5, 16])
+def test_accumulated_micro_batches_make_the_update_of_the_whole_batch(engine, micro):
+    whole, parts = train(engine), train(engine, recipe(micro_batch_size=micro))
+    for name in ("loss", "gradient_norm", "weight"):
+        np.testing.assert_allclose(column(parts.steps, name), column(whole.steps, name), rtol=2e-4, atol=1e-6)
+
+
+def test_evaluation_does_not_depend_on_its_batch_size(engine):
+    results = [train(engine, recipe(evaluation_batch_size=size)) for size in (1, 7, 1000)]
+    for result in results[1:]:
+        assert result.metrics == pytest.approx(results[0].metrics, rel=1e-6)
+
+
+def test_the_selected_epoch_is_the_best_on_validation_and_its_metrics_are_those_of_its_weights(engine):
+    made = recipe(optimiser={"learning_rate": 0.5}, budget={"epochs": 40, "early_stopping": {"patience": 4, "restore_best": True}})
+    result = train(engine, made, batch_size=4)
+    losses = column(result.epochs, "validation_loss")[1:]
+    assert result.stopped_early
+    assert result.selected_epoch == losses.argmin() + 1
+    assert len(losses) == result.selected_epoch + 4
+    selected = result.epochs[result.selected_epoch]
+    assert result.metrics["selected_validation_loss"] == pytest.approx(selected["validation_loss"], rel=1e-9)
+    assert result.metrics["selected_train_accuracy"] == selected["train_accuracy"]
+    assert result.metrics["last_validation_loss"] == pytest.approx(losses[-1], rel=1e-9)
+
+
+def test_epoch_rows_count_updates_and_examples_and_average_the_step_losses(engine):
+    result = train(engine)
+    assert column(result.epochs, "updates").tolist() == [0, 4, 8, 12]
+    assert column(result.epochs, "examples").tolist() == [0, 60, 120, 180]
+    first = column(result.steps[:4], "loss")
+    assert result.epochs[1]["step_loss_mean"] == pytest.approx(np.average(first, weights=[16, 16, 16, 12]))
+    assert result.epochs[1]["step_loss_noise"] == pytest.approx(training.step_loss_noise(first, None))
+    assert result.epochs[0]["step_loss_mean"] is None
+
+
+def test_thinned_steps_keep_the_first_and_the_last_and_nothing_else_changes(engine):
+    whole, thinned = train(engine, batch_size=1), train(engine, batch_size=1, step_records=50)
+    assert [row["update"] for row in thinned.steps] == [*range(1, 181, 4), 180]
+    by_update = {row["update"]: row for row in whole.steps}
+    assert all(by_update[row["update"]] == row for row in thinned.steps)
+    assert whole.metrics == thinned.metrics
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_as_diverged(engine):
+    data = blobs()
+    data.x_train[:] *= 1e20
+    result = train(engine, recipe(optimiser={"learning_rate": 1e20}), data=data)
+    assert result.outcome == "diverged"
+    assert f"update {result.updates} " in result.outcome_detail
+    assert not math.isfinite(result.steps[-1]["loss"])
+    assert result.steps[-1]["update"] == result.updates < 12
+    assert result.metrics["last_test_accuracy"] is None
+
+
+def test_a_finite_but_exploded_loss_counts_as_diverged_and_keeps_its_numbers(engine, tmp_path):
+    made = softmax_regression(tmp_path)  # linear: its loss grows with the rate and does not overflow
+    result = train(engine, {**made, "optimiser": {"name": "sgd", "learning_rate": 1e4}})
+    assert result.outcome == "diverged"
+    assert result.metrics["last_train_loss"] > 10 * result.epochs[0]["train_loss"]
+
+
+def test_a_model_that_does_not_fit_is_an_outcome_not_a_crash(engine):
+    made = recipe(model={"hidden": [3_000_000, 3_000_000]})
+    result = train(engine, made)
+    assert result.outcome == "out_of_memory"
+    assert result.outcome_detail
+    assert result.epochs == [] == result.steps
+    assert set(result.metrics.values()) == {None}
+
+
+def test_full_batch_is_one_update_per_epoch_and_its_noise_spans_epochs(engine):
+    result = train(engine, batch_size=60)
+    assert column(result.epochs, "updates").tolist() == [0, 1, 2, 3]
+    losses = column(result.steps, "loss")
+    assert result.epochs[1]["step_loss_noise"] is None
+    assert result.epochs[2]["step_loss_noise"] == pytest.approx(abs(losses[1] - losses[0]) / math.sqrt(2))
+
+
+def test_moving_average_of_the_weights_replaces_them_as_often_as_the_recipe_says(engine):
+    ema = {"use_ema": True, "ema_momentum": 0.9, "ema_overwrite_frequency": 6}
+    averaged, plain = (train(engine, recipe(optimiser={"learning_rate": 0.5, **more})) for more in (ema, {}))
+    assert [row["loss"] for row in averaged.steps[:6]] == [row["loss"] for row in plain.steps[:6]]
+    assert averaged.steps[6]["loss"] != plain.steps[6]["loss"]
+
+
+def test_probabilities_and_logits_give_the_same_training(engine, tmp_path):
+    made = softmax_regression(tmp_path)
+    file = tmp_path / "probabilities.py"
+    file.write_text(
+        "import keras\n"
+        "def build(input_shape, classes):\n"
+        "    layers = [keras.layers.Input(input_shape), keras.layers.Dense(classes, activation='softmax')]\n"
+        "    return keras.Sequential(layers)\n"
+    )
+    other = {**made, "model": {"function": f"{file}:build", "arguments": {}, "outputs": "probabilities"}}
+    np.testing.assert_allclose(
+        column(train(engine, made).steps, "loss"), column(train(engine, other).steps, "loss"), rtol=1e-5
+    )
+
+
+def test_cnn_trains_on_images_and_at_batch_size_one_with_every_normalisation(engine):
+    data = blobs(n_train=12, features=36, shape=(6, 6, 1))
+    for normalisation in ("none", "batch", "layer", "group"):
+        model = {"name": "cnn", "filters": [4, 8], "kernel_size": 3, "dense": 16, "activation": "relu", "dropout": 0.2}
+        made = {**recipe(budget={"epochs": 1}), "model": {**model, "normalisation": normalisation}}
+        result = train(engine, made, batch_size=1, data=data)
+        assert (result.outcome, result.updates) == ("ok", 12)
+
+
+def test_step_loss_noise_is_the_standard_deviation_of_noise_around_a_slow_trend():
+    assert training.step_loss_noise(np.array([1.0, 3.0, 1.0]), None) == pytest.approx(math.sqrt(2))
+    assert training.step_loss_noise(np.array([1.0]), None) is None
+    noise = np.random.default_rng(0).normal(scale=0.1, size=20_000)
+    assert training.step_loss_noise(noise + np.linspace(5, 0, 20_000), None) == pytest.approx(0.1, rel=0.03)

@@ -1,0 +1,93 @@
+"""A tiny real study with data and a model of one's own, run through Snakemake."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+STUDY = """\
+title: A tiny study of one's own
+question: Does a study with own data and an own model run from a file to a report?
+datasets:
+  flowers:
+    source: npz
+    path: flowers.npz
+    split: {validation: 20, test: 20}
+    scale: standardise
+recipes:
+  own:
+    model: {function: "model.py:build", arguments: {width: 6}, outputs: probabilities}
+    optimiser: {name: sgd, learning_rate: 0.1}
+    budget: {epochs: 3}
+comparisons:
+  - {datasets: [flowers], recipes: [own], batch_sizes: [8, full]}
+seeds: [1, 2]
+"""
+
+MODEL = """\
+import keras
+
+
+def build(input_shape, classes, width):
+    layers = [keras.layers.Input(input_shape), keras.layers.Dense(width, activation="relu"), keras.layers.Dropout(0.2)]
+    return keras.Sequential([*layers, keras.layers.Dense(classes, activation="softmax")])
+"""
+
+CONFIG = "timing:\n  warmup_seconds: 0.05\n  windows: 3\n  window_seconds: 0.05\n"
+
+
+def write_study(folder: Path) -> None:
+    """Study, data, model and quick timings in `folder`."""
+    rng = np.random.default_rng(0)
+    y = np.arange(100) % 3
+    np.savez(folder / "flowers.npz", x=rng.normal(size=(100, 4)) + 2 * np.eye(3, 4)[y], y=y)
+    (folder / "tiny.yaml").write_text(STUDY)
+    (folder / "model.py").write_text(MODEL)
+    (folder / "quick.yaml").write_text(CONFIG)
+
+
+def command(*arguments: str) -> list[str]:
+    return [
+        *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2"),
+        *(*arguments, "--configfile", "quick.yaml", "--config", "study=tiny.yaml"),
+    ]
+
+
+def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Snakemake in `folder`; output is returned, not printed."""
+    return subprocess.run(command(*arguments), cwd=folder, capture_output=True, text=True, timeout=900, check=False)
+
+
+def start_and_kill(folder: Path, appears: str) -> None:
+    """Start the study and kill Snakemake and all its jobs with SIGKILL once a file matching `appears` exists."""
+    process = subprocess.Popen(
+        command(), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        while not any(folder.glob(appears)):
+            if process.poll() is not None:
+                raise AssertionError(f"the study ended before {appears} appeared")
+            os.sched_yield()
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the tiny study, run to its report without disturbance."""
+    folder = tmp_path_factory.mktemp("finished")
+    write_study(folder)
+    done = snakemake(folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    yield folder
+    shutil.rmtree(folder)
