@@ -62,7 +62,7 @@ HTML(
 # %% [markdown]
 # ## Summary
 #
-# One row per batch size. Click on a heading to sort by it.
+# One row per batch size. In a browser, a click on a heading sorts the table by it.
 
 # %%
 HTML("".join(heading + built.summary(report, pair) for pair, heading in content.per_pair(report, "summary")))

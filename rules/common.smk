@@ -26,11 +26,10 @@ except studies.ConfigError as error:
     raise WorkflowError(str(error)) from None
 
 
-def code(*patterns):
-    """Fingerprint of library files: a job whose code changed runs again, although Snakemake follows no import."""
-    return records.code_fingerprint(
-        [file for pattern in patterns for file in LIBRARY.glob(pattern)]
-    )
+def code(*patterns, root=LIBRARY):
+    """Fingerprint of source files: a job whose code changed runs again, although Snakemake follows no import."""
+    files = [file for pattern in patterns for file in root.glob(pattern) if file.is_file()]
+    return records.code_fingerprint(files, root)
 
 
 def any_of(names):

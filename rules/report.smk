@@ -48,10 +48,10 @@ rule render_report:
     params:
         title=STUDY.title,
         template=str(ROOT / "reports" / "report.py"),
-        code=records.code_fingerprint(
-            [file for file in (ROOT / "reports").rglob("*") if file.is_file()]
-        )
-        + code("report/*.py", "figures/*.py", "analysis/*.py"),
+        code=[
+            code("report.py", "template/*", root=ROOT / "reports"),
+            code("report/*.py", "figures/*.py", "analysis/*.py"),
+        ],
     message:
         "Report of the study {wildcards.study}"
     script:

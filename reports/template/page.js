@@ -31,6 +31,15 @@
     });
   }
 
+  // Boxes take the keyboard focus only where there is something to scroll.
+  const boxes = [...document.querySelectorAll(".scroll")];
+  const fit = () => boxes.forEach((box) => {
+    if (box.scrollWidth > box.clientWidth) box.setAttribute("tabindex", "0");
+    else box.removeAttribute("tabindex");
+  });
+  window.addEventListener("resize", fit);
+  fit();
+
   // Code: hidden until asked for; without this script each piece can be unfolded by itself.
   const toggle = document.querySelector(".toggle-code");
   toggle.hidden = false;

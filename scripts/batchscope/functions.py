@@ -21,11 +21,10 @@ def load_function(name: str) -> Callable[..., Any]:
     if not file.is_file() or spec is None or spec.loader is None:
         raise FunctionError(f"{name}: there is no Python file {path}")
     module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(file.parent))
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(file.parent))
+    sys.modules[spec.name] = module
+    if str(file.parent) not in sys.path:  # for good, so that the function may still import what lies beside it
+        sys.path.append(str(file.parent))
+    spec.loader.exec_module(module)
     function = getattr(module, attribute, None)
     if not callable(function):
         raise FunctionError(f"{name}: {path} defines no function {attribute}")

@@ -215,6 +215,7 @@ class _Job:
             "numerics": self.numerics,
             "gpus": sampler.result.devices,
             "not_measured": dict(not_measured),
+            "measured_in_part": sampler.result.notes,
         }
         records.write_json(content, outputs["manifest"])
         records.write_table(table, [row], outputs[table])

@@ -208,13 +208,6 @@ TABLES: dict[str, dict[str, Column]] = {
         "seconds": _number("s", "length of the window, synchronised at both edges", nullable=False),
         "seconds_per_update": _number("s", "`seconds` over `updates`", nullable=False),
     },
-    "not_measured": {
-        **CELL,
-        "seed": _integer("", "seed of the run; null in a timing", nullable=True),
-        "kind": _string("run or timing"),
-        "column": _string("column that is null"),
-        "reason": _string("why"),
-    },
 }
 
 
@@ -283,9 +276,11 @@ def fingerprint(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def code_fingerprint(files: Sequence[Path]) -> str:
-    """SHA-256 over names and contents of source files. Snakemake does not follow imports; this does, as a param."""
-    return fingerprint([[file.name, hashlib.sha256(file.read_bytes()).hexdigest()] for file in sorted(files)])
+def code_fingerprint(files: Sequence[Path], root: Path) -> str:
+    """SHA-256 over contents and names, relative to `root`, of source files. Snakemake follows no import; a rule with
+    this as a param runs again when any of them changes, and not when only their time stamps do."""
+    names = sorted(files)
+    return fingerprint([[str(f.relative_to(root)), hashlib.sha256(f.read_bytes()).hexdigest()] for f in names])
 
 
 def _umask() -> int:

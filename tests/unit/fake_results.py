@@ -56,6 +56,21 @@ class FakeFiles:
     timing_manifest: list[Path]
 
 
+@dataclass(frozen=True)
+class _Job:
+    """One run or timing to make up; `identity` holds its first columns."""
+
+    study: FakeStudy
+    identity: Row
+    n_train: int
+    outcome: str
+    rng: Generator
+
+    @property
+    def per_epoch(self) -> int:
+        return math.ceil(self.n_train / self.identity["batch_size"])
+
+
 def write(study: FakeStudy) -> FakeFiles:
     """Write all folders below `study.root` at the paths the workflow uses; equal studies give equal numbers."""
     files = FakeFiles([], [], [], [], [], [], [], [], [])
@@ -74,21 +89,19 @@ def write(study: FakeStudy) -> FakeFiles:
                     outcome = study.outcomes.get((size, seed), "ok")
                     rng = np.random.default_rng([position, batch, seed])
                     target = study.root / "results/runs" / folder / f"seed{seed}"
-                    _write_run(study, files, target, {**cell, "seed": seed}, n_train, outcome, rng)
+                    _write_run(_Job(study, {**cell, "seed": seed}, n_train, outcome, rng), files, target)
                 if study.timings:
                     rng = np.random.default_rng([position, batch])
-                    _write_timing(study, files, study.root / "results/timings" / folder, cell, n_train, rng)
+                    _write_timing(_Job(study, cell, n_train, "ok", rng), files, study.root / "results/timings" / folder)
     return files
 
 
-def _write_run(
-    study: FakeStudy, files: FakeFiles, folder: Path, identity: Row, n_train: int, outcome: str, rng: Generator
-) -> None:
-    per_epoch = math.ceil(n_train / identity["batch_size"])
-    rows = [] if outcome == "out_of_memory" else _epochs(study, identity, n_train, per_epoch, outcome, rng)
-    steps = _steps(identity, n_train, per_epoch, rows, outcome, rng)
-    run = _run(study, identity, n_train, per_epoch, rows, outcome, rng)
-    telemetry = [_sample(identity, 0.25 * i, study.gpu, rng) for i in range(8)]
+def _write_run(job: _Job, files: FakeFiles, folder: Path) -> None:
+    study, identity, outcome = job.study, job.identity, job.outcome
+    rows = [] if outcome == "out_of_memory" else _epochs(job)
+    steps = _steps(job, rows)
+    run = _run(job, rows)
+    telemetry = [_sample(identity, 0.25 * i, study.gpu, job.rng) for i in range(8)]
     for table, content, paths in (
         ("run", _blanked([run], study.blank), files.run),
         ("steps", steps, files.steps),
@@ -101,8 +114,9 @@ def _write_run(
     records.write_json({"not_measured": _reasons(run, outcome)}, files.run_manifest[-1])
 
 
-def _write_timing(study: FakeStudy, files: FakeFiles, folder: Path, cell: Row, n_train: int, rng: Generator) -> None:
-    batch, per_epoch = cell["batch_size"], math.ceil(n_train / cell["batch_size"])
+def _write_timing(job: _Job, files: FakeFiles, folder: Path) -> None:
+    study, cell, n_train, per_epoch, rng = job.study, job.identity, job.n_train, job.per_epoch, job.rng
+    batch = cell["batch_size"]
     windows = []
     for window in range(1, 8):
         updates = max(1, round(1 / (2e-4 + 2e-6 * batch)))
@@ -141,7 +155,9 @@ def _write_timing(study: FakeStudy, files: FakeFiles, folder: Path, cell: Row, n
     records.write_json({"not_measured": _reasons(timing, "ok")}, files.timing_manifest[-1])
 
 
-def _epochs(study: FakeStudy, identity: Row, n_train: int, per_epoch: int, outcome: str, rng: Generator) -> list[Row]:
+def _epochs(job: _Job) -> list[Row]:
+    study, identity, n_train, per_epoch = job.study, job.identity, job.n_train, job.per_epoch
+    outcome, rng = job.outcome, job.rng
     batch, best, waited, rows = identity["batch_size"], math.inf, 0, []
     last = max(1, study.epochs // 3) if outcome == "diverged" else study.epochs
     offset = float(rng.normal(0, 0.02))
@@ -177,7 +193,8 @@ def _epochs(study: FakeStudy, identity: Row, n_train: int, per_epoch: int, outco
     return rows
 
 
-def _steps(identity: Row, n_train: int, per_epoch: int, epochs: list[Row], outcome: str, rng: Generator) -> list[Row]:
+def _steps(job: _Job, epochs: list[Row]) -> list[Row]:
+    identity, per_epoch, outcome, rng = job.identity, job.per_epoch, job.outcome, job.rng
     batch, weight = identity["batch_size"], 0.05
     total = epochs[-1]["updates"] if epochs else 0
     kept = sorted(set(np.linspace(1, total, min(total, 600)).round().astype(int).tolist())) if total else []
@@ -202,9 +219,9 @@ def _steps(identity: Row, n_train: int, per_epoch: int, epochs: list[Row], outco
     return rows
 
 
-def _run(
-    study: FakeStudy, identity: Row, n_train: int, per_epoch: int, rows: list[Row], outcome: str, rng: Generator
-) -> Row:
+def _run(job: _Job, rows: list[Row]) -> Row:
+    study, identity, n_train, per_epoch = job.study, job.identity, job.n_train, job.per_epoch
+    outcome, rng = job.outcome, job.rng
     ok = outcome == "ok"
     selected = min(rows, key=lambda row: float(row["validation_loss"])) if rows else None
     metrics: Row = {}

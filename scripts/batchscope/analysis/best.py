@@ -10,6 +10,7 @@ import pandas as pd
 
 from batchscope import records
 from batchscope.analysis.statistics import ALPHA, PairedTest, holm, paired_test, t_interval
+from batchscope.analysis.summary import finished_values
 
 CELL = list(records.CELL)
 LOSS = "selected_validation_loss"
@@ -48,7 +49,7 @@ def best(runs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
             head = {**dict(zip(CELL, cell, strict=True)), "n_runs": len(found)}
             rows.append({**head, **loss[cell], **speed[cell], **_interval(found, ACCURACY, "accuracy")})
     flags = dict.fromkeys(("fastest", "overlaps_fastest", "told_apart"), "boolean")
-    numbers = {name: "float64" for name in _NUMBERS}
+    numbers = dict.fromkeys(_NUMBERS, "float64")
     return pd.DataFrame(rows).astype({**flags, **numbers})
 
 
@@ -118,9 +119,9 @@ def _speed(timed: pd.DataFrame, cells: list[Cell]) -> dict[Cell, dict[str, Any]]
     first = dict(zip(measured.index, low, strict=True))
     third = dict(zip(measured.index, high, strict=True))
     fastest = min(seconds, key=lambda cell: seconds[cell])
-    for cell in seconds:
+    for cell, median in seconds.items():
         rows[cell] = {
-            "seconds_per_epoch": seconds[cell],
+            "seconds_per_epoch": median,
             "seconds_per_epoch_q25": first[cell],
             "seconds_per_epoch_q75": third[cell],
             "fastest": cell == fastest,
@@ -137,9 +138,7 @@ def _loss(by_size: dict[Cell, pd.DataFrame], seeds: list[int]) -> dict[Cell, dic
         for cell, found in by_size.items()
         if list(found["seed"]) == seeds and (found["outcome"] == "ok").all() and np.isfinite(values[cell]).all()
     ]
-    rows = {cell: {**_interval(by_size[cell], LOSS, "loss"), **_verdict(NOT_COMPARABLE)} for cell in by_size}
-    for cell in by_size:
-        rows[cell]["n"] = int(np.isfinite(_finished(by_size[cell], LOSS)).sum())
+    rows = {cell: {**_interval(found, LOSS, "loss"), **_verdict(NOT_COMPARABLE)} for cell, found in by_size.items()}
     if not complete:
         return rows
     chosen = min(complete, key=lambda cell: float(values[cell].mean()))
@@ -168,10 +167,6 @@ def _verdict(status: str, test: PairedTest | None = None, p_adjusted: float | No
 
 
 def _interval(found: pd.DataFrame, metric: str, name: str) -> dict[str, Any]:
-    values = _finished(found, metric)
-    interval = t_interval(values[np.isfinite(values)])
-    return {f"{name}_mean": interval.mean, f"{name}_ci_low": interval.low, f"{name}_ci_high": interval.high}
-
-
-def _finished(found: pd.DataFrame, metric: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return found.loc[found["outcome"] == "ok", metric].to_numpy(np.float64, na_value=np.nan)
+    interval = t_interval(finished_values(found, metric))
+    row: dict[str, Any] = {f"{name}_mean": interval.mean, f"{name}_ci_low": interval.low}
+    return {**row, f"{name}_ci_high": interval.high, **({"n": interval.n} if metric == LOSS else {})}

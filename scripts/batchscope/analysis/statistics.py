@@ -68,7 +68,8 @@ def paired_test(first: ArrayLike, second: ArrayLike, confidence: float = CONFIDE
     interval = t_interval(differences, confidence)
     if interval.n < 2:
         return PairedTest(interval.n, interval.mean, None, None, None)
-    assert interval.sd is not None and interval.mean is not None
+    assert interval.sd is not None
+    assert interval.mean is not None
     scale = float(max(np.abs(one).max(), np.abs(other).max()))
     if interval.sd <= ROUNDING * scale:
         equal = abs(interval.mean) <= ROUNDING * scale

@@ -131,7 +131,7 @@ def load(parquet_path: str | Path) -> pd.DataFrame:
 
 def _to_pandas(content: pa.Table) -> pd.DataFrame:
     nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
-    frame = content.to_pandas(types_mapper=nullable.get, ignore_metadata=True)
+    frame: pd.DataFrame = content.to_pandas(types_mapper=nullable.get, ignore_metadata=True)
     for name in frame.columns:
         if frame[name].dtype in nullable.values() and not frame[name].hasnans:
             frame[name] = frame[name].astype("bool" if frame[name].dtype == pd.BooleanDtype() else "int64")

@@ -68,15 +68,14 @@ def _panel(axes: Axes, frames: Frames, size: Size, logarithmic: bool) -> None:
 
 def _lines(axes: Axes, frames: Frames, size: Size, part: str, logarithmic: bool) -> bool:
     """Draw the runs of one size and their mean; False where there is nothing to draw."""
-    column, colour, seeds, drawn = f"{part}_loss", _COLOURS[part], finished(frames, size), False
-    for seed, run in of_size(frames.epochs, size).groupby("seed"):
-        run = run[np.isfinite(run[column].to_numpy(np.float64, na_value=np.nan))]
-        if len(run):
-            axes.plot(run["epoch"], run[column], color=colour, linewidth=0.7, alpha=0.45)
-            drawn = True
-            if seed not in seeds:
-                axes.plot(run["epoch"].iloc[-1], run[column].iloc[-1], "x", color=colour, markersize=6)
+    column, colour, seeds = f"{part}_loss", _COLOURS[part], finished(frames, size)
+    found = of_size(frames.epochs, size)
+    known = found[np.isfinite(found[column].to_numpy(np.float64, na_value=np.nan))]
+    for seed, run in known.groupby("seed"):
+        axes.plot(run["epoch"], run[column], color=colour, linewidth=0.7, alpha=0.45)
+        if seed not in seeds:
+            axes.plot(run["epoch"].iloc[-1], run[column].iloc[-1], "x", color=colour, markersize=6)
     curve = mean_curve(frames, size, column, logarithmic=logarithmic)
     if curve is not None:
         axes.plot(curve.epochs, curve.mean, color=colour, linewidth=1.8)
-    return drawn
+    return bool(len(known))

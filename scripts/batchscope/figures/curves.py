@@ -145,34 +145,24 @@ def _panel(axes: Axes, frames: Frames, column: str, cost: str, logarithmic: bool
             if curve.low is not None and curve.high is not None:
                 axes.fill_between(x, curve.low[start:], curve.high[start:], color=shades[size], alpha=0.2, linewidth=0)
             reached.extend(x)
-        reached.extend(_failed_runs(axes, frames, size, column, factor, start, shades[size]))
+        for failed in _failed_runs(frames, size, column, start):
+            axes.plot(failed.index * factor, failed, color=shades[size], linestyle=(0, (3, 2)), linewidth=0.9)
+            axes.plot(failed.index[-1] * factor, failed.iloc[-1], color=shades[size], marker="x", markersize=6)
+            reached.extend(failed.index * factor)
     if not reached:
-        theme.say(axes, "not measured" if len(finished_anywhere(frames)) else "no run ended ok")
+        theme.say(axes, "not measured" if (frames.runs["outcome"] == "ok").any() else "no run ended ok")
     elif cost in ("updates", "seconds"):
         theme.log_axis(axes, "x", reached)
     else:
         theme.counts_axis(axes)
 
 
-def _failed_runs(
-    axes: Axes, frames: Frames, size: Size, column: str, factor: float, start: int, colour: str
-) -> list[float]:
-    """Runs that did not end ok: one dashed line each, a cross where it ends. Returns the x values."""
-    found, seeds = of_size(frames.epochs, size), finished(frames, size)
-    x_values: list[float] = []
-    for _, run in found[~found["seed"].isin(seeds)].groupby("seed"):
-        run = run[np.isfinite(run[column].to_numpy(np.float64, na_value=np.nan)) & (run["epoch"] >= start)]
-        if len(run):
-            x = run["epoch"].to_numpy(np.float64) * factor
-            axes.plot(x, run[column], color=colour, linestyle=(0, (3, 2)), linewidth=0.9)
-            axes.plot(x[-1], run[column].iloc[-1], color=colour, marker="x", markersize=6)
-            x_values.extend(x)
-    return x_values
-
-
-def finished_anywhere(frames: Frames) -> pd.DataFrame:
-    """The runs that ended `ok`."""
-    return frames.runs[frames.runs["outcome"] == "ok"]
+def _failed_runs(frames: Frames, size: Size, column: str, start: int) -> list[pd.Series[float]]:
+    """Values of `column` per epoch, from epoch `start` to the last finite one, of each run that did not end ok."""
+    found = of_size(frames.epochs, size)
+    finite = np.isfinite(found[column].to_numpy(np.float64, na_value=np.nan))
+    known = found[finite & (found["epoch"] >= start) & ~found["seed"].isin(finished(frames, size))]
+    return [run.set_index("epoch")[column] for _, run in known.groupby("seed")]
 
 
 def _caption(frames: Frames) -> str:

@@ -117,8 +117,8 @@ def caption_noise_vs_batch(frames: Frames) -> str:
     return _caption(
         frames,
         "Spread of successive step losses about their slow trend: root of half the mean squared difference of "
-        "neighbours, median over the last half of the epochs. The dashed line falls as one over the root of the batch size and is "
-        "fitted in height only; it is no model of the data.",
+        "neighbours, median over the last half of the epochs. The dashed line falls as one over the root of the "
+        "batch size and is fitted in height only; it is no model of the data.",
     )
 
 

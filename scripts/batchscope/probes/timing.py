@@ -50,7 +50,7 @@ def measure(
         trainer = engine.build(recipe, data, batch_size, 0, loop)
         engine.train(trainer, np.empty(0, np.int32), np.empty(0, np.float32))
         timing.compile_seconds = time.perf_counter() - start
-        pace = _warm_up(engine, trainer, n_train, batch_size, settings["warmup_seconds"])
+        pace = _warm_up(engine, trainer, n_train, batch_size, settings)
     except OutOfMemory as error:
         timing.outcome, timing.outcome_detail = "out_of_memory", str(error)
         with observer:
@@ -64,13 +64,21 @@ def measure(
     return timing
 
 
-def _warm_up(engine: ModuleType, trainer: Any, n: int, batch_size: int, seconds: float) -> float:
-    """Run for at least `seconds`, doubling the updates per call; returns the seconds per update of the last call."""
+def _warm_up(
+    engine: ModuleType, trainer: Any, n: int, batch_size: int, settings: Mapping[str, float]
+) -> float:
+    """Run for at least `warmup_seconds`, doubling the updates per call; returns the seconds per update of the last call.
+
+    The very first update initialises the framework and says nothing about the pace, so it does not count; and the last
+    call must be long enough, a tenth of a window, to tell how many updates fill one.
+    """
+    _seconds(engine, trainer, n, batch_size, 1)
     spent, updates = 0.0, 1
     while True:
         took = _seconds(engine, trainer, n, batch_size, updates)
         spent += took
-        if spent >= seconds or 2 * updates > MAX_UPDATES:
+        long_enough = spent >= settings["warmup_seconds"] and took >= settings["window_seconds"] / 10
+        if long_enough or 2 * updates > MAX_UPDATES:
             return took / updates
         updates *= 2
 

@@ -72,7 +72,7 @@ def figures(content: Content, pair: tuple[str, str], *names: str) -> str:
     blocks = []
     for spec in (FIGURES[name] for name in names):
         svg = content.figures / f"{spec.name}-{pair[0]}-{pair[1]}.svg"
-        identifier = elements.slug(spec.name, *pair)
+        identifier = elements.slug(f"figure-{spec.name}", *pair)
         blocks.append(elements.figure(identifier, svg, spec.title, spec.alt(selected), spec.caption(selected)))
     return "".join(blocks)
 

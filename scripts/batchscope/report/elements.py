@@ -70,7 +70,7 @@ def table(identifier: str, caption: str, columns: Sequence[Column], rows: Sequen
     body = "".join(f"<tr>{_row(columns, row)}</tr>" for row in rows)
     return (
         f'<figure class="table" id="{name}"><figcaption id="{name}-caption">{escape(caption)}</figcaption>'
-        f'<div class="scroll" role="region" aria-labelledby="{name}-caption" tabindex="0">'
+        f'<div class="scroll" role="group" aria-labelledby="{name}-caption" tabindex="0">'
         f'<table class="sortable" aria-labelledby="{name}-caption"><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div></figure>"
     )
@@ -88,7 +88,7 @@ def figure(identifier: str, svg: Path, title: str, alternative: str, caption: st
     source = f"data:image/svg+xml;base64,{base64.b64encode(content).decode()}"
     return (
         f'<figure class="plot" id="{escape(identifier)}">'
-        f'<div class="scroll" role="region" aria-label="{escape(title)}" tabindex="0">'
+        f'<div class="scroll" role="group" aria-label="{escape(title)}" tabindex="0">'
         f'<img src="{source}" alt="{escape(alternative)}" width="{width}" height="{height}"></div>'
         f"<figcaption><strong>{escape(title)}.</strong> {escape(caption)}</figcaption></figure>"
     )
@@ -139,7 +139,7 @@ def mapping(content: Mapping[str, Any], caption: str, identifier: str) -> str:
     name = escape(identifier)
     return (
         f'<figure class="table" id="{name}"><figcaption id="{name}-caption">{escape(caption)}</figcaption>'
-        f'<div class="scroll" role="region" aria-labelledby="{name}-caption" tabindex="0">'
+        f'<div class="scroll" role="group" aria-labelledby="{name}-caption" tabindex="0">'
         f'<table class="pairs" aria-labelledby="{name}-caption"><tbody>{rows}</tbody></table></div></figure>'
     )
 

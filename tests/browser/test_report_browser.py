@@ -1,0 +1,283 @@
+"""The rendered page: whole by itself, and usable in a browser, on a phone and on paper."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup
+
+from batchscope.figures import FIGURES
+from batchscope.report.render import render
+from unit import fake_report
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements/dev.in)")
+
+# The page is rendered once: all tests of this file go to the same worker.
+pytestmark = pytest.mark.xdist_group("report page")
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("page")
+    parameters = fake_report.write(root, outcomes={("full", 3): "diverged"})
+    page = parameters["study"].parent / "report.html"
+    render(fake_report.REPORT, parameters, page, root / "log.ipynb", fake_report.HOSTILE)
+    return page
+
+
+@pytest.fixture(scope="module")
+def source(file: Path) -> BeautifulSoup:
+    return BeautifulSoup(file.read_text(encoding="utf-8"), "html.parser")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[playwright.Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on PATH (chromium, chromium-browser or google-chrome)")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def requests() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def page(
+    chromium: playwright.Browser, file: Path, requests: list[str], complaints: list[str]
+) -> Iterator[playwright.Page]:
+    opened = chromium.new_page(viewport={"width": 1280, "height": 900})
+    opened.on("request", lambda request: requests.append(request.url))
+    opened.on("console", lambda message: complaints.append(message.text))
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.goto(file.as_uri())
+    yield opened
+    opened.close()
+
+
+# The file
+
+
+def test_the_page_refers_to_nothing_outside_itself(source: BeautifulSoup, file: Path) -> None:
+    loaded = [str(tag.get("src") or tag.get("href")) for tag in source.select("[src], link[href]")]
+    assert all(url.startswith("data:") for url in loaded)
+    assert not source.select("script[src], iframe, object, embed")
+    styles = " ".join(style.get_text() for style in source.select("style"))
+    assert "@import" not in styles
+    assert "url(" not in styles
+    links = {str(link["href"]) for link in source.select("a[href]")}
+    outside = {link for link in links if not link.startswith("#")}
+    assert outside
+    assert all((file.parent / link).is_file() for link in outside)
+
+
+def test_ids_are_unique_and_links_inside_the_page_resolve(source: BeautifulSoup) -> None:
+    ids = [str(tag["id"]) for tag in source.select("[id]")]
+    assert len(ids) == len(set(ids))
+    links = {str(link["href"])[1:] for link in source.select("nav a[href], a.skip")}
+    assert links <= set(ids)
+    headings = {str(tag["id"]) for tag in source.select("main h2, main h3")}
+    assert links == headings | {"content"}
+    named = {name for tag in source.select("[aria-labelledby]") for name in str(tag["aria-labelledby"]).split()}
+    assert named <= set(ids)
+
+
+def test_headings_come_in_order(source: BeautifulSoup) -> None:
+    levels = [int(tag.name[1]) for tag in source.select("h1, h2, h3, h4, h5, h6")]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+def test_every_figure_is_there_with_an_alternative_text(source: BeautifulSoup) -> None:
+    images = source.select("img")
+    assert len(images) == len(FIGURES)
+    assert all(len(str(image["alt"])) > 20 for image in images)
+
+
+def test_the_head_says_what_browsers_and_readers_need(source: BeautifulSoup) -> None:
+    assert source.html["lang"] == "en"  # type: ignore[index]
+    assert source.title.get_text() == fake_report.HOSTILE  # type: ignore[union-attr]
+    assert "width=device-width" in str(source.select_one("meta[name=viewport]"))
+
+
+def test_paths_of_the_machine_do_not_reach_the_page(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert str(file.parent) not in text
+    assert "injected-parameters" not in text
+
+
+def test_the_page_stays_small_beside_its_figures(file: Path) -> None:
+    assert file.stat().st_size < 500_000
+
+
+# The page in a browser
+
+
+def test_no_request_leaves_the_page_and_nothing_complains(
+    page: playwright.Page, file: Path, requests: list[str], complaints: list[str]
+) -> None:
+    page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+    page.wait_for_load_state("networkidle")
+    assert {url for url in requests if not url.startswith("data:")} == {file.as_uri()}
+    assert complaints == []
+    assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+
+
+def test_the_policy_stops_what_would_leave_the_page(page: playwright.Page, complaints: list[str]) -> None:
+    blocked = page.evaluate("fetch('http://127.0.0.1:9/').then(() => false, () => true)")
+    assert blocked
+    assert any("Content Security Policy" in text for text in complaints)
+
+
+def test_a_hostile_title_stays_text(page: playwright.Page) -> None:
+    assert page.title() == fake_report.HOSTILE
+    assert page.locator("h1").inner_text() == fake_report.HOSTILE
+
+
+def _column(page: playwright.Page, table: str, number: int) -> list[str]:
+    values: list[str] = page.locator(f"#{table} tbody tr > :nth-child({number})").evaluate_all(
+        "cells => cells.map(cell => cell.dataset.value)"
+    )
+    return values
+
+
+def test_tables_sort_by_number_both_ways_with_the_missing_last(page: playwright.Page) -> None:
+    table = "table-comparison--digits--task08-mlp"
+    heading = page.locator(f"#{table} thead th").nth(2)
+    heading.locator("button").click()
+    ascending = _column(page, table, 3)
+    assert heading.get_attribute("aria-sort") == "ascending"
+    heading.locator("button").click()
+    descending = _column(page, table, 3)
+    assert heading.get_attribute("aria-sort") == "descending"
+    known = sorted((float(value) for value in ascending if value), key=float)
+    assert len(known) < len(ascending)
+    assert [float(value) for value in ascending if value] == known
+    assert [float(value) for value in descending if value] == known[::-1]
+    assert ascending[len(known) :] == descending[len(known) :] == [""] * (len(ascending) - len(known))
+
+
+def test_batch_sizes_sort_as_numbers_with_the_keyboard(page: playwright.Page) -> None:
+    table = "table-summary--digits--task08-mlp"
+    heading = page.locator(f"#{table} thead th").first
+    heading.locator("button").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    assert _column(page, table, 1) == ["1168.0", "32.0", "1.0"]
+    other = page.locator(f"#{table} thead th").nth(1)
+    other.locator("button").click()
+    assert other.get_attribute("aria-sort") == "ascending"
+    assert heading.get_attribute("aria-sort") is None
+
+
+def test_code_is_hidden_until_asked_for(page: playwright.Page) -> None:
+    code = page.locator("details.code pre")
+    toggle = page.get_by_role("button", name="Show code")
+    assert code.count() > 5
+    assert not any(piece.is_visible() for piece in code.all())
+    toggle.click()
+    assert all(piece.is_visible() for piece in code.all())
+    hide = page.get_by_role("button", name="Hide code")
+    assert hide.get_attribute("aria-pressed") == "true"
+    hide.click()
+    assert not any(piece.is_visible() for piece in code.all())
+
+
+def test_without_scripts_the_page_still_holds_everything(chromium: playwright.Browser, file: Path) -> None:
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(file.as_uri())
+    assert page.locator("nav.contents a").last.is_visible()
+    assert page.locator("table.sortable button").count() == 0
+    assert not page.locator(".toggle-code").is_visible()
+    page.locator("details.code summary").first.click()
+    assert page.locator("details.code pre").first.is_visible()
+    context.close()
+
+
+@pytest.mark.parametrize("width", [320, 380, 768, 1280])
+def test_nothing_sticks_out_sideways(page: playwright.Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_on_a_phone_tables_scroll_in_their_own_box_and_the_contents_fold(page: playwright.Page) -> None:
+    page.set_viewport_size({"width": 380, "height": 800})
+    scrolls = page.locator("#table-summary--digits--task08-mlp .scroll").evaluate(
+        "box => box.scrollWidth > box.clientWidth && getComputedStyle(box).overflowX === 'auto' && box.tabIndex === 0"
+    )
+    assert scrolls
+    link = page.locator("nav.contents a", has_text="Limits")
+    assert not link.is_visible()
+    page.locator("nav.contents summary").click()
+    link.click()
+    playwright.expect(page.locator("#limits")).to_be_in_viewport()
+    assert not link.is_visible()
+
+
+def test_contents_mark_where_the_reader_is(page: playwright.Page) -> None:
+    page.locator("nav.contents a", has_text="Limits").click()
+    playwright.expect(page.locator("nav.contents [aria-current]")).to_have_text("Limits")
+
+
+def test_on_paper_there_is_no_navigation_no_code_and_no_box_to_scroll(page: playwright.Page) -> None:
+    page.get_by_role("button", name="Show code").click()
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 688, "height": 1000})  # A4 less its margins
+    assert not page.locator("nav.contents").is_visible()
+    assert not page.locator("details.code").first.is_visible()
+    boxes = page.locator(".scroll").evaluate_all("all => all.map(box => getComputedStyle(box).overflowX)")
+    assert set(boxes) == {"visible"}
+    assert page.evaluate("document.documentElement.scrollWidth") == 688
+    for figure in page.locator("figure.plot").all()[:2]:
+        assert figure.evaluate("element => getComputedStyle(element).breakInside") == "avoid"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_enough_contrast(page: playwright.Page, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    page.get_by_role("button", name="Show code").click()
+    colours = page.evaluate(
+        """() => {
+            const opaque = element => {
+                for (; element; element = element.parentElement) {
+                    const colour = getComputedStyle(element).backgroundColor;
+                    if (!/^rgba\\(.*, 0\\)$|transparent/.test(colour)) return colour;
+                }
+                return getComputedStyle(document.body).backgroundColor;
+            };
+            const found = new Set();
+            for (const element of document.querySelectorAll("body *:not(script)")) {
+                const text = [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim());
+                if (text) found.add(getComputedStyle(element).color + "|" + opaque(element));
+            }
+            return [...found];
+        }"""
+    )
+    assert len(colours) > 3
+    for pair in colours:
+        text, ground = (_luminance(colour) for colour in pair.split("|"))
+        assert (max(text, ground) + 0.05) / (min(text, ground) + 0.05) >= 4.5, pair
+
+
+def _luminance(colour: str) -> float:
+    """Relative luminance of an `rgb(...)` colour (WCAG 2.2)."""
+    channels = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

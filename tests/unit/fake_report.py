@@ -1,0 +1,84 @@
+"""A made-up study with all that the report reads. Its figures are placeholders: what they show is tested elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from batchscope import manifest, records, study
+from batchscope.analysis import tables
+from batchscope.figures import FIGURES, frames
+from batchscope.report import content
+from unit import fake_results
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+REPORT = REPOSITORY / "reports" / "report.py"
+CONFIG = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
+HOSTILE = "Does <script>document.title = 'taken'</script> & \"size\" matter?"
+SVG = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="432pt" height="216pt" viewBox="0 0 432 216">'
+    '<defs><circle id="dot" r="4"/></defs><use href="#dot" x="20" y="20"/></svg>'
+)
+
+
+def write(
+    root: Path,
+    *,
+    sizes: tuple[int | str, ...] = (1, 32, "full"),
+    seeds: tuple[int, ...] = (1, 2, 3),
+    timings: bool = True,
+    outcomes: dict[tuple[int | str, int], str] | None = None,
+    gpu: bool = False,
+) -> dict[str, Path]:
+    """Write tables, figures and the two files that describe the study; the paths are the report's parameters."""
+    recipe = "task08-mlp"
+    made = fake_results.FakeStudy(
+        root,
+        datasets={"digits": 1168},
+        recipes=(recipe,),
+        batch_sizes=sizes,
+        seeds=seeds,
+        timings=timings,
+        outcomes=outcomes or {},
+        gpu=gpu,
+    )
+    files = fake_results.write(made)
+    found = tables.study_tables(
+        run=files.run,
+        epochs=files.epochs,
+        steps=files.steps,
+        timing=files.timing,
+        windows=files.windows,
+        run_manifest=files.run_manifest,
+        timing_manifest=files.timing_manifest,
+    )
+    folder = root / "results" / "made-up"
+    for name, table in found.items():
+        tables.save(table, folder / "tables" / f"{name}.parquet", folder / "tables" / f"{name}.csv")
+    (folder / "figures").mkdir()
+    for dataset, used in frames.pairs(found):
+        for name in FIGURES:
+            (folder / "figures" / f"{name}-{dataset}-{used}.svg").write_text(SVG, encoding="utf-8")
+    records.write_json(describe(root, list(sizes), list(seeds), timings), folder / "study.json")
+    records.write_json({"hosts": [manifest.host()], "command": "snakemake --cores 2"}, folder / "manifest.json")
+    return {
+        "tables": folder / "tables",
+        "figures": folder / "figures",
+        "study": folder / "study.json",
+        "manifest": folder / "manifest.json",
+    }
+
+
+def load(root: Path, **options: object) -> content.Content:
+    """The content of a report on a study made up with `options` (those of `write`)."""
+    return content.load(**write(root, **options))  # type: ignore[arg-type]
+
+
+def describe(root: Path, sizes: list[int | str], seeds: list[int], timings: bool) -> dict[str, object]:
+    """What the workflow says about a study with a hostile title."""
+    file = root / "made-up.yaml"
+    comparison = {"datasets": ["digits"], "recipes": ["task08-mlp"], "batch_sizes": sizes}
+    text = {"title": HOSTILE, "question": HOSTILE, "comparisons": [comparison], "seeds": seeds, "timing": timings}
+    file.write_text(yaml.safe_dump(text), encoding="utf-8")
+    return study.load({**CONFIG, "study": str(file)}, REPOSITORY).describe()

@@ -1,0 +1,359 @@
+"""The report's numbers, elements and sentences, and how its notebook becomes a page."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import papermill
+import pytest
+import yaml
+from bs4 import BeautifulSoup, Tag
+
+from batchscope import study
+from batchscope.figures import FIGURES
+from batchscope.report import answers, content, describe, elements, numbers, tables
+from batchscope.report.render import contents, render
+from unit import fake_report
+
+PAIR = ("digits", "task08-mlp")
+
+
+# Numbers
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.0622, "0.0622"),
+        (17.24, "17.2"),
+        (1234.5, "1,234"),
+        (-0.5, "−0.500"),
+        (0, "0"),
+        (1.25e-7, "1.25 × 10⁻⁷"),
+        (None, "—"),
+        (float("nan"), "—"),
+        (float("inf"), "∞"),
+    ],
+)
+def test_numbers_keep_the_digits_that_they_deserve(value: float | None, shown: str) -> None:
+    assert numbers.number(value) == shown
+
+
+def test_an_interval_has_as_many_decimals_as_its_width_supports() -> None:
+    assert numbers.interval(0.95312, 0.94911, 0.95713) == "0.953 [0.949, 0.957]"
+    assert numbers.interval(0.95312, 0.95192, 0.95432) == "0.9531 [0.9519, 0.9543]"
+    assert numbers.interval(212.4, 180.2, 244.6) == "212 [180, 245]"
+
+
+def test_a_single_run_has_no_interval() -> None:
+    assert numbers.interval(0.95312, None, None) == "0.953"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0.231, "0.231 s"), (0.00251, "2.51 ms"), (3e-6, "3.00 µs"), (61.2, "61.2 s")]
+)
+def test_lengths_of_time_have_a_unit_in_which_they_read_well(value: float, shown: str) -> None:
+    assert numbers.seconds(value) == shown
+
+
+def test_ratios_promise_no_more_than_two_digits() -> None:
+    assert [numbers.ratio(value) for value in (1.04, 17.64, 4123.0)] == ["1.0", "18", "4,100"]
+
+
+# Elements
+
+
+def test_table_cells_carry_the_value_that_they_sort_by() -> None:
+    columns = [elements.Column("Batch size"), elements.Column("Loss", "nat"), elements.Column("Verdict", kind="text")]
+    rows = [
+        [elements.value(1168, "1,168 (full)"), elements.spread(0.0622, 0.0601, 0.0643), elements.text("told apart")],
+        [elements.value(32), elements.value(None), elements.text("lowest")],
+    ]
+    page = _soup(elements.table("t", "caption", columns, rows))
+    cells = [[cell["data-value"] for cell in row.select("th, td")] for row in page.select("tbody tr")]
+    assert cells == [["1168.0", "0.0622", "told apart"], ["32.0", "", "lowest"]]
+    assert [head["data-kind"] for head in page.select("thead th")] == ["number", "number", "text"]
+    assert page.select_one("tbody th")["scope"] == "row"  # type: ignore[index]
+
+
+def test_a_row_that_does_not_fit_its_columns_is_refused() -> None:
+    with pytest.raises(ValueError, match="table t: 2 cells in a row under 1 columns"):
+        elements.table("t", "", [elements.Column("a")], [[elements.text(1), elements.text(2)]])
+
+
+def test_text_cannot_become_markup(tmp_path: Path) -> None:
+    evil = '<script>alert(1)</script>" onload="alert(1)'
+    svg = tmp_path / "f.svg"
+    svg.write_text(fake_report.SVG, encoding="utf-8")
+    for html in (
+        elements.heading(2, evil, evil),
+        elements.paragraph(evil),
+        elements.bullets([evil]),
+        elements.terms([(evil, evil)]),
+        elements.facts([(evil, evil, evil)]),
+        elements.mapping({evil: {"inner": evil, "many": [evil]}}, evil, evil),
+        elements.table(evil, evil, [elements.Column(evil, evil)], [[elements.text(evil)]]),
+        elements.figure(evil, svg, evil, evil, evil),
+    ):
+        page = _soup(html)
+        assert not page.find("script")
+        assert not page.select("[onload]")
+        assert evil in page.get_text()
+
+
+def test_figures_are_embedded_with_their_size_and_alternative_text(tmp_path: Path) -> None:
+    svg = tmp_path / "f.svg"
+    svg.write_text(fake_report.SVG, encoding="utf-8")
+    image = _soup(elements.figure("f", svg, "Title", "falls from 2 to 1", "Caption")).find("img")
+    assert isinstance(image, Tag)
+    assert (image["width"], image["height"], image["alt"]) == ("576", "288", "falls from 2 to 1")
+    assert str(image["src"]).startswith("data:image/svg+xml;base64,")
+
+
+def test_a_figure_without_alternative_text_or_size_is_refused(tmp_path: Path) -> None:
+    svg = tmp_path / "f.svg"
+    svg.write_text("<svg></svg>", encoding="utf-8")
+    with pytest.raises(ValueError, match="needs an alternative text"):
+        elements.figure("f", svg, "Title", " ", "Caption")
+    with pytest.raises(ValueError, match=r"f\.svg is not an SVG with a width and a height"):
+        elements.figure("f", svg, "Title", "words", "Caption")
+
+
+def test_different_names_never_share_an_id() -> None:
+    names = [("a", "b"), ("a-b",), ("a b",), ("a.b",), ("ab",), ("a_b",)]
+    assert len({elements.slug(*name) for name in names}) == len(names)
+
+
+def test_a_manifest_of_any_shape_is_laid_out() -> None:
+    shape = {
+        "hosts": [{"name": "a", "memory_bytes": (16e9).__int__()}, {"name": "b", "gpu": None}],
+        "versions": {"numpy": "2"},
+    }
+    page = _soup(elements.mapping(shape, "Where from", "manifest"))
+    rows = {row.th.get_text(): row.td.get_text() for row in page.select("tr")}  # type: ignore[union-attr]
+    assert rows == {
+        "hosts 1 › name": "a",
+        "hosts 1 › memory": "16.0 GB",
+        "hosts 2 › name": "b",
+        "hosts 2 › gpu": "not available",
+        "versions › numpy": "2",
+    }
+
+
+def test_contents_nest_and_link_to_the_headings() -> None:
+    page = _soup(contents('<h2 id="a">A &amp; B</h2><h3 id="b">x</h3><h3 id="c">y</h3><h2 id="d">D</h2><h2>no id</h2>'))
+    top = page.ul.find_all("li", recursive=False)  # type: ignore[union-attr]
+    assert [[link["href"] for link in item.select("a")] for item in top] == [["#a", "#b", "#c"], ["#d"]]
+    assert top[0].a.get_text() == "A & B"  # type: ignore[union-attr]
+
+
+# Sentences
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> content.Content:
+    return fake_report.load(tmp_path_factory.mktemp("report"))
+
+
+def _row(size: int, loss: float, status: str = "compared", **more: Any) -> dict[str, Any]:
+    row = {
+        "batch_size": size,
+        "full_batch": False,
+        "status": status,
+        "n": 5,
+        "loss_mean": loss,
+        "loss_ci_low": loss - 0.01,
+        "loss_ci_high": loss + 0.01,
+        "told_apart": None,
+        "difference": None,
+        "difference_ci_low": None,
+        "difference_ci_high": None,
+        "seconds_per_epoch": 1 / size,
+        "overlaps_fastest": False,
+        "fastest": False,
+    }
+    return {**row, **more}
+
+
+def test_the_fastest_size_and_the_ratio_are_those_of_the_timings(report: content.Content) -> None:
+    timings = report.tables["timings"].set_index("batch_size")["seconds_per_epoch"]
+    (sentence,) = answers.speed(content.rows(report.of("best", PAIR)))
+    assert "least time at batch size 1,168 (full)" in sentence
+    assert f"{numbers.ratio(timings[1] / timings[1168])} times as long" in sentence
+    assert numbers.seconds(timings[1168]) in sentence
+
+
+def test_not_told_apart_is_never_called_equal() -> None:
+    rows = [
+        _row(8, 0.30, "best"),
+        _row(32, 0.31, told_apart=False, difference=0.01, difference_ci_low=-0.02, difference_ci_high=0.04),
+        _row(128, 0.50, told_apart=True, difference=0.2, difference_ci_low=0.18, difference_ci_high=0.22),
+    ]
+    text = " ".join(answers.loss(rows))
+    assert "Batch size 32 cannot be told apart from it. That is not the same as equal" in text
+    assert "reach from −0.02 to 0.04 nat" in text
+    assert "128, whose loss is 0.200 [0.180, 0.220] nat higher" in text
+    assert "over 5 seeds" in text
+
+
+def test_of_sizes_that_are_not_told_apart_the_quickest_is_named() -> None:
+    rows = [_row(8, 0.30, "best"), _row(32, 0.31, told_apart=False), _row(128, 0.5, told_apart=True)]
+    assert answers.trade(rows) == [
+        "Of 8 and the sizes not told apart from it, 32 takes the least time per epoch: 31.2 ms, 4.0 times as fast as 8."
+    ]
+    assert answers.trade(rows[::2]) == []
+
+
+def test_one_seed_gives_no_interval_and_no_verdict(tmp_path: Path) -> None:
+    alone = fake_report.load(tmp_path, seeds=(7,))
+    text = _soup(answers.answer(alone, PAIR)).get_text()
+    assert "one seed gives no spread to test with" in text
+    assert "told apart from it," not in text
+    assert "[" not in re.sub(r"\[quartiles\]", "", text)
+    assert describe.seeds([7]).startswith("One seed (7)")
+
+
+def test_nothing_is_said_about_speed_without_timings(tmp_path: Path) -> None:
+    untimed = fake_report.load(tmp_path, timings=False)
+    text = _soup(answers.answer(untimed, PAIR)).get_text()
+    assert "nothing is said about speed" in text
+    assert "per epoch" not in text
+    assert "No batch size has a timing" in tables.speed(untimed, PAIR)
+
+
+def test_what_diverged_is_listed_and_left_out(tmp_path: Path) -> None:
+    lost = fake_report.load(tmp_path, outcomes={(1, 2): "diverged", (32, 1): "out_of_memory", (32, 3): "out_of_memory"})
+    text = _soup(answers.answer(lost, PAIR)).get_text()
+    assert (
+        "1 (1 diverged and 0 ran out of memory, of 3 runs) and 32 (0 diverged and 2 ran out of memory, of 3 runs)"
+        in text
+    )
+    rows = _soup(tables.outcomes(lost)).select("tbody tr")
+    assert Counter(row.select("td")[4].get_text() for row in rows) == {"diverged": 1, "out of memory": 2}
+    assert tables.lost(lost, PAIR)
+
+
+def test_a_clean_study_says_that_nothing_was_lost(report: content.Content) -> None:
+    assert "all 9 runs and 3 timings finished" in tables.outcomes(report)
+    assert not tables.lost(report, PAIR)
+
+
+def test_runs_that_were_still_improving_are_pointed_out(report: content.Content) -> None:
+    runs = report.of("runs", PAIR)
+    late = runs[(runs["selected_epoch"] == runs["epochs"]) & (runs["batch_size"] == 1168)]
+    (sentence,) = answers.still_improving(report, PAIR)
+    assert f"1,168 (full) ({len(late)} of 3 runs)" in sentence
+
+
+def test_every_null_is_listed_with_its_reason(report: content.Content) -> None:
+    text = _soup(tables.not_measured(report)).get_text()
+    assert "no NVIDIA GPU on this machine" in text
+    assert "9 of 9" in text
+    assert "3 of 3" in text
+
+
+def test_energy_is_a_column_where_measured_and_a_reason_where_not(report: content.Content, tmp_path: Path) -> None:
+    assert "Energy per epoch" not in tables.resources(report, PAIR)
+    assert "Energy: not measured (GPU: no NVIDIA GPU" in tables.resources(report, PAIR)
+    measured = fake_report.load(tmp_path, gpu=True)
+    assert "Energy per epoch" in tables.resources(measured, PAIR)
+    assert "Energy: GPU." in tables.resources(measured, PAIR)
+
+
+def test_summary_shows_the_numbers_of_the_table(report: content.Content) -> None:
+    frame = report.of("summary", PAIR)
+    rows = _soup(tables.summary(report, PAIR)).select("tbody tr")
+    shown = [float(row.select("td")[3]["data-value"]) for row in rows]  # type: ignore[arg-type]
+    assert shown == pytest.approx(frame["validation_loss_mean"].tolist())
+    assert [row.th.get_text() for row in rows] == ["1", "32", "1,168 (full)"]  # type: ignore[union-attr]
+    assert all(re.fullmatch(r"0\.\d+ \[0\.\d+, 0\.\d+\]", row.select("td")[4].get_text()) for row in rows)
+
+
+def test_every_data_set_and_recipe_of_the_registries_can_be_put_into_words(tmp_path: Path) -> None:
+    registry = {
+        kind: yaml.safe_load((fake_report.REPOSITORY / "config" / f"{kind}.yaml").read_text())
+        for kind in ("datasets", "recipes")
+    }
+    flat = [name for name, recipe in registry["recipes"].items() if recipe.get("model", {}).get("name") != "cnn"]
+    images = [name for name in registry["recipes"] if name not in flat]
+    text = {
+        "title": "t",
+        "question": "q",
+        "seeds": [1],
+        "comparisons": [
+            {"datasets": ["random-labels"], "recipes": flat, "batch_sizes": [32]},
+            {
+                "datasets": [name for name in registry["datasets"] if name != "random-labels"],
+                "recipes": flat[:1],
+                "batch_sizes": [32],
+            },
+            {"datasets": ["mnist"], "recipes": images, "batch_sizes": [32, "full"]},
+        ],
+    }
+    file = tmp_path / "all.yaml"
+    file.write_text(yaml.safe_dump(text), encoding="utf-8")
+    whole = study.load({**fake_report.CONFIG, "study": str(file)}, fake_report.REPOSITORY).describe()
+    words = {name: describe.recipe(recipe) for name, recipe in whole["recipes"].items()}
+    assert set(words) == set(registry["recipes"])
+    assert "Adam with learning rate 0.001" in words["task08-mlp"]
+    assert "scaled in proportion to the batch size" in words["explained-mlp"]
+    assert "momentum 0.9" in words["blobs-mlp"]
+    assert "32 and 64 filters of 5×5" in words["cnn"]
+    for name, dataset in whole["datasets"].items():
+        assert "1,168 examples to train on" in describe.dataset(dataset, (1168, 270, 359)), name
+    assert describe.comparisons(whole["cells"])[-1].startswith("mnist with cnn: batch sizes 32 and full (full is")
+
+
+# Rendering
+
+
+def _notebook(folder: Path, code: str) -> Path:
+    template = folder / "template"
+    template.symlink_to(fake_report.REPORT.parent / "template")
+    file = folder / "notebook.py"
+    file.write_text(
+        f'# %% tags=["parameters"]\nwho = ""\n\n# %% [markdown]\n# ## A heading\n\n# %%\n{code}\n', encoding="utf-8"
+    )
+    return file
+
+
+def test_the_kernel_is_this_interpreter_and_can_import_the_library(tmp_path: Path) -> None:
+    before = dict(os.environ)
+    notebook = _notebook(tmp_path, "import sys\nfrom batchscope.report import numbers\nprint(who, sys.executable)")
+    render(notebook, {"who": Path("there")}, tmp_path / "a.html", tmp_path / "log.ipynb", "<b>Title</b>")
+    render(notebook, {"who": Path("there")}, tmp_path / "b.html", tmp_path / "log.ipynb", "<b>Title</b>")
+    page = _soup((tmp_path / "a.html").read_text(encoding="utf-8"))
+    assert page.select_one("pre.stream").get_text().strip() == f"{Path('there').resolve()} {sys.executable}"  # type: ignore[union-attr]
+    assert page.title.string == page.h1.string == "<b>Title</b>"  # type: ignore[union-attr]
+    assert page.select_one("h2")["id"] == "a-heading"  # type: ignore[index]
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+    assert dict(os.environ) == before
+
+
+def test_a_failing_cell_fails_the_report_and_leaves_the_executed_notebook(tmp_path: Path) -> None:
+    notebook = _notebook(tmp_path, "1 / 0")
+    with pytest.raises(papermill.PapermillExecutionError, match="ZeroDivisionError"):
+        render(notebook, {}, tmp_path / "page.html", tmp_path / "log.ipynb", "Title")
+    assert not (tmp_path / "page.html").exists()
+    assert "ZeroDivisionError" in (tmp_path / "log.ipynb").read_text(encoding="utf-8")
+
+
+def test_a_parameter_that_the_notebook_does_not_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"notebook\.py has no parameter whom; it has who"):
+        render(_notebook(tmp_path, "pass"), {"whom": 1}, tmp_path / "page.html", tmp_path / "log.ipynb", "Title")
+
+
+def test_the_report_shows_every_figure_once() -> None:
+    shown = Counter(
+        re.findall(r'"(\w+)"', " ".join(re.findall(r"content\.figures\(([^)]*)\)", fake_report.REPORT.read_text())))
+    )
+    assert shown == Counter(list(FIGURES))
+
+
+def _soup(html: str) -> BeautifulSoup:
+    return BeautifulSoup(html, "html.parser")
