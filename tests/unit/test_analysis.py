@@ -1,0 +1,412 @@
+"""Statistics against closed forms, and the tables of a study against numbers worked out by hand."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import fake_results
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from fake_results import FakeStudy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from batchscope import analysis, records
+from batchscope.analysis import tables as study
+from batchscope.analysis.best import best, choices, label
+from batchscope.analysis.statistics import holm, paired_test, t_interval
+from batchscope.analysis.summary import METRICS, metrics, summary
+
+numbers = st.floats(-1e3, 1e3)
+p_values = st.lists(st.floats(0, 1), max_size=12)
+
+
+# Statistics
+
+
+def test_interval_of_one_to_five() -> None:
+    # sd = √2.5 and t(0.975, 4) = 2.776445, so half the width is 2.776445 · √(2.5 / 5).
+    found = t_interval([1, 2, 3, 4, 5])
+    assert (found.n, found.mean) == (5, 3)
+    assert found.sd == pytest.approx(2.5**0.5)
+    assert (found.low, found.high) == pytest.approx((3 - 1.963243, 3 + 1.963243), abs=1e-6)
+
+
+def test_one_value_has_no_interval_and_none_no_mean() -> None:
+    assert t_interval([0.7]) == replace(t_interval([]), n=1, mean=0.7)
+    assert t_interval([]).mean is None
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_interval_refuses_what_is_not_finite(value: float) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        t_interval([1.0, value])
+
+
+@given(st.lists(numbers, min_size=2, max_size=10), numbers, st.floats(0.1, 10))
+def test_interval_moves_and_stretches_with_the_values(values: list[float], shift: float, stretch: float) -> None:
+    one, other = t_interval(values), t_interval([shift + stretch * value for value in values])
+    for a, b in ((one.mean, other.mean), (one.low, other.low), (one.high, other.high)):
+        assert a is not None
+        assert b == pytest.approx(shift + stretch * a, abs=1e-6)
+
+
+def test_interval_covers_the_mean_as_often_as_it_says() -> None:
+    repeats = 2000
+    samples = np.random.default_rng(1).normal(3.0, 2.0, (repeats, 5))
+    intervals = [t_interval(sample) for sample in samples]
+    covered = sum(
+        found.low <= 3.0 <= found.high for found in intervals if found.low is not None and found.high is not None
+    )
+    low, high = stats.binom.ppf([0.0005, 0.9995], repeats, 0.95)
+    assert low <= covered <= high
+
+
+def test_holm_worked_example() -> None:
+    # Sorted: 4 · 0.005 = 0.02, 3 · 0.01 = 0.03, 2 · 0.03 = 0.06, and 1 · 0.04 = 0.04 may not fall below 0.06.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
+
+
+@given(p_values)
+def test_holm_lies_between_no_correction_and_bonferroni_and_keeps_the_order(p: list[float]) -> None:
+    adjusted = holm(p)
+    assert all(a <= b <= min(1, len(p) * a) for a, b in zip(p, adjusted, strict=True))
+    assert [adjusted[i] for i in np.argsort(p, kind="stable")] == sorted(adjusted)
+
+
+def test_holm_refuses_what_is_no_probability() -> None:
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        holm([0.5, np.nan])
+
+
+def test_paired_test_is_that_of_the_differences() -> None:
+    first, second = [3.0, 5.0, 4.0, 6.0], [2.0, 3.0, 3.5, 3.0]
+    # Differences 1, 2, 0.5, 3: mean 1.625, sd 1.108678, t = 2.931422 on 3 degrees of freedom.
+    found, differences = paired_test(first, second), t_interval([1, 2, 0.5, 3])
+    assert found.difference == pytest.approx(1.625)
+    assert (found.low, found.high) == pytest.approx((differences.low, differences.high))
+    assert found.p == pytest.approx(stats.ttest_rel(first, second).pvalue)
+    assert found.p == pytest.approx(2 * stats.t.sf(2.931422, 3), abs=1e-6)
+
+
+def test_paired_test_without_spread() -> None:
+    equal = paired_test([0.1, 0.2, 0.3], [0.1, 0.2, 0.3])
+    assert (equal.p, equal.low, equal.difference) == (1.0, None, 0.0)
+    # 0.3 - 0.2 and 0.2 - 0.1 differ in the last digit only.
+    shifted = paired_test([0.2, 0.3, 0.4], [0.1, 0.2, 0.3])
+    assert (shifted.p, shifted.low) == (None, None)
+    assert paired_test([1.0], [2.0]).p is None
+
+
+def test_paired_test_refuses_unequal_lengths() -> None:
+    with pytest.raises(ValueError, match="same seeds"):
+        paired_test([1.0, 2.0], [1.0])
+
+
+# Tables from files
+
+
+def tables(made: fake_results.FakeFiles) -> dict[str, pd.DataFrame]:
+    return study.study_tables(
+        run=made.run,
+        epochs=made.epochs,
+        steps=made.steps,
+        timing=made.timing,
+        windows=made.windows,
+        run_manifest=made.run_manifest,
+        timing_manifest=made.timing_manifest,
+    )
+
+
+SMALL = FakeStudy(Path(), datasets={"digits": 96}, batch_sizes=(4, 32, "full"), seeds=(1, 2, 3), epochs=4)
+
+
+def cell(frame: pd.DataFrame, size: int, *, full: bool = False) -> pd.Series:
+    (index,) = frame.index[(frame["batch_size"] == size) & (frame["full_batch"] == full)]
+    return frame.loc[index]
+
+
+def test_all_tables_are_made_saved_and_read_again(tmp_path: Path) -> None:
+    made = tables(fake_results.write(replace(SMALL, root=tmp_path, outcomes={(4, 2): "out_of_memory"})))
+    assert tuple(made) == analysis.TABLES
+    for name, frame in made.items():
+        study.save(frame, tmp_path / f"{name}.parquet", tmp_path / f"{name}.csv")
+        again = study.load(tmp_path / f"{name}.parquet")
+        pd.testing.assert_frame_equal(frame, again, check_dtype=False)
+        assert len(pd.read_csv(tmp_path / f"{name}.csv")) == len(frame)
+    assert {path.suffix for path in tmp_path.iterdir()} == {"", ".parquet", ".csv"}  # nothing temporary left
+
+
+def test_what_was_not_measured_is_null_in_both_files(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"value": [1.0, np.nan]})
+    study.save(frame, tmp_path / "t.parquet", tmp_path / "t.csv")
+    assert pq.read_table(tmp_path / "t.parquet")["value"].to_pylist() == [1.0, None]
+    assert (tmp_path / "t.csv").read_text() == 'value\n1.0\n""\n'
+
+
+def test_whole_numbers_stay_whole_where_some_are_null(tmp_path: Path) -> None:
+    made = fake_results.write(replace(SMALL, root=tmp_path, outcomes={(4, 2): "out_of_memory"}))
+    selected = study.concat("run", made.run)["selected_epoch"]
+    assert selected.dtype == "Int64"
+    assert selected.isna().sum() == 1
+
+
+def test_rows_are_sorted_by_number_and_data_sets_keep_the_order_of_the_files(tmp_path: Path) -> None:
+    made = fake_results.write(replace(SMALL, root=tmp_path, datasets={"zebra": 96, "ant": 96}))
+    frame = study.concat("run", [*made.run[:9][::-1], *made.run[9:]])
+    assert list(frame["dataset"]) == ["zebra"] * 9 + ["ant"] * 9
+    assert list(frame["batch_size"])[:9] == [4] * 3 + [32] * 3 + [96] * 3
+    assert list(frame["seed"])[:3] == [1, 2, 3]
+
+
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    made = fake_results.write(replace(SMALL, root=tmp_path))
+    made.epochs[3].unlink()
+    with pytest.raises(FileNotFoundError, match="epochs"):
+        tables(made)
+
+
+def test_a_file_with_another_table_is_an_error(tmp_path: Path) -> None:
+    made = fake_results.write(replace(SMALL, root=tmp_path))
+    with pytest.raises(records.TableError, match="does not hold the table run"):
+        study.concat("run", [made.epochs[0]])
+
+
+def test_the_same_run_twice_is_an_error(tmp_path: Path) -> None:
+    made = fake_results.write(replace(SMALL, root=tmp_path))
+    with pytest.raises(ValueError, match="two files describe"):
+        study.concat("run", [made.run[0], made.run[1], made.run[0]])
+
+
+def test_epochs_of_a_run_that_is_not_there_are_an_error(tmp_path: Path) -> None:
+    made = fake_results.write(replace(SMALL, root=tmp_path))
+    with pytest.raises(ValueError, match="of which there is no run"):
+        tables(replace(made, run=made.run[1:]))
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=3), st.integers(2, 20))
+def test_thinning_keeps_the_ends_of_every_run(lengths: list[int], limit: int) -> None:
+    runs = [
+        pd.DataFrame({"seed": seed, "update": range(1, length + 1)}).assign(
+            dataset="d", recipe="r", batch_size=1, full_batch=False
+        )
+        for seed, length in enumerate(lengths)
+    ]
+    thinned = study.thin(pd.concat(runs), limit).groupby("seed")["update"]
+    assert list(thinned.size()) == [min(limit, length) for length in lengths]
+    assert (list(thinned.first()), list(thinned.last())) == ([1] * len(lengths), lengths)
+    for updates, length in zip((group for _, group in thinned), lengths, strict=True):
+        assert updates.diff().max() <= np.ceil(length / (limit - 1)) or length == 1
+
+
+def test_reasons_are_collapsed_and_counted(tmp_path: Path) -> None:
+    made = fake_results.write(replace(SMALL, root=tmp_path, outcomes={(32, 1): "diverged"}))
+    found = tables(made)["not_measured"].set_index(["kind", "reason"])
+    gpu = found.loc[("run", fake_results.NO_GPU)]
+    assert "gpu_energy_joules" in gpu["columns"].split(", ")
+    assert (gpu["n"], gpu["of"]) == (9, 9)
+    diverged = found.loc[("run", "the run ended diverged")]
+    assert list(diverged["n"].unique()) == [1]
+    assert found.loc[("timing", fake_results.NO_GPU), "of"] == 3
+
+
+def test_a_manifest_without_reasons_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text(json.dumps({"seed": 1}))
+    with pytest.raises(ValueError, match=r"manifest\.json.*not_measured"):
+        study.not_measured([tmp_path / "manifest.json"], [])
+
+
+# Metrics and summary
+
+
+def some_runs(losses: dict[int, list[float | None]], *, outcome: str = "diverged") -> pd.DataFrame:
+    """Runs of one data set and recipe by batch size; a None did not end ok."""
+    rows = [
+        {
+            **{name: None for name in records.TABLES["run"]},
+            **dict.fromkeys(METRICS[:10], loss),
+            **dict.fromkeys(("epochs", "updates", "examples", "n_train", "updates_per_epoch", "threads"), 1),
+            "dataset": "d",
+            "recipe": "r",
+            "batch_size": size,
+            "full_batch": False,
+            "seed": seed,
+            "outcome": outcome if loss is None else "ok",
+        }
+        for size, values in losses.items()
+        for seed, loss in enumerate(values, start=1)
+    ]
+    return pd.DataFrame(rows)
+
+
+NO_TIMINGS = study.concat("timing", [])
+
+
+def test_metrics_count_runs_that_did_not_end_ok_and_leave_them_out_of_the_mean() -> None:
+    found = metrics(some_runs({8: [1.0, None, 3.0]})).set_index("metric").loc["selected_validation_loss"]
+    assert (found["n"], found["n_runs"], found["mean"], found["minimum"], found["maximum"]) == (2, 3, 2.0, 1.0, 3.0)
+    # Two values: t(0.975, 1) = 12.7062, sd / √2 = 1.
+    assert (found["ci_low"], found["ci_high"]) == pytest.approx((2 - 12.7062, 2 + 12.7062), abs=1e-4)
+
+
+def test_metrics_of_one_seed_have_no_interval_and_of_none_no_mean() -> None:
+    one = metrics(some_runs({8: [1.0]})).set_index("metric").loc["selected_test_accuracy"]
+    assert one["mean"] == 1.0
+    assert np.isnan([one["ci_low"], one["ci_high"], one["sd"]]).all()
+    none = metrics(some_runs({8: [None]}))
+    assert np.isnan(none["mean"]).all()
+    assert (none["n"] == 0).all()
+
+
+def test_the_gap_is_train_minus_test_accuracy_at_the_selected_epoch() -> None:
+    runs = some_runs({8: [0.5, 0.5]}).assign(selected_train_accuracy=[0.9, 0.8], selected_test_accuracy=[0.7, 0.7])
+    found = metrics(runs).set_index("metric").loc["generalisation_gap"]
+    assert found["mean"] == pytest.approx(0.15)
+
+
+def test_summary_takes_seconds_from_timings_and_results_from_runs(tmp_path: Path) -> None:
+    made = fake_results.write(
+        replace(SMALL, root=tmp_path, outcomes={(32, 1): "diverged", ("full", 2): "out_of_memory"})
+    )
+    found = tables(made)
+    row, windows = cell(found["summary"], 32), found["windows"].query("batch_size == 32")["seconds_per_update"]
+    assert (row["updates_per_epoch"], row["n_train"]) == (3, 96)
+    assert row["seconds_per_epoch"] == pytest.approx(3 * windows.median())
+    assert row["seconds_per_epoch_q25"] == pytest.approx(3 * windows.quantile(0.25))
+    assert (row["n_runs"], row["n_ok"], row["n_diverged"], row["n_out_of_memory"]) == (3, 2, 1, 0)
+    ok = found["runs"].query("batch_size == 32 and outcome == 'ok'")["selected_validation_loss"]
+    assert row["validation_loss_mean"] == pytest.approx(ok.mean())
+    assert cell(found["summary"], 96, full=True)["n_out_of_memory"] == 1
+
+
+def test_summary_on_the_cpu_says_what_was_measured_and_why_there_is_no_energy(tmp_path: Path) -> None:
+    row = cell(tables(fake_results.write(replace(SMALL, root=tmp_path)))["summary"], 4)
+    assert "host" in row["memory_kind"]
+    assert row["utilisation_kind"].startswith("CPU")
+    assert np.isnan(row["energy_per_epoch_joules"])
+    assert row["energy_reason"] == f"GPU: {fake_results.NO_GPU}; CPU packages, whole machine: {fake_results.NO_RAPL}"
+
+
+def test_cpu_utilisation_is_per_thread(tmp_path: Path) -> None:
+    found = tables(fake_results.write(replace(SMALL, root=tmp_path)))
+    four = found["timings"].assign(threads=4, cpu_percent_mean=200.0)
+    assert set(summary(found["runs"], four, found["not_measured"])["utilisation_percent"]) == {50.0}
+
+
+def test_summary_on_the_gpu(tmp_path: Path) -> None:
+    found = tables(fake_results.write(replace(SMALL, root=tmp_path, gpu=True)))
+    row, timing = cell(found["summary"], 4), cell(found["timings"], 4)
+    assert row["memory_bytes"] == timing["allocator_peak_bytes"]
+    assert row["utilisation_percent"] == timing["gpu_utilisation_mean_percent"]
+    per_update = timing["gpu_energy_joules"] / (timing["windows"] * timing["updates_per_window"])
+    assert row["energy_per_epoch_joules"] == pytest.approx(per_update * 24)
+    assert (row["energy_kind"], row["energy_reason"]) == ("GPU", None) or pd.isna(row["energy_reason"])
+
+
+def test_one_kind_of_memory_for_all_sizes(tmp_path: Path) -> None:
+    found = tables(fake_results.write(replace(SMALL, root=tmp_path, gpu=True)))
+    timings = found["timings"].copy()
+    timings.loc[timings["batch_size"] == 32, "allocator_peak_bytes"] = np.nan
+    again = summary(found["runs"], timings, found["not_measured"])
+    assert np.isnan(cell(again, 32)["memory_bytes"])  # not the host's, which would not compare
+    assert again["memory_kind"].nunique() == 1
+
+
+def test_a_timing_that_ran_out_of_memory_leaves_nulls(tmp_path: Path) -> None:
+    found = tables(fake_results.write(replace(SMALL, root=tmp_path)))
+    timings = found["timings"].astype({"updates_per_window": "Int64"})
+    lost = ["updates_per_window", "seconds_per_epoch", "seconds_per_update_q25", "seconds_per_update_q75"]
+    timings.loc[timings["batch_size"] == 32, lost] = None
+    timings.loc[timings["batch_size"] == 32, ["windows", "outcome"]] = [0, "out_of_memory"]
+    row = cell(summary(found["runs"], timings, found["not_measured"]), 32)
+    assert np.isnan(row["seconds_per_epoch"])
+    assert row["timing_outcome"] == "out_of_memory"
+    assert pd.isna(cell(best(found["runs"], timings), 32)["fastest"])
+
+
+def test_summary_without_timings(tmp_path: Path) -> None:
+    found = tables(fake_results.write(replace(SMALL, root=tmp_path, timings=False)))
+    row = cell(found["summary"], 4)
+    assert np.isnan(row["seconds_per_epoch"])
+    assert row["memory_kind"].endswith("beside other runs")
+    assert found["best"]["fastest"].isna().all()
+    assert found["choices"]["fastest"].iloc[0] == ""
+
+
+# Best
+
+
+def test_best_is_tested_against_every_other_size_with_all_pairs_adjusted() -> None:
+    losses = {8: [1.0, 1.1, 0.9, 1.05], 32: [1.2, 1.25, 1.14, 1.2], 128: [2.0, 2.2, 1.9, 2.1]}
+    found = best(some_runs(losses), NO_TIMINGS)
+    p = {(a, b): stats.ttest_rel(losses[a], losses[b]).pvalue for a, b in ((8, 32), (8, 128), (32, 128))}
+    adjusted = dict(zip(p, holm(list(p.values())), strict=True))
+    assert list(found["status"]) == ["best", "compared", "compared"]
+    assert list(found["p"][1:]) == pytest.approx([p[8, 32], p[8, 128]])
+    assert list(found["p_adjusted"][1:]) == pytest.approx([adjusted[8, 32], adjusted[8, 128]])
+    assert list(found["difference"][1:]) == pytest.approx([0.185, 1.0375])
+    assert list(found["told_apart"][1:]) == [True, True]
+
+
+def test_sizes_that_scatter_as_much_as_they_differ_cannot_be_told_apart() -> None:
+    found = best(some_runs({8: [1.0, 2.0, 3.0], 32: [3.1, 1.1, 2.0]}), NO_TIMINGS)
+    assert list(found["status"]) == ["best", "compared"]
+    assert not found["told_apart"].iloc[1]
+    assert choices(found)["not_told_apart"].iloc[0] == "32"
+
+
+def test_a_size_with_a_failed_run_is_not_compared_even_where_its_mean_is_lowest() -> None:
+    found = best(some_runs({8: [0.1, None, 0.1], 32: [1.0, 1.2, 1.1], 128: [2.0, 2.3, 2.1]}), NO_TIMINGS)
+    assert list(found["status"]) == ["not comparable", "best", "compared"]
+    assert (found["n"].iloc[0], found["n_runs"].iloc[0]) == (2, 3)
+    assert choices(found)["best"].iloc[0] == "32"
+    assert choices(found)["not_comparable"].iloc[0] == "8"
+
+
+def test_no_size_is_best_where_every_size_has_a_failed_run() -> None:
+    found = choices(best(some_runs({8: [0.1, None], 32: [None, 0.2]}), NO_TIMINGS)).iloc[0]
+    assert (found["best"], found["not_comparable"]) == ("", "8; 32")
+    assert pd.isna(found["n"])
+
+
+def test_one_seed_or_a_constant_difference_is_not_testable() -> None:
+    for losses in ({8: [1.0], 32: [2.0]}, {8: [1.0, 2.0, 3.0], 32: [1.5, 2.5, 3.5]}):
+        found = best(some_runs(losses), NO_TIMINGS)
+        assert list(found["status"]) == ["best", "not testable"]
+        assert found["told_apart"].isna().all()
+        assert found["difference"].iloc[1] > 0
+
+
+def test_equal_losses_cannot_be_told_apart() -> None:
+    found = best(some_runs({8: [1.0, 2.0], 32: [1.0, 2.0]}), NO_TIMINGS)
+    assert (found["status"].iloc[1], found["told_apart"].iloc[1]) == ("compared", False)
+
+
+def test_fastest_and_the_sizes_whose_quartiles_overlap_it() -> None:
+    timings = pd.DataFrame(
+        {
+            "dataset": "d",
+            "recipe": "r",
+            "batch_size": [8, 32, 128],
+            "full_batch": False,
+            "updates_per_epoch": [100, 25, 7],
+            "seconds_per_update": [0.010, 0.011, 0.038],
+            "seconds_per_update_q25": [0.009, 0.010, 0.036],
+            "seconds_per_update_q75": [0.011, 0.012, 0.040],
+        }
+    ).assign(seconds_per_epoch=lambda frame: frame["seconds_per_update"] * frame["updates_per_epoch"])
+    found = best(some_runs({8: [1.0], 32: [1.0], 128: [1.0]}), timings)
+    assert list(found["fastest"]) == [False, False, True]  # 1 s, 0.275 s and 0.266 s
+    assert list(found["overlaps_fastest"]) == [False, True, True]
+    assert choices(found)[["fastest", "overlaps_fastest"]].iloc[0].tolist() == ["128", "32"]
+
+
+def test_labels_of_sizes() -> None:
+    assert (label(32, False), label(54000, True)) == ("32", "54,000 (full)")
