@@ -94,8 +94,8 @@ HTML(
 # %% [markdown]
 # ## From update to update
 #
-# The loss of a single batch is a noisy reading of the loss of all the data, and the noisier the smaller the batch.
-# The path of one weight shows the same noise in the model itself.
+# The loss of a single batch is a reading of the loss of all the data with noise in it. How large the noise is at each
+# size, and what of it reaches a weight, is measured here.
 
 # %%
 HTML(
@@ -193,7 +193,7 @@ HTML(built.not_measured(report))
 # - The spread between seeds holds initial weights, order and dropout, and the draw of the data only where each seed
 #   draws its own.
 # - Intervals and tests take the means over seeds as normally distributed; with few seeds they are rough.
-# - Seconds, memory and utilisation are those of one machine and one version of the software.
+# - Seconds, memory and utilisation are those of the machines and the versions of the software named below.
 
 # %% [markdown]
 # ## Where the numbers come from

@@ -8,9 +8,9 @@ if TYPE_CHECKING:
 
 logs.redirect(snakemake.log[0])
 
-from batchscope import datasets
+from batchscope.datasets import making
 
-datasets.make(
+making.make(
     snakemake.params.dataset,
     snakemake.wildcards.draw,
     Path(snakemake.output[0]),

@@ -26,7 +26,9 @@ def main() -> int:
         return 0
     running = [process.pid for process in psutil.process_iter() if is_snakemake_here(process)]
     if running:
-        print(f"Snakemake is running in this folder already (process {running[0]}): wait for it to end.", file=sys.stderr)
+        print(
+            f"Snakemake is running in this folder already (process {running[0]}): wait for it to end.", file=sys.stderr
+        )
         return 1
     for lock in locks:
         lock.unlink(missing_ok=True)

@@ -14,7 +14,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "requirements"
 PYTHON = "3.11"  # oldest supported; locks hold for it and every later one that the packages support
-OPTIONS = ["--universal", f"--python-version={PYTHON}", "--no-annotate", "--no-header", "--no-emit-index-url", "--quiet"]
+OPTIONS = [
+    "--universal",
+    f"--python-version={PYTHON}",
+    "--no-annotate",
+    "--no-header",
+    "--no-emit-index-url",
+    "--quiet",
+]
 RUN = ("workflow", "train", "analyse", "report")
 JOBS = ("train", "analyse", "report")
 
@@ -45,7 +52,7 @@ def conda_file(job: str) -> str:
         (REQUIREMENTS / temporary).unlink(missing_ok=True)
     lines = [re.sub(r" ; ", "; ", line) for line in pins.splitlines() if line and not line.startswith("#")]
     head = f"# Written by tools/lock.py from requirements/{job}.in and requirements/run.txt.\n"
-    body = "".join(f"      - \"{line}\"\n" if ";" in line else f"      - {line}\n" for line in lines)
+    body = "".join(f'      - "{line}"\n' if ";" in line else f"      - {line}\n" for line in lines)
     return f"{head}channels:\n  - conda-forge\ndependencies:\n  - python =3.12\n  - pip\n  - pip:\n{body}"
 
 

@@ -42,12 +42,9 @@ def train_run(
         progress = training.train(
             job.engine,
             job.data,
-            recipe,
-            job.batch_size,
-            run["seed"],
-            settings["loop"],
-            settings["step_records"],
-            log.info,
+            recipes.Plan(recipe, job.batch_size, run["seed"], settings["loop"]),
+            step_records=settings["step_records"],
+            log=log.info,
         )
     identity = {**job.cell, "seed": run["seed"]}
     seconds = progress.clocks.seconds
@@ -98,7 +95,8 @@ def time_cell(
     """
     job = _Job(dataset_file, recipe, cell, settings, code)
     sampler = job.sampler()
-    measured = timing.measure(job.engine, job.data, recipe, job.batch_size, settings["loop"], settings, sampler)
+    plan = recipes.Plan(recipe, job.batch_size, 0, settings["loop"])
+    measured = timing.measure(job.engine, job.data, plan, settings, sampler)
     per_update = [window["seconds_per_update"] for window in measured.windows]
     low, median, high = np.quantile(per_update, [0.25, 0.5, 0.75]).tolist() if per_update else (None, None, None)
     row, reasons = job.finish(
@@ -125,7 +123,12 @@ class _Job:
     """What both kinds of job share: the configured engine, the data, the identity and the manifest."""
 
     def __init__(
-        self, dataset_file: str, recipe: Mapping[str, Any], cell: Mapping[str, Any], settings: Mapping[str, Any], code: str
+        self,
+        dataset_file: str,
+        recipe: Mapping[str, Any],
+        cell: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        code: str,
     ) -> None:
         self.started_at, self._start = manifest.now(), time.perf_counter()
         self.engine = engines.engine(settings["engine"])
@@ -187,7 +190,9 @@ class _Job:
             "started_at": self.started_at,
         }
         known = {"allocator_peak_bytes": no_allocator, "host_memory_peak_bytes": no_peak} | sampler.result.not_measured
-        quantities = {name for table in ("run", "timing") for name, c in records.TABLES[table].items() if c.kind == "number"}
+        quantities = {
+            name for table in ("run", "timing") for name, c in records.TABLES[table].items() if c.kind == "number"
+        }
         return row, {
             name: known.get(name) or f"the job ended with the outcome {outcome} before it could be measured"
             for name, value in row.items()

@@ -73,7 +73,9 @@ def job(packages: Iterable[str]) -> dict[str, Any]:
 
 def _git(*arguments: str) -> str | None:
     try:
-        done = subprocess.run(["git", "-C", _LIBRARY, *arguments], capture_output=True, text=True, timeout=20)
+        done = subprocess.run(
+            ["git", "-C", _LIBRARY, *arguments], capture_output=True, text=True, timeout=20, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None
@@ -97,7 +99,9 @@ def summarise(jobs: Mapping[str, Sequence[str | Path]]) -> dict[str, Any]:
     Returns:
         a mapping whose lists hold more than one entry only where jobs differ, as on a cluster with several hosts.
     """
-    contents = {kind: [json.loads(Path(file).read_text(encoding="utf-8")) for file in files] for kind, files in jobs.items()}
+    contents = {
+        kind: [json.loads(Path(file).read_text(encoding="utf-8")) for file in files] for kind, files in jobs.items()
+    }
     every = [content for group in contents.values() for content in group]
     digests = sorted(content["fingerprint"] for content in every)
     return {

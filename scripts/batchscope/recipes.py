@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,16 @@ from numpy.typing import NDArray
 
 # What a seed is used for. Each purpose has its own stream, so that changing one choice does not move the others.
 PURPOSES = ("weights", "dropout", "order", "subset")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one run trains: a resolved recipe, the examples per update, the seed, and the loop (`fused` or `fit`)."""
+
+    recipe: Mapping[str, Any]
+    batch_size: int
+    seed: int
+    loop: str
 
 
 def derive_seed(seed: int, purpose: str) -> int:
@@ -34,18 +45,18 @@ def updates_per_epoch(n_train: int, batch_size: int, last_batch: str) -> int:
     return n_train // batch_size if last_batch == "drop" else math.ceil(n_train / batch_size)
 
 
-def epoch_order(n_train: int, batch_size: int, seed: int, epoch: int, recipe: Mapping[str, Any]) -> NDArray[np.int32]:
+def epoch_order(n_train: int, plan: Plan, epoch: int) -> NDArray[np.int32]:
     """Indices of the epoch's examples in the order they are trained on, shape (examples trained on,).
 
     The permutation depends on the seed and the epoch but not on the batch size: runs of one seed with different batch
     sizes see the same examples in the same order, cut differently.
     """
-    if recipe["shuffle"]:
-        order = np.random.default_rng([derive_seed(seed, "order"), epoch]).permutation(n_train).astype(np.int32)
+    if plan.recipe["shuffle"]:
+        order = np.random.default_rng([derive_seed(plan.seed, "order"), epoch]).permutation(n_train).astype(np.int32)
     else:
         order = np.arange(n_train, dtype=np.int32)
-    if recipe["last_batch"] == "drop":
-        order = order[: n_train // batch_size * batch_size]
+    if plan.recipe["last_batch"] == "drop":
+        order = order[: n_train // plan.batch_size * plan.batch_size]
     return order
 
 
@@ -59,15 +70,15 @@ def scaled_learning_rate(recipe: Mapping[str, Any], batch_size: int) -> float:
     return rate * (ratio if scaling["rule"] == "linear" else math.sqrt(ratio))
 
 
-def learning_rates(recipe: Mapping[str, Any], batch_size: int, n_train: int, epoch: int) -> NDArray[np.float32]:
+def learning_rates(n_train: int, plan: Plan, epoch: int) -> NDArray[np.float32]:
     """Learning rate of each update of an epoch (counted from 1), shape (updates per epoch,).
 
     During the warm-up the rate rises linearly with the updates, from one step above zero to the scaled rate. Its length
     is given in epochs, so it covers the same number of examples at every batch size.
     """
-    per_epoch = updates_per_epoch(n_train, batch_size, recipe["last_batch"])
-    rate = scaled_learning_rate(recipe, batch_size)
-    warmup = round(recipe["learning_rate_scaling"]["warmup_epochs"] * per_epoch)
+    per_epoch = updates_per_epoch(n_train, plan.batch_size, plan.recipe["last_batch"])
+    rate = scaled_learning_rate(plan.recipe, plan.batch_size)
+    warmup = round(plan.recipe["learning_rate_scaling"]["warmup_epochs"] * per_epoch)
     update = np.arange((epoch - 1) * per_epoch, epoch * per_epoch) + 1
     return np.asarray(rate * np.minimum(1.0, update / max(warmup, 1)), dtype=np.float32)
 

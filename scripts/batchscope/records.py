@@ -99,7 +99,9 @@ MACHINE: dict[str, Column] = {
 MEMORY: dict[str, Column] = {
     "allocator_peak_bytes": _number("B", "peak of the framework's device allocator; null on the CPU"),
     "host_memory_peak_bytes": _number("B", "peak resident memory of the process above `host_memory_baseline_bytes`"),
-    "host_memory_baseline_bytes": _number("B", "resident memory after the framework was imported, before data and model"),
+    "host_memory_baseline_bytes": _number(
+        "B", "resident memory after the framework was imported, before data and model"
+    ),
 }
 
 
@@ -121,14 +123,18 @@ TABLES: dict[str, dict[str, Column]] = {
         "n_validation": _integer("examples", "size of the validation part"),
         "n_test": _integer("examples", "size of the test part"),
         "n_parameters": _integer("", "trainable parameters; null where the model could not be built", nullable=True),
-        "micro_batch_size": _integer("examples", "examples per gradient pass where gradients are accumulated", nullable=True),
+        "micro_batch_size": _integer(
+            "examples", "examples per gradient pass where gradients are accumulated", nullable=True
+        ),
         "updates_per_epoch": _integer("updates", "ceil(N/B), or floor(N/B) where the last short batch is dropped"),
         "epochs": _integer("epochs", "epochs completed"),
         "updates": _integer("updates", "changes of the weights"),
         "examples": _integer("examples", "examples trained on, repeats counted"),
         "learning_rate": _number("", "rate after scaling, at the end of the warm-up", nullable=False),
         "stopped_early": Column("boolean", "", "true where early stopping ended the run before the budget"),
-        "selected_epoch": _integer("epochs", "epoch with the lowest validation loss; 0 is before training", nullable=True),
+        "selected_epoch": _integer(
+            "epochs", "epoch with the lowest validation loss; 0 is before training", nullable=True
+        ),
         **_metrics("last", "after the last update"),
         **_metrics("selected", "at `selected_epoch`"),
         "step_loss_noise": _number("nat", "median over the last half of the epochs of the epochs' `step_loss_noise`"),
@@ -145,7 +151,9 @@ TABLES: dict[str, dict[str, Column]] = {
         "update": _integer("updates", "number of the update, from 1"),
         "epoch": _integer("epochs", "epoch the update belongs to, from 1"),
         "examples": _integer("examples", "examples trained on after this update"),
-        "loss": _number("nat", "mean loss of the batch, before the update; non-finite only at divergence", nullable=False),
+        "loss": _number(
+            "nat", "mean loss of the batch, before the update; non-finite only at divergence", nullable=False
+        ),
         "gradient_norm": _number("", "Euclidean norm of the batch gradient over all weights, before clipping"),
         "weight": _number("", "the tracked weight after the update"),
         "learning_rate": _number("", "learning rate of this update", nullable=False),
@@ -155,7 +163,9 @@ TABLES: dict[str, dict[str, Column]] = {
         "epoch": _integer("epochs", "number of the epoch; 0 is the evaluation before training"),
         "updates": _integer("updates", "updates made so far"),
         "examples": _integer("examples", "examples trained on so far"),
-        "step_loss_mean": _number("nat", "mean over the epoch's examples of the losses met while training (what Keras prints)"),
+        "step_loss_mean": _number(
+            "nat", "mean over the epoch's examples of the losses met while training (what Keras prints)"
+        ),
         "step_loss_noise": _number("nat", "root of half the mean squared difference of successive step losses"),
         "train_loss": _number("nat", "loss of the whole training part after the epoch, in inference mode"),
         "train_accuracy": _number("", "accuracy on the whole training part after the epoch"),
@@ -195,7 +205,9 @@ TABLES: dict[str, dict[str, Column]] = {
         "seconds_per_update_q25": _number("s", "first quartile over the windows"),
         "seconds_per_update_q75": _number("s", "third quartile over the windows"),
         "examples_per_second": _number("1/s", "batch size over `seconds_per_update`"),
-        "seconds_per_epoch": _number("s", "`seconds_per_update` times `updates_per_epoch`; updates only, no evaluation"),
+        "seconds_per_epoch": _number(
+            "s", "`seconds_per_update` times `updates_per_epoch`; updates only, no evaluation"
+        ),
         "compile_seconds": _number("s", "building, tracing and compiling"),
         **MEMORY,
         **TELEMETRY_SUMMARY,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from batchscope import recipes
 from batchscope.datasets import Data
-from batchscope.engines import OutOfMemory, Steps
+from batchscope.engines import OutOfMemoryError, Steps
+from batchscope.recipes import Plan
 
 METRICS = ("loss", "accuracy")
 PARTS = ("train", "validation", "test")
@@ -60,10 +61,8 @@ class Progress:
 def train(
     engine: ModuleType,
     data: Data,
-    recipe: Mapping[str, Any],
-    batch_size: int,
-    seed: int,
-    loop: str,
+    plan: Plan,
+    *,
     step_records: int,
     log: Callable[[str], None] = lambda message: None,
 ) -> Progress:
@@ -72,10 +71,7 @@ def train(
     Args:
         engine: module from `engines`, already configured.
         data: the data set.
-        recipe: resolved recipe.
-        batch_size: examples per update.
-        seed: seed of the run.
-        loop: `fused` or `fit`.
+        plan: what to train.
         step_records: `steps` keeps every k-th update, with the smallest k for which the whole budget gives at most this
             many, and the last one.
         log: called with one line per epoch.
@@ -83,11 +79,12 @@ def train(
     Returns:
         the records; `metrics` has the keys `last_…` and `selected_…` of the table `run`, null where not measured.
     """
-    total = recipe["budget"]["epochs"] * recipes.updates_per_epoch(len(data.y_train), batch_size, recipe["last_batch"])
+    per_epoch = recipes.updates_per_epoch(len(data.y_train), plan.batch_size, plan.recipe["last_batch"])
+    total = plan.recipe["budget"]["epochs"] * per_epoch
     progress = Progress(keep_every=math.ceil(total / step_records))
     try:
-        _train(engine, data, recipe, batch_size, seed, loop, progress, log)
-    except OutOfMemory as error:
+        _train(engine, data, plan, progress, log)
+    except OutOfMemoryError as error:
         progress.outcome, progress.outcome_detail = "out_of_memory", str(error)
     for when in ("last", "selected"):
         for part in PARTS:
@@ -96,19 +93,10 @@ def train(
     return progress
 
 
-def _train(
-    engine: ModuleType,
-    data: Data,
-    recipe: Mapping[str, Any],
-    batch_size: int,
-    seed: int,
-    loop: str,
-    progress: Progress,
-    log: Callable[[str], None],
-) -> None:
-    n_train, budget, clocks = len(data.y_train), recipe["budget"], progress.clocks
+def _train(engine: ModuleType, data: Data, plan: Plan, progress: Progress, log: Callable[[str], None]) -> None:
+    n_train, budget, clocks = len(data.y_train), plan.recipe["budget"], progress.clocks
     with clocks.measure("compile"):
-        trainer = engine.build(recipe, data, batch_size, seed, loop)
+        trainer = engine.build(plan, data)
         engine.train(trainer, np.empty(0, np.int32), np.empty(0, np.float32))
         engine.evaluate(trainer, "validation")
     progress.n_parameters = trainer.n_parameters
@@ -117,19 +105,21 @@ def _train(
     _record_epoch(engine, trainer, progress, None, math.nan, 0.0)
 
     for epoch in range(1, budget["epochs"] + 1):
-        order = recipes.epoch_order(n_train, batch_size, seed, epoch, recipe)
-        rates = recipes.learning_rates(recipe, batch_size, n_train, epoch)
+        order = recipes.epoch_order(n_train, plan, epoch)
+        rates = recipes.learning_rates(n_train, plan, epoch)
         before = clocks.seconds["train"]
         with clocks.measure("train"):
             steps = engine.train(trainer, order, rates)
-        sizes = np.minimum(batch_size, len(order) - batch_size * np.arange(len(steps.loss)))
+        sizes = np.minimum(plan.batch_size, len(order) - plan.batch_size * np.arange(len(steps.loss)))
         diverged = not np.isfinite(steps.loss[-1])
         _record_steps(progress, epoch, steps, sizes, rates, last=diverged or epoch == budget["epochs"])
         if diverged:
             progress.outcome = "diverged"
             progress.outcome_detail = f"loss {steps.loss[-1]} at update {progress.updates} (epoch {epoch})"
             return
-        row = _record_epoch(engine, trainer, progress, (steps, sizes), float(rates[-1]), clocks.seconds["train"] - before)
+        row = _record_epoch(
+            engine, trainer, progress, (steps, sizes), float(rates[-1]), clocks.seconds["train"] - before
+        )
         log(f"epoch {epoch}: validation loss {row['validation_loss']:.4f}, accuracy {row['validation_accuracy']:.4f}")
         if row["validation_loss"] < best_loss:
             best_loss, best_weights = row["validation_loss"], engine.get_weights(trainer)
@@ -141,7 +131,9 @@ def _train(
     row = progress.epochs[-1]
     if not row["train_loss"] <= DIVERGED * progress.epochs[0]["train_loss"]:
         progress.outcome = "diverged"
-        progress.outcome_detail = f"training loss {row['train_loss']:.4g}, before training {progress.epochs[0]['train_loss']:.4g}"
+        progress.outcome_detail = (
+            f"training loss {row['train_loss']:.4g}, before training {progress.epochs[0]['train_loss']:.4g}"
+        )
     _final_metrics(engine, trainer, progress, "last")
     engine.set_weights(trainer, best_weights)
     _final_metrics(engine, trainer, progress, "selected")

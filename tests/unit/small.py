@@ -6,10 +6,13 @@ import copy
 from typing import Any
 
 import numpy as np
+
 from batchscope.datasets import Data
 
 
-def blobs(n_train: int = 60, features: int = 4, classes: int = 3, seed: int = 0, shape: tuple[int, ...] | None = None) -> Data:
+def blobs(
+    n_train: int = 60, features: int = 4, classes: int = 3, seed: int = 0, shape: tuple[int, ...] | None = None
+) -> Data:
     """Overlapping Gaussian classes; 60 training, 20 validation and 20 test examples by default."""
     rng = np.random.default_rng(seed)
     n = n_train + 40

@@ -190,7 +190,7 @@ def test_epochs_of_a_run_that_is_not_there_are_an_error(tmp_path: Path) -> None:
         tables(replace(made, run=made.run[1:]))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=3), st.integers(2, 20))
 def test_thinning_keeps_the_ends_of_every_run(lengths: list[int], limit: int) -> None:
     runs = [
@@ -213,7 +213,7 @@ def test_reasons_are_collapsed_and_counted(tmp_path: Path) -> None:
     assert "gpu_energy_joules" in gpu["columns"].split(", ")
     assert (gpu["n"], gpu["of"]) == (9, 9)
     diverged = found.loc[("run", "the run ended diverged")]
-    assert list(diverged["n"].unique()) == [1]
+    assert diverged["n"] == 1
     assert found.loc[("timing", fake_results.NO_GPU), "of"] == 3
 
 
@@ -230,7 +230,7 @@ def some_runs(losses: dict[int, list[float | None]], *, outcome: str = "diverged
     """Runs of one data set and recipe by batch size; a None did not end ok."""
     rows = [
         {
-            **{name: None for name in records.TABLES["run"]},
+            **dict.fromkeys(records.TABLES["run"]),
             **dict.fromkeys(METRICS[:10], loss),
             **dict.fromkeys(("epochs", "updates", "examples", "n_train", "updates_per_epoch", "threads"), 1),
             "dataset": "d",
@@ -307,7 +307,8 @@ def test_summary_on_the_gpu(tmp_path: Path) -> None:
     assert row["utilisation_percent"] == timing["gpu_utilisation_mean_percent"]
     per_update = timing["gpu_energy_joules"] / (timing["windows"] * timing["updates_per_window"])
     assert row["energy_per_epoch_joules"] == pytest.approx(per_update * 24)
-    assert (row["energy_kind"], row["energy_reason"]) == ("GPU", None) or pd.isna(row["energy_reason"])
+    assert row["energy_kind"] == "GPU"
+    assert pd.isna(row["energy_reason"])
 
 
 def test_one_kind_of_memory_for_all_sizes(tmp_path: Path) -> None:
@@ -353,6 +354,19 @@ def test_best_is_tested_against_every_other_size_with_all_pairs_adjusted() -> No
     assert list(found["p_adjusted"][1:]) == pytest.approx([adjusted[8, 32], adjusted[8, 128]])
     assert list(found["difference"][1:]) == pytest.approx([0.185, 1.0375])
     assert list(found["told_apart"][1:]) == [True, True]
+
+
+def test_sizes_without_any_difference_are_rarely_told_apart() -> None:
+    studies, sizes, seeds = 300, (1, 8, 32, 128), (1, 2, 3, 4, 5)
+    names = [f"study {i}" for i in range(studies)]
+    runs = pd.MultiIndex.from_product([names, sizes, seeds], names=["dataset", "batch_size", "seed"]).to_frame(
+        index=False
+    )
+    losses = np.random.default_rng(3).normal(1, 0.1, len(runs))
+    runs = runs.assign(recipe="r", full_batch=False, outcome="ok", selected_validation_loss=losses)
+    found = best(runs.assign(selected_test_accuracy=0.9), NO_TIMINGS)
+    wrong = found.groupby("dataset")["told_apart"].any().sum()
+    assert wrong <= stats.binom.ppf(0.999, studies, 0.05)  # 28; without any adjustment about 70
 
 
 def test_sizes_that_scatter_as_much_as_they_differ_cannot_be_told_apart() -> None:

@@ -13,7 +13,7 @@ import pytest
 from sklearn.datasets import load_digits, make_blobs
 
 from batchscope import datasets
-from batchscope.datasets import Data, DataError
+from batchscope.datasets import Data, DataError, making
 from batchscope.datasets.download import SYSTEM_FOLDERS
 from batchscope.splits import known_size
 
@@ -50,7 +50,7 @@ def function(folder: Path, code: str, **arguments: Any) -> dict[str, Any]:
 
 def made(dataset: dict[str, Any], tmp_path: Path, draw: str = "fixed") -> Data:
     path = tmp_path / "made" / f"{draw}.npz"
-    datasets.make(dataset, draw, path, data_folders=[], cache=tmp_path / "cache")
+    making.make(dataset, draw, path, data_folders=[], cache=tmp_path / "cache")
     return datasets.load(path)
 
 
@@ -91,7 +91,7 @@ def test_the_size_known_beforehand_is_the_size_made(tmp_path: Path, dataset: dic
 def test_the_same_arguments_give_the_same_bytes(tmp_path: Path) -> None:
     dataset = resolved("digits", {"validation": 0.15, "test": 0.2}, scale="standardise")
     for name in ("a", "b"):
-        datasets.make(dataset, "fixed", tmp_path / f"{name}.npz", data_folders=[], cache=tmp_path)
+        making.make(dataset, "fixed", tmp_path / f"{name}.npz", data_folders=[], cache=tmp_path)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from batchscope import datasets
+from batchscope.datasets import making
 from batchscope.datasets.download import SYSTEM_FOLDERS, RemoteFile, obtain, read_bytes
 from batchscope.datasets.published import IDX_NAMES, REMOTE_FILES, read_cifar, read_idx, read_images
 from batchscope.splits import DataError
@@ -242,7 +243,7 @@ def test_a_data_set_is_downloaded_checked_and_made(mirror: Mirror, tmp_path: Pat
     split = {"validation": 10}
     dataset = {"name": "m", "source": "mnist", "split": split, "scale": "unit", "draw": "fixed", "split_seed": 0}
     path = tmp_path / "m.npz"
-    datasets.make(dataset, "fixed", path, data_folders=[], cache=tmp_path / "cache", remote_files={"mnist": files})
+    making.make(dataset, "fixed", path, data_folders=[], cache=tmp_path / "cache", remote_files={"mnist": files})
     data = datasets.load(path)
     assert data.x_train.shape == (30, 28, 28, 1)
     assert sorted(data.y_validation.tolist()) == list(range(10))

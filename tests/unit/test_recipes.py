@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
-from batchscope import recipes
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchscope import recipes
 
-def recipe(rate=0.1, rule="none", reference=None, warmup=0.0, shuffle=True, last_batch="keep", tracked=None):
+
+def recipe(rate=0.1, *, rule="none", reference=None, warmup=0.0, shuffle=True, last_batch="keep", tracked=None):
     return {
         "name": "example",
         "optimiser": {"name": "sgd", "learning_rate": rate},
@@ -14,6 +15,14 @@ def recipe(rate=0.1, rule="none", reference=None, warmup=0.0, shuffle=True, last
         "last_batch": last_batch,
         "tracked_weight": tracked,
     }
+
+
+def order(n, batch_size, seed, epoch, made):
+    return recipes.epoch_order(n, recipes.Plan(made, batch_size, seed, "fused"), epoch)
+
+
+def rates(made, batch_size, n, epoch):
+    return recipes.learning_rates(n, recipes.Plan(made, batch_size, 0, "fused"), epoch)
 
 
 @pytest.mark.parametrize(
@@ -26,32 +35,32 @@ def test_updates_per_epoch_are_those_of_the_documents(n, batch_size, updates):
 
 @given(n=st.integers(1, 500), batch_size=st.integers(1, 500))
 def test_an_epoch_holds_every_example_once_or_drops_only_the_last_short_batch(n, batch_size):
-    kept = recipes.epoch_order(n, batch_size, 3, 1, recipe())
+    kept = order(n, batch_size, 3, 1, recipe())
     assert sorted(kept) == list(range(n))
-    dropped = recipes.epoch_order(n, batch_size, 3, 1, recipe(last_batch="drop"))
+    dropped = order(n, batch_size, 3, 1, recipe(last_batch="drop"))
     assert len(dropped) == recipes.updates_per_epoch(n, batch_size, "drop") * batch_size
     assert list(dropped) == list(kept[: len(dropped)])
 
 
 def test_order_is_paired_across_batch_sizes_and_differs_between_epochs_and_seeds():
-    first = recipes.epoch_order(100, 1, 7, 1, recipe())
-    assert list(recipes.epoch_order(100, 100, 7, 1, recipe())) == list(first)
-    assert list(recipes.epoch_order(100, 1, 7, 2, recipe())) != list(first)
-    assert list(recipes.epoch_order(100, 1, 8, 1, recipe())) != list(first)
-    assert list(recipes.epoch_order(5, 2, 7, 1, recipe(shuffle=False))) == [0, 1, 2, 3, 4]
+    first = order(100, 1, 7, 1, recipe())
+    assert list(order(100, 100, 7, 1, recipe())) == list(first)
+    assert list(order(100, 1, 7, 2, recipe())) != list(first)
+    assert list(order(100, 1, 8, 1, recipe())) != list(first)
+    assert list(order(5, 2, 7, 1, recipe(shuffle=False))) == [0, 1, 2, 3, 4]
 
 
 def test_learning_rate_rules():
     assert recipes.scaled_learning_rate(recipe(0.01), 128) == 0.01
-    assert recipes.scaled_learning_rate(recipe(0.01, "linear", 32), 128) == pytest.approx(0.04)
-    assert recipes.scaled_learning_rate(recipe(0.01, "linear", 32), 1) == pytest.approx(0.01 / 32)
-    assert recipes.scaled_learning_rate(recipe(0.01, "sqrt", 32), 128) == pytest.approx(0.02)
+    assert recipes.scaled_learning_rate(recipe(0.01, rule="linear", reference=32), 128) == pytest.approx(0.04)
+    assert recipes.scaled_learning_rate(recipe(0.01, rule="linear", reference=32), 1) == pytest.approx(0.01 / 32)
+    assert recipes.scaled_learning_rate(recipe(0.01, rule="sqrt", reference=32), 128) == pytest.approx(0.02)
 
 
 def test_warm_up_rises_linearly_over_its_epochs_and_then_stays():
-    made = [recipes.learning_rates(recipe(1.0, warmup=1.5), 10, 40, epoch) for epoch in (1, 2, 3)]
+    made = [rates(recipe(1.0, warmup=1.5), 10, 40, epoch) for epoch in (1, 2, 3)]
     np.testing.assert_allclose(np.concatenate(made), [*np.arange(1, 7) / 6, *[1.0] * 6], rtol=1e-6)
-    np.testing.assert_allclose(recipes.learning_rates(recipe(0.3), 16, 40, 1), [0.3] * 3, rtol=1e-6)
+    np.testing.assert_allclose(rates(recipe(0.3), 16, 40, 1), [0.3] * 3, rtol=1e-6)
 
 
 def test_seeds_of_different_purposes_and_runs_differ():
@@ -74,5 +83,5 @@ def test_random_rank_does_not_order_by_batch_size():
     sizes = [2**k for k in range(12)]
     ranks = [recipes.random_rank(f"digits/mlp/{size}") for size in sizes]
     assert all(0 <= rank < 1 for rank in ranks)
-    order = [size for _, size in sorted(zip(ranks, sizes, strict=True))]
-    assert order not in (sizes, sizes[::-1])
+    ordered = [size for _, size in sorted(zip(ranks, sizes, strict=True))]
+    assert ordered not in (sizes, sizes[::-1])

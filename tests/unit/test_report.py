@@ -183,6 +183,8 @@ def _row(size: int, loss: float, status: str = "compared", **more: Any) -> dict[
 def test_the_fastest_size_and_the_ratio_are_those_of_the_timings(report: content.Content) -> None:
     timings = report.tables["timings"].set_index("batch_size")["seconds_per_epoch"]
     (sentence,) = answers.speed(content.rows(report.of("best", PAIR)))
+    assert timings.idxmin() == 1168
+    assert timings.idxmax() == 1
     assert "least time at batch size 1,168 (full)" in sentence
     assert f"{numbers.ratio(timings[1] / timings[1168])} times as long" in sentence
     assert numbers.seconds(timings[1168]) in sentence
@@ -233,6 +235,7 @@ def test_what_diverged_is_listed_and_left_out(tmp_path: Path) -> None:
         "1 (1 diverged and 0 ran out of memory, of 3 runs) and 32 (0 diverged and 2 ran out of memory, of 3 runs)"
         in text
     )
+    assert "Of the sizes whose runs all ended ok, the lowest mean" in text
     rows = _soup(tables.outcomes(lost)).select("tbody tr")
     assert Counter(row.select("td")[4].get_text() for row in rows) == {"diverged": 1, "out of memory": 2}
     assert tables.lost(lost, PAIR)

@@ -4,10 +4,12 @@ import contextlib
 
 import numpy as np
 import pytest
-from batchscope import engines
-from batchscope.engines import OutOfMemory
-from batchscope.probes import timing
 from small import blobs, recipe
+
+from batchscope import engines
+from batchscope.engines import OutOfMemoryError
+from batchscope.probes import timing
+from batchscope.recipes import Plan
 
 SETTINGS = {"warmup_seconds": 2.0, "windows": 5, "window_seconds": 1.0}
 
@@ -19,13 +21,13 @@ class Clockwork:
         self.now, self.calls, self.limit = 0.0, [], out_of_memory_at
         monkeypatch.setattr(timing.time, "perf_counter", lambda: self.now)
 
-    def build(self, recipe, data, batch_size, seed, loop):
-        self.batch_size = batch_size
+    def build(self, plan, data):
+        self.batch_size = plan.batch_size
         return self
 
     def train(self, trainer, order, rates):
         if self.limit and self.batch_size >= self.limit:
-            raise OutOfMemory("no room for the batch")
+            raise OutOfMemoryError("no room for the batch")
         assert len(order) == self.batch_size * len(rates)  # full batches only
         assert not rates.any()  # the weights stay where they are
         self.now += len(rates) * (1e-3 + 1e-5 * self.batch_size) + (3.0 if len(rates) and not self.calls else 0.0)
@@ -35,7 +37,9 @@ class Clockwork:
 @pytest.mark.parametrize(("batch_size", "expected"), [(1, 1.01e-3), (8, 1.08e-3), (60, 1.6e-3)])
 def test_windows_give_the_time_of_an_update_and_last_as_long_as_asked(monkeypatch, batch_size, expected):
     engine = Clockwork(monkeypatch)
-    measured = timing.measure(engine, blobs(), recipe(), batch_size, "fused", SETTINGS, contextlib.nullcontext())
+    measured = timing.measure(
+        engine, blobs(), Plan(recipe(), batch_size, 0, "fused"), SETTINGS, contextlib.nullcontext()
+    )
     assert len(measured.windows) == 5
     for window in measured.windows:
         assert window["seconds_per_update"] == pytest.approx(expected)
@@ -53,13 +57,13 @@ def test_the_observer_sees_the_windows_only(monkeypatch):
         yield
         seen.append(engine.now)
 
-    measured = timing.measure(engine, blobs(), recipe(), 8, "fused", SETTINGS, observer())
+    measured = timing.measure(engine, blobs(), Plan(recipe(), 8, 0, "fused"), SETTINGS, observer())
     assert seen[1] - seen[0] == pytest.approx(sum(window["seconds"] for window in measured.windows))
 
 
 def test_too_little_memory_is_an_outcome_without_windows(monkeypatch):
     engine = Clockwork(monkeypatch, out_of_memory_at=16)
-    measured = timing.measure(engine, blobs(), recipe(), 16, "fused", SETTINGS, contextlib.nullcontext())
+    measured = timing.measure(engine, blobs(), Plan(recipe(), 16, 0, "fused"), SETTINGS, contextlib.nullcontext())
     assert (measured.outcome, measured.outcome_detail) == ("out_of_memory", "no room for the batch")
     assert measured.windows == []
 
@@ -67,7 +71,7 @@ def test_too_little_memory_is_an_outcome_without_windows(monkeypatch):
 def test_timing_leaves_the_weights_of_a_real_model_alone():
     engine = engines.engine("tensorflow")
     engine.configure("cpu", 1)
-    trainer = engine.build(recipe(optimiser={"name": "adamw", "weight_decay": 0.1}), blobs(), 8, 0, "fused")
+    trainer = engine.build(Plan(recipe(optimiser={"name": "adamw", "weight_decay": 0.1}), 8, 0, "fused"), blobs())
     before = engine.get_weights(trainer)
     engine.train(trainer, np.arange(60, dtype=np.int32), np.zeros(8, np.float32))
     for old, new in zip(before, engine.get_weights(trainer), strict=True):

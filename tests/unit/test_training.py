@@ -4,8 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from batchscope import engines, recipes, training
 from small import blobs, recipe
+
+from batchscope import engines, recipes, training
+from batchscope.recipes import Plan
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +18,9 @@ def engine():
 
 
 def train(engine, made=None, *, batch_size=16, seed=1, loop="fused", data=None, step_records=10_000):
-    return training.train(engine, data or blobs(), made or recipe(), batch_size, seed, loop, step_records)
+    return training.train(
+        engine, data or blobs(), Plan(made or recipe(), batch_size, seed, loop), step_records=step_records
+    )
 
 
 def column(rows, name):
@@ -41,7 +45,9 @@ def test_the_fused_loop_gives_the_losses_of_model_fit(engine, made):
     fused, fit = train(engine, made), train(engine, made, loop="fit")
     assert len(fused.steps) == 3 * recipes.updates_per_epoch(60, 16, made["last_batch"])
     np.testing.assert_allclose(column(fused.steps, "loss"), column(fit.steps, "loss"), rtol=1e-6)
-    np.testing.assert_allclose(column(fused.epochs, "validation_loss"), column(fit.epochs, "validation_loss"), rtol=1e-6)
+    np.testing.assert_allclose(
+        column(fused.epochs, "validation_loss"), column(fit.epochs, "validation_loss"), rtol=1e-6
+    )
     assert fit.steps[0]["gradient_norm"] is None
     assert fused.metrics.keys() == fit.metrics.keys()
 
@@ -73,7 +79,7 @@ def softmax_regression(tmp_path):
 
 def test_softmax_regression_updates_are_those_computed_by_hand(engine, tmp_path):
     made, data = softmax_regression(tmp_path), blobs()
-    trainer = engine.build(made, data, 16, 1, "fused")
+    trainer = engine.build(Plan(made, 16, 1, "fused"), data)
     kernel, bias = (w.astype(np.float64) for w in engine.get_weights(trainer))
     steps = engine.train(trainer, np.arange(60, dtype=np.int32), np.full(4, 0.5, np.float32))
     for i, start in enumerate(range(0, 60, 16)):  # the last batch has 12 examples
@@ -104,7 +110,9 @@ def test_evaluation_does_not_depend_on_its_batch_size(engine):
 
 
 def test_the_selected_epoch_is_the_best_on_validation_and_its_metrics_are_those_of_its_weights(engine):
-    made = recipe(optimiser={"learning_rate": 0.5}, budget={"epochs": 40, "early_stopping": {"patience": 4, "restore_best": True}})
+    made = recipe(
+        optimiser={"learning_rate": 0.5}, budget={"epochs": 40, "early_stopping": {"patience": 4, "restore_best": True}}
+    )
     result = train(engine, made, batch_size=4)
     losses = column(result.epochs, "validation_loss")[1:]
     assert result.stopped_early

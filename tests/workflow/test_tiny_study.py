@@ -9,10 +9,19 @@ import pandas as pd
 import pytest
 from conftest import ROOT, snakemake, start_and_kill, write_study
 
-pytestmark = pytest.mark.xdist_group("workflow")  # one after the other, so that they share the finished study
-
 # Columns that say how long something took or when and where it ran; all others must be equal.
-CLOCKS = ("seconds", "telemetry", "cpu", "host", "gpu", "started_at", "examples_per_second", "utilisation", "energy", "memory")
+CLOCKS = (
+    "seconds",
+    "telemetry",
+    "cpu",
+    "host",
+    "gpu",
+    "started_at",
+    "examples_per_second",
+    "utilisation",
+    "energy",
+    "memory",
+)
 
 
 def tables(folder, name):
@@ -62,7 +71,9 @@ def test_snakemake_report_lists_figures_tables_and_the_report(finished, tmp_path
         assert item in content
 
 
-@pytest.mark.parametrize("appears", ["results/datasets/*/*.npz", "results/runs/*/*/*/*/run.parquet", "results/tiny/tables/*"])
+@pytest.mark.parametrize(
+    "appears", ["results/datasets/*/*.npz", "results/runs/*/*/*/*/run.parquet", "results/tiny/tables/*"]
+)
 def test_a_killed_study_resumes_and_ends_with_the_same_tables(finished, tmp_path, appears):
     write_study(tmp_path)
     start_and_kill(tmp_path, appears)

@@ -30,7 +30,7 @@ def best(runs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
     The best size has the lowest mean selected validation loss; the test accuracy stands beside it and decides nothing.
     Sizes are compared over the same seeds by two-sided paired t-tests. The best is chosen by the data it is tested on,
     so the p-values of all pairs of sizes are adjusted together (Holm): then at most a share `ALPHA` of studies wrongly
-    tells a size apart from the best. Adjusting for the comparisons with the best alone would double that share.
+    tells a size apart from the best. Adjusting for the comparisons with the best alone would nearly double that share.
 
     Columns besides those of a cell: n_runs, n (seeds with a value); seconds_per_epoch with _q25 and _q75, fastest,
     overlaps_fastest (quartile ranges overlap; null without a timing); loss_mean, loss_ci_low, loss_ci_high; status;

@@ -175,7 +175,7 @@ def _energy(timings: pd.DataFrame, reasons: pd.DataFrame) -> pd.DataFrame:
     frame = _first_measured(joules, _ENERGY, "energy_per_epoch_joules", "energy_kind")
     of_timings = reasons[reasons["kind"] == "timing"]
     found = [
-        f"{source}: {reason}"
+        f"{source}: {reason.rstrip('.')}"
         for column, source in _ENERGY.items()
         for columns, reason in zip(of_timings["columns"], of_timings["reason"], strict=True)
         if column in columns.split(", ")

@@ -1,11 +1,11 @@
 """Engines: the modules that train. Each offers the same functions; only they name a framework.
 
-    configure(device, threads)                  set up the framework, once per process, and tell what it uses
-    build(recipe, data, batch_size, seed, loop) compile a trainer for one run
-    train(trainer, order, rates)                make len(rates) updates over the examples in `order`
-    evaluate(trainer, part)                     loss and accuracy of a part of the data, in inference mode
-    get_weights / set_weights(trainer)          all variables of the model, statistics of normalisation included
-    allocator_peak_bytes(device)                peak of the device's allocator, or None and the reason
+configure(device, threads)                  set up the framework, once per process, and tell what it uses
+build(plan, data)                           compile a trainer for one run
+train(trainer, order, rates)                make len(rates) updates over the examples in `order`
+evaluate(trainer, part)                     loss and accuracy of a part of the data, in inference mode
+get_weights / set_weights(trainer)          all variables of the model, statistics of normalisation included
+allocator_peak_bytes(device)                peak of the device's allocator, or None and the reason
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 Part = Literal["train", "validation", "test"]
 
 
-class OutOfMemory(RuntimeError):
+class OutOfMemoryError(RuntimeError):
     """The device or the host has too little memory for this batch size."""
 
 

@@ -12,6 +12,8 @@ from batchscope.figures.curves import PARTS, is_logarithmic, mean_curve
 from batchscope.figures.frames import Frames, Size, finished, of_size
 from batchscope.figures.words import outcomes_in_words, seeds_in_words, series_in_words
 
+# The training loss is drawn last and thinner, so that both are seen where they coincide.
+_WIDTHS = {"train": 1.2, "validation": 2.6}
 _COLOURS = {"train": theme.TRAIN, "validation": theme.VALIDATION}
 
 
@@ -58,7 +60,7 @@ def alt_curves_article(frames: Frames) -> str:
 
 
 def _panel(axes: Axes, frames: Frames, size: Size, logarithmic: bool) -> None:
-    missing = [part for part in PARTS if not _lines(axes, frames, size, part, logarithmic)]
+    missing = [part for part in reversed(PARTS) if not _lines(axes, frames, size, part, logarithmic)]
     if len(missing) < len(PARTS):
         theme.counts_axis(axes)
         theme.note(axes, [f"{part} loss not measured" for part in missing])
@@ -77,5 +79,5 @@ def _lines(axes: Axes, frames: Frames, size: Size, part: str, logarithmic: bool)
             axes.plot(run["epoch"].iloc[-1], run[column].iloc[-1], "x", color=colour, markersize=6)
     curve = mean_curve(frames, size, column, logarithmic=logarithmic)
     if curve is not None:
-        axes.plot(curve.epochs, curve.mean, color=colour, linewidth=1.8)
+        axes.plot(curve.epochs, curve.mean, color=colour, linewidth=_WIDTHS[part])
     return bool(len(known))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,7 +48,10 @@ def caption_curves_loss(frames: Frames) -> str:
 
 def caption_curves_accuracy(frames: Frames) -> str:
     """What the lines and bands are."""
-    return f"Mean over seeds of the accuracy on the whole training and validation part. {_caption(frames)}"
+    return (
+        "Mean over seeds of the accuracy on the whole training and validation part; bands are cut at 0 and 1. "
+        f"{_caption(frames)}"
+    )
 
 
 def alt_curves_loss(frames: Frames) -> str:
@@ -98,16 +102,14 @@ def seconds_per_update(frames: Frames, size: Size) -> float | None:
     return float(runs["train_seconds"].sum()) / updates if updates else None
 
 
-def _per_epoch(frames: Frames, size: Size, cost: str) -> float | None:
-    """Units of `cost` per epoch; null where nothing was measured."""
-    found = of_size(frames.epochs, size)
-    found = found[found["epoch"] > 0]
-    if cost == "epochs" or found.empty:
-        return 1.0
-    if cost == "seconds":
-        seconds, updates = seconds_per_update(frames, size), _per_epoch(frames, size, "updates")
-        return None if seconds is None or updates is None else seconds * updates
-    return float((found[cost] / found["epoch"]).iloc[0])
+@dataclass(frozen=True)
+class _Lines:
+    """What one size contributes to the panels of one quantity: its mean and its runs that did not end ok."""
+
+    colour: str
+    mean: Curve | None
+    failed: list[pd.Series[float]]
+    per_epoch: dict[str, float | None]
 
 
 def _draw(frames: Frames, metric: str) -> Figure:
@@ -115,54 +117,89 @@ def _draw(frames: Frames, metric: str) -> Figure:
     logarithmic = metric == "loss" and is_logarithmic(frames)
     clock = "alone on the machine" if len(frames.timings) else "beside other runs"
     costs = {"epochs": "Epochs", "updates": "Updates", "examples": "Examples", "seconds": f"Seconds {clock}"}
-    for row, (cost, label) in enumerate(costs.items()):
-        for column, part in enumerate(PARTS):
-            axes = panels[2 * row + column]
-            _panel(axes, frames, f"{part}_{metric}", cost, logarithmic)
+    no_line = "not measured" if (frames.runs["outcome"] == "ok").any() else "no run ended ok"
+    for column, part in enumerate(PARTS):
+        panels[column].set_title(f"{part.capitalize()} {metric}")
+        lines = _lines(frames, f"{part}_{metric}", logarithmic)
+        for axes, (cost, label) in zip(panels[column::2], costs.items(), strict=True):
             axes.set_xlabel(label)
-            if row == 0:
-                axes.set_title(f"{part.capitalize()} {metric}")
+            _panel(axes, lines, cost, no_line)
     if logarithmic:
         columns = [f"{part}_{metric}" for part in PARTS]
         theme.log_axis(panels[0], "y", frames.epochs[columns].to_numpy(np.float64, na_value=np.nan))
+    if metric == "accuracy":
+        low, high = panels[0].get_ylim()
+        panels[0].set_ylim(max(low, -0.02), min(high, 1.02))
     theme.size_legend(made, frames.sizes)
     return made
 
 
-def _panel(axes: Axes, frames: Frames, column: str, cost: str, logarithmic: bool) -> None:
+def _lines(frames: Frames, column: str, logarithmic: bool) -> list[_Lines]:
     shades = theme.colours(frames.sizes)
+    return [
+        _Lines(
+            shades[size],
+            mean_curve(frames, size, column, logarithmic=logarithmic),
+            _failed_runs(frames, size, column),
+            _per_epoch(frames, size),
+        )
+        for size in frames.sizes
+    ]
+
+
+def _per_epoch(frames: Frames, size: Size) -> dict[str, float | None]:
+    """Updates, examples and seconds of an epoch; seconds are None where nothing was timed."""
+    found = of_size(frames.epochs[["batch_size", "full_batch", "epoch", "updates", "examples"]], size)
+    found = found[found["epoch"] > 0]
+    if found.empty:
+        return {"epochs": 1.0, "updates": None, "examples": None, "seconds": None}
+    updates, examples = (float((found[cost] / found["epoch"]).iloc[0]) for cost in ("updates", "examples"))
+    seconds = seconds_per_update(frames, size)
+    return {
+        "epochs": 1.0,
+        "updates": updates,
+        "examples": examples,
+        "seconds": None if seconds is None else seconds * updates,
+    }
+
+
+def _failed_runs(frames: Frames, size: Size, column: str) -> list[pd.Series[float]]:
+    """Finite values of `column` by epoch of each run that did not end ok."""
+    found = of_size(frames.epochs, size)
+    finite = np.isfinite(found[column].to_numpy(np.float64, na_value=np.nan))
+    known = found[finite & ~found["seed"].isin(finished(frames, size))]
+    return [run.set_index("epoch")[column] for _, run in known.groupby("seed")]
+
+
+def _panel(axes: Axes, lines: Sequence[_Lines], cost: str, no_line: str) -> None:
     reached: list[float] = []
-    for size in frames.sizes:
-        factor = _per_epoch(frames, size, cost)
+    # A log axis has no place for zero updates.
+    start = 1 if cost in ("updates", "seconds") else 0
+    for line in lines:
+        factor = line.per_epoch[cost]
         if factor is None:
             continue
-        curve = mean_curve(frames, size, column, logarithmic=logarithmic)
-        start = 1 if cost in ("updates", "seconds") else 0
-        if curve is not None:
-            x = curve.epochs[start:] * factor
-            marker = "o" if len(x) == 1 else None
-            axes.plot(x, curve.mean[start:], color=shades[size], marker=marker, markersize=4)
-            if curve.low is not None and curve.high is not None:
-                axes.fill_between(x, curve.low[start:], curve.high[start:], color=shades[size], alpha=0.2, linewidth=0)
+        if line.mean is not None:
+            reached.extend(_mean(axes, line.mean, factor, start, line.colour))
+        for failed in (run[run.index >= start] for run in line.failed):
+            x = failed.index.to_numpy(np.float64) * factor
+            axes.plot(x, failed, color=line.colour, linestyle=(0, (3, 2)), linewidth=0.9)
+            axes.plot(x[-1:], failed.iloc[-1:], color=line.colour, marker="x", markersize=6)
             reached.extend(x)
-        for failed in _failed_runs(frames, size, column, start):
-            axes.plot(failed.index * factor, failed, color=shades[size], linestyle=(0, (3, 2)), linewidth=0.9)
-            axes.plot(failed.index[-1] * factor, failed.iloc[-1], color=shades[size], marker="x", markersize=6)
-            reached.extend(failed.index * factor)
     if not reached:
-        theme.say(axes, "not measured" if (frames.runs["outcome"] == "ok").any() else "no run ended ok")
-    elif cost in ("updates", "seconds"):
+        theme.say(axes, no_line)
+    elif start:
         theme.log_axis(axes, "x", reached)
     else:
         theme.counts_axis(axes)
 
 
-def _failed_runs(frames: Frames, size: Size, column: str, start: int) -> list[pd.Series[float]]:
-    """Values of `column` per epoch, from epoch `start` to the last finite one, of each run that did not end ok."""
-    found = of_size(frames.epochs, size)
-    finite = np.isfinite(found[column].to_numpy(np.float64, na_value=np.nan))
-    known = found[finite & (found["epoch"] >= start) & ~found["seed"].isin(finished(frames, size))]
-    return [run.set_index("epoch")[column] for _, run in known.groupby("seed")]
+def _mean(axes: Axes, curve: Curve, factor: float, start: int, colour: str) -> Numbers:
+    x = curve.epochs[start:] * factor
+    axes.plot(x, curve.mean[start:], color=colour, marker="o" if len(x) == 1 else None, markersize=4)
+    if curve.low is not None and curve.high is not None:
+        axes.fill_between(x, curve.low[start:], curve.high[start:], color=colour, alpha=0.13, linewidth=0)
+    return x
 
 
 def _caption(frames: Frames) -> str:

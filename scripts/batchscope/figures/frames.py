@@ -68,11 +68,11 @@ def of_size(frame: pd.DataFrame, size: Size) -> pd.DataFrame:
 
 def finished(frames: Frames, size: Size) -> list[int]:
     """Seeds of the runs of `size` that ended `ok`."""
-    runs = of_size(frames.runs, size)
+    runs = of_size(frames.runs[["batch_size", "full_batch", "seed", "outcome"]], size)
     return [int(seed) for seed in runs.loc[runs["outcome"] == "ok", "seed"]]
 
 
 def value_of(frame: pd.DataFrame, size: Size, column: str) -> float | None:
     """The number in `column` of the one row about `size`; None where it is null or there is no row."""
-    found = of_size(frame, size)[column].dropna()
+    found = of_size(frame[["batch_size", "full_batch", column]], size)[column].dropna()
     return float(found.iloc[0]) if len(found) else None

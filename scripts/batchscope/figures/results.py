@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from batchscope.analysis.summary import GAP, OUTCOMES
 from batchscope.figures import theme
-from batchscope.figures.against import draw, over_seeds, readings
+from batchscope.figures.against import Point, cut_in_words, draw, over_seeds, readings
 from batchscope.figures.frames import Frames, of_size
 from batchscope.figures.words import intervals_in_words, outcomes_in_words, series_in_words
 
@@ -20,8 +22,8 @@ def draw_accuracy_vs_batch(frames: Frames) -> Figure:
     """Best validation loss and test accuracy at the epoch it chose, against batch size."""
     made, (upper, lower) = theme.figure(2, 1, 2.2)
     loss, accuracy = (over_seeds(frames, f"selected_{metric}") for metric in ("validation_loss", "test_accuracy"))
-    draw(upper, frames, loss, "Best validation loss", logarithmic=True, bottom=False, missing=_NO_RUN)
-    draw(lower, frames, accuracy, "Test accuracy", missing=_NO_RUN)
+    draw(upper, frames, loss, "Best validation loss", logarithmic=True, linked=True, bottom=False, missing=_NO_RUN)
+    draw(lower, frames, accuracy, "Test accuracy", linked=True, missing=_NO_RUN)
     made.align_ylabels()
     return made
 
@@ -31,7 +33,8 @@ def caption_accuracy_vs_batch(frames: Frames) -> str:
     return _caption(
         frames,
         "Above: the lowest validation loss of a run, over its epochs. Below: the test accuracy at that same epoch; the "
-        "test part decides nothing.",
+        "test part decides nothing. Thin lines join the runs of a seed, which start from the same weights on the same "
+        "data: sizes are compared along them.",
     )
 
 
@@ -84,6 +87,7 @@ def caption_updates_vs_batch(frames: Frames) -> str:
         frames,
         "Above: updates made until the run stopped. Below: the epoch with the lowest validation loss; where it is the "
         "last one of the budget, the run had not finished improving.",
+        [*over_seeds(frames, "updates").values(), *over_seeds(frames, "selected_epoch").values()],
     )
 
 
@@ -106,8 +110,14 @@ def draw_noise_vs_batch(frames: Frames) -> Figure:
     sizes = [size for size in frames.sizes if size in points]
     if len(sizes) > 1 and all(points[size].value > 0 for size in sizes):
         x = np.array([size.batch_size for size in sizes], dtype=np.float64)
-        middle = np.exp(np.mean([np.log(points[size].value * np.sqrt(size.batch_size)) for size in sizes]))
-        axes.plot(x, middle / np.sqrt(x), color=theme.GREY, linestyle=(0, (4, 3)), linewidth=1.0, zorder=1)
+        axes.plot(
+            x,
+            points[sizes[0]].value * np.sqrt(x[0] / x),
+            color=theme.GREY,
+            linestyle=(0, (4, 3)),
+            linewidth=1.0,
+            zorder=1,
+        )
         theme.note(axes, ["dashed: ∝ 1/√B, for comparison"])
     return made
 
@@ -117,8 +127,9 @@ def caption_noise_vs_batch(frames: Frames) -> str:
     return _caption(
         frames,
         "Spread of successive step losses about their slow trend: root of half the mean squared difference of "
-        "neighbours, median over the last half of the epochs. The dashed line falls as one over the root of the "
-        "batch size and is fitted in height only; it is no model of the data.",
+        "neighbours, median over the last half of the epochs. The dashed line starts at the smallest size and falls as "
+        "one over the root of the batch size, to compare with; it is not fitted.",
+        list(over_seeds(frames, "step_loss_noise").values()),
     )
 
 
@@ -159,6 +170,6 @@ def alt_outcomes(frames: Frames) -> str:
     return f"Bars per batch size: {ok} of {len(frames.runs)} runs ended ok. {outcomes_in_words(frames)}".strip()
 
 
-def _caption(frames: Frames, what: str) -> str:
-    parts = [what, _DOTS, intervals_in_words(frames), outcomes_in_words(frames)]
+def _caption(frames: Frames, what: str, cut: Sequence[Point] = ()) -> str:
+    parts = [what, _DOTS, intervals_in_words(frames), cut_in_words(cut), outcomes_in_words(frames)]
     return " ".join(part for part in parts if part)

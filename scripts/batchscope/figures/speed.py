@@ -72,8 +72,9 @@ def _seconds(frames: Frames, *, per_epoch: bool) -> dict[Size, Point]:
             low, middle, high = (
                 factor * float(timed[f"seconds_per_update{part}"].iloc[0]) for part in ("_q25", "", "_q75")
             )
-            windows = of_size(frames.windows, size)["seconds_per_update"]
-            points[size] = Point(middle, low, high, [factor * float(seconds) for seconds in windows])
+            windows = of_size(frames.windows, size)
+            pairs = zip(windows["window"], windows["seconds_per_update"], strict=True)
+            points[size] = Point(middle, low, high, {window: factor * float(seconds) for window, seconds in pairs})
     return points
 
 
@@ -83,7 +84,7 @@ def _throughput(frames: Frames) -> dict[Size, Point]:
             size.batch_size / point.value,
             None if point.high is None else size.batch_size / point.high,
             None if point.low is None else size.batch_size / point.low,
-            [size.batch_size / seconds for seconds in point.singles],
+            {window: size.batch_size / seconds for window, seconds in point.singles.items()},
         )
         for size, point in _seconds(frames, per_epoch=False).items()
     }

@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike
 
 from batchscope import records
 from batchscope.figures.frames import Size
-from batchscope.figures.words import plain
+from batchscope.figures.words import compact, plain
 
 WIDTH = 6.0  # inches; type of 9 pt is then legible on a phone and more than 9 pt on a printed page of 7 inches
 INK, GREY, FAINT = "#222222", "#6b6b6b", "#b5b5b5"
@@ -157,7 +157,7 @@ def _tick_names(sizes: Sequence[Size]) -> dict[int, str]:
 
 
 def log_axis(axes: Axes, which: Literal["x", "y"], values: ArrayLike, unit: str = "") -> None:
-    """Make axis x or y logarithmic over `values` (positive ones count), with plain numbers at the ticks."""
+    """Make axis x or y logarithmic, its ticks plain numbers, as many as the range of the positive `values` asks."""
     positive = np.asarray(values, dtype=np.float64)
     positive = positive[np.isfinite(positive) & (positive > 0)]
     axis: Axis = axes.xaxis if which == "x" else axes.yaxis
@@ -169,19 +169,23 @@ def log_axis(axes: Axes, which: Literal["x", "y"], values: ArrayLike, unit: str 
     else:
         axis.set_major_locator(LogLocator(subs=subs, numticks=9))
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: plain(value, unit)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value, unit)))
+
+
+def _tick(value: float, unit: str = "") -> str:
+    return plain(value, unit) if unit else compact(value)
 
 
 def counts_axis(axes: Axes) -> None:
     """Few, whole ticks with thousands set off, on an x axis that counts epochs or examples from zero."""
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value)))
 
 
 def plain_axis(axes: Axes, unit: str = "") -> None:
     """A linear y axis with a few plain numbers."""
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(value, unit)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value, unit)))
 
 
 def whole_axis(axes: Axes) -> None:

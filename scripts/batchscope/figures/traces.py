@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -15,17 +13,19 @@ from batchscope.figures.words import outcomes_in_words, plain, series_in_words
 
 # The axis of step losses ends at this quantile of the wildest size; single losses beyond it are marked at the edge.
 LOSS_QUANTILE = 0.99
+# One example that is fitted to the last digit has a gradient of 1e-19: the axis of norms ends so many decades down.
+NORM_DECADES = 5
 _THINNED = "Long runs are thinned to every k-th update"
 
 
 def draw_step_losses(frames: Frames) -> Figure:
     """Loss of every batch before its update against examples, one panel per batch size."""
     made, panels = _panels(frames)
-    top = _top(frames)
+    top, seed = _top(frames), _seed(frames)
     for axes, size in zip(panels, frames.sizes, strict=True):
-        if _traces(axes, frames, size, "loss"):
+        if _traces(axes, frames, size, "loss", seed):
             axes.set_ylim(0, top)
-            steps = _of_seed(frames, size, _seed(frames))
+            steps = _of_seed(frames, size, seed)
             beyond = steps[~(steps["loss"] <= top)]
             axes.plot(beyond["examples"], [0.985 * top] * len(beyond), "^", color=theme.INK, markersize=3, linewidth=0)
     _finish(made, frames, "Loss of the batch")
@@ -36,7 +36,7 @@ def caption_step_losses(frames: Frames) -> str:
     """Which run is which line."""
     return (
         f"Mean loss of each batch before its update, against examples trained on. {_which(frames)} {_THINNED}. "
-        f"Triangles at the upper edge are losses beyond it, not numbers among them. {outcomes_in_words(frames)}"
+        f"Triangles at the upper edge are losses beyond it or not finite. {outcomes_in_words(frames)}"
     ).strip()
 
 
@@ -50,10 +50,16 @@ def alt_step_losses(frames: Frames) -> str:
 def draw_gradient_norm(frames: Frames) -> Figure:
     """Norm of every batch's gradient against examples, one panel per batch size."""
     made, panels = _panels(frames)
-    drawn = [_traces(axes, frames, size, "gradient_norm") for axes, size in zip(panels, frames.sizes, strict=True)]
+    seed = _seed(frames)
+    drawn = [
+        _traces(axes, frames, size, "gradient_norm", seed) for axes, size in zip(panels, frames.sizes, strict=True)
+    ]
     norms = frames.steps["gradient_norm"].to_numpy(np.float64, na_value=np.nan)
-    if any(drawn) and (norms[np.isfinite(norms)] > 0).any():
-        theme.log_axis(panels[0], "y", norms)
+    norms = norms[np.isfinite(norms) & (norms > 0)]
+    if any(drawn) and len(norms):
+        top, bottom = norms.max(), max(norms.min(), norms.max() / 10**NORM_DECADES)
+        theme.log_axis(panels[0], "y", [bottom, top])
+        panels[0].set_ylim(bottom / 1.3, top * 1.3)
     _finish(made, frames, "Gradient norm")
     return made
 
@@ -62,7 +68,8 @@ def caption_gradient_norm(frames: Frames) -> str:
     """Which run is which line."""
     return (
         "Euclidean norm, over all weights, of the gradient of each batch's mean loss before any clipping, against "
-        f"examples trained on. {_which(frames)} {_THINNED}. {outcomes_in_words(frames)}"
+        f"examples trained on. {_which(frames)} {_THINNED}. Norms more than {NORM_DECADES} decades below the "
+        f"largest run out of the panel. {outcomes_in_words(frames)}"
     ).strip()
 
 
@@ -109,8 +116,9 @@ def caption_weight_path(frames: Frames) -> str:
 def alt_weight_path(frames: Frames) -> str:
     """Axes and where the weight ended."""
     ends: list[tuple[Size, float | None]] = []
+    seed = _seed(frames)
     for size in frames.sizes:
-        weights = _of_seed(frames, size, _seed(frames))["weight"].dropna()
+        weights = _of_seed(frames, size, seed)["weight"].dropna()
         ends.append((size, float(weights.iloc[-1]) if len(weights) else None))
     head = "Two panels: one weight against examples trained on and against updates, one line per batch size."
     return f"{head} {series_in_words('The weight at the end', ends)}"
@@ -125,31 +133,26 @@ def _finish(made: Figure, frames: Frames, label: str) -> None:
     made.supxlabel("Examples trained on", fontsize=10)
 
 
-def _traces(axes: Axes, frames: Frames, size: Size, column: str) -> bool:
-    """Draw `column` of all seeds of `size`, one of them bold; say so where there is nothing, and return False."""
+def _traces(axes: Axes, frames: Frames, size: Size, column: str, bold: int) -> bool:
+    """Draw `column` of all seeds of `size`, `bold` in colour; say so where there is nothing, and return False."""
     axes.set_title(f"Batch size {size.label}")
-    colour, bold, drawn = theme.colours(frames.sizes)[size], _seed(frames), False
-    for seed, run in sorted(of_size(frames.steps, size).groupby("seed"), key=lambda item: item[0] == bold):
-        values = run[column].to_numpy(np.float64, na_value=np.nan)
-        if not np.isfinite(values).any():
-            continue
-        style: dict[str, Any] = (
-            {"color": colour, "linewidth": 0.7} if seed == bold else {"color": theme.FAINT, "linewidth": 0.4}
-        )
-        axes.plot(run["examples"], np.where(np.isfinite(values), values, np.nan), **style)
-        drawn = True
-    if drawn:
-        theme.counts_axis(axes)
-    else:
+    steps = of_size(frames.steps, size)
+    known = steps[np.isfinite(steps[column].to_numpy(np.float64, na_value=np.nan))]
+    if known.empty:
         theme.say(axes, "not measured")
-    return drawn
+        return False
+    for _, run in known[known["seed"] != bold].groupby("seed"):
+        axes.plot(run["examples"], run[column], color=theme.FAINT, linewidth=0.4)
+    run = known[known["seed"] == bold]
+    axes.plot(run["examples"], run[column], color=theme.colours(frames.sizes)[size], linewidth=0.7)
+    theme.counts_axis(axes)
+    return True
 
 
 def _seed(frames: Frames) -> int:
     """The smallest seed whose runs ended `ok` at every size; else the smallest."""
-    seeds = sorted({int(seed) for seed in frames.runs["seed"]})
-    everywhere = [seed for seed in seeds if all(seed in finished(frames, size) for size in frames.sizes)]
-    return (everywhere or seeds)[0]
+    everywhere = set.intersection(*(set(finished(frames, size)) for size in frames.sizes))
+    return min(everywhere or {int(seed) for seed in frames.runs["seed"]})
 
 
 def _of_seed(frames: Frames, size: Size, seed: int) -> pd.DataFrame:
@@ -158,10 +161,11 @@ def _of_seed(frames: Frames, size: Size, seed: int) -> pd.DataFrame:
 
 
 def _top(frames: Frames) -> float:
-    """Upper end of the axis of step losses."""
-    tops = []
+    """Upper end of the axis of step losses: the runs that ended ok decide, where there are any."""
+    tops: list[float] = []
     for size in frames.sizes:
-        losses = of_size(frames.steps, size)["loss"].to_numpy(np.float64, na_value=np.nan)
+        steps, seeds = of_size(frames.steps, size), finished(frames, size)
+        losses = steps[steps["seed"].isin(seeds) | (not seeds)]["loss"].to_numpy(np.float64, na_value=np.nan)
         losses = losses[np.isfinite(losses)]
         if len(losses):
             tops.append(float(np.quantile(losses, LOSS_QUANTILE)))

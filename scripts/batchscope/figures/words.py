@@ -9,19 +9,35 @@ import numpy as np
 from batchscope.figures.frames import Frames, Size, finished, of_size
 
 
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
 
 
 def plain(value: float, unit: str = "", digits: int = 4) -> str:
-    """A number as people write it: 1,000 or 0.05; with a unit and an SI prefix where there is a unit: 20 µs, 1.5 GB."""
+    """A number as people write it: 1,000, 0.05 or 2×10⁻⁷; with an SI prefix where there is a unit: 20 µs, 1.5 GB."""
     if not unit:
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
+        if abs(value) >= 1000:
+            return f"{value:,.0f}"
+        mantissa, _, exponent = f"{value:.{digits}g}".replace("-", "−").partition("e")
+        return f"{mantissa}×10{_superscript(exponent)}" if exponent else mantissa
     if value == 0:
         return f"0 {unit}"
     # Rounded first, so that 999.9 µs becomes 1 ms.
     rounded = float(f"{value:.3g}")
     factor, prefix = next((pair for pair in _PREFIXES if abs(rounded) >= pair[0]), _PREFIXES[-1])
     return f"{rounded / factor:.3g} {prefix}{unit}"
+
+
+def compact(value: float) -> str:
+    """`plain` for ticks that stand close: 20k, 1.5M; powers of ten that are very small as 10⁻⁷."""
+    for factor, letter in ((1e6, "M"), (1e4, "k")):
+        if abs(value) >= factor:
+            return f"{value / (1e6 if letter == 'M' else 1e3):.4g}{letter}"
+    return plain(value).removeprefix("1×")
+
+
+def _superscript(exponent: str) -> str:
+    return str(int(exponent.replace("−", "-"))).translate(_SUPERSCRIPTS)
 
 
 def seeds_in_words(frames: Frames) -> str:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from batchscope.datasets import Data
-from batchscope.engines import OutOfMemory
+from batchscope.engines import OutOfMemoryError
+from batchscope.recipes import Plan
 
 MAX_UPDATES = 1_000_000  # in one window, so that its order of examples stays small
 
@@ -32,9 +33,7 @@ class Timing:
 def measure(
     engine: ModuleType,
     data: Data,
-    recipe: Mapping[str, Any],
-    batch_size: int,
-    loop: str,
+    plan: Plan,
     settings: Mapping[str, float],
     observer: AbstractContextManager[Any],
 ) -> Timing:
@@ -44,14 +43,14 @@ def measure(
     no window differs from another and none can diverge. The last, short batch of an epoch does not occur. `observer`
     (the telemetry) is entered around the windows only.
     """
-    n_train, timing = len(data.y_train), Timing()
+    n_train, batch_size, timing = len(data.y_train), plan.batch_size, Timing()
     try:
         start = time.perf_counter()
-        trainer = engine.build(recipe, data, batch_size, 0, loop)
+        trainer = engine.build(plan, data)
         engine.train(trainer, np.empty(0, np.int32), np.empty(0, np.float32))
         timing.compile_seconds = time.perf_counter() - start
         pace = _warm_up(engine, trainer, n_train, batch_size, settings)
-    except OutOfMemory as error:
+    except OutOfMemoryError as error:
         timing.outcome, timing.outcome_detail = "out_of_memory", str(error)
         with observer:
             return timing
@@ -64,10 +63,8 @@ def measure(
     return timing
 
 
-def _warm_up(
-    engine: ModuleType, trainer: Any, n: int, batch_size: int, settings: Mapping[str, float]
-) -> float:
-    """Run for at least `warmup_seconds`, doubling the updates per call; returns the seconds per update of the last call.
+def _warm_up(engine: ModuleType, trainer: Any, n: int, batch_size: int, settings: Mapping[str, float]) -> float:
+    """Run for at least `warmup_seconds`, doubling the updates per call; returns the last call's seconds per update.
 
     The very first update initialises the framework and says nothing about the pace, so it does not count; and the last
     call must be long enough, a tenth of a window, to tell how many updates fill one.

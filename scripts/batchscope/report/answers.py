@@ -21,9 +21,9 @@ def answer(content: Content, pair: Pair) -> str:
     sentences = [
         *speed(table),
         *loss(table),
+        *left_out(content, pair),
         *trade(table),
         *accuracy(table),
-        *left_out(content, pair),
         *still_improving(content, pair),
     ]
     return elements.box("answer", heading + elements.facts(_facts(table)) + elements.bullets(sentences))
@@ -55,9 +55,10 @@ def loss(table: Sequence[Row]) -> list[str]:
     if best is None:
         return ["No batch size finished all its runs, so no validation losses are compared."]
     seeds = numbers.count(int(best["n"]), "seed")
+    partial = any(row["status"] == NOT_COMPARABLE for row in table)
     head = (
-        f"The lowest mean of the best validation loss over {seeds} is that of batch size {size(best)}: "
-        f"{_loss(best)} nat."
+        f"{'Of the sizes whose runs all ended ok, the' if partial else 'The'} lowest mean of the best validation loss "
+        f"over {seeds} is that of batch size {size(best)}: {_loss(best)} nat."
     )
     tested = [row for row in table if row["status"] == COMPARED]
     apart = [row for row in tested if bool(row["told_apart"])]

@@ -1,0 +1,95 @@
+"""From a resolved data set to its file: read, check, split, scale, write."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from batchscope.datasets import ARRAYS, Data, digest
+from batchscope.datasets.download import RemoteFile
+from batchscope.datasets.prepare import check, check_classes_trained, encode_labels, scale_parts, split_indices
+from batchscope.datasets.published import REMOTE_FILES
+from batchscope.datasets.sources import read_source
+from batchscope.records import atomic_path
+from batchscope.splits import DataError
+
+
+def make(
+    dataset: Mapping[str, Any],
+    draw: str,
+    path: Path,
+    *,
+    data_folders: Sequence[Path],
+    cache: Path,
+    remote_files: Mapping[str, Sequence[RemoteFile]] = REMOTE_FILES,
+) -> None:
+    """Write the data set file of one draw; the same arguments give the same bytes.
+
+    Args:
+        dataset: the resolved data set of a study.
+        draw: `fixed`, or `seed7` for the data that the runs with seed 7 see (data and split are drawn with it).
+        path: the .npz file to write, atomically.
+        data_folders: searched for the files of published data sets before anything is downloaded.
+        cache: where downloaded files are kept.
+        remote_files: files of the published data sets.
+
+    Raises:
+        DataError: the data cannot be used; the message names data set, file and key and says what would be valid.
+    """
+    try:
+        seed = _seed(dataset, draw)
+        data = _prepare(dataset, draw, seed, data_folders=data_folders, cache=cache, remote_files=remote_files)
+    except DataError as error:
+        raise DataError(f"data set {dataset['name']}: {error}") from error
+    arrays = {name: getattr(data, name) for name in ARRAYS}
+    meta = {**data.meta, "digest": digest(arrays)}
+    with atomic_path(path) as temporary:
+        np.savez(temporary, **arrays, meta=np.array(json.dumps(meta, sort_keys=True, ensure_ascii=False)))
+
+
+def _prepare(dataset: Mapping[str, Any], draw: str, seed: int, **where: Any) -> Data:
+    split = dataset["split"]
+    source = read_source(dataset, seed, **where)
+    if (source.test is None) != ("test" in split):
+        must = "must not name `test`: the source has a test part of its own" if source.test else "must name `test`"
+        raise DataError(f"split {must}")
+    given = [source.examples] if source.test is None else [source.examples, source.test]
+    for examples in given:
+        check(examples)
+        if examples.x.shape[1:] != given[0].x.shape[1:]:
+            raise DataError(
+                f"{examples.x_name} has examples of the shape {examples.x.shape[1:]}, but {given[0].x_name} has "
+                f"{given[0].x.shape[1:]}; both must have the same"
+            )
+    labels, names = encode_labels(given, source.classes, source.class_names)
+    indices = split_indices(labels[0], split, seed, names)
+    x_train, x_validation, x_test = (source.examples.x[index].astype(np.float32, order="C") for index in indices)
+    y_train, y_validation, y_test = (labels[0][index] for index in indices)
+    if source.test is not None:
+        x_test, y_test = source.test.x.astype(np.float32, order="C"), labels[1]
+    check_classes_trained(y_train, {"validation": y_validation, "test": y_test}, names)
+    meta = {
+        "name": dataset["name"],
+        "classes": len(names),
+        "class_names": list(names),
+        "n_total": len(y_train) + len(y_validation) + len(y_test),
+        "scale": scale_parts(dataset["scale"], (x_train, x_validation, x_test)),
+        "draw": draw,
+        "source": dataset["source"],
+        "files": dict(source.files),
+    }
+    return Data(x_train, y_train, x_validation, y_validation, x_test, y_test, meta)
+
+
+def _seed(dataset: Mapping[str, Any], draw: str) -> int:
+    if dataset["draw"] == "fixed" and draw == "fixed":
+        return int(dataset["split_seed"])
+    numbered = re.fullmatch(r"seed([0-9]+)", draw)
+    if dataset["draw"] == "per-seed" and numbered:
+        return int(numbered[1])
+    raise DataError(f"the draw {draw} does not go with `draw: {dataset['draw']}`; fixed or seed and a number would")

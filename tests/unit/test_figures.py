@@ -1,0 +1,318 @@
+"""Figures show the numbers of the tables, say what they are and what is missing, and are the same file every time."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+from xml.etree import ElementTree
+
+import fake_results
+import numpy as np
+import pandas as pd
+import pytest
+from fake_results import FakeStudy
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.transforms import Bbox
+
+from batchscope.analysis.tables import study_tables
+from batchscope.figures import FIGURES, render, theme
+from batchscope.figures.curves import mean_curve
+from batchscope.figures.frames import Frames, Size, pairs, select
+from batchscope.figures.words import outcomes_in_words, plain, seeds_in_words, series_in_words
+
+SMALL = FakeStudy(Path(), datasets={"digits": 96}, batch_sizes=(4, 32, "full"), seeds=(1, 2, 3), epochs=4)
+EVERYTHING = [(size, seed) for size in SMALL.batch_sizes for seed in SMALL.seeds]
+BLANK = ("train_loss", "validation_accuracy", "selected_test_accuracy", "step_loss_noise", "host_memory_peak_bytes")
+STUDIES = {
+    "usual": SMALL,
+    "some failed": replace(SMALL, outcomes={(4, 1): "diverged", (4, 2): "diverged", ("full", 1): "out_of_memory"}),
+    "all diverged": replace(SMALL, outcomes=dict.fromkeys(EVERYTHING, "diverged")),
+    "all out of memory": replace(SMALL, outcomes=dict.fromkeys(EVERYTHING, "out_of_memory")),
+    "one size, one seed": replace(SMALL, batch_sizes=(32,), seeds=(7,)),
+    "one epoch, no timings": replace(SMALL, epochs=1, timings=False),
+    "nulls": replace(SMALL, blank=BLANK),
+    "full beside its own size": replace(SMALL, batch_sizes=(32, 96, "full"), gpu=True),
+}
+
+
+@pytest.fixture(scope="module")
+def frames_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Frames]:
+    made: dict[str, Frames] = {}
+
+    def get(name: str) -> Frames:
+        if name not in made:
+            files = fake_results.write(replace(STUDIES[name], root=tmp_path_factory.mktemp("study")))
+            tables = study_tables(
+                run=files.run,
+                epochs=files.epochs,
+                steps=files.steps,
+                timing=files.timing,
+                windows=files.windows,
+                run_manifest=files.run_manifest,
+                timing_manifest=files.timing_manifest,
+            )
+            made[name] = select(tables, "digits", "mlp")
+        return made[name]
+
+    return get
+
+
+def words(axes: Axes) -> str:
+    return " ".join(text.get_text() for text in axes.texts)
+
+
+def is_drawn(axes: Axes) -> bool:
+    """Whether the panel shows any number: a line with a finite point or a bar."""
+    points = [np.asarray(line.get_ydata(), dtype=np.float64) for line in axes.lines]
+    return any(np.isfinite(y).any() for y in points) or any(bar.get_height() > 0 for bar in axes.patches)
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_no_panel_is_empty_without_words(frames_of: Callable[[str], Frames], study: str) -> None:
+    frames = frames_of(study)
+    for name, spec in FIGURES.items():
+        for axes in spec.draw(frames).axes:
+            assert is_drawn(axes) or "not measured" in words(axes) or "no run ended ok" in words(axes), name
+        assert spec.caption(frames).endswith("."), name
+        assert spec.alt(frames).endswith("."), name
+        assert "nan" not in spec.caption(frames) + spec.alt(frames), name
+        assert "  " not in spec.caption(frames) + spec.alt(frames), name
+
+
+def test_every_file_is_a_legible_image_with_title_and_description(
+    frames_of: Callable[[str], Frames], tmp_path: Path
+) -> None:
+    frames, svg = frames_of("usual"), "{http://www.w3.org/2000/svg}"
+    for name in ("curves_article", "accuracy_vs_batch", "outcomes"):
+        render(name, frames, tmp_path / f"{name}-digits-mlp.svg")
+        text = (tmp_path / f"{name}-digits-mlp.svg").read_text(encoding="utf-8")
+        root = ElementTree.fromstring(text)
+        assert root.get("role") == "img"
+        title, description = root.find(f"{svg}title"), root.find(f"{svg}desc")
+        assert title is not None
+        assert description is not None
+        assert root.get("aria-labelledby") == f"{title.get('id')} {description.get('id')}"
+        assert title.text == f"{FIGURES[name].title}: digits, mlp"
+        assert description.text == FIGURES[name].alt(frames)
+        labels = ["".join(element.itertext()) for element in root.iter(f"{svg}text")]
+        assert any("Batch size" in label for label in labels)
+        # Matplotlib's px are points here; 432 pt (6 inches) grow to a page 7 inches wide.
+        sizes = [float(found) for found in re.findall(r"font(?:-size)?: (?:\w+ )*([\d.]+)px", text)]
+        assert sizes
+        assert min(sizes) * 7 / 6 >= 9
+        assert float(str(root.get("width")).removesuffix("pt")) == pytest.approx(432)
+
+
+def test_equal_data_give_equal_bytes_and_no_id_is_used_twice(
+    frames_of: Callable[[str], Frames], tmp_path: Path
+) -> None:
+    frames = frames_of("usual")
+    for folder in ("a", "b"):
+        for name in ("noise_vs_batch", "gap_vs_batch"):
+            render(name, frames, tmp_path / folder / f"{name}.svg")
+    texts = [(tmp_path / "a" / f"{name}.svg").read_text() for name in ("noise_vs_batch", "gap_vs_batch")]
+    assert texts[0] == (tmp_path / "b" / "noise_vs_batch.svg").read_text()
+    ids = re.findall(r'\bid="([^"]+)"', "".join(texts))
+    assert len(ids) == len(set(ids))
+    used = re.findall(r'(?:url\(|href=")#([^")]+)', "".join(texts))
+    assert used
+    assert set(used) <= set(ids)
+    assert [path.name for path in sorted((tmp_path / "a").iterdir())] == ["gap_vs_batch.svg", "noise_vs_batch.svg"]
+
+
+def test_drawing_leaves_the_settings_of_matplotlib_alone(frames_of: Callable[[str], Frames], tmp_path: Path) -> None:
+    import matplotlib as mpl
+
+    before = dict(mpl.rcParams)
+    render("memory", frames_of("usual"), tmp_path / "memory.svg")
+    assert dict(mpl.rcParams) == before
+
+
+def test_batch_sizes_are_ticks_of_a_log2_axis(frames_of: Callable[[str], Frames]) -> None:
+    frames = frames_of("usual")
+    for name in ("accuracy_vs_batch", "throughput", "memory", "outcomes"):
+        axes = FIGURES[name].draw(frames).axes[-1]
+        assert (axes.get_xscale(), axes.xaxis.get_transform().base) == ("log", 2)  # type: ignore[attr-defined]
+        assert list(axes.get_xticks()) == [4, 32, 96]
+        assert [label.get_text().strip() for label in axes.get_xticklabels()] == ["4", "32", "96 (full)"]
+
+
+def test_tick_labels_that_would_meet_stand_on_different_lines() -> None:
+    sizes = [Size(1, False), Size(512, False), Size(1024, False), Size(1100, True)]
+    with theme.applied():
+        made, (axes,) = theme.figure(1, 1, 2)
+        theme.batch_axis(axes, sizes)
+        made.draw_without_rendering()
+        labels = axes.get_xticklabels()
+        lines = [label.get_text().count("\n") for label in labels]
+        boxes = [label.get_window_extent() for label in labels]
+    # Without the empty lines above the words.
+    boxes = [Bbox.from_bounds(b.x0, b.y0, b.width, b.height / (n + 1)) for b, n in zip(boxes, lines, strict=True)]
+    assert lines[:3] == [0, 0, 0]
+    assert lines[3] > 0
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+
+
+def test_one_tick_where_full_is_also_named_by_its_size(frames_of: Callable[[str], Frames]) -> None:
+    axes = FIGURES["memory"].draw(frames_of("full beside its own size")).axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["32", "96 and full"]
+
+
+def test_colours_grow_lighter_with_the_batch_size() -> None:
+    sizes = [Size(2**i, False) for i in range(9)]
+    light = [float(np.dot(to_rgb(colour), (0.2126, 0.7152, 0.0722))) for colour in theme.colours(sizes).values()]
+    assert light == sorted(light)
+    assert light[-1] < 0.8  # still seen on white
+
+
+def test_points_and_bars_are_the_numbers_of_the_table(frames_of: Callable[[str], Frames]) -> None:
+    frames = frames_of("usual")
+    axes = FIGURES["gap_vs_batch"].draw(frames).axes[0]
+    table = frames.metrics[frames.metrics["metric"] == "generalisation_gap"]
+    means = next(line for line in axes.lines if len(line.get_xdata()) == 3)
+    assert list(means.get_xdata()) == [4, 32, 96]
+    assert list(means.get_ydata()) == pytest.approx(list(table["mean"]))
+    bars = [segment for found in axes.collections for segment in found.get_segments()]  # type: ignore[attr-defined]
+    drawn = sorted((x, low, high) for (x, low), (_, high) in bars)
+    assert [row[1:] for row in drawn] == [
+        pytest.approx(ends) for ends in table[["ci_low", "ci_high"]].itertuples(index=False, name=None)
+    ]
+
+
+def test_an_interval_below_zero_ends_at_the_edge_of_a_log_axis_and_the_caption_says_so(
+    frames_of: Callable[[str], Frames],
+) -> None:
+    frames = frames_of("usual")
+    noise = frames.metrics["metric"] == "step_loss_noise"
+    wide = replace(frames, metrics=frames.metrics.assign(ci_low=frames.metrics["ci_low"].mask(noise, -1.0)))
+    axes = FIGURES["noise_vs_batch"].draw(wide).axes[0]
+    assert axes.get_yscale() == "log"
+    assert axes.get_ylim()[0] > frames.runs["step_loss_noise"].min() / 10
+    assert "go on to zero or below" in FIGURES["noise_vs_batch"].caption(wide)
+    assert "go on to zero or below" not in FIGURES["noise_vs_batch"].caption(frames)
+
+
+def test_runs_of_a_seed_are_joined_where_sizes_are_compared(frames_of: Callable[[str], Frames]) -> None:
+    frames = frames_of("some failed")
+    axes = FIGURES["accuracy_vs_batch"].draw(frames).axes[1]
+    chains = [list(line.get_xdata()) for line in axes.lines if line.get_color() == theme.FAINT]
+    # Seed 1 ended ok at 32 alone, seed 2 not at 4, seed 3 everywhere.
+    assert chains == [[32], [32, 96], [4, 32, 96]]
+
+
+def test_vanishing_gradients_do_not_stretch_the_axis(frames_of: Callable[[str], Frames]) -> None:
+    frames = frames_of("usual")
+    norms = frames.steps["gradient_norm"].mask(frames.steps["update"] == 2, 1e-19)
+    axes = FIGURES["gradient_norm"].draw(replace(frames, steps=frames.steps.assign(gradient_norm=norms))).axes[0]
+    low, high = axes.get_ylim()
+    assert high > norms.max()
+    assert low > 1e-7
+
+
+def test_a_mean_curve_ends_with_the_first_run_and_is_geometric_on_a_log_axis(
+    frames_of: Callable[[str], Frames],
+) -> None:
+    frames = frames_of("usual")
+    epochs = frames.epochs[(frames.epochs["seed"] != 2) | (frames.epochs["epoch"] <= 2)]
+    curve = mean_curve(replace(frames, epochs=epochs), Size(4, False), "train_loss", logarithmic=True)
+    assert curve is not None
+    assert list(curve.epochs) == [0, 1, 2]
+    values = epochs[(epochs["batch_size"] == 4) & (epochs["epoch"] == 2)]["train_loss"]
+    assert curve.mean[-1] == pytest.approx(values.prod() ** (1 / 3))
+    assert curve.low is not None
+    assert curve.high is not None
+    assert curve.low[-1] * curve.high[-1] == pytest.approx(curve.mean[-1] ** 2)
+
+
+def test_seconds_are_those_of_the_timing(frames_of: Callable[[str], Frames]) -> None:
+    frames = frames_of("usual")
+    axes = FIGURES["curves_loss"].draw(frames).axes[6]
+    assert axes.get_xlabel() == "Seconds alone on the machine"
+    ends = [float(line.get_xdata()[-1]) for line in axes.lines]  # type: ignore[index,arg-type]
+    seconds = frames.timings["seconds_per_epoch"] * 4
+    assert sorted(ends) == pytest.approx(sorted(seconds))
+    without = FIGURES["curves_loss"].draw(frames_of("one epoch, no timings")).axes[6]
+    assert without.get_xlabel() == "Seconds beside other runs"
+
+
+def test_failed_runs_are_in_the_caption_and_in_the_curves_but_in_no_mean(frames_of: Callable[[str], Frames]) -> None:
+    frames = frames_of("some failed")
+    assert outcomes_in_words(frames) == (
+        "3 of 9 runs did not end ok and are in no mean: 2 at batch size 4 (diverged), "
+        "1 at batch size 96 (full) (out of memory)."
+    )
+    assert seeds_in_words(frames) == "n = 1 to 3 seeds"
+    for name in ("curves_loss", "accuracy_vs_batch", "outcomes", "gap_vs_batch"):
+        assert outcomes_in_words(frames) in FIGURES[name].caption(frames)
+    crosses = [line for line in FIGURES["curves_loss"].draw(frames).axes[0].lines if line.get_marker() == "x"]
+    assert len(crosses) == 2
+    assert outcomes_in_words(frames_of("usual")) == ""
+
+
+def test_losses_beyond_the_axis_are_marked(frames_of: Callable[[str], Frames]) -> None:
+    frames = frames_of("some failed")
+    steps = frames.steps.copy()
+    rows = (steps["batch_size"] == 32) & (steps["seed"] == 3)
+    thousand = pd.concat([steps[rows]] * 200).assign(loss=1.0)
+    thousand.iloc[[7, 9], thousand.columns.get_loc("loss")] = [1e6, np.inf]
+    axes = FIGURES["step_losses"].draw(replace(frames, steps=pd.concat([steps[~rows], thousand]))).axes[1]
+    assert axes.get_ylim()[1] < 100
+    marks = [line for line in axes.lines if line.get_marker() == "^"]
+    assert [len(line.get_xdata()) for line in marks] == [2]
+
+
+def test_the_description_reads_the_data(frames_of: Callable[[str], Frames]) -> None:
+    frames = frames_of("usual")
+    doubled = replace(frames, summary=frames.summary.assign(memory_bytes=frames.summary["memory_bytes"] * 2))
+    assert "60.1 MB at batch size 4" in FIGURES["memory"].alt(frames)
+    assert "120 MB at batch size 4" in FIGURES["memory"].alt(doubled)
+
+
+def test_series_in_words() -> None:
+    sizes = [Size(1, False), Size(8, False), Size(32, False), Size(800, True)]
+    assert series_in_words("It", list(zip(sizes, [1.0, 0.5, None, 2.0], strict=True))) == (
+        "It is 1 at batch size 1 and 2 at batch size 800 (full); lowest 0.5 at batch size 8."
+    )
+    assert series_in_words("It", [(sizes[0], 0.0002)], "s") == "It is 200 µs at batch size 1."
+    assert series_in_words("It", [(sizes[0], None)]) == "It: not measured."
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (54000, "", "54,000"),
+        (0.05, "", "0.05"),
+        (0, "B", "0 B"),
+        (2.5e-4, "s", "250 µs"),
+        (9.999e-4, "s", "1 ms"),
+        (1.5e9, "B", "1.5 GB"),
+        (12.0, "s", "12 s"),
+        (2e-7, "", "2×10⁻⁷"),
+        (-0.25, "", "−0.25"),
+    ],
+)
+def test_plain_numbers(value: float, unit: str, text: str) -> None:
+    assert plain(value, unit) == text
+
+
+def test_select_refuses_what_was_not_run() -> None:
+    tables = {"runs": pd.DataFrame({"dataset": ["digits"], "recipe": ["mlp"]})}
+    assert pairs(tables) == [("digits", "mlp")]
+    with pytest.raises(ValueError, match=r"no runs of data set 'mnist' with recipe 'mlp': there are .*digits"):
+        select(tables, "mnist", "mlp")
+
+
+def test_listing_figures_and_tables_loads_no_library() -> None:
+    code = (
+        "import sys, batchscope.figures, batchscope.analysis; "
+        "print(sorted({'matplotlib', 'pandas', 'scipy', 'numpy'} & set(sys.modules)))"
+    )
+    scripts = Path(fake_results.records.__file__).parents[1]
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=scripts)
+    assert found.stdout.strip() == "[]"

@@ -1,0 +1,151 @@
+"""The profiles for a cluster and for a GPU: what jobs ask for, and a tiny study on a real Slurm of one node."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT, write_study
+from test_tiny_study import tables
+
+PROFILES = ROOT / "profiles"
+CLUSTER = Path(__file__).with_name("slurm_cluster.sh")
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue")
+
+# Snakemake shows a rule's message in place of its resources; here it shows what a job asks for.
+SHOW_JOBS = """
+import json
+from snakemake import cli, logging
+
+def show(self, record):
+    asked = {**dict(record["resources"].items()), "threads": record["threads"]}
+    return "JOB " + json.dumps([record["rule_name"], asked], default=str)
+
+logging.DefaultFormatter.format_job_info = show
+cli.main()
+"""
+
+
+def dry_run(folder, profile, *config):
+    """What each job of the default study would ask for, as (rule, resources) pairs."""
+    arguments = ["--snakefile", ROOT / "Snakefile", "--workflow-profile", PROFILES / profile, "--dry-run"]
+    done = subprocess.run(
+        [sys.executable, "-c", SHOW_JOBS, *arguments, "--config", "study=quickstart", *config],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    return [json.loads(line.removeprefix("JOB ")) for line in output.splitlines() if line.startswith("JOB ")]
+
+
+@pytest.fixture(scope="module")
+def cluster_jobs(tmp_path_factory):
+    return dry_run(tmp_path_factory.mktemp("dry"), "slurm")
+
+
+def test_every_job_asks_the_cluster_for_memory_minutes_and_cores(cluster_jobs):
+    assert {"make_dataset", "train", "time_cell", "tabulate", "render_report"} <= {rule for rule, _ in cluster_jobs}
+    for rule, asked in cluster_jobs:
+        assert asked["mem_mb"] >= 500, rule  # Snakemake itself needs 220 of them
+        assert 5 <= asked["runtime"] <= 24 * 60, rule
+        assert asked["threads"] == 1, rule
+
+
+def test_only_timings_have_a_node_to_themselves(cluster_jobs):
+    assert {rule for rule, asked in cluster_jobs if asked.get("slurm_extra") == "--exclusive"} == {"time_cell"}
+    assert not any("slurm_extra" in asked for rule, asked in cluster_jobs if rule != "time_cell")
+
+
+def test_no_cluster_is_assumed(cluster_jobs):
+    for _, asked in cluster_jobs:
+        assert not {"slurm_partition", "slurm_account", "qos", "constraint", "clusters"} & set(asked)
+
+
+@pytest.mark.parametrize("profile", ["slurm", "gpu"])
+def test_a_profile_repeats_what_the_default_one_says(profile):
+    default, own = (yaml.safe_load((PROFILES / name / "profile.yaml").read_text()) for name in ("default", profile))
+    assert default == {key: own.get(key) for key in default}
+
+
+@pytest.mark.parametrize(("profile", "config"), [("gpu", []), ("slurm", ["device=gpu"])])
+def test_training_and_timing_ask_for_one_gpu_each(tmp_path, profile, config):
+    gpus = {(rule, asked.get("gpu", 0)) for rule, asked in dry_run(tmp_path, profile, *config)}
+    assert {rule for rule, gpu in gpus if gpu == 1} == {"train", "time_cell"}
+    assert {gpu for _, gpu in gpus} == {0, 1}
+
+
+def test_without_a_gpu_none_is_asked_for(cluster_jobs):
+    assert not any(asked.get("gpu") for _, asked in cluster_jobs)
+
+
+def free_ports(number):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
+    ports = [str(each.getsockname()[1]) for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+@pytest.fixture
+def slurm(tmp_path_factory):
+    """Environment in which `sbatch` reaches a Slurm of one node, started for the test."""
+    if os.geteuid() != 0:
+        pytest.skip("Slurm's daemons are started by root only")
+    missing = [name for name in PROGRAMS if not shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")]
+    if missing:
+        pytest.skip(f"Slurm is not installed: there is no {', '.join(missing)}")
+    if not socket.gethostbyname(socket.gethostname()).startswith("127."):
+        pytest.skip("the name of this host is not a loopback address, so Slurm's daemons would listen to the network")
+    folder = tmp_path_factory.mktemp("slurm")
+    try:
+        started = subprocess.run(
+            [CLUSTER, "start", folder, *free_ports(2)], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert started.returncode == 0, started.stderr
+        yield {**os.environ, "PATH": f"{folder / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    finally:
+        subprocess.run([CLUSTER, "stop", folder], timeout=60, check=True)
+
+
+def intervals(folder, kind):
+    """Start and end of every job of a kind."""
+    manifests = [json.loads(path.read_text()) for path in folder.glob(f"results/{kind}/**/manifest.json")]
+    return [(manifest["started_at"], manifest["ended_at"]) for manifest in manifests]
+
+
+@pytest.mark.xdist_group("workflow")
+def test_a_study_runs_on_a_cluster_as_on_one_machine(slurm, finished, tmp_path):
+    write_study(tmp_path)
+    workflow = ["--snakefile", ROOT / "Snakefile", "--workflow-profile", PROFILES / "slurm"]
+    quick = ["--slurm-init-seconds-before-status-checks", "5", "--slurm-keep-successful-logs"]
+    study = ["--configfile", "quick.yaml", "--config", "study=tiny.yaml"]
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", *workflow, *quick, *study],
+        cwd=tmp_path,
+        env=slurm,
+        capture_output=True,
+        text=True,
+        timeout=1500,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "results/tiny/report.html").exists()
+    for name in ("runs", "epochs", "steps", "metrics"):
+        pd.testing.assert_frame_equal(tables(tmp_path, name), tables(finished, name))
+    rules = {path.name for path in tmp_path.glob(".snakemake/slurm_logs/*")}
+    assert {"rule_make_dataset", "rule_train", "rule_time_cell", "rule_render_report"} <= rules
+    timings, runs = intervals(tmp_path, "timings"), intervals(tmp_path, "runs")
+    assert (len(timings), len(runs)) == (2, 4)
+    for start, end in timings:
+        others = [other for other in timings + runs if other != (start, end)]
+        assert all(other_end <= start or end <= other_start for other_start, other_end in others)
