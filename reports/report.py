@@ -41,8 +41,8 @@ HTML("".join(answers.answer(report, pair) for pair in report.pairs))
 # ## What was done
 #
 # Every combination of data set, recipe, batch size and seed was trained as a run of its own. After every epoch the
-# loss on the validation part decides which epoch is the best; the test part is read once, at that epoch and after the
-# last update, and decides nothing.
+# loss on the validation part decides which epoch is the best. The test part is read only when training has ended, with
+# the last weights and with those of the best epoch, and decides nothing.
 
 # %%
 HTML(
@@ -54,7 +54,7 @@ HTML(
             ("Seeds and pairs", describe.seeds(report.study["seeds"])),
             ("Seconds", describe.timing(report.study)),
             ("Intervals", describe.intervals()),
-            ("Training", describe.machine(report.study)),
+            ("Training", describe.machine(report.study, list(report.tables["runs"]["device"].unique()))),
         ]
     )
 )
@@ -113,7 +113,8 @@ HTML(
 
 # %%
 HTML(
-    "".join(
+    built.disturbed(report)
+    + "".join(
         heading + built.speed(report, pair) + content.figures(report, pair, "time_per_epoch", "throughput")
         for pair, heading in content.per_pair(report, "time")
     )

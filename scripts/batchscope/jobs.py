@@ -57,6 +57,7 @@ def train_run(
             "n_validation": len(job.data.y_validation),
             "n_test": len(job.data.y_test),
             "n_parameters": progress.n_parameters,
+            "tracked_weight": progress.tracked_weight and str(list(progress.tracked_weight)),
             "micro_batch_size": recipe["micro_batch_size"],
             "epochs": max(0, len(progress.epochs) - 1),
             "updates": progress.updates,

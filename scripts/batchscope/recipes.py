@@ -83,15 +83,19 @@ def learning_rates(n_train: int, plan: Plan, epoch: int) -> NDArray[np.float32]:
     return np.asarray(rate * np.minimum(1.0, update / max(warmup, 1)), dtype=np.float32)
 
 
-def tracked_index(recipe: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Index of the tracked weight in the first trainable array of the model, its middle element by default."""
+def tracked_index(recipe: Mapping[str, Any], gradient: NDArray[np.float32]) -> tuple[int, ...]:
+    """Index of the tracked weight in the first trainable array of the model.
+
+    It is the recipe's, or else the element on which `gradient`, the gradient of the untrained network over the first
+    training examples, is the largest in size: the middle of the array may be a pixel that is never lit.
+    """
     wanted = recipe["tracked_weight"]
     if wanted is None:
-        return tuple(size // 2 for size in shape)
-    if len(wanted) != len(shape) or any(i >= size for i, size in zip(wanted, shape, strict=True)):
+        return tuple(int(i) for i in np.unravel_index(np.abs(gradient).argmax(), gradient.shape))
+    if len(wanted) != gradient.ndim or any(i >= size for i, size in zip(wanted, gradient.shape, strict=True)):
         raise ValueError(
             f"recipe {recipe['name']}: tracked_weight {list(wanted)} is not an index of the first kernel, "
-            f"whose shape is {list(shape)}"
+            f"whose shape is {list(gradient.shape)}"
         )
     return tuple(wanted)
 

@@ -123,6 +123,7 @@ TABLES: dict[str, dict[str, Column]] = {
         "n_validation": _integer("examples", "size of the validation part"),
         "n_test": _integer("examples", "size of the test part"),
         "n_parameters": _integer("", "trainable parameters; null where the model could not be built", nullable=True),
+        "tracked_weight": _string("index, in the first kernel, of the weight followed in `steps`", nullable=True),
         "micro_batch_size": _integer(
             "examples", "examples per gradient pass where gradients are accumulated", nullable=True
         ),
@@ -133,7 +134,9 @@ TABLES: dict[str, dict[str, Column]] = {
         "learning_rate": _number("", "rate after scaling, at the end of the warm-up", nullable=False),
         "stopped_early": Column("boolean", "", "true where early stopping ended the run before the budget"),
         "selected_epoch": _integer(
-            "epochs", "epoch with the lowest validation loss; 0 is before training", nullable=True
+            "epochs",
+            "epoch with the lowest validation loss, from 1; the last where the recipe has restore_best: false",
+            nullable=True,
         ),
         **_metrics("last", "after the last update"),
         **_metrics("selected", "at `selected_epoch`"),

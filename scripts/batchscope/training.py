@@ -47,6 +47,7 @@ class Progress:
     outcome: str = "ok"
     outcome_detail: str | None = None
     n_parameters: int | None = None
+    tracked_weight: tuple[int, ...] | None = None
     steps: list[dict[str, Any]] = field(default_factory=list)
     epochs: list[dict[str, Any]] = field(default_factory=list)
     updates: int = 0
@@ -99,8 +100,8 @@ def _train(engine: ModuleType, data: Data, plan: Plan, progress: Progress, log: 
         trainer = engine.build(plan, data)
         engine.train(trainer, np.empty(0, np.int32), np.empty(0, np.float32))
         engine.evaluate(trainer, "validation")
-    progress.n_parameters = trainer.n_parameters
-    patience = (budget["early_stopping"] or {}).get("patience", math.inf)
+    progress.n_parameters, progress.tracked_weight = trainer.n_parameters, trainer.tracked_weight
+    stopping = budget["early_stopping"] or {"patience": math.inf, "restore_best": True}
     best_loss, best_weights = math.inf, engine.get_weights(trainer)
     _record_epoch(engine, trainer, progress, None, math.nan, 0.0)
 
@@ -124,7 +125,7 @@ def _train(engine: ModuleType, data: Data, plan: Plan, progress: Progress, log: 
         if row["validation_loss"] < best_loss:
             best_loss, best_weights = row["validation_loss"], engine.get_weights(trainer)
             progress.selected_epoch = epoch
-        elif epoch - (progress.selected_epoch or 0) >= patience:
+        elif epoch - (progress.selected_epoch or 0) >= stopping["patience"]:
             progress.stopped_early = epoch < budget["epochs"]
             break
 
@@ -135,7 +136,10 @@ def _train(engine: ModuleType, data: Data, plan: Plan, progress: Progress, log: 
             f"training loss {row['train_loss']:.4g}, before training {progress.epochs[0]['train_loss']:.4g}"
         )
     _final_metrics(engine, trainer, progress, "last")
-    engine.set_weights(trainer, best_weights)
+    if stopping["restore_best"]:
+        engine.set_weights(trainer, best_weights)
+    else:
+        progress.selected_epoch = row["epoch"]
     _final_metrics(engine, trainer, progress, "selected")
 
 

@@ -243,6 +243,7 @@ def _run(job: _Job, rows: list[Row]) -> Row:
         "n_validation": n_train // 5,
         "n_test": n_train // 4,
         "n_parameters": 9610 if rows else None,
+        "tracked_weight": "[32, 64]",
         "micro_batch_size": None,
         "updates_per_epoch": per_epoch,
         "epochs": rows[-1]["epoch"] if rows else 0,

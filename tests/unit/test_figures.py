@@ -27,16 +27,17 @@ from batchscope.figures.frames import Frames, Size, pairs, select
 from batchscope.figures.words import outcomes_in_words, plain, seeds_in_words, series_in_words
 
 SMALL = FakeStudy(Path(), datasets={"digits": 96}, batch_sizes=(4, 32, "full"), seeds=(1, 2, 3), epochs=4)
-EVERYTHING = [(size, seed) for size in SMALL.batch_sizes for seed in SMALL.seeds]
+TINY = replace(SMALL, batch_sizes=(4, "full"), seeds=(1, 2))
+EVERYTHING = [(size, seed) for size in TINY.batch_sizes for seed in TINY.seeds]
 BLANK = ("train_loss", "validation_accuracy", "selected_test_accuracy", "step_loss_noise", "host_memory_peak_bytes")
 STUDIES = {
     "usual": SMALL,
     "some failed": replace(SMALL, outcomes={(4, 1): "diverged", (4, 2): "diverged", ("full", 1): "out_of_memory"}),
-    "all diverged": replace(SMALL, outcomes=dict.fromkeys(EVERYTHING, "diverged")),
-    "all out of memory": replace(SMALL, outcomes=dict.fromkeys(EVERYTHING, "out_of_memory")),
+    "all diverged": replace(TINY, outcomes=dict.fromkeys(EVERYTHING, "diverged")),
+    "all out of memory": replace(TINY, outcomes=dict.fromkeys(EVERYTHING, "out_of_memory")),
     "one size, one seed": replace(SMALL, batch_sizes=(32,), seeds=(7,)),
-    "one epoch, no timings": replace(SMALL, epochs=1, timings=False),
-    "nulls": replace(SMALL, blank=BLANK),
+    "one epoch, no timings": replace(TINY, epochs=1, timings=False),
+    "nulls": replace(TINY, blank=BLANK),
     "full beside its own size": replace(SMALL, batch_sizes=(32, 96, "full"), gpu=True),
 }
 
@@ -213,6 +214,14 @@ def test_vanishing_gradients_do_not_stretch_the_axis(frames_of: Callable[[str], 
     low, high = axes.get_ylim()
     assert high > norms.max()
     assert low > 1e-7
+
+
+def test_the_path_of_a_thinned_run_is_not_drawn_where_nothing_was_kept(frames_of: Callable[[str], Frames]) -> None:
+    frames = frames_of("usual")
+    kept = frames.steps[(frames.steps["update"] == 1) | (frames.steps["update"] % 12 == 0)]
+    examples, updates = FIGURES["weight_path"].draw(replace(frames, steps=kept)).axes
+    assert [line.get_xdata()[0] for line in examples.lines] == [4, 32, 96]  # type: ignore[index]
+    assert [line.get_xdata()[0] for line in updates.lines] == [12, 12, 1]  # type: ignore[index]
 
 
 def test_a_mean_curve_ends_with_the_first_run_and_is_geometric_on_a_log_axis(

@@ -71,12 +71,14 @@ def test_seeds_of_different_purposes_and_runs_differ():
         recipes.derive_seed(1, "lottery")
 
 
-def test_tracked_weight_is_the_middle_one_or_the_one_asked_for():
-    assert recipes.tracked_index(recipe(), (1000, 100)) == (500, 50)
-    assert recipes.tracked_index(recipe(tracked=[30, 50]), (1000, 100)) == (30, 50)
+def test_tracked_weight_is_the_one_asked_for_or_the_one_that_moves_most():
+    gradient = np.zeros((1000, 100), np.float32)
+    gradient[7, 9] = -3.0
+    assert recipes.tracked_index(recipe(), gradient) == (7, 9)
+    assert recipes.tracked_index(recipe(tracked=[30, 50]), gradient) == (30, 50)
     for wrong in ([30], [30, 100]):
         with pytest.raises(ValueError, match=r"tracked_weight .* is not an index"):
-            recipes.tracked_index(recipe(tracked=wrong), (1000, 100))
+            recipes.tracked_index(recipe(tracked=wrong), gradient)
 
 
 def test_random_rank_does_not_order_by_batch_size():

@@ -72,7 +72,7 @@ def softmax_regression(tmp_path):
         "def build(input_shape, classes):\n"
         "    return keras.Sequential([keras.layers.Input(input_shape), keras.layers.Dense(classes)])\n"
     )
-    made = recipe(optimiser={"learning_rate": 0.5}, shuffle=False, budget={"epochs": 1})
+    made = recipe(optimiser={"learning_rate": 0.5}, shuffle=False, budget={"epochs": 1}, tracked_weight=[2, 1])
     made["model"] = {"function": f"{file}:build", "arguments": {}, "outputs": "logits"}
     return made
 
@@ -122,6 +122,15 @@ def test_the_selected_epoch_is_the_best_on_validation_and_its_metrics_are_those_
     assert result.metrics["selected_validation_loss"] == pytest.approx(selected["validation_loss"], rel=1e-9)
     assert result.metrics["selected_train_accuracy"] == selected["train_accuracy"]
     assert result.metrics["last_validation_loss"] == pytest.approx(losses[-1], rel=1e-9)
+
+
+def test_without_restoring_the_best_weights_the_result_is_that_of_the_last_epoch(engine):
+    stopping = {"patience": 4, "restore_best": False}
+    made = recipe(optimiser={"learning_rate": 0.5}, budget={"epochs": 40, "early_stopping": stopping})
+    result = train(engine, made, batch_size=4)
+    assert result.selected_epoch == len(result.epochs) - 1
+    assert result.stopped_early
+    assert result.metrics["selected_test_loss"] == result.metrics["last_test_loss"]
 
 
 def test_epoch_rows_count_updates_and_examples_and_average_the_step_losses(engine):

@@ -63,7 +63,7 @@ NodeName=$host NodeAddr=$address Port=$node_port CPUs=${CPUS:-2} RealMemory=${ME
 PartitionName=test Nodes=$host Default=YES MaxTime=INFINITE State=UP
 CONF
     # A job's environment loses SLURM_CONF on its way through Snakemake's executor, but keeps PATH.
-    for name in sbatch srun squeue scancel scontrol sinfo sacct sacctmgr; do
+    for name in sbatch srun squeue scancel scontrol sinfo sacct sacctmgr sshare; do
         program=$(command -v "$name") || continue
         printf '#!/bin/sh\nSLURM_CONF=%s exec %s "$@"\n' "$folder/slurm.conf" "$program" >"$folder/bin/$name"
         chmod 755 "$folder/bin/$name"

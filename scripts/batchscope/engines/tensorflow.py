@@ -53,6 +53,7 @@ class Trainer:
     steps: Loop
     evaluation: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
     parts: Mapping[Part, tuple[Tensor, Tensor]]
+    tracked_weight: tuple[int, ...]
 
 
 def configure(device: str, threads: int) -> dict[str, Any]:
@@ -108,13 +109,14 @@ def build(plan: Plan, data: Data) -> Trainer:
             "validation": (tf.constant(data.x_validation), tf.constant(data.y_validation)),
             "test": (tf.constant(data.x_test), tf.constant(data.y_test)),
         }
-        fused = plan.loop == "fused"
+        fused, tracked = plan.loop == "fused", _tracked(network, plan, parts["train"])
         return Trainer(
             model=model,
             n_parameters=int(sum(np.prod(variable.shape) for variable in model.trainable_variables)),
-            steps=_fused_steps(network, plan, parts["train"]) if fused else _fit_steps(network, plan, data),
+            steps=_fused_steps(network, plan, parts["train"], tracked) if fused else _fit_steps(network, plan, data),
             evaluation=_evaluation(network, recipe["evaluation_batch_size"]),
             parts=parts,
+            tracked_weight=tracked,
         )
 
 
@@ -210,7 +212,16 @@ def _accumulated(gradient: Gradient, variables: list[Tensor], micro: int) -> Gra
     return accumulated
 
 
-def _fused_steps(network: Network, plan: Plan, examples: tuple[Tensor, Tensor]) -> Loop:
+def _tracked(network: Network, plan: Plan, examples: tuple[Tensor, Tensor]) -> tuple[int, ...]:
+    """Index of the weight to follow, found in inference mode, so that no statistic and no stream of dropout moves."""
+    x, y = (array[: plan.recipe["evaluation_batch_size"]] for array in examples)
+    first = network.model.trainable_variables[0].value
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(network.losses(network.model(x, training=False), y))
+    return recipes.tracked_index(plan.recipe, tape.gradient(loss, first, unconnected_gradients="zero").numpy())
+
+
+def _fused_steps(network: Network, plan: Plan, examples: tuple[Tensor, Tensor], tracked: tuple[int, ...]) -> Loop:
     """One TensorFlow graph that loops over the batches, so that Python is left once per call and not once per update.
 
     Whole batches and the last, short one have loops of their own: where the graph knows the size of a batch, an update
@@ -218,7 +229,6 @@ def _fused_steps(network: Network, plan: Plan, examples: tuple[Tensor, Tensor]) 
     """
     x, y = examples
     optimiser, variables = network.optimiser, [variable.value for variable in network.model.trainable_variables]
-    tracked = recipes.tracked_index(plan.recipe, tuple(variables[0].shape))
     gradient = _gradient(network, variables)
     if plan.recipe["micro_batch_size"] is not None:
         gradient = _accumulated(gradient, variables, plan.recipe["micro_batch_size"])

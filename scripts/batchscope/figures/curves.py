@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from scipy import stats
 
+from batchscope.analysis.statistics import t_quantile
 from batchscope.figures import theme
 from batchscope.figures.frames import Frames, Size, finished, of_size, value_of
 from batchscope.figures.words import outcomes_in_words, seeds_in_words, series_in_words
@@ -86,7 +86,7 @@ def mean_curve(frames: Frames, size: Size, column: str, *, logarithmic: bool) ->
     mean, low, high = values.mean(axis=1), None, None
     n = values.shape[1]
     if n > 1:
-        half = stats.t.ppf(0.975, n - 1) * values.std(axis=1, ddof=1) / np.sqrt(n)
+        half = t_quantile(n) * values.std(axis=1, ddof=1) / np.sqrt(n)
         low, high = mean - half, mean + half
     if logarithmic:
         mean, low, high = np.exp(mean), None if low is None else np.exp(low), None if high is None else np.exp(high)

@@ -13,6 +13,8 @@ from batchscope.figures.words import outcomes_in_words, plain, series_in_words
 
 # The axis of step losses ends at this quantile of the wildest size; single losses beyond it are marked at the edge.
 LOSS_QUANTILE = 0.99
+# A line on a log axis of updates starts at the second record where that is a later update than this.
+MAX_STRIDE = 5
 # One example that is fitted to the last digit has a gradient of 1e-19: the axis of norms ends so many decades down.
 NORM_DECADES = 5
 _THINNED = "Long runs are thinned to every k-th update"
@@ -89,6 +91,9 @@ def draw_weight_path(frames: Frames) -> Figure:
         reached: list[float] = []
         for size in frames.sizes:
             steps = _of_seed(frames, size, seed).dropna(subset=["weight"])
+            if cost == "update" and len(steps) > 1 and steps["update"].iloc[1] > MAX_STRIDE:
+                # From update 1 to the 200th, say, a log axis would show a long straight line that nobody measured.
+                steps = steps.iloc[1:]
             marker = "o" if len(steps) == 1 else None
             axes.plot(steps[cost], steps["weight"], color=shades[size], linewidth=1.2, marker=marker)
             reached.extend(steps[cost])
@@ -109,7 +114,7 @@ def caption_weight_path(frames: Frames) -> str:
     return (
         "One weight of the first layer after each update, above against examples trained on, below against updates on "
         f"a log axis. One run per batch size (seed {_seed(frames)}): every size starts from the same initial weights. "
-        f"{_THINNED}."
+        f"{_THINNED}; such a line starts at its second record in the lower panel."
     )
 
 

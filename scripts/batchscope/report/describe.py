@@ -108,15 +108,15 @@ def intervals() -> str:
     )
 
 
-def machine(study: Mapping[str, Any]) -> str:
-    """What trains, and on how many threads."""
+def machine(study: Mapping[str, Any], devices: Sequence[str]) -> str:
+    """What trained, on which devices (as the runs recorded them) and on how many threads."""
     settings = study["settings"]
     loop = {"fused": "each epoch in one compiled call", "fit": "with the framework's own training loop"}[
         settings["loop"]
     ]
-    device = {"auto": "the first GPU where there is one", "cpu": "the CPU", "gpu": "a GPU"}[settings["device"]]
+    where = numbers.listing([{"cpu": "the CPU", "gpu": "one GPU"}[device] for device in devices])
     threads = numbers.count(settings["threads"], "thread")
-    return f"Trained with {settings['engine']} on {device}, {threads} per job, {loop}."
+    return f"Trained with {settings['engine']} on {where}, {threads} per job, {loop}."
 
 
 def _source(resolved: Mapping[str, Any]) -> str:

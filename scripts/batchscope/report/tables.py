@@ -16,6 +16,7 @@ from batchscope.report.numbers import LEVEL
 
 Pair = tuple[str, str]
 
+WHOLE_CORE_PERCENT = 90  # of CPU time below which a timing on one thread was not alone
 SIZE = Column("Batch size", "examples")
 _VERDICTS = {
     BEST: "lowest mean",
@@ -36,12 +37,16 @@ def summary(content: Content, pair: Pair) -> str:
         (Column("Test accuracy"), spread_cells(frame, "test_accuracy")),
         (Column("Train − test accuracy"), spread_cells(frame, "gap")),
         (Column("Noise of the step loss", "nat"), spread_cells(frame, "noise")),
+        (Column("Peak memory", "MB"), _scaled(frame, "memory_bytes", 1e-6)),
+        (Column("Utilisation", "%"), _scaled(frame, "utilisation_percent")),
+        (Column("Energy per epoch", "J"), _scaled(frame, "energy_per_epoch_joules")),
         (Column("Runs ended ok"), [_share(row, "n_ok") for row in rows(frame)]),
     ]
     caption = (
         f"{pair[0]} with {pair[1]}. Means over the runs that finished; intervals are {LEVEL} t-intervals over seeds. "
         "Loss, accuracy and their difference are taken at the epoch with the lowest validation loss. The time per "
-        "epoch is that of its updates, median over repeated windows with quartiles, alone on the machine."
+        "epoch is that of its updates, median over repeated windows with quartiles, alone on the machine. What memory, "
+        "utilisation and energy are here, and why one is missing, is said under Memory, utilisation and energy."
     )
     return _table(elements.slug("table-summary", *pair), caption, columns)
 
@@ -91,6 +96,22 @@ def speed(content: Content, pair: Pair) -> str:
         "seeds; the time to it is those epochs times the time per epoch."
     )
     return _table(elements.slug("table-speed", *pair), caption, columns)
+
+
+def disturbed(content: Content) -> str:
+    """A warning where a timing on one CPU thread did not get its core: then something else used the machine."""
+    timings = content.tables["timings"]
+    alone = timings[(timings["device"] == "cpu") & (timings["threads"] == 1) & timings["cpu_percent_mean"].notna()]
+    short = alone[alone["cpu_percent_mean"] < WHOLE_CORE_PERCENT]
+    if short.empty:
+        return ""
+    return elements.paragraph(
+        f"Take these seconds with care: {len(short)} of {numbers.count(len(alone), 'timing')} got less than "
+        f"{WHOLE_CORE_PERCENT} % of the core that they had reserved (the least {short['cpu_percent_mean'].min():.0f} %), "
+        "so something outside the study was using the machine. Time per update is too long there, by different factors "
+        "at different sizes.",
+        "note",
+    )
 
 
 def resources(content: Content, pair: Pair) -> str:
