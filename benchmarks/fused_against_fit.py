@@ -65,7 +65,8 @@ def main() -> None:
         low, median, high = statistics.quantiles(ratios, n=4)
         print(
             f"batch size {size}: model.fit takes {median:.1f} times as long per update "
-            f"(quartiles {low:.1f} to {high:.1f}, {options.rounds} rounds of {len(rates)} updates); largest relative difference of a loss {difference:.1e}"
+            f"(quartiles {low:.1f} to {high:.1f}, {options.rounds} rounds of {len(rates)} updates); "
+            f"largest relative difference of a loss {difference:.1e}"
         )
 
 

@@ -8,11 +8,11 @@ if TYPE_CHECKING:
 
 logs.redirect(snakemake.log[0])
 
-import pandas as pd
 from batchscope import figures
+from batchscope.analysis.tables import load
 from batchscope.figures.frames import select
 
-tables = {Path(file).stem: pd.read_parquet(file) for file in snakemake.input.tables}
+tables = {Path(file).stem: load(file) for file in snakemake.input.tables}
 frames = select(tables, snakemake.wildcards.dataset, snakemake.wildcards.recipe)
 for name, file in zip(figures.FIGURES, snakemake.output, strict=True):
     figures.render(name, frames, file)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -135,12 +135,12 @@ def _train(engine: ModuleType, data: Data, plan: Plan, progress: Progress, log: 
         progress.outcome_detail = (
             f"training loss {row['train_loss']:.4g}, before training {progress.epochs[0]['train_loss']:.4g}"
         )
-    _final_metrics(engine, trainer, progress, "last")
+    _final_metrics(engine, trainer, progress, "last", row)
     if stopping["restore_best"]:
         engine.set_weights(trainer, best_weights)
     else:
         progress.selected_epoch = row["epoch"]
-    _final_metrics(engine, trainer, progress, "selected")
+    _final_metrics(engine, trainer, progress, "selected", progress.epochs[progress.selected_epoch or 0])
 
 
 def _record_steps(
@@ -202,11 +202,14 @@ def _record_epoch(
     return row
 
 
-def _final_metrics(engine: ModuleType, trainer: Any, progress: Progress, when: str) -> None:
+def _final_metrics(engine: ModuleType, trainer: Any, progress: Progress, when: str, row: Mapping[str, Any]) -> None:
+    """Metrics of the present weights, those of the epoch `row`: what it holds, and a look at the test part."""
+    for part in ("train", "validation"):
+        for metric in METRICS:
+            progress.metrics[f"{when}_{part}_{metric}"] = row[f"{part}_{metric}"]
     with progress.clocks.measure("evaluate"):
-        for part in PARTS:
-            for metric, value in zip(METRICS, engine.evaluate(trainer, part), strict=True):
-                progress.metrics[f"{when}_{part}_{metric}"] = value
+        for metric, value in zip(METRICS, engine.evaluate(trainer, "test"), strict=True):
+            progress.metrics[f"{when}_test_{metric}"] = value
 
 
 def step_loss_noise(losses: NDArray[np.float64], previous: float | None) -> float | None:

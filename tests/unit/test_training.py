@@ -122,6 +122,11 @@ def test_the_selected_epoch_is_the_best_on_validation_and_its_metrics_are_those_
     assert result.metrics["selected_validation_loss"] == pytest.approx(selected["validation_loss"], rel=1e-9)
     assert result.metrics["selected_train_accuracy"] == selected["train_accuracy"]
     assert result.metrics["last_validation_loss"] == pytest.approx(losses[-1], rel=1e-9)
+    until_then = train(
+        engine, recipe(optimiser={"learning_rate": 0.5}, budget={"epochs": result.selected_epoch}), batch_size=4
+    )
+    for part in training.PARTS:
+        assert result.metrics[f"selected_{part}_loss"] == until_then.metrics[f"last_{part}_loss"]
 
 
 def test_without_restoring_the_best_weights_the_result_is_that_of_the_last_epoch(engine):
