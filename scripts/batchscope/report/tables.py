@@ -107,7 +107,7 @@ def disturbed(content: Content) -> str:
         return ""
     return elements.paragraph(
         f"Take these seconds with care: {len(short)} of {numbers.count(len(alone), 'timing')} got less than "
-        f"{WHOLE_CORE_PERCENT} % of the core that they had reserved, in one case {short['cpu_percent_mean'].min():.0f} %. "
+        f"{WHOLE_CORE_PERCENT} % of the core they had reserved, in one case {short['cpu_percent_mean'].min():.0f} %. "
         "Something outside the study was using the machine, so times per update are too long there, by different "
         "factors at different sizes.",
         "note",
