@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from batchscope.functions import FunctionError, load_function
 
@@ -35,6 +37,23 @@ def build(recipe: Mapping[str, Any], input_shape: Sequence[int], classes: int, s
         return _user_model(model, tuple(input_shape), classes)
     layers = _cnn(model, input_shape) if model["name"] == "cnn" else _mlp(model)
     return keras.Sequential([keras.layers.Input(tuple(input_shape)), *layers, keras.layers.Dense(classes)])
+
+
+def check_outputs(model: Mapping[str, Any], outputs: NDArray[np.float32]) -> None:
+    """Raise `FunctionError` where a user's model does not return what its recipe says: logits or probabilities.
+
+    `outputs`, shape (examples, classes), is what it returns before training. The wrong cross-entropy would still train,
+    to a worse result and without a word.
+    """
+    are_probabilities = bool((outputs >= 0).all() and np.allclose(outputs.sum(axis=-1), 1.0, atol=1e-3))
+    if are_probabilities == (model["outputs"] == "probabilities"):
+        return
+    found = "probabilities (each row is positive and sums to 1)" if are_probabilities else "no probabilities"
+    other = "probabilities" if are_probabilities else "logits"
+    raise FunctionError(
+        f"{model['function']} returns {found}, but the recipe says outputs: {model['outputs']}; valid is outputs: "
+        f"{other}, or a model that ends {'without' if are_probabilities else 'with'} a softmax"
+    )
 
 
 def _mlp(model: Mapping[str, Any]) -> list[keras.layers.Layer]:

@@ -7,6 +7,7 @@ import pytest
 from small import blobs, recipe
 
 from batchscope import engines, recipes, training
+from batchscope.functions import FunctionError
 from batchscope.recipes import Plan
 
 
@@ -211,6 +212,23 @@ def test_probabilities_and_logits_give_the_same_training(engine, tmp_path):
     np.testing.assert_allclose(
         column(train(engine, made).steps, "loss"), column(train(engine, other).steps, "loss"), rtol=1e-5
     )
+
+
+@pytest.mark.parametrize(
+    ("softmax", "says", "valid"), [(True, "logits", "probabilities"), (False, "probabilities", "logits")]
+)
+def test_a_model_that_does_not_return_what_the_recipe_says_is_refused(engine, tmp_path, softmax, says, valid):
+    file = tmp_path / "model.py"
+    activation = "softmax" if softmax else "linear"
+    file.write_text(
+        "import keras\n"
+        "def build(input_shape, classes):\n"
+        f"    layers = [keras.layers.Input(input_shape), keras.layers.Dense(classes, activation='{activation}')]\n"
+        "    return keras.Sequential(layers)\n"
+    )
+    made = {**recipe(), "model": {"function": f"{file}:build", "arguments": {}, "outputs": says}}
+    with pytest.raises(FunctionError, match=f"the recipe says outputs: {says}; valid is outputs: {valid}"):
+        train(engine, made)
 
 
 def test_cnn_trains_on_images_and_at_batch_size_one_with_every_normalisation(engine):

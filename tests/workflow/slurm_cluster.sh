@@ -27,6 +27,7 @@ configure() {
     case $address in 127.*) ;; *) echo "$host is $address, not a 127.x address" >&2; exit 1 ;; esac
     umask 022
     mkdir -p "$folder"/{bin,state,spool}
+    chmod 755 "$folder" # as munge wants it around its socket
     (umask 077; head -c 1024 /dev/urandom >"$folder/munge.key")
     cat >"$folder/slurm.conf" <<CONF
 ClusterName=batchscope-test

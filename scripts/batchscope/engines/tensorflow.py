@@ -20,6 +20,7 @@ from batchscope.datasets import Data
 from batchscope.engines import OutOfMemoryError, Part, Steps
 from batchscope.recipes import Plan
 
+EXAMPLES_TRIED = 32  # examples on which a user's model is checked before it is trained
 PACKAGES = ("tensorflow", "keras", "numpy")
 
 _OPTIMISERS = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}
@@ -109,6 +110,9 @@ def build(plan: Plan, data: Data) -> Trainer:
             "validation": (tf.constant(data.x_validation), tf.constant(data.y_validation)),
             "test": (tf.constant(data.x_test), tf.constant(data.y_test)),
         }
+        if "function" in recipe["model"]:
+            first = network.model(parts["train"][0][:EXAMPLES_TRIED], training=False)
+            models.check_outputs(recipe["model"], np.asarray(first))
         fused, tracked = plan.loop == "fused", _tracked(network, plan, parts["train"])
         return Trainer(
             model=model,
