@@ -56,7 +56,8 @@ class Progress:
     selected_epoch: int | None = None
     metrics: dict[str, float | None] = field(default_factory=dict)
     clocks: Clocks = field(default_factory=Clocks)
-    last_step_loss: float | None = None
+    last_step: dict[str, Any] = field(default_factory=dict)
+    previous_loss: float | None = None
 
 
 def train(
@@ -87,6 +88,8 @@ def train(
         _train(engine, data, plan, progress, log)
     except OutOfMemoryError as error:
         progress.outcome, progress.outcome_detail = "out_of_memory", str(error)
+    if progress.steps and progress.steps[-1]["update"] != progress.updates:
+        progress.steps.append(progress.last_step)
     for when in ("last", "selected"):
         for part in PARTS:
             for metric in METRICS:
@@ -112,9 +115,8 @@ def _train(engine: ModuleType, data: Data, plan: Plan, progress: Progress, log: 
         with clocks.measure("train"):
             steps = engine.train(trainer, order, rates)
         sizes = np.minimum(plan.batch_size, len(order) - plan.batch_size * np.arange(len(steps.loss)))
-        diverged = not np.isfinite(steps.loss[-1])
-        _record_steps(progress, epoch, steps, sizes, rates, last=diverged or epoch == budget["epochs"])
-        if diverged:
+        _record_steps(progress, epoch, steps, sizes, rates)
+        if not np.isfinite(steps.loss[-1]):
             progress.outcome = "diverged"
             progress.outcome_detail = f"loss {steps.loss[-1]} at update {progress.updates} (epoch {epoch})"
             return
@@ -129,39 +131,47 @@ def _train(engine: ModuleType, data: Data, plan: Plan, progress: Progress, log: 
             progress.stopped_early = epoch < budget["epochs"]
             break
 
-    row = progress.epochs[-1]
-    if not row["train_loss"] <= DIVERGED * progress.epochs[0]["train_loss"]:
+    _conclude(engine, trainer, progress, best_weights if stopping["restore_best"] else None)
+
+
+def _conclude(engine: ModuleType, trainer: Any, progress: Progress, best_weights: list[NDArray[Any]] | None) -> None:
+    """Metrics of the last weights and of the selected ones: those of the best epoch, or the last where None is given."""
+    row, untrained = progress.epochs[-1], progress.epochs[0]
+    if not row["train_loss"] <= DIVERGED * untrained["train_loss"]:
         progress.outcome = "diverged"
         progress.outcome_detail = (
-            f"training loss {row['train_loss']:.4g}, before training {progress.epochs[0]['train_loss']:.4g}"
+            f"training loss {row['train_loss']:.4g}, before training {untrained['train_loss']:.4g}"
         )
     _final_metrics(engine, trainer, progress, "last", row)
-    if stopping["restore_best"]:
-        engine.set_weights(trainer, best_weights)
-    else:
+    if best_weights is None:
         progress.selected_epoch = row["epoch"]
-    _final_metrics(engine, trainer, progress, "selected", progress.epochs[progress.selected_epoch or 0])
+    elif progress.selected_epoch is None:  # no epoch had a finite validation loss
+        return
+    else:
+        engine.set_weights(trainer, best_weights)
+    _final_metrics(engine, trainer, progress, "selected", progress.epochs[progress.selected_epoch])
 
 
 def _record_steps(
-    progress: Progress, epoch: int, steps: Steps, sizes: NDArray[np.int64], rates: NDArray[np.float32], last: bool
+    progress: Progress, epoch: int, steps: Steps, sizes: NDArray[np.int64], rates: NDArray[np.float32]
 ) -> None:
-    """Append every k-th update of an epoch to the records, and its last one where the run ends with it."""
+    """Append every k-th update of an epoch to the records; the last one is kept in any case where training stops."""
     examples = progress.examples + np.cumsum(sizes)
+
+    def record(i: int) -> dict[str, Any]:
+        return {
+            "update": progress.updates + i + 1,
+            "epoch": epoch,
+            "examples": int(examples[i]),
+            "loss": float(steps.loss[i]),
+            "gradient_norm": _or_null(steps.gradient_norm[i]),
+            "weight": _or_null(steps.weight[i]),
+            "learning_rate": float(rates[i]),
+        }
+
     made = len(steps.loss)
-    kept = set(range(-progress.updates % progress.keep_every, made, progress.keep_every))
-    for i in sorted(kept | ({made - 1} if last else set())):
-        progress.steps.append(
-            {
-                "update": progress.updates + i + 1,
-                "epoch": epoch,
-                "examples": int(examples[i]),
-                "loss": float(steps.loss[i]),
-                "gradient_norm": _or_null(steps.gradient_norm[i]),
-                "weight": _or_null(steps.weight[i]),
-                "learning_rate": float(rates[i]),
-            }
-        )
+    progress.steps += [record(i) for i in range(-progress.updates % progress.keep_every, made, progress.keep_every)]
+    progress.last_step = record(made - 1)
     progress.updates += made
     progress.examples = int(examples[-1])
 
@@ -182,8 +192,8 @@ def _record_epoch(
     if seen is not None:
         steps, sizes = seen
         mean = float(np.average(steps.loss, weights=sizes))
-        noise = step_loss_noise(steps.loss, progress.last_step_loss)
-        progress.last_step_loss = float(steps.loss[-1])
+        noise = step_loss_noise(steps.loss, progress.previous_loss)
+        progress.previous_loss = float(steps.loss[-1])
     row = {
         "epoch": len(progress.epochs),
         "updates": progress.updates,

@@ -157,6 +157,15 @@ def test_thinned_steps_keep_the_first_and_the_last_and_nothing_else_changes(engi
     assert whole.metrics == thinned.metrics
 
 
+def test_a_run_that_stops_early_keeps_its_last_update(engine):
+    made = recipe(
+        optimiser={"learning_rate": 0.5}, budget={"epochs": 40, "early_stopping": {"patience": 4, "restore_best": True}}
+    )
+    result = train(engine, made, batch_size=4, step_records=7)
+    assert result.stopped_early
+    assert result.steps[-1]["update"] == result.updates
+
+
 def test_a_loss_that_is_not_finite_ends_the_run_as_diverged(engine):
     data = blobs()
     data.x_train[:] *= 1e20
