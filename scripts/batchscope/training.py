@@ -135,7 +135,7 @@ def _train(engine: ModuleType, data: Data, plan: Plan, progress: Progress, log: 
 
 
 def _conclude(engine: ModuleType, trainer: Any, progress: Progress, best_weights: list[NDArray[Any]] | None) -> None:
-    """Metrics of the last weights and of the selected ones: those of the best epoch, or the last where None is given."""
+    """Metrics of the last weights and of the selected ones: the best epoch's, or the last where None is given."""
     row, untrained = progress.epochs[-1], progress.epochs[0]
     if not row["train_loss"] <= DIVERGED * untrained["train_loss"]:
         progress.outcome = "diverged"
