@@ -108,8 +108,8 @@ HTML(
 # %% [markdown]
 # ## Time and throughput
 #
-# Seconds come from timings, each alone on the machine. A short epoch is not yet a short training: the last column of
-# the table multiplies the time per epoch by the epochs it took to get to the lowest validation loss.
+# Seconds come from timings, each alone on the machine. A short epoch is not yet a short training: how many epochs a
+# size needs, and how far it gets, is in the learning curves.
 
 # %%
 HTML(
@@ -172,14 +172,16 @@ HTML(built.not_measured(report))
 # - **Batch size**: Examples per update. *Full* is the whole training part: one update per epoch.
 # - **Update**: One change of the weights, also called a step. An epoch of *N* examples has *N* / *B* of them at batch
 #   size *B*, rounded up where the last, smaller batch is kept.
-# - **Best validation loss**: The lowest loss on the validation part after any epoch of a run. *Best epoch* is that
-#   epoch, 0 being the state before training.
-# - **Noise of the step loss**: Root of half the mean squared difference of successive step losses within an epoch,
-#   median over the last half of the epochs: how far the loss of one batch strays, without the slow fall of the curve.
+# - **Best validation loss**: The lowest loss on the validation part after any epoch of a run, the minimum of a noisy
+#   curve. *Best epoch* is that epoch; *final* is after the last one.
+# - **Noise of the step loss**: Root of a sixth of the mean squared second difference of the losses of successive whole
+#   batches, median over the last half of the epochs: how far the loss of one batch strays, a steady fall left out.
 # - **0.953 [0.949, 0.957]**: A mean with its interval over seeds, or, for seconds, a median with its quartiles over
 #   windows.
 # - **Told apart**: The paired test rejects that both sizes have the same mean loss, after adjusting for all pairs of
-#   sizes.
+#   sizes of the study. Test accuracies are shown and not tested.
+# - **Utilisation**: The share of time in which the processor, or a kernel on the GPU, was busy. A busy processor may
+#   still use little of its arithmetic, so 100 % at a small batch does not mean that the hardware is used well.
 # - **A dash**: Not measured, or not defined there. It is never a zero.
 
 # %% [markdown]
@@ -190,7 +192,10 @@ HTML(built.not_measured(report))
 # - Every size trains for the same number of epochs at most, so large sizes make fewer updates. A size that was still
 #   improving when its epochs ran out has not shown what it can reach.
 # - A learning rate that is the same for all sizes suits some of them better than others; a rule that scales it is a
-#   guess about which rate suits. No rate was tuned per size here.
+#   guess about which rate suits. No rate was tuned per size here. Momentum, the optimiser's averages, weight decay and
+#   the moving statistics of batch normalisation work per update, so they reach over more examples at larger sizes.
+# - A batch size near the number of training examples leaves few updates per epoch, and batches that overlap from epoch
+#   to epoch; differences to it are not those between two samples of a large population.
 # - The spread between seeds holds initial weights, order and dropout, and the draw of the data only where each seed
 #   draws its own.
 # - Intervals and tests take the means over seeds as normally distributed; with few seeds they are rough.

@@ -28,7 +28,9 @@ except studies.ConfigError as error:
 
 def code(*patterns, root=LIBRARY):
     """Fingerprint of source files: a job whose code changed runs again, although Snakemake follows no import."""
-    files = [file for pattern in patterns for file in root.glob(pattern) if file.is_file()]
+    files = [
+        file for pattern in patterns for file in root.glob(pattern) if file.is_file()
+    ]
     return records.code_fingerprint(files, root)
 
 

@@ -6,6 +6,9 @@ TRAINING_CODE = (
     "recipes.py",
     "functions.py",
     "jobs.py",
+    "memory.py",
+    "records.py",
+    "datasets/__init__.py",
     "telemetry/*.py",
 )
 SETTINGS = {key: STUDY.settings[key] for key in ("engine", "loop", "device", "threads")}
@@ -47,6 +50,7 @@ rule train:
             "step_records": STUDY.settings["step_records"],
         },
         code=code(*TRAINING_CODE),
+        software=code("train.yaml", root=ROOT / "envs"),
     message:
         "Training {wildcards.dataset} with {wildcards.recipe}, batch size {wildcards.batch_size}, seed {wildcards.seed}"
     script:
@@ -80,6 +84,7 @@ rule time_cell:
         cell=lambda wildcards: dict(wildcards.items()),
         settings={**SETTINGS, **INTERVAL, **STUDY.settings["timing"]},
         code=code(*TRAINING_CODE, "probes/timing.py"),
+        software=code("train.yaml", root=ROOT / "envs"),
     message:
         "Timing {wildcards.dataset} with {wildcards.recipe}, batch size {wildcards.batch_size}, alone on the machine"
     script:

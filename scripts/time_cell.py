@@ -11,5 +11,10 @@ from batchscope import jobs
 
 params = snakemake.params
 jobs.time_cell(
-    snakemake.input.data, params.recipe, params.cell, params.settings, params.code, dict(snakemake.output.items())
+    snakemake.input.data,
+    params.recipe,
+    params.cell,
+    params.settings,
+    f"{params.code} {params.software}",
+    dict(snakemake.output.items()),
 )

@@ -11,5 +11,10 @@ from batchscope import jobs
 
 params = snakemake.params
 jobs.train_run(
-    snakemake.input.data, params.recipe, params.run, params.settings, params.code, dict(snakemake.output.items())
+    snakemake.input.data,
+    params.recipe,
+    params.run,
+    params.settings,
+    f"{params.code} {params.software}",
+    dict(snakemake.output.items()),
 )

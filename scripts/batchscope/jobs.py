@@ -74,7 +74,7 @@ def train_run(
         },
     )
     if row["step_loss_noise"] is None and progress.outcome == "ok":
-        reasons["step_loss_noise"] = "the run has fewer than two updates"
+        reasons["step_loss_noise"] = "the run has fewer than three whole batches"
     if settings["loop"] == "fit":
         reasons |= {"gradient_norm": FIT_LOOP, "weight": FIT_LOOP}
     records.write_table("steps", [{**identity, **step} for step in progress.steps], outputs["steps"])
@@ -97,7 +97,7 @@ def time_cell(
     job = _Job(dataset_file, recipe, cell, settings, code)
     sampler = job.sampler()
     plan = recipes.Plan(recipe, job.batch_size, 0, settings["loop"])
-    measured = timing.measure(job.engine, job.data, plan, settings, sampler)
+    measured = timing.measure(job.engine, job.data, plan, settings, sampler, job.read_memory)
     per_update = [window["seconds_per_update"] for window in measured.windows]
     low, median, high = np.quantile(per_update, [0.25, 0.5, 0.75]).tolist() if per_update else (None, None, None)
     row, reasons = job.finish(
@@ -132,6 +132,7 @@ class _Job:
         code: str,
     ) -> None:
         self.started_at, self._start = manifest.now(), time.perf_counter()
+        self.peaks: tuple[tuple[int | None, str], ...] = ()
         self.engine = engines.engine(settings["engine"])
         self.numerics = self.engine.configure(settings["device"], settings["threads"])
         memory.reset_peak()
@@ -162,6 +163,10 @@ class _Job:
     def elapsed(self) -> float:
         return time.perf_counter() - self._start
 
+    def read_memory(self) -> None:
+        """Keep the peaks of the device's allocator and of the process up to now, instead of up to the end."""
+        self.peaks = (self.engine.allocator_peak_bytes(self.numerics["device"]), memory.peak_bytes())
+
     def sampler(self) -> telemetry.Sampler:
         on_gpu = self.numerics["device"] == "gpu"
         gpus = telemetry.first(telemetry.available_gpus()) if on_gpu else telemetry.no_gpus()
@@ -171,8 +176,9 @@ class _Job:
         self, sampler: telemetry.Sampler, outcome: str, measured: Mapping[str, Any]
     ) -> tuple[dict[str, Any], dict[str, str]]:
         """The row of the job and the reason for every quantity in it that was not measured."""
-        allocator, no_allocator = self.engine.allocator_peak_bytes(self.numerics["device"])
-        peak, no_peak = memory.peak_bytes()
+        if not self.peaks:
+            self.read_memory()
+        (allocator, no_allocator), (peak, no_peak) = self.peaks
         row = {
             **measured,
             "fingerprint": records.fingerprint(self.identity),

@@ -98,7 +98,9 @@ MACHINE: dict[str, Column] = {
 
 MEMORY: dict[str, Column] = {
     "allocator_peak_bytes": _number("B", "peak of the framework's device allocator; null on the CPU"),
-    "host_memory_peak_bytes": _number("B", "peak resident memory of the process above `host_memory_baseline_bytes`"),
+    "host_memory_peak_bytes": _number(
+        "B", "peak resident memory of the process above `host_memory_baseline_bytes`; in a timing, of a few updates"
+    ),
     "host_memory_baseline_bytes": _number(
         "B", "resident memory after the framework was imported, before data and model"
     ),
@@ -135,7 +137,7 @@ TABLES: dict[str, dict[str, Column]] = {
         "stopped_early": Column("boolean", "", "true where early stopping ended the run before the budget"),
         "selected_epoch": _integer(
             "epochs",
-            "epoch with the lowest validation loss, from 1; the last where the recipe has restore_best: false",
+            "epoch with the lowest validation loss, from 1",
             nullable=True,
         ),
         **_metrics("last", "after the last update"),
@@ -169,7 +171,9 @@ TABLES: dict[str, dict[str, Column]] = {
         "step_loss_mean": _number(
             "nat", "mean over the epoch's examples of the losses met while training (what Keras prints)"
         ),
-        "step_loss_noise": _number("nat", "root of half the mean squared difference of successive step losses"),
+        "step_loss_noise": _number(
+            "nat", "root of a sixth of the mean squared second difference of the losses of successive whole batches"
+        ),
         "train_loss": _number("nat", "loss of the whole training part after the epoch, in inference mode"),
         "train_accuracy": _number("", "accuracy on the whole training part after the epoch"),
         "validation_loss": _number("nat", "loss of the validation part after the epoch"),
@@ -209,7 +213,8 @@ TABLES: dict[str, dict[str, Column]] = {
         "seconds_per_update_q75": _number("s", "third quartile over the windows"),
         "examples_per_second": _number("1/s", "batch size over `seconds_per_update`"),
         "seconds_per_epoch": _number(
-            "s", "`seconds_per_update` times `updates_per_epoch`; updates only, no evaluation"
+            "s",
+            "`seconds_per_update` times `updates_per_epoch`: a last, short batch counts as a whole one",
         ),
         "compile_seconds": _number("s", "building, tracing and compiling"),
         **MEMORY,

@@ -57,7 +57,7 @@ class Progress:
     metrics: dict[str, float | None] = field(default_factory=dict)
     clocks: Clocks = field(default_factory=Clocks)
     last_step: dict[str, Any] = field(default_factory=dict)
-    previous_loss: float | None = None
+    whole_losses: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
 
 def train(
@@ -104,7 +104,7 @@ def _train(engine: ModuleType, data: Data, plan: Plan, progress: Progress, log: 
         engine.train(trainer, np.empty(0, np.int32), np.empty(0, np.float32))
         engine.evaluate(trainer, "validation")
     progress.n_parameters, progress.tracked_weight = trainer.n_parameters, trainer.tracked_weight
-    stopping = budget["early_stopping"] or {"patience": math.inf, "restore_best": True}
+    patience = (budget["early_stopping"] or {}).get("patience", math.inf)
     best_loss, best_weights = math.inf, engine.get_weights(trainer)
     _record_epoch(engine, trainer, progress, None, math.nan, 0.0)
 
@@ -127,15 +127,15 @@ def _train(engine: ModuleType, data: Data, plan: Plan, progress: Progress, log: 
         if row["validation_loss"] < best_loss:
             best_loss, best_weights = row["validation_loss"], engine.get_weights(trainer)
             progress.selected_epoch = epoch
-        elif epoch - (progress.selected_epoch or 0) >= stopping["patience"]:
+        elif epoch - (progress.selected_epoch or 0) >= patience:
             progress.stopped_early = epoch < budget["epochs"]
             break
 
-    _conclude(engine, trainer, progress, best_weights if stopping["restore_best"] else None)
+    _conclude(engine, trainer, progress, best_weights)
 
 
-def _conclude(engine: ModuleType, trainer: Any, progress: Progress, best_weights: list[NDArray[Any]] | None) -> None:
-    """Metrics of the last weights and of the selected ones: the best epoch's, or the last where None is given."""
+def _conclude(engine: ModuleType, trainer: Any, progress: Progress, best_weights: list[NDArray[Any]]) -> None:
+    """Metrics of the last weights and of those of the epoch with the lowest validation loss."""
     row, untrained = progress.epochs[-1], progress.epochs[0]
     if not row["train_loss"] <= DIVERGED * untrained["train_loss"]:
         progress.outcome = "diverged"
@@ -143,12 +143,9 @@ def _conclude(engine: ModuleType, trainer: Any, progress: Progress, best_weights
             f"training loss {row['train_loss']:.4g}, before training {untrained['train_loss']:.4g}"
         )
     _final_metrics(engine, trainer, progress, "last", row)
-    if best_weights is None:
-        progress.selected_epoch = row["epoch"]
-    elif progress.selected_epoch is None:  # no epoch had a finite validation loss
+    if progress.selected_epoch is None:  # no epoch had a finite validation loss
         return
-    else:
-        engine.set_weights(trainer, best_weights)
+    engine.set_weights(trainer, best_weights)
     _final_metrics(engine, trainer, progress, "selected", progress.epochs[progress.selected_epoch])
 
 
@@ -192,8 +189,8 @@ def _record_epoch(
     if seen is not None:
         steps, sizes = seen
         mean = float(np.average(steps.loss, weights=sizes))
-        noise = step_loss_noise(steps.loss, progress.previous_loss)
-        progress.previous_loss = float(steps.loss[-1])
+        whole = np.concatenate([progress.whole_losses, steps.loss[sizes == sizes[0]]])
+        noise, progress.whole_losses = step_loss_noise(whole), whole[-2:]
     row = {
         "epoch": len(progress.epochs),
         "updates": progress.updates,
@@ -222,22 +219,21 @@ def _final_metrics(engine: ModuleType, trainer: Any, progress: Progress, when: s
             progress.metrics[f"{when}_test_{metric}"] = value
 
 
-def step_loss_noise(losses: NDArray[np.float64], previous: float | None) -> float | None:
-    """Root of half the mean squared difference of successive step losses, in the unit of the loss.
+def step_loss_noise(losses: NDArray[np.float64]) -> float | None:
+    """Root of a sixth of the mean squared second difference of successive step losses, in the unit of the loss.
 
-    This is von Neumann's estimate of the standard deviation of a series whose mean drifts slowly; the slow fall of the
-    loss hardly enters it. `previous` is the last loss of the epoch before, so that an epoch of one update has a
-    difference too. None where there is none.
+    For independent noise around a straight line this is the noise's standard deviation: second differences cancel the
+    line, so that the fall of the loss does not count as noise. None for fewer than three losses.
     """
-    series = losses if previous is None else np.concatenate([[previous], losses])
-    if len(series) < 2:
+    if len(losses) < 3:
         return None
-    return float(np.sqrt(np.mean(np.diff(series) ** 2) / 2))
+    return float(np.sqrt(np.mean(np.diff(losses, n=2) ** 2) / 6))
 
 
 def median_noise(epochs: list[dict[str, Any]]) -> float | None:
     """Median of the epochs' `step_loss_noise` over the last half of the epochs, where the loss has settled most."""
-    values = [row["step_loss_noise"] for row in epochs[1:][len(epochs) // 2 :] if row["step_loss_noise"] is not None]
+    trained = epochs[1:]
+    values = [row["step_loss_noise"] for row in trained[len(trained) // 2 :] if row["step_loss_noise"] is not None]
     return float(np.median(values)) if values else None
 
 

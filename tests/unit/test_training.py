@@ -130,22 +130,13 @@ def test_the_selected_epoch_is_the_best_on_validation_and_its_metrics_are_those_
         assert result.metrics[f"selected_{part}_loss"] == until_then.metrics[f"last_{part}_loss"]
 
 
-def test_without_restoring_the_best_weights_the_result_is_that_of_the_last_epoch(engine):
-    stopping = {"patience": 4, "restore_best": False}
-    made = recipe(optimiser={"learning_rate": 0.5}, budget={"epochs": 40, "early_stopping": stopping})
-    result = train(engine, made, batch_size=4)
-    assert result.selected_epoch == len(result.epochs) - 1
-    assert result.stopped_early
-    assert result.metrics["selected_test_loss"] == result.metrics["last_test_loss"]
-
-
 def test_epoch_rows_count_updates_and_examples_and_average_the_step_losses(engine):
     result = train(engine)
     assert column(result.epochs, "updates").tolist() == [0, 4, 8, 12]
     assert column(result.epochs, "examples").tolist() == [0, 60, 120, 180]
     first = column(result.steps[:4], "loss")
     assert result.epochs[1]["step_loss_mean"] == pytest.approx(np.average(first, weights=[16, 16, 16, 12]))
-    assert result.epochs[1]["step_loss_noise"] == pytest.approx(training.step_loss_noise(first, None))
+    assert result.epochs[1]["step_loss_noise"] == pytest.approx(training.step_loss_noise(first[:3]))  # whole batches
     assert result.epochs[0]["step_loss_mean"] is None
 
 
@@ -197,8 +188,10 @@ def test_full_batch_is_one_update_per_epoch_and_its_noise_spans_epochs(engine):
     result = train(engine, batch_size=60)
     assert column(result.epochs, "updates").tolist() == [0, 1, 2, 3]
     losses = column(result.steps, "loss")
-    assert result.epochs[1]["step_loss_noise"] is None
-    assert result.epochs[2]["step_loss_noise"] == pytest.approx(abs(losses[1] - losses[0]) / math.sqrt(2))
+    assert result.epochs[2]["step_loss_noise"] is None
+    assert result.epochs[3]["step_loss_noise"] == pytest.approx(
+        abs(losses[0] - 2 * losses[1] + losses[2]) / math.sqrt(6)
+    )
 
 
 def test_moving_average_of_the_weights_replaces_them_as_often_as_the_recipe_says(engine):
@@ -249,8 +242,17 @@ def test_cnn_trains_on_images_and_at_batch_size_one_with_every_normalisation(eng
         assert (result.outcome, result.updates) == ("ok", 12)
 
 
-def test_step_loss_noise_is_the_standard_deviation_of_noise_around_a_slow_trend():
-    assert training.step_loss_noise(np.array([1.0, 3.0, 1.0]), None) == pytest.approx(math.sqrt(2))
-    assert training.step_loss_noise(np.array([1.0]), None) is None
+def test_step_loss_noise_is_the_standard_deviation_of_noise_around_a_falling_line():
+    assert training.step_loss_noise(np.array([1.0, 3.0, 1.0])) == pytest.approx(4 / math.sqrt(6))
+    assert training.step_loss_noise(np.array([3.0, 2.0, 1.0])) == pytest.approx(0, abs=1e-12)
+    assert training.step_loss_noise(np.array([1.0, 2.0])) is None
     noise = np.random.default_rng(0).normal(scale=0.1, size=20_000)
-    assert training.step_loss_noise(noise + np.linspace(5, 0, 20_000), None) == pytest.approx(0.1, rel=0.03)
+    assert training.step_loss_noise(noise + np.linspace(500, 0, 20_000)) == pytest.approx(0.1, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("noises", "expected"), [([0.3], 0.3), ([9, 9, 1, 3], 2), ([9, 1, 3], 2), ([None, None], None)]
+)
+def test_the_noise_of_a_run_is_the_median_over_the_last_half_of_its_epochs(noises, expected):
+    rows = [{"step_loss_noise": None}, *({"step_loss_noise": noise} for noise in noises)]
+    assert training.median_noise(rows) == expected

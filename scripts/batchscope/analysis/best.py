@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from batchscope import records
 from batchscope.analysis.statistics import ALPHA, PairedTest, holm, paired_test, t_interval
@@ -29,8 +31,9 @@ def best(runs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
 
     The best size has the lowest mean selected validation loss; the test accuracy stands beside it and decides nothing.
     Sizes are compared over the same seeds by two-sided paired t-tests. The best is chosen by the data it is tested on,
-    so the p-values of all pairs of sizes are adjusted together (Holm): then at most a share `ALPHA` of studies wrongly
-    tells a size apart from the best. Adjusting for the comparisons with the best alone would nearly double that share.
+    so the p-values of all pairs of sizes, of all data sets and recipes of the study, are adjusted together (Holm): then
+    at most a share `ALPHA` of studies wrongly tells any size apart from a best one. Adjusting for the comparisons with
+    the best alone would nearly double that share.
 
     Columns besides those of a cell: n_runs, n (seeds with a value); seconds_per_epoch with _q25 and _q75, fastest,
     overlaps_fastest (quartile ranges overlap; null without a timing); loss_mean, loss_ci_low, loss_ci_high; status;
@@ -41,10 +44,19 @@ def best(runs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
     testable` (fewer than two seeds, or every seed differs by exactly the same amount).
     """
     rows: list[dict[str, Any]] = []
-    for pair, group in runs.groupby(["dataset", "recipe"], sort=False):
+    groups = {
+        pair: {cell: found.sort_values("seed") for cell, found in group.groupby(CELL, sort=False)}
+        for pair, group in runs.groupby(["dataset", "recipe"], sort=False)
+    }
+    tests = {pair: _tests(by_size) for pair, by_size in groups.items()}
+    testable = [
+        (pair, two, test.p) for pair, found in tests.items() for two, test in found.items() if test.p is not None
+    ]
+    adjusted = dict(zip([(pair, two) for pair, two, _ in testable], holm([p for _, _, p in testable]), strict=True))
+    for pair, by_size in groups.items():
         timed = timings[(timings["dataset"] == pair[0]) & (timings["recipe"] == pair[1])]
-        by_size = {cell: found.sort_values("seed") for cell, found in group.groupby(CELL, sort=False)}
-        speed, loss = _speed(timed, list(by_size)), _loss(by_size, sorted(set(group["seed"])))
+        speed = _speed(timed, list(by_size))
+        loss = _loss(by_size, tests[pair], {two: adjusted.get((pair, two)) for two in tests[pair]})
         for cell, found in by_size.items():
             head = {**dict(zip(CELL, cell, strict=True)), "n_runs": len(found)}
             rows.append({**head, **loss[cell], **speed[cell], **_interval(found, ACCURACY, "accuracy")})
@@ -130,27 +142,40 @@ def _speed(timed: pd.DataFrame, cells: list[Cell]) -> dict[Cell, dict[str, Any]]
     return rows
 
 
-def _loss(by_size: dict[Cell, pd.DataFrame], seeds: list[int]) -> dict[Cell, dict[str, Any]]:
-    """The part of the rows of `best` that compares the validation losses of the sizes of one pair."""
+def _complete(by_size: Mapping[Cell, pd.DataFrame]) -> dict[Cell, NDArray[np.float64]]:
+    """Losses, in the order of the seeds, of the sizes that have one for every seed of the pair."""
+    seeds = sorted({seed for found in by_size.values() for seed in found["seed"]})
     values = {cell: found[LOSS].to_numpy(np.float64, na_value=np.nan) for cell, found in by_size.items()}
-    complete = [
-        cell
+    return {
+        cell: values[cell]
         for cell, found in by_size.items()
         if list(found["seed"]) == seeds and (found["outcome"] == "ok").all() and np.isfinite(values[cell]).all()
-    ]
+    }
+
+
+def _tests(by_size: Mapping[Cell, pd.DataFrame]) -> dict[tuple[Cell, Cell], PairedTest]:
+    """The paired test of every two complete sizes of a data set and recipe."""
+    values = _complete(by_size)
+    return {(one, other): paired_test(values[one], values[other]) for one, other in combinations(values, 2)}
+
+
+def _loss(
+    by_size: Mapping[Cell, pd.DataFrame],
+    tests: Mapping[tuple[Cell, Cell], PairedTest],
+    adjusted: Mapping[tuple[Cell, Cell], float | None],
+) -> dict[Cell, dict[str, Any]]:
+    """The part of the rows of `best` that compares the validation losses of the sizes of one pair."""
+    values = _complete(by_size)
     rows = {cell: {**_interval(found, LOSS, "loss"), **_verdict(NOT_COMPARABLE)} for cell, found in by_size.items()}
-    if not complete:
+    if not values:
         return rows
-    chosen = min(complete, key=lambda cell: float(values[cell].mean()))
-    tests = {pair: paired_test(values[pair[0]], values[pair[1]]) for pair in combinations(complete, 2)}
-    testable = [(pair, test.p) for pair, test in tests.items() if test.p is not None]
-    adjusted = dict(zip([pair for pair, _ in testable], holm([p for _, p in testable]), strict=True))
+    chosen = min(values, key=lambda cell: float(values[cell].mean()))
     rows[chosen] |= _verdict(BEST)
-    for cell in complete:
+    for cell in values:
         if cell != chosen:
-            test = paired_test(values[cell], values[chosen])
-            known = (cell, chosen) if (cell, chosen) in tests else (chosen, cell)
-            rows[cell] |= _verdict(COMPARED if known in adjusted else NOT_TESTABLE, test, adjusted.get(known))
+            p = adjusted[(cell, chosen) if (cell, chosen) in tests else (chosen, cell)]
+            status = NOT_TESTABLE if p is None else COMPARED
+            rows[cell] |= _verdict(status, paired_test(values[cell], values[chosen]), p)
     return rows
 
 

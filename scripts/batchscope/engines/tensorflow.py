@@ -20,7 +20,7 @@ from batchscope.datasets import Data
 from batchscope.engines import OutOfMemoryError, Part, Steps
 from batchscope.recipes import Plan
 
-EXAMPLES_TRIED = 32  # examples on which a user's model is checked before it is trained
+EXAMPLES_TRIED = 32  # examples for a look at the untrained model: what it returns, which weight moves most
 PACKAGES = ("tensorflow", "keras", "numpy")
 
 _OPTIMISERS = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}
@@ -218,7 +218,7 @@ def _accumulated(gradient: Gradient, variables: list[Tensor], micro: int) -> Gra
 
 def _tracked(network: Network, plan: Plan, examples: tuple[Tensor, Tensor]) -> tuple[int, ...]:
     """Index of the weight to follow, found in inference mode, so that no statistic and no stream of dropout moves."""
-    x, y = (array[: plan.recipe["evaluation_batch_size"]] for array in examples)
+    x, y = (array[:EXAMPLES_TRIED] for array in examples)  # few: this may not set the peak of memory
     first = network.model.trainable_variables[0].value
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean(network.losses(network.model(x, training=False), y))

@@ -60,9 +60,9 @@ _SPECS = (
     FigureSpec("throughput", "Examples per second", "speed"),
     FigureSpec("memory", "Peak memory", "resources"),
     FigureSpec("utilisation", "Utilisation", "resources"),
-    FigureSpec("step_losses", "Loss at every update", "traces"),
+    FigureSpec("step_losses", "Loss of single updates", "traces"),
     FigureSpec("noise_vs_batch", "Noise of the step loss against batch size", "results"),
-    FigureSpec("gradient_norm", "Norm of the gradient at every update", "traces"),
+    FigureSpec("gradient_norm", "Norm of the gradient of single updates", "traces"),
     FigureSpec("weight_path", "Path of one weight", "traces"),
 )
 FIGURES: dict[str, FigureSpec] = {spec.name: spec for spec in _SPECS}

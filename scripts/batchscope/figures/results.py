@@ -62,7 +62,11 @@ def draw_gap_vs_batch(frames: Frames) -> Figure:
 
 def caption_gap_vs_batch(frames: Frames) -> str:
     """What is drawn."""
-    return _caption(frames, "Accuracy on the training part minus accuracy on the test part, at the selected epoch.")
+    return _caption(
+        frames,
+        "Accuracy on the training part minus accuracy on the test part, at the selected epoch. Sizes that fit the training "
+        "part less well have a smaller gap for that reason alone: this is not at equal training loss.",
+    )
 
 
 def alt_gap_vs_batch(frames: Frames) -> str:
@@ -86,7 +90,7 @@ def caption_updates_vs_batch(frames: Frames) -> str:
     return _caption(
         frames,
         "Above: updates made until the run stopped. Below: the epoch with the lowest validation loss; where it is the "
-        "last one of the budget, the run had not finished improving.",
+        "last one of the budget, the run may not have finished improving.",
         [*over_seeds(frames, "updates").values(), *over_seeds(frames, "selected_epoch").values()],
     )
 
@@ -126,9 +130,10 @@ def caption_noise_vs_batch(frames: Frames) -> str:
     """What is drawn."""
     return _caption(
         frames,
-        "Spread of successive step losses about their slow trend: root of half the mean squared difference of "
-        "neighbours, median over the last half of the epochs. The dashed line starts at the smallest size and falls as "
-        "one over the root of the batch size, to compare with; it is not fitted.",
+        "Spread of the losses of successive whole batches: root of a sixth of their mean squared second difference, in "
+        "which a steady fall cancels, median over the last half of the epochs. Each size is measured at its own weights "
+        "and its own loss, so sizes differ in more than their batch. The dashed line starts at the smallest size and "
+        "falls as one over the root of the batch size, to compare with; it is not fitted.",
         list(over_seeds(frames, "step_loss_noise").values()),
     )
 

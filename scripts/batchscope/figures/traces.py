@@ -17,7 +17,7 @@ LOSS_QUANTILE = 0.99
 MAX_STRIDE = 5
 # One example that is fitted to the last digit has a gradient of 1e-19: the axis of norms ends so many decades down.
 NORM_DECADES = 5
-_THINNED = "Long runs are thinned to every k-th update"
+_THINNED = "At most 400 updates of a run are drawn, evenly spread"
 
 
 def draw_step_losses(frames: Frames) -> Figure:

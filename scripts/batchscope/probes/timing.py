@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -16,6 +16,7 @@ from batchscope.datasets import Data
 from batchscope.engines import OutOfMemoryError
 from batchscope.recipes import Plan
 
+MEMORY_UPDATES = 4  # after which memory has been through all that an update does
 MAX_UPDATES = 1_000_000  # in one window, so that its order of examples stays small
 
 
@@ -36,12 +37,14 @@ def measure(
     plan: Plan,
     settings: Mapping[str, float],
     observer: AbstractContextManager[Any],
+    at_peak: Callable[[], None] = lambda: None,
 ) -> Timing:
     """Time updates in `settings["windows"]` windows of about `window_seconds` after `warmup_seconds` of the same work.
 
     Every update does the full work of the recipe, but at learning rate zero: the weights stay where they are, so that
     no window differs from another and none can diverge. The last, short batch of an epoch does not occur. `observer`
-    (the telemetry) is entered around the windows only.
+    (the telemetry) is entered around the windows only. `at_peak` is called after the first few updates, when memory has
+    seen what training needs and not yet the long orders of examples that fill a window.
     """
     n_train, batch_size, timing = len(data.y_train), plan.batch_size, Timing()
     try:
@@ -49,6 +52,8 @@ def measure(
         trainer = engine.build(plan, data)
         engine.train(trainer, np.empty(0, np.int32), np.empty(0, np.float32))
         timing.compile_seconds = time.perf_counter() - start
+        _seconds(engine, trainer, n_train, batch_size, MEMORY_UPDATES)
+        at_peak()
         pace = _warm_up(engine, trainer, n_train, batch_size, settings)
     except OutOfMemoryError as error:
         timing.outcome, timing.outcome_detail = "out_of_memory", str(error)
@@ -66,10 +71,9 @@ def measure(
 def _warm_up(engine: ModuleType, trainer: Any, n: int, batch_size: int, settings: Mapping[str, float]) -> float:
     """Run for at least `warmup_seconds`, doubling the updates per call; returns the last call's seconds per update.
 
-    The very first update initialises the framework and says nothing about the pace, so it does not count; and the last
+    The first updates of all, which initialise the framework, lie before it and say nothing about the pace; and the last
     call must be long enough, a tenth of a window, to tell how many updates fill one.
     """
-    _seconds(engine, trainer, n, batch_size, 1)
     spent, updates = 0.0, 1
     while True:
         took = _seconds(engine, trainer, n, batch_size, updates)

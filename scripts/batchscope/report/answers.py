@@ -83,9 +83,12 @@ def loss(table: Sequence[Row]) -> list[str]:
 
 
 def trade(table: Sequence[Row]) -> list[str]:
-    """Of the sizes that are not told apart from the best, the one with the shortest epoch, if it is another one."""
+    """Of the sizes that are not told apart from the best, the one with the shortest epoch, and what it may cost.
+
+    A size whose own difference interval excludes zero is left out: it fails only after adjusting for many pairs.
+    """
     best = _best(table)
-    close = [row for row in table if row["status"] == COMPARED and not bool(row["told_apart"])]
+    close = [row for row in table if row["status"] == COMPARED and not bool(row["told_apart"]) and _spans_zero(row)]
     if best is None or not close or any(number(row, "seconds_per_epoch") is None for row in (best, *close)):
         return []
     quick = min((best, *close), key=lambda row: float(row["seconds_per_epoch"]))
@@ -93,9 +96,15 @@ def trade(table: Sequence[Row]) -> list[str]:
         return [f"Of these sizes, {size(best)} itself takes the least time per epoch."]
     times = float(best["seconds_per_epoch"]) / float(quick["seconds_per_epoch"])
     return [
-        f"Of {size(best)} and the sizes not told apart from it, {size(quick)} takes the least time per epoch: "
-        f"{_seconds(quick)}, {numbers.ratio(times)} times as fast as {size(best)}."
+        f"Of the sizes whose difference from {size(best)} may be zero, {size(quick)} takes the least time per epoch: "
+        f"{_seconds(quick)}, {numbers.ratio(times)} times as fast as {size(best)}. What that costs is not known better "
+        f"than {_difference(quick)} nat of validation loss, at equal epochs."
     ]
+
+
+def _spans_zero(row: Row) -> bool:
+    low, high = number(row, "difference_ci_low"), number(row, "difference_ci_high")
+    return low is not None and high is not None and low <= 0 <= high
 
 
 def accuracy(table: Sequence[Row]) -> list[str]:
@@ -105,7 +114,9 @@ def accuracy(table: Sequence[Row]) -> list[str]:
     if best is None or not known:
         return []
     low, high = (pick(known, key=lambda row: float(row["accuracy_mean"])) for pick in (min, max))
-    sentence = f"Test accuracy, which decided nothing, is {_accuracy(best)} at batch size {size(best)}"
+    sentence = (
+        f"Test accuracy, which decided nothing and is not tested here, is {_accuracy(best)} at batch size {size(best)}"
+    )
     if low is high:
         return [f"{sentence}."]
     return [
@@ -138,8 +149,8 @@ def still_improving(content: Content, pair: Pair) -> list[str]:
     if not parts:
         return []
     return [
-        f"The validation loss was lowest in the very last epoch at {numbers.listing(parts)}: with more epochs those "
-        "sizes may do better, and their place may change."
+        f"The validation loss was lowest in the very last epoch of the budget at {numbers.listing(parts)}: with more epochs "
+        "those sizes may do better, and their place may change."
     ]
 
 
@@ -155,7 +166,8 @@ def _facts(table: Sequence[Row]) -> list[tuple[str, str, str]]:
         close = [size(row) for row in table if row["status"] == COMPARED and not bool(row["told_apart"])]
         tested = [row for row in table if row["status"] == COMPARED]
         remark = f"{numbers.count(int(best['n']), 'seed')}, paired, adjusted" if tested else "nothing to test"
-        found.append(("Not told apart from it", "; ".join(close) if close else "none", remark))
+        words = "; ".join(close) if close else "none" if tested else "not tested"
+        found.append(("Not told apart from it", words, remark))
         middle, _, bounds = _accuracy(best).partition(" [")
         found.append(("Test accuracy there", middle, f"[{bounds}" if bounds else "no interval"))
     return found

@@ -45,7 +45,7 @@ def recipe(resolved: Mapping[str, Any]) -> str:
     """One paragraph on a recipe: model, optimiser, learning-rate rule, order, last batch and budget."""
     sentences = [
         f"{_model(resolved['model'])}.",
-        f"{_optimiser(resolved['optimiser'])}{_rate_rule(resolved['learning_rate_scaling'])}.",
+        f"{_optimiser(resolved['optimiser'], resolved['learning_rate_scaling'])}.",
         _budget(resolved["budget"]),
     ]
     sentences.append(
@@ -56,7 +56,15 @@ def recipe(resolved: Mapping[str, Any]) -> str:
     else:
         sentences.append("The last, smaller batch of an epoch is dropped.")
     if resolved["micro_batch_size"] is not None:
-        sentences.append(f"Gradients are accumulated over micro batches of {resolved['micro_batch_size']} examples.")
+        sentences.append(
+            f"Gradients are accumulated over micro batches of {resolved['micro_batch_size']} examples; the batch size is "
+            "that of the update. Batch normalisation and dropout work on the micro batches."
+        )
+    if resolved["model"].get("normalisation") == "batch":
+        sentences.append(
+            "The statistics that batch normalisation uses for evaluation follow those of the batches by 1 % per update, "
+            "so with few updates, as at large batch sizes, they lag behind and make the evaluation worse."
+        )
     sentences.append(f"Evaluations use {numbers.integer(resolved['evaluation_batch_size'])} examples at a time.")
     return " ".join(sentences)
 
@@ -95,7 +103,9 @@ def timing(study: Mapping[str, Any]) -> str:
         "Seconds never come from the training runs, which may share the machine. For each batch size a separate job "
         f"that has the machine to itself trains for {settings['warmup_seconds']:g} s without counting and then times "
         f"{windows} of about {settings['window_seconds']:g} s, synchronised at both edges. Given are the median and "
-        "the quartiles over the windows: updates only, without compiling and evaluation."
+        "the quartiles over the windows of that one job: updates only, without compiling and evaluation, and with the last, "
+        "short batch of an epoch counted as a whole one. They hold for the number of threads, the precision and the "
+        "deterministic operations named under Training and in the manifest; other settings can favour other sizes."
     )
 
 
@@ -103,8 +113,8 @@ def intervals() -> str:
     """What the intervals are and how sizes are compared."""
     return (
         f"Brackets and bands are {LEVEL} Student t-intervals of the mean over seeds. Sizes are compared on equal seeds "
-        "by two-sided paired t-tests; because many pairs of sizes are looked at, the p-values of all pairs are "
-        f"adjusted together (Holm), and two sizes are told apart where the adjusted p is at most {ALPHA}."
+        "by two-sided paired t-tests; because many pairs of sizes are looked at, the p-values of all pairs of all "
+        f"data sets and recipes of the study are adjusted together (Holm), and two sizes are told apart where the adjusted p is at most {ALPHA}."
     )
 
 
@@ -116,7 +126,9 @@ def machine(study: Mapping[str, Any], devices: Sequence[str]) -> str:
     ]
     where = numbers.listing([{"cpu": "the CPU", "gpu": "one GPU"}[device] for device in devices])
     threads = numbers.count(settings["threads"], "thread")
-    return f"Trained with {settings['engine']} on {where}, {threads} per job, {loop}."
+    return (
+        f"Trained with {settings['engine']} on {where}, {threads} per job, {loop}; float32, deterministic operations."
+    )
 
 
 def _source(resolved: Mapping[str, Any]) -> str:
@@ -155,19 +167,20 @@ def _model(model: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _optimiser(optimiser: Mapping[str, Any]) -> str:
+def _optimiser(optimiser: Mapping[str, Any], scaling: Mapping[str, Any]) -> str:
     silent = {"name", "learning_rate"} | (set() if optimiser.get("use_ema") else {"ema_momentum"})
     options = {name: option for name, option in optimiser.items() if name not in silent}
     extra = "".join(f", {name} {option}" for name, option in options.items() if option not in (None, False))
-    return f"{_OPTIMISERS[optimiser['name']]} with learning rate {optimiser['learning_rate']:g}{extra}"
+    rate = f"learning rate {optimiser['learning_rate']:g}{_rate_rule(scaling)}"
+    return f"{_OPTIMISERS[optimiser['name']]} with {rate}{extra}"
 
 
 def _rate_rule(scaling: Mapping[str, Any]) -> str:
     warmup = scaling["warmup_epochs"]
-    ramp = f", rising from zero over the first {warmup:g} epochs" if warmup else ""
+    ramp = f" and rising from near zero over the first {numbers.count(warmup, 'epoch')}" if warmup else ""
     if scaling["rule"] == "none":
-        return f", the same at every batch size{ramp}"
-    return f" at batch size {scaling['reference_batch_size']}, scaled {_RULES[scaling['rule']]}{ramp}"
+        return f" (the same at every batch size{ramp})"
+    return f" at batch size {scaling['reference_batch_size']} (scaled {_RULES[scaling['rule']]}{ramp})"
 
 
 def _budget(budget: Mapping[str, Any]) -> str:

@@ -68,13 +68,13 @@ def comparison(content: Content, pair: Pair) -> str:
     caption = (
         f"{pair[0]} with {pair[1]}. Differences are means over pairs of runs with equal seed, with paired "
         f"{LEVEL} t-intervals that are not adjusted. The p-values of two-sided paired t-tests are adjusted "
-        f"(Holm) over all pairs of sizes; told apart means adjusted p ≤ {ALPHA}."
+        f"(Holm) over all pairs of sizes in the study; told apart means adjusted p ≤ {ALPHA}."
     )
     return _table(elements.slug("table-comparison", *pair), caption, columns)
 
 
 def speed(content: Content, pair: Pair) -> str:
-    """One row per batch size: seconds per update and epoch, throughput, and seconds to the best epoch."""
+    """One row per batch size: seconds per update and epoch, and throughput."""
     frame = content.of("summary", pair)
     timed = [row for row in rows(frame) if number(row, "seconds_per_epoch") is not None]
     if not timed:
@@ -87,13 +87,10 @@ def speed(content: Content, pair: Pair) -> str:
         (Column("Time per epoch", "s"), _seconds(frame)),
         (Column("Speed", f"times that of {size(first)}"), [_faster(row, first) for row in rows(frame)]),
         (Column("Throughput", "examples/s"), _integers(frame, "examples_per_second")),
-        (Column("Best epoch", "mean"), _scaled(frame, "selected_epoch_mean")),
-        (Column("Time to the best epoch", "s"), [_seconds_to_best(row) for row in rows(frame)]),
     ]
     caption = (
-        f"{pair[0]} with {pair[1]}. Medians over repeated windows with their quartiles, alone on the machine; updates "
-        "only, without compiling and evaluation. The best epoch is the one with the lowest validation loss, mean over "
-        "seeds; the time to it is those epochs times the time per epoch."
+        f"{pair[0]} with {pair[1]}. Medians over repeated windows of one job with their quartiles, alone on the machine; "
+        "updates only, without compiling and evaluation. In the time per epoch a last, short batch counts as a whole one."
     )
     return _table(elements.slug("table-speed", *pair), caption, columns)
 
@@ -143,7 +140,9 @@ def results(content: Content, pair: Pair) -> str:
         (Column("Updates in all", "mean"), _integers(frame, "updates_mean")),
         (Column("Epochs trained", "mean"), _scaled(frame, "epochs_mean")),
         (Column("Best epoch", "mean"), _scaled(frame, "selected_epoch_mean")),
+        (Column("Test loss at the best epoch", "nat"), spread_cells(frame, "test_loss")),
         (Column("Test accuracy at the best epoch"), spread_cells(frame, "test_accuracy")),
+        (Column("Final validation loss", "nat"), spread_cells(frame, "last_validation_loss")),
         (Column("Final train accuracy"), spread_cells(frame, "last_train_accuracy")),
         (Column("Final test accuracy"), spread_cells(frame, "last_test_accuracy")),
     ]
@@ -233,11 +232,6 @@ def _faster(row: Row, first: Row) -> Cell:
     if seconds is None or reference is None:
         return elements.value(None)
     return elements.value(reference / seconds, numbers.ratio(reference / seconds))
-
-
-def _seconds_to_best(row: Row) -> Cell:
-    seconds, epochs = number(row, "seconds_per_epoch"), number(row, "selected_epoch_mean")
-    return elements.value(None if seconds is None or epochs is None else seconds * epochs)
 
 
 def _share(row: Row, name: str) -> Cell:
