@@ -39,6 +39,12 @@ def any_of(names):
     return "|".join(re.escape(str(name)) for name in sorted(set(names)))
 
 
+def all_cores(wildcards):
+    """Every core of this machine; on a cluster, whose profile gives the job a node of its own, those that it uses."""
+    on_cluster = workflow.non_local_exec or workflow.remote_exec
+    return STUDY.settings["threads"] if on_cluster else workflow.cores
+
+
 def dataset_file(dataset, seed):
     """The data that a run of this seed trains on."""
     return (

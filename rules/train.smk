@@ -74,7 +74,7 @@ rule time_cell:
     conda:
         "../envs/train.yaml"
     # All cores are reserved so that nothing else runs; the training itself uses the threads of SETTINGS.
-    threads: lambda wildcards: workflow.cores or STUDY.settings["threads"]
+    threads: all_cores
     resources:
         mem_mb=4000,
         runtime=60,

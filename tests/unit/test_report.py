@@ -203,12 +203,17 @@ def test_not_told_apart_is_never_called_equal() -> None:
     assert "over 5 seeds" in text
 
 
-def test_of_sizes_that_are_not_told_apart_the_quickest_is_named() -> None:
-    rows = [_row(8, 0.30, "best"), _row(32, 0.31, told_apart=False), _row(128, 0.5, told_apart=True)]
+def test_of_sizes_that_may_equal_the_best_the_quickest_is_named_with_what_it_may_cost() -> None:
+    def close(size: int, low: float, high: float) -> dict[str, Any]:
+        bounds = {"difference": (low + high) / 2, "difference_ci_low": low, "difference_ci_high": high}
+        return _row(size, 0.31, told_apart=False, **bounds)
+
+    rows = [_row(8, 0.30, "best"), close(32, -0.01, 0.03), close(64, 0.01, 0.05), _row(128, 0.5, told_apart=True)]
     assert answers.trade(rows) == [
-        "Of 8 and the sizes not told apart from it, 32 takes the least time per epoch: 31.2 ms, 4.0 times as fast as 8."
+        "Of the sizes whose difference from 8 may be zero, 32 takes the least time per epoch: 31.2 ms, 4.0 times as fast "
+        "as 8. What that costs is not known better than 0.01 [−0.01, 0.03] nat of validation loss, at equal epochs."
     ]
-    assert answers.trade(rows[::2]) == []
+    assert answers.trade([rows[0], *rows[2:]]) == []  # 64 is worse, were it the only one tested
 
 
 def test_one_seed_gives_no_interval_and_no_verdict(tmp_path: Path) -> None:

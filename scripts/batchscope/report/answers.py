@@ -149,7 +149,8 @@ def still_improving(content: Content, pair: Pair) -> list[str]:
     if not parts:
         return []
     return [
-        f"The validation loss was lowest in the very last epoch of the budget at {numbers.listing(parts)}: with more epochs "
+        f"The validation loss was lowest in the very last epoch of the budget at {numbers.listing(parts)}: "
+        "with more epochs "
         "those sizes may do better, and their place may change."
     ]
 
