@@ -210,8 +210,9 @@ def test_of_sizes_that_may_equal_the_best_the_quickest_is_named_with_what_it_may
 
     rows = [_row(8, 0.30, "best"), close(32, -0.01, 0.03), close(64, 0.01, 0.05), _row(128, 0.5, told_apart=True)]
     assert answers.trade(rows) == [
-        "Of the sizes whose difference from 8 may be zero, 32 takes the least time per epoch: 31.2 ms, 4.0 times as fast "
-        "as 8. What that costs is not known better than 0.01 [−0.01, 0.03] nat of validation loss, at equal epochs."
+        "Of the sizes whose difference from 8 may be zero, 32 takes the least time per epoch: 31.2 ms, 4.0 times as "
+        "fast as 8. What that costs is not known better than 0.010 [−0.010, 0.030] nat of validation loss, at equal "
+        "epochs."
     ]
     assert answers.trade([rows[0], *rows[2:]]) == []  # 64 is worse, were it the only one tested
 
