@@ -131,9 +131,10 @@ class _Job:
         settings: Mapping[str, Any],
         code: str,
     ) -> None:
-        self.started_at, self._start = manifest.now(), time.perf_counter()
+        self.started_at = manifest.now()
         self.peaks: tuple[tuple[int | None, str], ...] = ()
         self.engine = engines.engine(settings["engine"])
+        self._start = time.perf_counter()
         self.numerics = self.engine.configure(settings["device"], settings["threads"])
         memory.reset_peak()
         self.baseline_bytes = memory.resident_bytes()
