@@ -15,7 +15,7 @@ report: $(ENV)/run.stamp
 	@python tools/clear_stale_lock.py
 	@if [ -t 1 ]; then logger="--logger rich"; fi; \
 	snakemake --cores $(CORES) $$logger --config "study=$(STUDY)"
-	@echo "Report: $(CURDIR)/results/$(basename $(notdir $(STUDY)))/report.html"
+	@name=$$(basename "$(STUDY)"); echo "Report: $(CURDIR)/results/$${name%.*}/report.html"
 
 test: $(ENV)/develop.stamp
 	pytest

@@ -113,9 +113,11 @@ HTML(
 
 # %%
 HTML(
-    built.disturbed(report)
-    + "".join(
-        heading + built.speed(report, pair) + content.figures(report, pair, "time_per_epoch", "throughput")
+    "".join(
+        heading
+        + built.disturbed(report, pair)
+        + built.speed(report, pair)
+        + content.figures(report, pair, "time_per_epoch", "throughput")
         for pair, heading in content.per_pair(report, "time")
     )
 )

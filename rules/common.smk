@@ -1,11 +1,12 @@
 # What the other files need: the validated study, names that wildcards may take, fingerprints of the code, lists of files.
+import json
 import os
 import re
 import shlex
 import sys
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 ROOT = Path(workflow.basedir)
 LIBRARY = ROOT / "scripts" / "batchscope"
@@ -23,7 +24,7 @@ os.environ.setdefault(
 try:
     STUDY = studies.load(config, ROOT)
 except studies.ConfigError as error:
-    raise WorkflowError(str(error)) from None
+    sys.exit(str(error))
 
 
 def code(*patterns, root=LIBRARY):
@@ -81,6 +82,24 @@ def figure_files():
         for dataset, recipe in pairs
         for figure in FIGURES
     ]
+
+
+def warn_of_other_definitions():
+    """Say so where runs that are there were trained with another recipe of the same name: they will be replaced."""
+    for name in STUDY.recipes:
+        for file in Path("results/runs").glob(f"*/{name}/*/*/manifest.json"):
+            if (
+                json.loads(file.read_text())["identity"]["recipe"]
+                != STUDY.recipes[name]
+            ):
+                logger.warning(
+                    f"recipe {name} is not what it was when the runs in {file.parents[2]} were trained: they will be "
+                    "made again and replaced. To keep both, give one of the two recipes another name."
+                )
+                break
+
+
+warn_of_other_definitions()
 
 
 wildcard_constraints:

@@ -19,6 +19,15 @@ def is_snakemake_here(process: psutil.Process) -> bool:
         return False
 
 
+def is_job_here(process: psutil.Process) -> bool:
+    """Whether the process is a job's script that Snakemake started in this folder."""
+    try:
+        scripts = [argument for argument in process.cmdline()[1:2] if ".snakemake/scripts/" in argument]
+        return bool(scripts) and Path(process.cwd()) == Path.cwd()
+    except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+        return False
+
+
 def main() -> int:
     """Exit status 1, with a sentence, where the folder is in use."""
     locks = list(LOCKS.glob("*"))
@@ -30,6 +39,10 @@ def main() -> int:
             f"Snakemake is running in this folder already (process {running[0]}): wait for it to end.", file=sys.stderr
         )
         return 1
+    orphans = [process for process in psutil.process_iter() if is_job_here(process)]
+    if orphans:
+        print(f"Waiting for {len(orphans)} jobs that a killed run left behind.", file=sys.stderr)
+        psutil.wait_procs(orphans)
     for lock in locks:
         lock.unlink(missing_ok=True)
     print("Removed the lock of a run that was killed; going on where it stopped.", file=sys.stderr)

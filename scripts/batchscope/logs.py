@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import traceback
+from types import TracebackType
 
 
 def redirect(path: str) -> None:
@@ -18,4 +20,13 @@ def redirect(path: str) -> None:
     os.dup2(file, 1)
     os.dup2(file, 2)
     os.close(file)
+    sys.excepthook = _last_words
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", force=True)
+
+
+def _last_words(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """End the log with the sentence of an error that the user can mend, and with the traceback of any other."""
+    if issubclass(kind, ValueError) and kind.__module__.startswith("batchscope"):
+        sys.stderr.write(f"Error: {error}\n")
+    else:
+        traceback.print_exception(kind, error, trace)

@@ -11,7 +11,10 @@ from batchscope.analysis.statistics import ALPHA
 from batchscope.report import elements, numbers
 from batchscope.report.content import Content, Row, number, pair_title, rows, size
 from batchscope.report.numbers import LEVEL
-from batchscope.report.tables import Pair
+from batchscope.report.tables import Pair, disturbed
+
+
+ENOUGH_SEEDS = 5
 
 
 def answer(content: Content, pair: Pair) -> str:
@@ -25,8 +28,10 @@ def answer(content: Content, pair: Pair) -> str:
         *trade(table),
         *accuracy(table),
         *still_improving(content, pair),
+        *few_seeds(table),
     ]
-    return elements.box("answer", heading + elements.facts(_facts(table)) + elements.bullets(sentences))
+    warning = disturbed(content, pair)
+    return elements.box("answer", heading + elements.facts(_facts(table)) + elements.bullets(sentences) + warning)
 
 
 def speed(table: Sequence[Row]) -> list[str]:
@@ -155,6 +160,16 @@ def still_improving(content: Content, pair: Pair) -> list[str]:
     ]
 
 
+def few_seeds(table: Sequence[Row]) -> list[str]:
+    """A caution where there are too few seeds for intervals worth much."""
+    best = _best(table)
+    if best is None or int(best["n"]) >= ENOUGH_SEEDS:
+        return []
+    return [
+        f"With {numbers.count(int(best['n']), 'seed')} these intervals are wide or missing; use {ENOUGH_SEEDS} or more."
+    ]
+
+
 def _facts(table: Sequence[Row]) -> list[tuple[str, str, str]]:
     timed = [row for row in table if number(row, "seconds_per_epoch") is not None]
     best = _best(table)
@@ -167,7 +182,7 @@ def _facts(table: Sequence[Row]) -> list[tuple[str, str, str]]:
         close = [size(row) for row in table if row["status"] == COMPARED and not bool(row["told_apart"])]
         tested = [row for row in table if row["status"] == COMPARED]
         remark = f"{numbers.count(int(best['n']), 'seed')}, paired, adjusted" if tested else "nothing to test"
-        words = "; ".join(close) if close else "none" if tested else "not tested"
+        words = "; ".join(close) if close else "no other size" if tested else "not tested"
         found.append(("Not told apart from it", words, remark))
         middle, _, bounds = _accuracy(best).partition(" [")
         found.append(("Test accuracy there", middle, f"[{bounds}" if bounds else "no interval"))

@@ -71,14 +71,17 @@ def p_value(value: float | None) -> str:
 
 
 def decimals(half_widths: Iterable[float | None], most: int = 6) -> int:
-    """Decimals for a column of intervals: the typical half-width keeps one digit, two where it starts with 1 or 2."""
+    """Decimals for a column of intervals: a narrow half-width keeps one digit, two where it starts with 1 or 2.
+
+    Where half-widths are below 10 there are at least two decimals, so that a wide interval does not hide its mean.
+    """
     widths = sorted(width for width in half_widths if width is not None and math.isfinite(width) and width > 0)
     if not widths:
         return 3
-    width = widths[len(widths) // 2]
+    width = widths[len(widths) // 4]
     exponent = _exponent(width, 1)
     first = round(width / 10.0**exponent)
-    return min(most, max(0, -exponent + (1 if first <= 2 else 0)))
+    return min(most, max(2 if width < 10 else 0, -exponent + (1 if first <= 2 else 0)))
 
 
 def interval(mean: float | None, low: float | None, high: float | None, places: int | None = None) -> str:

@@ -97,9 +97,9 @@ def speed(content: Content, pair: Pair) -> str:
     return _table(elements.slug("table-speed", *pair), caption, columns)
 
 
-def disturbed(content: Content) -> str:
+def disturbed(content: Content, pair: Pair) -> str:
     """A warning where a timing on one CPU thread did not get its core: then something else used the machine."""
-    timings = content.tables["timings"]
+    timings = content.of("timings", pair)
     alone = timings[(timings["device"] == "cpu") & (timings["threads"] == 1) & timings["cpu_percent_mean"].notna()]
     short = alone[alone["cpu_percent_mean"] < WHOLE_CORE_PERCENT]
     if short.empty:
