@@ -1,0 +1,131 @@
+"""What surrounds a measurement: log files, stale locks, fingerprints, memory, the user's functions."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from batchscope import memory, models, records
+from batchscope.functions import FunctionError, load_function
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run_logged(tmp_path, code):
+    log = tmp_path / "job.log"
+    script = f"from batchscope import logs\nlogs.redirect({str(log)!r})\n{code}\n"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout + done.stderr == ""
+    return done.returncode, log.read_text()
+
+
+def test_everything_a_job_prints_is_in_its_log_also_what_c_code_writes(tmp_path):
+    code = "import os; print('from Python', flush=True); os.write(2, b'from C\\n')"
+    assert run_logged(tmp_path, code) == (0, "from Python\nfrom C\n")
+
+
+def test_an_error_of_the_user_is_one_sentence_and_any_other_keeps_its_traceback(tmp_path):
+    code = "from batchscope.splits import DataError\nraise DataError('flowers.csv has no column `kind`')"
+    assert run_logged(tmp_path, code) == (1, "Error: flowers.csv has no column `kind`\n")
+    status, log = run_logged(tmp_path, "1 / 0")
+    assert status == 1
+    assert "Traceback" in log
+    assert "ZeroDivisionError" in log
+
+
+def clear_lock(folder):
+    command = [sys.executable, ROOT / "tools/clear_stale_lock.py"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def locked(tmp_path):
+    (tmp_path / ".snakemake/locks").mkdir(parents=True)
+    (tmp_path / ".snakemake/locks/0.input.lock").write_text("x")
+    return tmp_path
+
+
+def test_the_lock_of_a_killed_run_is_removed(locked):
+    done = clear_lock(locked)
+    assert (done.returncode, list((locked / ".snakemake/locks").iterdir())) == (0, [])
+
+
+def test_the_lock_of_a_running_snakemake_is_left_alone(locked):
+    program = locked / "snakemake"
+    program.write_text("import time; print('up', flush=True); time.sleep(60)")
+    running = subprocess.Popen([sys.executable, program], cwd=locked, stdout=subprocess.PIPE)
+    try:
+        running.stdout.readline()
+        done = clear_lock(locked)
+        assert done.returncode == 1
+        assert f"process {running.pid}" in done.stderr
+        assert list((locked / ".snakemake/locks").iterdir())
+    finally:
+        running.kill()
+        running.wait()
+
+
+def test_code_fingerprints_see_contents_and_names_but_not_times(tmp_path):
+    for name in ("a.py", "b.py"):
+        (tmp_path / name).write_text(name)
+    files = [tmp_path / "b.py", tmp_path / "a.py"]
+    before = records.code_fingerprint(files, tmp_path)
+    os.utime(files[0], (0, 0))
+    assert records.code_fingerprint(files[::-1], tmp_path) == before
+    files[0].write_text("other")
+    assert records.code_fingerprint(files, tmp_path) != before
+
+
+def test_peak_memory_sees_what_was_freed_again():
+    memory.reset_peak()
+    before = memory.resident_bytes()
+    block = np.ones(40_000_000, np.uint8)
+    del block
+    peak, reason = memory.peak_bytes()
+    if peak is None:
+        assert reason
+    else:
+        assert peak - before > 30_000_000
+
+
+def test_a_table_with_a_wrong_column_or_an_unexpected_null_is_refused(tmp_path):
+    row = {"dataset": "d", "recipe": "r", "batch_size": 8, "full_batch": False}
+    row |= {"window": 1, "updates": 2, "seconds": 1.0, "seconds_per_update": 0.5}
+    records.write_table("windows", [row], tmp_path / "w.parquet")
+    assert records.read_table("windows", tmp_path / "w.parquet").to_pylist() == [row]
+    for wrong, sentence in (
+        ({"extra": 1}, "unknown columns"),
+        ({"seconds": None}, "null"),
+        ({"updates": "two"}, "int64"),
+    ):
+        with pytest.raises(records.TableError, match=sentence):
+            records.write_table("windows", [{**row, **wrong}], tmp_path / "wrong.parquet")
+    with pytest.raises(records.TableError, match="does not hold the table epochs"):
+        records.read_table("epochs", tmp_path / "w.parquet")
+    assert [path.name for path in tmp_path.iterdir()] == ["w.parquet"]  # no half-written file is left
+
+
+def test_functions_of_ones_own_may_use_dataclasses_and_modules_beside_them(tmp_path):
+    (tmp_path / "beside_the_model.py").write_text("WIDTH = 5\n")
+    (tmp_path / "own.py").write_text(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+        "@dataclass\nclass Size:\n    width: int\n"
+        "def build():\n    from beside_the_model import WIDTH\n    return Size(WIDTH).width\n"
+    )
+    assert load_function(f"{tmp_path / 'own.py'}:build")() == 5
+    with pytest.raises(FunctionError, match="defines no function other"):
+        load_function(f"{tmp_path / 'own.py'}:other")
+    with pytest.raises(FunctionError, match="there is no Python file"):
+        load_function(f"{tmp_path / 'none.py'}:build")
+
+
+@pytest.mark.parametrize("normalisation", ["batch", "layer", "group"])
+def test_normalisation_stands_between_layer_and_activation(normalisation):
+    model = {"name": "mlp", "hidden": [12], "activation": "relu", "dropout": 0.5, "normalisation": normalisation}
+    kinds = [type(layer).__name__ for layer in models.build({"model": model}, (4,), 3, 0).layers]
+    expected = "BatchNormalization" if normalisation == "batch" else "GroupNormalization"
+    assert kinds == ["Flatten", "Dense", expected, "Activation", "Dropout", "Dense"]
