@@ -104,13 +104,13 @@ def disturbed(content: Content, pair: Pair) -> str:
     short = alone[alone["cpu_percent_mean"] < WHOLE_CORE_PERCENT]
     if short.empty:
         return ""
-    return elements.paragraph(
+    sentence = elements.paragraph(
         f"Take these seconds with care: {len(short)} of {numbers.count(len(alone), 'timing')} got less than "
         f"{WHOLE_CORE_PERCENT} % of the core they had reserved, in one case {short['cpu_percent_mean'].min():.0f} %. "
         "Something outside the study was using the machine, so times per update are too long there, by different "
         "factors at different sizes.",
-        "note",
     )
+    return elements.box("caution", sentence)
 
 
 def resources(content: Content, pair: Pair) -> str:
