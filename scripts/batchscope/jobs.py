@@ -136,9 +136,9 @@ class _Job:
         self.engine = engines.engine(settings["engine"])
         self._start = time.perf_counter()
         self.numerics = self.engine.configure(settings["device"], settings["threads"])
-        memory.reset_peak()
         self.baseline_bytes = memory.resident_bytes()
         self.data = datasets.load(Path(dataset_file))
+        memory.reset_peak()  # reading a large file takes more for a moment than training on it with a small batch
         self.recipe, self.settings = recipe, settings
         n_train = len(self.data.y_train)
         self.batch_size = recipes.resolve_batch_size(cell["batch_size"], n_train)

@@ -99,7 +99,7 @@ MACHINE: dict[str, Column] = {
 MEMORY: dict[str, Column] = {
     "allocator_peak_bytes": _number("B", "peak of the framework's device allocator; null on the CPU"),
     "host_memory_peak_bytes": _number(
-        "B", "peak resident memory of the process above `host_memory_baseline_bytes`; in a timing, of a few updates"
+        "B", "peak resident memory above the baseline once the data are read; in a timing, of its first updates"
     ),
     "host_memory_baseline_bytes": _number(
         "B", "resident memory after the framework was imported, before data and model"
