@@ -366,3 +366,22 @@ def test_the_report_shows_every_figure_once() -> None:
 
 def _soup(html: str) -> BeautifulSoup:
     return BeautifulSoup(html, "html.parser")
+
+
+def test_timings_that_did_not_have_their_core_to_themselves_are_pointed_out(tmp_path: Path) -> None:
+    made = fake_report.load(tmp_path)
+    timings = made.tables["timings"]
+    timings["cpu_percent_mean"] = [99.0, 31.4, 88.0]
+    text = _soup(tables.disturbed(made, PAIR)).get_text()
+    assert "2 of 3 timings got less than 90 % of the core they had reserved, in one case 31 %" in text
+    assert text in _soup(answers.answer(made, PAIR)).get_text()
+    timings["cpu_percent_mean"] = 99.0
+    assert tables.disturbed(made, PAIR) == ""
+    timings["cpu_percent_mean"], timings["threads"] = 30.0, 4  # four threads may well be idle part of the time
+    assert tables.disturbed(made, PAIR) == ""
+
+
+def test_few_seeds_are_cautioned_against(tmp_path: Path) -> None:
+    few, enough = (fake_report.load(tmp_path / str(n), seeds=tuple(range(n))) for n in (2, 5))
+    assert "With 2 seeds these intervals are wide" in _soup(answers.answer(few, PAIR)).get_text()
+    assert "use 5 or more" not in _soup(answers.answer(enough, PAIR)).get_text()
