@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # What a seed is used for. Each purpose has its own stream, so that changing one choice does not move the others.
-PURPOSES = ("weights", "dropout", "order", "subset")
+PURPOSES = ("weights", "dropout", "order")
 
 
 @dataclass(frozen=True)
