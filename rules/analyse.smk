@@ -1,13 +1,25 @@
-# Tables and figures of the study, from the declared files of its runs and timings: a missing one is an error.
+# Tables and figures of the study, from the declared files of its jobs or measurements: a missing one is an error.
+ANALYSIS_CODE = (
+    "analysis/*.py",
+    "analysis/claims/*.py",
+    "claims.py",
+    "numbers.py",
+    "records.py",
+    "splits.py",
+)
+
+
 rule tabulate:
     input:
         run=run_files("run.parquet"),
-        epochs=run_files("epochs.parquet"),
+        evaluations=run_files("evaluations.parquet"),
         steps=run_files("steps.parquet"),
         run_manifest=run_files("manifest.json"),
         timing=timing_files("timing.parquet"),
         windows=timing_files("windows.parquet"),
         timing_manifest=timing_files("manifest.json"),
+        trials=all_tuning_files("trials.parquet"),
+        measurements=measured.files(STUDY.measurements),
     output:
         parquet=table_files("parquet"),
         csv=[
@@ -28,7 +40,8 @@ rule tabulate:
         mem_mb=4000,
         runtime=30,
     params:
-        code=code("records.py", "analysis/*.py"),
+        study=STUDY.describe(),
+        code=code(*ANALYSIS_CODE),
     message:
         "Tables of the study {wildcards.study}"
     script:
@@ -39,18 +52,9 @@ rule draw_figures:
     input:
         tables=table_files("parquet"),
     output:
-        [
-            report(
-                f"results/{{study}}/figures/{name}-{{dataset}}-{{recipe}}.svg",
-                category="Figures",
-                subcategory="{dataset}, {recipe}",
-                labels={"figure": figure.title},
-                caption="../reports/captions/figure.rst",
-            )
-            for name, figure in FIGURES.items()
-        ],
+        figure_outputs("runs"),
     log:
-        "logs/draw_figures/{study}/{dataset}/{recipe}.log",
+        "logs/draw_figures/{study}/{dataset}/{recipe}/runs.log",
     conda:
         "../envs/analyse.yaml"
     threads: 1
@@ -58,8 +62,29 @@ rule draw_figures:
         mem_mb=4000,
         runtime=30,
     params:
-        code=code("records.py", "analysis/*.py", "figures/*.py"),
+        group="runs",
+        code=code(*ANALYSIS_CODE, "figures/*.py"),
     message:
-        "Figures of {wildcards.dataset} with {wildcards.recipe}"
+        "Figures of {wildcards.dataset} with {wildcards.recipe}: {params.group}"
     script:
         "../scripts/draw_figures.py"
+
+
+use rule draw_figures as draw_target_figures with:
+    output:
+        figure_outputs("targets"),
+    log:
+        "logs/draw_figures/{study}/{dataset}/{recipe}/targets.log",
+    params:
+        group="targets",
+        code=code(*ANALYSIS_CODE, "figures/*.py"),
+
+
+use rule draw_figures as draw_tuning_figures with:
+    output:
+        figure_outputs("tuning"),
+    log:
+        "logs/draw_figures/{study}/{dataset}/{recipe}/tuning.log",
+    params:
+        group="tuning",
+        code=code(*ANALYSIS_CODE, "figures/*.py"),

@@ -12,7 +12,7 @@ ROOT = Path(workflow.basedir)
 LIBRARY = ROOT / "scripts" / "batchscope"
 sys.path.insert(0, str(LIBRARY.parent))
 
-from batchscope import records, recipes, study as studies
+from batchscope import measured, records, recipes, study as studies
 from batchscope.analysis import TABLES
 from batchscope.figures import FIGURES
 
@@ -69,29 +69,71 @@ def timing_files(name):
     ]
 
 
+def tuning_data(dataset, recipe):
+    """The data of every tuning seed of a recipe: one file, or one per seed where each draws its own."""
+    seeds = STUDY.recipes[recipe]["tuning"]["seeds"]
+    return list(dict.fromkeys(dataset_file(dataset, seed) for seed in seeds))
+
+
+def tuning_files(name, dataset, recipe, batch_size, **rest):
+    """One file of the tuning that a run's learning rate comes from; none where the rate is not tuned."""
+    tuned = STUDY.recipes[recipe]["tuning"] is not None
+    return (
+        [f"results/tunings/{dataset}/{recipe}/bs{batch_size}/{name}"] if tuned else []
+    )
+
+
+def all_tuning_files(name):
+    """One file of every tuning of the study."""
+    return [
+        file for cell in STUDY.tunings for file in tuning_files(name, **vars(cell))
+    ]
+
+
 def table_files(suffix):
     """The study's tables; for a rule, so with its wildcard."""
     return [f"results/{{study}}/tables/{table}.{suffix}" for table in TABLES]
 
 
-def figure_files():
-    """Every figure of every data set and recipe that the study trains together."""
-    pairs = dict.fromkeys((run.dataset, run.recipe) for run in STUDY.runs)
+report_item = report  # at the start of a line Snakemake takes the word for its directive
+
+
+def figure_outputs(group):
+    """The figures of a group, for a rule, so with its wildcards; all are items of Snakemake's own report."""
     return [
-        f"results/{STUDY.name}/figures/{figure}-{dataset}-{recipe}.svg"
-        for dataset, recipe in pairs
-        for figure in FIGURES
+        report_item(
+            f"results/{{study}}/figures/{name}-{{dataset}}-{{recipe}}.svg",
+            category="Figures",
+            subcategory="{dataset}, {recipe}",
+            labels={"figure": figure.title},
+            caption="../reports/captions/figure.rst",
+        )
+        for name, figure in FIGURES.items()
+        if figure.group == group
+    ]
+
+
+def figure_files():
+    """Every figure that the study has something to draw for, for every data set and recipe that meet in it."""
+    tuned = {(cell.dataset, cell.recipe) for cell in STUDY.tunings}
+    return [
+        f"results/{STUDY.name}/figures/{name}-{dataset}-{recipe}.svg"
+        for dataset, recipe in STUDY.pairs
+        for name, figure in FIGURES.items()
+        if (figure.group == "runs" and STUDY.measurements is None)
+        or (figure.group == "targets" and STUDY.has_targets(dataset))
+        or (figure.group == "tuning" and (dataset, recipe) in tuned)
     ]
 
 
 def warn_of_other_definitions():
     """Say so where runs that are there were trained with another recipe of the same name: they will be replaced."""
-    for name in STUDY.recipes:
+    for name, recipe in STUDY.recipes.items():
         for file in Path("results/runs").glob(f"*/{name}/*/*/manifest.json"):
-            if (
-                json.loads(file.read_text())["identity"]["recipe"]
-                != STUDY.recipes[name]
-            ):
+            known = json.loads(file.read_text())["identity"]["recipe"]
+            if recipe["tuning"] is not None:  # whose rate differs from size to size
+                known["optimiser"]["learning_rate"] = recipe["optimiser"]["learning_rate"]
+            if known != recipe:
                 logger.warning(
                     f"recipe {name} is not what it was when the runs in {file.parents[2]} were trained: they will be "
                     "made again and replaced. To keep both, give one of the two recipes another name."
@@ -104,8 +146,8 @@ warn_of_other_definitions()
 
 wildcard_constraints:
     study=any_of([STUDY.name]),
-    dataset=any_of(STUDY.datasets),
-    recipe=any_of(STUDY.recipes),
+    dataset=any_of(dataset for dataset, _ in STUDY.pairs),
+    recipe=any_of(recipe for _, recipe in STUDY.pairs),
     batch_size=r"\d+|full",
     seed=r"\d+",
     draw=r"fixed|seed\d+",

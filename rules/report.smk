@@ -3,6 +3,8 @@ rule describe:
     input:
         run_manifest=run_files("manifest.json"),
         timing_manifest=timing_files("manifest.json"),
+        tuning_manifest=all_tuning_files("manifest.json"),
+        measurements=measured.files(STUDY.measurements),
     output:
         study="results/{study}/study.json",
         manifest="results/{study}/manifest.json",
@@ -50,7 +52,7 @@ rule render_report:
         template=str(ROOT / "reports" / "report.py"),
         code=[
             code("report.py", "template/*", root=ROOT / "reports"),
-            code("report/*.py", "figures/*.py", "analysis/*.py"),
+            code(*ANALYSIS_CODE, "report/*.py", "figures/*.py"),
         ],
     message:
         "Report of the study {wildcards.study}"

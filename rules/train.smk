@@ -1,4 +1,4 @@
-# One job per run, many side by side; one job per timing, each with the machine to itself.
+# One job per run and per tuning, many side by side; one job per timing, each with the machine to itself.
 TRAINING_CODE = (
     "engines/*.py",
     "training.py",
@@ -17,14 +17,43 @@ INTERVAL = {
 }
 
 
+rule tune_cell:
+    input:
+        data=lambda wildcards: tuning_data(wildcards.dataset, wildcards.recipe),
+        model=lambda wildcards: studies.recipe_files(STUDY.recipes[wildcards.recipe]),
+    output:
+        trials="results/tunings/{dataset}/{recipe}/bs{batch_size}/trials.parquet",
+        manifest="results/tunings/{dataset}/{recipe}/bs{batch_size}/manifest.json",
+    log:
+        "logs/tune_cell/{dataset}/{recipe}/bs{batch_size}.log",
+    conda:
+        "../envs/train.yaml"
+    threads: STUDY.settings["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=720,
+        gpu=1 if STUDY.settings["device"] == "gpu" else 0,
+    params:
+        recipe=lambda wildcards: STUDY.recipes[wildcards.recipe],
+        cell=lambda wildcards: dict(wildcards.items()),
+        settings=SETTINGS,
+        code=code(*TRAINING_CODE, "tuning.py"),
+        software=code("train.yaml", root=ROOT / "envs"),
+    message:
+        "Tuning the learning rate of {wildcards.dataset} with {wildcards.recipe}, batch size {wildcards.batch_size}"
+    script:
+        "../scripts/tune_cell.py"
+
+
 rule train:
     input:
         data=lambda wildcards: dataset_file(wildcards.dataset, int(wildcards.seed)),
         model=lambda wildcards: studies.recipe_files(STUDY.recipes[wildcards.recipe]),
+        trials=lambda wildcards: tuning_files("trials.parquet", **wildcards),
     output:
         run="results/runs/{dataset}/{recipe}/bs{batch_size}/seed{seed}/run.parquet",
         steps="results/runs/{dataset}/{recipe}/bs{batch_size}/seed{seed}/steps.parquet",
-        epochs="results/runs/{dataset}/{recipe}/bs{batch_size}/seed{seed}/epochs.parquet",
+        evaluations="results/runs/{dataset}/{recipe}/bs{batch_size}/seed{seed}/evaluations.parquet",
         telemetry="results/runs/{dataset}/{recipe}/bs{batch_size}/seed{seed}/telemetry.parquet",
         manifest="results/runs/{dataset}/{recipe}/bs{batch_size}/seed{seed}/manifest.json",
     log:

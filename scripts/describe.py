@@ -10,5 +10,8 @@ logs.redirect(snakemake.log[0])
 from batchscope import manifest, records
 
 records.write_json(snakemake.params.study, snakemake.output.study)
-jobs = {"run": list(snakemake.input.run_manifest), "timing": list(snakemake.input.timing_manifest)}
-records.write_json(manifest.summarise(jobs), snakemake.output.manifest)
+jobs = {kind: list(snakemake.input[f"{kind}_manifest"]) for kind in ("run", "timing", "tuning")}
+records.write_json(
+    manifest.summarise({kind: files for kind, files in jobs.items() if files}, list(snakemake.input.measurements)),
+    snakemake.output.manifest,
+)

@@ -14,5 +14,6 @@ from batchscope.figures.frames import select
 
 tables = {Path(file).stem: load(file) for file in snakemake.input.tables}
 frames = select(tables, snakemake.wildcards.dataset, snakemake.wildcards.recipe)
-for name, file in zip(figures.FIGURES, snakemake.output, strict=True):
+names = [name for name, figure in figures.FIGURES.items() if figure.group == snakemake.params.group]
+for name, file in zip(names, snakemake.output, strict=True):
     figures.render(name, frames, file)

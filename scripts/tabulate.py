@@ -10,6 +10,7 @@ logs.redirect(snakemake.log[0])
 from batchscope import analysis
 from batchscope.analysis import tables
 
-made = tables.study_tables(**{name: list(files) for name, files in snakemake.input.items()})
+files = {name: list(files) for name, files in snakemake.input.items() if name != "measurements"}
+made = tables.study_tables(snakemake.params.study, **files)
 for name, parquet, csv in zip(analysis.TABLES, snakemake.output.parquet, snakemake.output.csv, strict=True):
     tables.save(made[name], parquet, csv)

@@ -17,4 +17,5 @@ jobs.train_run(
     params.settings,
     f"{params.code} {params.software}",
     dict(snakemake.output.items()),
+    *snakemake.input.trials,
 )

@@ -50,6 +50,23 @@
     for (const code of document.querySelectorAll("details.code")) code.open = show;
   });
 
+  // On paper everything is unfolded; afterwards each piece is again as the reader left it.
+  const folded = [...document.querySelectorAll("details.more")];
+  let left = [];
+  window.addEventListener("beforeprint", () => {
+    left = folded.filter((piece) => !piece.open);
+    left.forEach((piece) => { piece.open = true; });
+  });
+  window.addEventListener("afterprint", () => left.forEach((piece) => { piece.open = false; }));
+
+  // A link to a place inside a folded piece unfolds it.
+  const unfold = () => {
+    const piece = document.getElementById(decodeURIComponent(location.hash.slice(1)))?.closest("details.more");
+    if (piece) piece.open = true;
+  };
+  window.addEventListener("hashchange", unfold);
+  unfold();
+
   // Contents: always open beside the text, folded above it on narrow screens.
   const contents = document.querySelector("nav.contents details");
   const narrow = window.matchMedia("(max-width: 64rem)");

@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
-from batchscope import splits
+from batchscope import recipes, splits
 from batchscope.validation import ConfigError, Key, Locate, check, choice, fill, key_path, locate_in, shown
 
 Kind = Literal["datasets", "recipes"]
@@ -95,6 +96,16 @@ def check_pair(recipe: Definition, dataset: Definition) -> None:
         )
 
 
+def check_cell(recipe: Definition, batch_size: int | None, place: str) -> None:
+    """Check that a recipe's options exist at a batch size; None is a full batch of unknown size."""
+    if batch_size is None:
+        return
+    try:
+        recipes.scaled_optimiser(recipe.content, batch_size)
+    except ValueError as error:
+        raise ConfigError(f"{place}: {recipe.content['name']}: {error}") from error
+
+
 def _with_paths(definition: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """A copy in which `path` and the file of `function` no longer depend on where the definition stands."""
     content = copy.deepcopy(dict(definition))
@@ -135,6 +146,8 @@ def _merge(parent: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, Any
     for key, value in child.items():
         below = parent.get(key)
         replaced = key in ("model", "optimiser") and isinstance(value, dict) and _other_kind(below or {}, value)
+        if key == "budget" and isinstance(value, dict) and isinstance(below, dict):
+            below = _other_budget(below, value)
         if isinstance(value, dict) and isinstance(below, dict) and not replaced:
             merged[key] = _merge(below, value)
         else:
@@ -146,6 +159,13 @@ def _other_kind(parent: Mapping[str, Any], child: Mapping[str, Any]) -> bool:
     """Whether a model or optimiser is of another kind than its parent, whose options would then make no sense."""
     kind = ("name", "function")
     return any(key in child for key in kind) and any(child.get(key) != parent.get(key) for key in kind)
+
+
+def _other_budget(parent: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, Any]:
+    """What is left of a budget in epochs where the child gives updates, or the other way round."""
+    changed = {"epochs", "updates"} & child.keys()
+    dropped = {"epochs", "updates", "evaluations"} if changed and not changed & parent.keys() else set()
+    return {key: value for key, value in parent.items() if key not in dropped}
 
 
 def _locate_in_layers(chain: Sequence[Layer]) -> Locate:
@@ -203,6 +223,28 @@ def _check_dataset(definition: Definition) -> None:
 
 def _check_recipe(definition: Definition, written: Mapping[str, Any]) -> None:
     content, locate = definition.content, definition.locate
+    _check_budget(content["budget"], locate)
+    _check_scaling(content, written, locate)
+    _check_tuning(content, locate)
+    _check_optimiser(content["optimiser"], locate)
+    _check_tracked_weight(content["model"], content["tracked_weight"], locate)
+
+
+def _check_budget(budget: Mapping[str, Any], locate: Locate) -> None:
+    if (budget["epochs"] is None) == (budget["updates"] is None):
+        both = budget["epochs"] is not None
+        raise ConfigError(
+            f"{locate(['budget', 'updates'] if both else ['budget'])}: a budget has "
+            f"{'both epochs and updates' if both else 'neither epochs nor updates'}; valid is one of the two"
+        )
+    if budget["updates"] is not None and budget["evaluations"] is None:
+        raise ConfigError(
+            f"{locate(['budget', 'evaluations'])}: a budget in updates needs it, since epochs differ in length; "
+            "valid is an integer of at least 1"
+        )
+
+
+def _check_scaling(content: Mapping[str, Any], written: Mapping[str, Any], locate: Locate) -> None:
     scaling, epochs = content["learning_rate_scaling"], content["budget"]["epochs"]
     reference = ["learning_rate_scaling", "reference_batch_size"]
     if scaling["rule"] != "none" and scaling["reference_batch_size"] is None:
@@ -214,13 +256,37 @@ def _check_recipe(definition: Definition, written: Mapping[str, Any]) -> None:
         if "rule" not in written["learning_rate_scaling"]:
             raise ConfigError(f"{locate(reference)}: it is given without a rule; valid is rule: linear or rule: sqrt")
         scaling["reference_batch_size"] = None  # inherited, and without effect under `rule: none`
-    if scaling["warmup_epochs"] > epochs:
+    if scaling["rule"] == "adam-sde" and content["optimiser"]["name"] == "sgd":
+        raise ConfigError(
+            f"{locate(['learning_rate_scaling', 'rule'])}: adam-sde is a rule for adam and adamw, and the "
+            "optimiser is sgd; "
+            "valid is one of none, linear, sqrt"
+        )
+    if epochs is not None and scaling["warmup_epochs"] > epochs:
         raise ConfigError(
             f"{locate(['learning_rate_scaling', 'warmup_epochs'])}: {scaling['warmup_epochs']:g} is more than the "
             f"{epochs} epochs of the budget; valid is a number from 0 to {epochs}"
         )
-    _check_optimiser(content["optimiser"], locate)
-    _check_tracked_weight(content["model"], content["tracked_weight"], locate)
+
+
+def _check_tuning(content: Mapping[str, Any], locate: Locate) -> None:
+    if content["tuning"] is None:
+        return
+    rates, place = content["tuning"]["learning_rates"], locate(["tuning", "learning_rates"])
+    if rates != sorted(rates):
+        raise ConfigError(f"{place}: the rates are not in ascending order; valid is {sorted(rates)}")
+    ratios = [high / low for low, high in pairwise(rates)]
+    if max(ratios) > 1.2 * min(ratios):
+        raise ConfigError(
+            f"{place}: the rates are not evenly spaced in the logarithm, their ratios run from {min(ratios):.3g} to "
+            f"{max(ratios):.3g}; valid are rates with nearly the same ratio, such as 0.01, 0.03, 0.1"
+        )
+    if content["learning_rate_scaling"]["rule"] != "none":
+        raise ConfigError(
+            f"{locate(['learning_rate_scaling', 'rule'])}: the rule {content['learning_rate_scaling']['rule']} "
+            "and tuning both "
+            "set the rate of a batch size; valid is rule: none, or tuning: null"
+        )
 
 
 def _check_optimiser(optimiser: Mapping[str, Any], locate: Locate) -> None:

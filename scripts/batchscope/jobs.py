@@ -1,16 +1,16 @@
-"""What a training job and a timing job do from start to end: configure, measure, write tables and manifest."""
+"""What the jobs that train do from start to end: configure, measure, write tables and manifest."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from batchscope import datasets, engines, manifest, memory, recipes, records, telemetry, training
+from batchscope import datasets, engines, manifest, memory, recipes, records, telemetry, training, tuning
 from batchscope.probes import timing
 
 log = logging.getLogger(__name__)
@@ -25,8 +25,9 @@ def train_run(
     settings: Mapping[str, Any],
     code: str,
     outputs: Mapping[str, str],
+    trials: str | None = None,
 ) -> None:
-    """Train one run and write `outputs`: run, steps, epochs, telemetry (Parquet) and manifest (JSON).
+    """Train one run and write `outputs`: run, steps, evaluations, telemetry (Parquet) and manifest (JSON).
 
     Args:
         dataset_file: the data set's .npz.
@@ -35,7 +36,10 @@ def train_run(
         settings: engine, loop, device, threads, step_records, telemetry_interval_seconds.
         code: fingerprint of the code that decides the result.
         outputs: path per kind of output.
+        trials: table of the trials that chose the learning rate, for a recipe that tunes it.
     """
+    if trials is not None:
+        recipe = recipes.with_learning_rate(recipe, _chosen_rate(trials))
     job = _Job(dataset_file, recipe, run, settings, code)
     sampler = job.sampler()
     with sampler:
@@ -59,14 +63,15 @@ def train_run(
             "n_parameters": progress.n_parameters,
             "tracked_weight": progress.tracked_weight and str(list(progress.tracked_weight)),
             "micro_batch_size": recipe["micro_batch_size"],
-            "epochs": max(0, len(progress.epochs) - 1),
+            "epochs": progress.epoch,
+            "evaluations": max(0, len(progress.evaluations) - 1),
             "updates": progress.updates,
             "examples": progress.examples,
             "learning_rate": recipes.scaled_learning_rate(recipe, job.batch_size),
             "stopped_early": progress.stopped_early,
             "selected_epoch": progress.selected_epoch,
             **progress.metrics,
-            "step_loss_noise": training.median_noise(progress.epochs),
+            "step_loss_noise": training.median_noise(progress.evaluations),
             "compile_seconds": seconds["compile"],
             "train_seconds": seconds["train"],
             "evaluate_seconds": seconds["evaluate"],
@@ -78,7 +83,8 @@ def train_run(
     if settings["loop"] == "fit":
         reasons |= {"gradient_norm": FIT_LOOP, "weight": FIT_LOOP}
     records.write_table("steps", [{**identity, **step} for step in progress.steps], outputs["steps"])
-    records.write_table("epochs", [{**identity, **epoch} for epoch in progress.epochs], outputs["epochs"])
+    evaluations = [{**identity, **evaluation} for evaluation in progress.evaluations]
+    records.write_table("evaluations", evaluations, outputs["evaluations"])
     job.write("run", row, identity, sampler, reasons, outputs)
 
 
@@ -118,6 +124,57 @@ def time_cell(
     )
     records.write_table("windows", [{**job.cell, **window} for window in measured.windows], outputs["windows"])
     job.write("timing", row, {**job.cell, "seed": None}, sampler, reasons, outputs)
+
+
+def tune_cell(
+    dataset_files: Sequence[str],
+    recipe: Mapping[str, Any],
+    cell: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    code: str,
+    outputs: Mapping[str, str],
+) -> None:
+    """Choose the learning rate of one (data set, recipe, batch size) and write `outputs`: trials and manifest.
+
+    All trials run in this one process, each a whole training with a tuning seed of the recipe. `dataset_files` is one
+    file, or one per tuning seed where every seed draws its own data. The other arguments are those of `train_run`.
+    """
+    job = _Job(dataset_files[0], recipe, cell, settings, code)
+    plan = recipe["tuning"]
+    data = dict.fromkeys(plan["seeds"], job.data)
+    if len(dataset_files) > 1:
+        data = {seed: datasets.load(Path(file)) for seed, file in zip(plan["seeds"], dataset_files, strict=True)}
+
+    def train(rate: float, seed: int) -> tuple[str, float | None, float | None]:
+        trial = recipes.Plan(recipes.with_learning_rate(recipe, rate), job.batch_size, seed, settings["loop"])
+        progress = training.train(job.engine, data[seed], trial, step_records=1)
+        loss = progress.metrics["selected_validation_loss"] if progress.outcome == "ok" else None
+        log.info("rate %.4g, seed %d: %s, lowest validation loss %s", rate, seed, progress.outcome, loss)
+        return progress.outcome, loss, None if loss is None else progress.selected_epoch
+
+    trials = tuning.search(train, plan["learning_rates"], plan["seeds"], plan["widen"])
+    chosen = tuning.best(trials) or min(trial.learning_rate for trial in trials)
+    rows = [
+        {
+            **job.cell,
+            "seed": trial.seed,
+            "learning_rate": trial.learning_rate,
+            "round": trial.round,
+            "outcome": trial.outcome,
+            "selected_validation_loss": trial.loss,
+            "selected_epoch": trial.epoch,
+            "chosen": trial.learning_rate == chosen,
+        }
+        for trial in trials
+    ]
+    records.write_json(job.provenance(), outputs["manifest"])
+    records.write_table("trials", rows, outputs["trials"])
+
+
+def _chosen_rate(trials: str) -> float:
+    """The rate that the table of trials marks as chosen."""
+    table = records.read_table("trials", Path(trials)).to_pylist()
+    return float(next(row["learning_rate"] for row in table if row["chosen"]))
 
 
 class _Job:
@@ -220,15 +277,21 @@ class _Job:
         series = [{**identity, **sample} for sample in sampler.result.series]
         records.write_table("telemetry", series, outputs["telemetry"])
         content = {
-            **manifest.job(self.engine.PACKAGES),
-            "started_at": self.started_at,
-            "ended_at": manifest.now(),
-            "fingerprint": row["fingerprint"],
-            "identity": self.identity,
-            "numerics": self.numerics,
+            **self.provenance(),
             "gpus": sampler.result.devices,
             "not_measured": dict(not_measured),
             "measured_in_part": sampler.result.notes,
         }
         records.write_json(content, outputs["manifest"])
         records.write_table(table, [row], outputs[table])
+
+    def provenance(self) -> dict[str, Any]:
+        """Where the results of this job come from, for its manifest."""
+        return {
+            **manifest.job(self.engine.PACKAGES),
+            "started_at": self.started_at,
+            "ended_at": manifest.now(),
+            "fingerprint": records.fingerprint(self.identity),
+            "identity": self.identity,
+            "numerics": self.numerics,
+        }

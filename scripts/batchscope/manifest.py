@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-ANALYSIS_PACKAGES = ("numpy", "scipy", "pandas", "pyarrow", "matplotlib", "seaborn", "snakemake")
+ANALYSIS_PACKAGES = ("numpy", "scipy", "statsmodels", "pandas", "pyarrow", "matplotlib", "seaborn", "snakemake")
 _LIBRARY = Path(__file__).parent
 
 
@@ -90,11 +90,12 @@ def _cpu_model() -> str | None:
     return platform.processor() or None
 
 
-def summarise(jobs: Mapping[str, Sequence[str | Path]]) -> dict[str, Any]:
+def summarise(jobs: Mapping[str, Sequence[str | Path]], measurements: Sequence[str | Path] = ()) -> dict[str, Any]:
     """The manifest of a study from those of its jobs: each distinct host, set of versions, commit and setting once.
 
     Args:
-        jobs: manifest files per kind of job.
+        jobs: manifest files per kind of job; none where the study trains nothing.
+        measurements: files with results made elsewhere; the manifest has their digests.
 
     Returns:
         a mapping whose lists hold more than one entry only where jobs differ, as on a cluster with several hosts.
@@ -102,22 +103,36 @@ def summarise(jobs: Mapping[str, Sequence[str | Path]]) -> dict[str, Any]:
     contents = {
         kind: [json.loads(Path(file).read_text(encoding="utf-8")) for file in files] for kind, files in jobs.items()
     }
+    files = [{"file": Path(file).name, "sha256": _digest(Path(file))} for file in measurements]
+    if files:
+        return {"measurements": files, **_analysis(), "code": [code()]}
     every = [content for group in contents.values() for content in group]
     digests = sorted(content["fingerprint"] for content in every)
     return {
         "hosts": _distinct(content["host"] for content in every),
-        "gpus": _distinct(gpu for content in every for gpu in content["gpus"]),
+        "gpus": _distinct(gpu for content in every for gpu in content.get("gpus", ())),
         "versions_training": _distinct(content["versions"] for content in every),
-        "versions_analysis": {"python": platform.python_version(), **versions(ANALYSIS_PACKAGES)},
+        **_analysis(),
         "code": _distinct(content["code"] for content in every),
         "settings": {kind: _distinct(c["identity"]["settings"] for c in group) for kind, group in contents.items()},
         "numerics": _distinct(content["numerics"] for content in every),
         "jobs": {kind: len(group) for kind, group in contents.items()},
         "first_job_started_at": min(content["started_at"] for content in every),
         "last_job_ended_at": max(content["ended_at"] for content in every),
-        "command": os.environ.get("BATCHSCOPE_COMMAND"),
         "results_digest": hashlib.sha256("\n".join(digests).encode()).hexdigest(),
     }
+
+
+def _analysis() -> dict[str, Any]:
+    """What made the tables and the report."""
+    return {
+        "versions_analysis": {"python": platform.python_version(), **versions(ANALYSIS_PACKAGES)},
+        "command": os.environ.get("BATCHSCOPE_COMMAND"),
+    }
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _distinct(values: Iterable[Any]) -> list[Any]:

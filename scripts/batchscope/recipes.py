@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,18 +60,73 @@ def epoch_order(n_train: int, plan: Plan, epoch: int) -> NDArray[np.int32]:
     return order
 
 
-def scaled_learning_rate(recipe: Mapping[str, Any], batch_size: int) -> float:
-    """Learning rate for a batch size: the recipe's rate times 1, B/B0 (Goyal et al. 2017) or sqrt(B/B0) (Hoffer et al.
-    2017), with B0 the reference batch size."""
-    rate, scaling = float(recipe["optimiser"]["learning_rate"]), recipe["learning_rate_scaling"]
+def total_updates(n_train: int, plan: Plan) -> int:
+    """Updates of the whole budget, which is given in epochs or in updates."""
+    budget = plan.recipe["budget"]
+    if budget["updates"] is not None:
+        return int(budget["updates"])
+    return int(budget["epochs"]) * updates_per_epoch(n_train, plan.batch_size, plan.recipe["last_batch"])
+
+
+def evaluation_points(n_train: int, plan: Plan) -> NDArray[np.int64]:
+    """Updates after which a run is evaluated, spread evenly over its budget; the last one ends the budget.
+
+    Every batch size is looked at as often, and at the same shares of the budget, up to one update: the best of many
+    looks is lower than the best of few (the exception is a size that makes fewer updates than there are evaluations).
+    """
+    budget, total = plan.recipe["budget"], total_updates(n_train, plan)
+    n = budget["epochs"] if budget["evaluations"] is None else budget["evaluations"]
+    return np.unique(-(-total * np.arange(1, n + 1) // n))
+
+
+def pieces(start: int, stop: int, per_epoch: int) -> Iterator[tuple[int, int, int]]:
+    """The updates from `start` to `stop` cut at the ends of epochs: (epoch from 1, first and end update within it)."""
+    while start < stop:
+        epoch, first = divmod(start, per_epoch)
+        end = min(per_epoch, first + stop - start)
+        yield epoch + 1, first, end
+        start += end - first
+
+
+def scaled_optimiser(recipe: Mapping[str, Any], batch_size: int) -> dict[str, Any]:
+    """The recipe's optimiser with its options for a batch size B = κ B0, B0 being the reference batch size.
+
+    `none`: as they are. `linear`: rate times κ (Goyal et al. 2017). `sqrt`: rate times √κ (Hoffer et al. 2017).
+    `adam-sde`: rate times √κ, 1 - β times κ for both β, ε over √κ (Malladi et al. 2022, arXiv 2205.10287).
+
+    Raises:
+        ValueError: a β of Adam would not be positive.
+    """
+    options, scaling = dict(recipe["optimiser"]), recipe["learning_rate_scaling"]
     if scaling["rule"] == "none":
-        return rate
-    ratio = batch_size / scaling["reference_batch_size"]
-    return rate * (ratio if scaling["rule"] == "linear" else math.sqrt(ratio))
+        return options
+    kappa = batch_size / scaling["reference_batch_size"]
+    options["learning_rate"] *= kappa if scaling["rule"] == "linear" else math.sqrt(kappa)
+    if scaling["rule"] == "adam-sde":
+        options |= {name: 1 - kappa * (1 - options[name]) for name in ("beta_1", "beta_2")}
+        options["epsilon"] /= math.sqrt(kappa)
+        if min(options["beta_1"], options["beta_2"]) < 1e-12:  # zero but for rounding
+            raise ValueError(
+                f"the rule adam-sde makes beta_1 {options['beta_1']:.4g} and beta_2 {options['beta_2']:.4g} at batch "
+                "size "
+                f"{batch_size}, and they must be above 0; valid is a larger reference_batch_size, or a smaller batch "
+                "size"
+            )
+    return options
 
 
-def learning_rates(n_train: int, plan: Plan, epoch: int) -> NDArray[np.float32]:
-    """Learning rate of each update of an epoch (counted from 1), shape (updates per epoch,).
+def scaled_learning_rate(recipe: Mapping[str, Any], batch_size: int) -> float:
+    """Learning rate for a batch size, at the end of the warm-up; see `scaled_optimiser`."""
+    return float(scaled_optimiser(recipe, batch_size)["learning_rate"])
+
+
+def with_learning_rate(recipe: Mapping[str, Any], rate: float) -> dict[str, Any]:
+    """The recipe with a rate that tuning chose, or tries."""
+    return {**recipe, "optimiser": {**recipe["optimiser"], "learning_rate": rate}}
+
+
+def learning_rates(n_train: int, plan: Plan, start: int, stop: int) -> NDArray[np.float32]:
+    """Learning rate of the updates after the first `start`, up to the `stop`-th, shape (stop - start,).
 
     During the warm-up the rate rises linearly with the updates, from one step above zero to the scaled rate. Its length
     is given in epochs, so it covers the same number of examples at every batch size.
@@ -79,7 +134,7 @@ def learning_rates(n_train: int, plan: Plan, epoch: int) -> NDArray[np.float32]:
     per_epoch = updates_per_epoch(n_train, plan.batch_size, plan.recipe["last_batch"])
     rate = scaled_learning_rate(plan.recipe, plan.batch_size)
     warmup = round(plan.recipe["learning_rate_scaling"]["warmup_epochs"] * per_epoch)
-    update = np.arange((epoch - 1) * per_epoch, epoch * per_epoch) + 1
+    update = np.arange(start, stop) + 1
     return np.asarray(rate * np.minimum(1.0, update / max(warmup, 1)), dtype=np.float32)
 
 

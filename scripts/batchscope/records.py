@@ -130,19 +130,16 @@ TABLES: dict[str, dict[str, Column]] = {
             "examples", "examples per gradient pass where gradients are accumulated", nullable=True
         ),
         "updates_per_epoch": _integer("updates", "ceil(N/B), or floor(N/B) where the last short batch is dropped"),
-        "epochs": _integer("epochs", "epochs completed"),
+        "epochs": _number("epochs", "passes over the training part", nullable=False),
+        "evaluations": _integer("", "evaluations after the first update"),
         "updates": _integer("updates", "changes of the weights"),
         "examples": _integer("examples", "examples trained on, repeats counted"),
-        "learning_rate": _number("", "rate after scaling, at the end of the warm-up", nullable=False),
+        "learning_rate": _number("", "rate after scaling or tuning, at the end of the warm-up", nullable=False),
         "stopped_early": Column("boolean", "", "true where early stopping ended the run before the budget"),
-        "selected_epoch": _integer(
-            "epochs",
-            "epoch with the lowest validation loss, from 1",
-            nullable=True,
-        ),
+        "selected_epoch": _number("epochs", "epoch of the evaluation with the lowest validation loss"),
         **_metrics("last", "after the last update"),
         **_metrics("selected", "at `selected_epoch`"),
-        "step_loss_noise": _number("nat", "median over the last half of the epochs of the epochs' `step_loss_noise`"),
+        "step_loss_noise": _number("nat", "median over the last half of the evaluations of their `step_loss_noise`"),
         "compile_seconds": _number("s", "building, tracing and compiling"),
         "train_seconds": _number("s", "updates only; other runs may share the machine"),
         "evaluate_seconds": _number("s", "evaluations on the three parts"),
@@ -163,24 +160,38 @@ TABLES: dict[str, dict[str, Column]] = {
         "weight": _number("", "the tracked weight after the update"),
         "learning_rate": _number("", "learning rate of this update", nullable=False),
     },
-    "epochs": {
+    "evaluations": {
         **RUN,
-        "epoch": _integer("epochs", "number of the epoch; 0 is the evaluation before training"),
+        "evaluation": _integer("", "number of the evaluation; 0 is the one before training"),
+        "epoch": _number("epochs", "passes over the training part so far", nullable=False),
         "updates": _integer("updates", "updates made so far"),
         "examples": _integer("examples", "examples trained on so far"),
         "step_loss_mean": _number(
-            "nat", "mean over the epoch's examples of the losses met while training (what Keras prints)"
+            "nat",
+            "mean over the examples since the last evaluation of the losses met while training (what Keras prints)",
         ),
         "step_loss_noise": _number(
             "nat", "root of a sixth of the mean squared second difference of the losses of successive whole batches"
         ),
-        "train_loss": _number("nat", "loss of the whole training part after the epoch, in inference mode"),
-        "train_accuracy": _number("", "accuracy on the whole training part after the epoch"),
-        "validation_loss": _number("nat", "loss of the validation part after the epoch"),
-        "validation_accuracy": _number("", "accuracy on the validation part after the epoch"),
-        "learning_rate": _number("", "learning rate of the epoch's last update"),
-        "train_seconds": _number("s", "time of the epoch's updates; other runs may share the machine"),
-        "evaluate_seconds": _number("s", "time of the evaluations after the epoch"),
+        "train_loss": _number("nat", "loss of the whole training part, in inference mode"),
+        "train_accuracy": _number("", "accuracy on the whole training part"),
+        "validation_loss": _number("nat", "loss of the validation part"),
+        "validation_accuracy": _number("", "accuracy on the validation part"),
+        "learning_rate": _number("", "learning rate of the last update before"),
+        "train_seconds": _number(
+            "s", "time of the updates since the last evaluation; other runs may share the machine"
+        ),
+        "evaluate_seconds": _number("s", "time of the evaluation"),
+    },
+    "trials": {
+        **CELL,
+        "seed": _integer("", "tuning seed of the trial"),
+        "learning_rate": _number("", "learning rate of the trial", nullable=False),
+        "round": _integer("", "0: the rate is in the recipe's grid; from 1: the grid was widened to it"),
+        "outcome": _string("ok, diverged or out_of_memory"),
+        "selected_validation_loss": _number("nat", "lowest validation loss of the trial; null unless it ended ok"),
+        "selected_epoch": _number("epochs", "epoch of that evaluation"),
+        "chosen": Column("boolean", "", "true for the rate that the runs of this batch size use"),
     },
     "telemetry": {
         **CELL,

@@ -6,12 +6,12 @@ Nothing here imports a machine-learning framework or pandas, so that a dry run i
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from batchscope import definition_files, definitions
+from batchscope import claims, definition_files, definitions, measured
 from batchscope.definition_files import dataset_files, recipe_files
 from batchscope.definitions import Definition, Kind
 from batchscope.validation import ConfigError, Locate, check, choice, fill, locate_in, read_yaml, shown
@@ -20,7 +20,7 @@ __all__ = ["Cell", "ConfigError", "Run", "Study", "dataset_files", "draw", "load
 
 _CONFIG = "config (config/config.yaml or --config)"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
-_RESERVED = ("datasets", "runs", "timings")  # folders in results/ beside those of the studies
+_RESERVED = ("datasets", "runs", "timings", "tunings")  # folders in results/ beside those of the studies
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,10 @@ class Study:
         runs: every run once, in the order of the study file.
         cells: every cell to be timed once; none where `timing` is false.
         seeds: seeds of the runs.
+        targets: what the runs have to reach, each with datasets (or None), metric, values and evaluations_in_a_row.
+        claims: the claims that get a verdict, resolved, by name.
+        measurements: results made elsewhere that stand in for runs, with the paths of their files; None where runs are
+            trained.
         path: the study file.
         settings: `config.yaml` with its defaults.
     """
@@ -75,8 +79,29 @@ class Study:
     runs: tuple[Run, ...]
     cells: tuple[Cell, ...]
     seeds: tuple[int, ...]
+    targets: tuple[dict[str, Any], ...]
+    claims: dict[str, dict[str, Any]]
+    measurements: dict[str, Any] | None
     path: Path
     settings: dict[str, Any]
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Every data set and recipe that meet, once, in the order of the study file."""
+        if self.measurements is not None:
+            return ((self.measurements["runs"]["dataset"], self.measurements["runs"]["recipe"]),)
+        return tuple(dict.fromkeys((run.dataset, run.recipe) for run in self.runs))
+
+    @property
+    def tunings(self) -> tuple[Cell, ...]:
+        """Every cell whose learning rate is tuned."""
+        return tuple(dict.fromkeys(run.cell for run in self.runs if self.recipes[run.recipe]["tuning"] is not None))
+
+    def has_targets(self, dataset: str) -> bool:
+        """Whether there is something to reach for the runs on a data set."""
+        if self.measurements is not None:
+            return measured.reach_targets(self.measurements["runs"])
+        return any(target["datasets"] is None or dataset in target["datasets"] for target in self.targets)
 
     def describe(self) -> dict[str, Any]:
         """The study as JSON-like content, for the report."""
@@ -90,6 +115,9 @@ class Study:
             "recipes": self.recipes,
             "cells": [vars(run.cell) for run in self.runs if run.seed == self.seeds[0]],
             "seeds": list(self.seeds),
+            "targets": list(self.targets),
+            "claims": self.claims,
+            "measurements": self.measurements,
             "settings": self.settings,
         }
 
@@ -109,13 +137,18 @@ def load(config: Mapping[str, Any], base: Path) -> Study:
     content = read_yaml(path)
     locate = locate_in(shown(path))
     check(content, "study", locate)
-    content = {**fill(content, "study"), "datasets": content.get("datasets", {}), "recipes": content.get("recipes", {})}
+    inline = {kind: content.get(kind, {}) for kind in ("datasets", "recipes", "claims")}
+    content = {**fill(content, "study"), **inline}
     datasets = _resolve_all("datasets", content["datasets"], path, base)
     recipes = _resolve_all("recipes", content["recipes"], path, base)
-    runs = _expand(content, datasets, recipes, locate)
+    measurements = _measurements(content, settings, path, locate)
+    content = _replace_datasets(content, settings["replace_datasets"], datasets)
+    runs = () if measurements else _expand(content, datasets, recipes, locate)
     used_datasets = {name: datasets[name] for name in dict.fromkeys(run.dataset for run in runs)}
     used_recipes = {name: recipes[name] for name in dict.fromkeys(run.recipe for run in runs)}
     _check_loop(settings, used_recipes)
+    _check_tuning_seeds(content, used_recipes)
+    _check_targets(content["targets"], used_datasets, locate)
     return Study(
         name=path.stem,
         title=content["title"].strip(),
@@ -124,8 +157,11 @@ def load(config: Mapping[str, Any], base: Path) -> Study:
         datasets={name: definition.content for name, definition in used_datasets.items()},
         recipes={name: definition.content for name, definition in used_recipes.items()},
         runs=runs,
-        cells=tuple(dict.fromkeys(run.cell for run in runs)) if content["timing"] else (),
-        seeds=tuple(content["seeds"]),
+        cells=_timed(content, runs),
+        seeds=tuple(content.get("seeds", ())),
+        targets=tuple(content["targets"]),
+        claims=_claims(content, path, base, locate),
+        measurements=measurements,
         path=Path(shown(path)),
         settings=settings,
     )
@@ -191,6 +227,98 @@ def _resolve_all(kind: Kind, inline: Mapping[str, Any], path: Path, base: Path) 
     return resolved | {name: definitions.resolve(kind, name, known) for name in own}
 
 
+def _replace_datasets(
+    content: Mapping[str, Any], replaced: Mapping[str, str], datasets: Mapping[str, Definition]
+) -> dict[str, Any]:
+    """The study with other data sets in the place of some."""
+    named = {name for item in content.get("comparisons", ()) for name in item["datasets"]}
+    for old, new in replaced.items():
+        place = f"{_CONFIG}: replace_datasets.{old}"
+        if old not in named:
+            raise ConfigError(f"{place}: the study does not name `{old}`{choice(old, sorted(named))}")
+        if new not in datasets:
+            raise ConfigError(f"{place}: `{new}` is not defined{choice(new, datasets)}")
+
+    def swap(items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        return [
+            {**item, "datasets": [replaced.get(name, name) for name in item["datasets"]] if item["datasets"] else None}
+            for item in items
+        ]
+
+    changed = {key: swap(content[key]) for key in ("comparisons", "targets") if content.get(key)}
+    return {**content, **changed}
+
+
+def _timed(content: Mapping[str, Any], runs: Sequence[Run]) -> tuple[Cell, ...]:
+    """The cells of the comparisons that are timed."""
+    wanted = {
+        Cell(dataset, recipe, str(size))
+        for item in content.get("comparisons", ())
+        for dataset in item["datasets"]
+        for recipe in item["recipes"]
+        for size in item["batch_sizes"]
+        if (content["timing"] if item["timing"] is None else item["timing"])
+    }
+    return tuple(dict.fromkeys(run.cell for run in runs if run.cell in wanted))
+
+
+def _measurements(
+    content: Mapping[str, Any], settings: Mapping[str, Any], path: Path, locate: Locate
+) -> dict[str, Any] | None:
+    """The measurements of a study that trains nothing; None for one that trains."""
+    if content["measurements"] is None:
+        return None
+    for key in ("comparisons", "seeds", "targets", "datasets", "recipes"):
+        if content.get(key):
+            raise ConfigError(
+                f"{locate([key])}: a study with measurements trains nothing; valid is {key} or measurements, not both"
+            )
+    return measured.resolve(content["measurements"], path, settings["data_folders"], locate)
+
+
+def _claims(content: Mapping[str, Any], path: Path, base: Path, locate: Locate) -> dict[str, dict[str, Any]]:
+    """The claims that the study selects, in its order."""
+    known = claims.load(base / "config" / "claims.yaml", content["claims"], path)
+    selected = content["verdicts"] if content["verdicts"] is not None else list(known)
+    for position, name in enumerate(selected):
+        if name not in known:
+            raise ConfigError(f"{locate(['verdicts', position])}: there is no claim `{name}`{choice(name, known)}")
+    return {name: known[name] for name in selected}
+
+
+def _check_tuning_seeds(content: Mapping[str, Any], recipes: Mapping[str, Definition]) -> None:
+    """A rate chosen and reported on the same seeds looks better than it is."""
+    for recipe in recipes.values():
+        for position, seed in enumerate((recipe.content["tuning"] or {}).get("seeds", ())):
+            if seed in content["seeds"]:
+                raise ConfigError(
+                    f"{recipe.locate(['tuning', 'seeds', position])}: {seed} is also a seed of the study's runs, whose "
+                    "results would then look better than they are; valid are seeds that the study does not use"
+                )
+
+
+def _check_targets(targets: Sequence[Mapping[str, Any]], datasets: Mapping[str, Definition], locate: Locate) -> None:
+    """Targets are about data sets of the study, errors are below 1, and no target is given twice."""
+    seen: set[tuple[str, str, float]] = set()
+    for index, target in enumerate(targets):
+        for position, name in enumerate(target["datasets"] or ()):
+            if name not in datasets:
+                place = locate(["targets", index, "datasets", position])
+                raise ConfigError(f"{place}: no run of the study is about `{name}`{choice(name, datasets)}")
+        for position, value in enumerate(target["values"]):
+            place = locate(["targets", index, "values", position])
+            if target["metric"].endswith("error") and value >= 1:
+                raise ConfigError(
+                    f"{place}: {value:g} is no share of wrong answers to reach; valid is a number below 1"
+                )
+            for name in target["datasets"] or datasets:
+                if (name, target["metric"], value) in seen:
+                    raise ConfigError(
+                        f"{place}: {target['metric']} {value:g} is a target of {name} already; valid is to give it once"
+                    )
+                seen.add((name, target["metric"], value))
+
+
 def _expand(
     content: Mapping[str, Any], datasets: Mapping[str, Definition], recipes: Mapping[str, Definition], locate: Locate
 ) -> tuple[Run, ...]:
@@ -213,6 +341,7 @@ def _expand(
                 for position, size in enumerate(comparison["batch_sizes"]):
                     place = locate(["comparisons", index, "batch_sizes", position])
                     _check_size(size, sizes[name], dataset, recipe, place)
+                    definitions.check_cell(recipe, sizes[name] if isinstance(size, str) else size, place)
                     cell = Cell(name, recipe.content["name"], str(size))
                     _check_new(cell, cells, sizes[name], place)
                     cells[cell] = index

@@ -1,4 +1,4 @@
-"""The epoch loop of one run: train, evaluate, stop early, and what is recorded on the way. Knows no framework."""
+"""The loop of one run: train, evaluate, stop early, and what is recorded on the way. Knows no framework."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from types import ModuleType
 from typing import Any
 
@@ -49,15 +50,32 @@ class Progress:
     n_parameters: int | None = None
     tracked_weight: tuple[int, ...] | None = None
     steps: list[dict[str, Any]] = field(default_factory=list)
-    epochs: list[dict[str, Any]] = field(default_factory=list)
+    evaluations: list[dict[str, Any]] = field(default_factory=list)
+    epoch: float = 0.0
     updates: int = 0
     examples: int = 0
     stopped_early: bool = False
-    selected_epoch: int | None = None
+    selected: int | None = None
     metrics: dict[str, float | None] = field(default_factory=dict)
     clocks: Clocks = field(default_factory=Clocks)
     last_step: dict[str, Any] = field(default_factory=dict)
     whole_losses: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def selected_epoch(self) -> float | None:
+        """Epoch of the evaluation with the lowest validation loss."""
+        return None if self.selected is None else float(self.evaluations[self.selected]["epoch"])
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """The updates between two evaluations: the loss and the number of examples of each, and the seconds they took."""
+
+    losses: NDArray[np.float64]
+    sizes: NDArray[np.int64]
+    batch_size: int
+    learning_rate: float
+    seconds: float
 
 
 def train(
@@ -76,13 +94,12 @@ def train(
         plan: what to train.
         step_records: `steps` keeps every k-th update, with the smallest k for which the whole budget gives at most this
             many, and the last one.
-        log: called with one line per epoch.
+        log: called with one line per evaluation.
 
     Returns:
         the records; `metrics` has the keys `last_…` and `selected_…` of the table `run`, null where not measured.
     """
-    per_epoch = recipes.updates_per_epoch(len(data.y_train), plan.batch_size, plan.recipe["last_batch"])
-    total = plan.recipe["budget"]["epochs"] * per_epoch
+    total = recipes.total_updates(len(data.y_train), plan)
     progress = Progress(keep_every=math.ceil(total / step_records))
     try:
         _train(engine, data, plan, progress, log)
@@ -98,61 +115,80 @@ def train(
 
 
 def _train(engine: ModuleType, data: Data, plan: Plan, progress: Progress, log: Callable[[str], None]) -> None:
-    n_train, budget, clocks = len(data.y_train), plan.recipe["budget"], progress.clocks
+    stopping, clocks = plan.recipe["budget"]["early_stopping"] or {}, progress.clocks
     with clocks.measure("compile"):
         trainer = engine.build(plan, data)
         engine.train(trainer, np.empty(0, np.int32), np.empty(0, np.float32))
         engine.evaluate(trainer, "validation")
     progress.n_parameters, progress.tracked_weight = trainer.n_parameters, trainer.tracked_weight
-    patience = (budget["early_stopping"] or {}).get("patience", math.inf)
+    patience = stopping.get("patience", math.inf)
     best_loss, best_weights = math.inf, engine.get_weights(trainer)
-    _record_epoch(engine, trainer, progress, None, math.nan, 0.0)
+    _evaluate(engine, trainer, progress, None)
 
-    for epoch in range(1, budget["epochs"] + 1):
-        order = recipes.epoch_order(n_train, plan, epoch)
-        rates = recipes.learning_rates(n_train, plan, epoch)
-        before = clocks.seconds["train"]
-        with clocks.measure("train"):
-            steps = engine.train(trainer, order, rates)
-        sizes = np.minimum(plan.batch_size, len(order) - plan.batch_size * np.arange(len(steps.loss)))
-        _record_steps(progress, epoch, steps, sizes, rates)
-        if not np.isfinite(steps.loss[-1]):
-            progress.outcome = "diverged"
-            progress.outcome_detail = f"loss {steps.loss[-1]} at update {progress.updates} (epoch {epoch})"
+    points = recipes.evaluation_points(len(data.y_train), plan)
+    for number, (start, stop) in enumerate(pairwise([0, *points.tolist()]), start=1):
+        stretch = _train_stretch(engine, trainer, len(data.y_train), plan, progress, start, stop)
+        if stretch is None:
             return
-        row = _record_epoch(
-            engine, trainer, progress, (steps, sizes), float(rates[-1]), clocks.seconds["train"] - before
+        row = _evaluate(engine, trainer, progress, stretch)
+        log(
+            f"epoch {row['epoch']:.4g}, update {stop}: validation loss {row['validation_loss']:.4f}, "
+            f"accuracy {row['validation_accuracy']:.4f}"
         )
-        log(f"epoch {epoch}: validation loss {row['validation_loss']:.4f}, accuracy {row['validation_accuracy']:.4f}")
         if row["validation_loss"] < best_loss:
             best_loss, best_weights = row["validation_loss"], engine.get_weights(trainer)
-            progress.selected_epoch = epoch
-        elif epoch - (progress.selected_epoch or 0) >= patience:
-            progress.stopped_early = epoch < budget["epochs"]
+            progress.selected = number
+        elif number - (progress.selected or 0) >= patience:
+            progress.stopped_early = number < len(points)
             break
 
     _conclude(engine, trainer, progress, best_weights)
 
 
+def _train_stretch(
+    engine: ModuleType, trainer: Any, n_train: int, plan: Plan, progress: Progress, start: int, stop: int
+) -> Stretch | None:
+    """Make the updates from one evaluation to the next; None where the loss is no longer finite."""
+    per_epoch = recipes.updates_per_epoch(n_train, plan.batch_size, plan.recipe["last_batch"])
+    losses, sizes, before = [], [], progress.clocks.seconds["train"]
+    for epoch, first, end in recipes.pieces(start, stop, per_epoch):
+        whole = recipes.epoch_order(n_train, plan, epoch)
+        order = whole[first * plan.batch_size : end * plan.batch_size]
+        made = (epoch - 1) * per_epoch + first
+        rates = recipes.learning_rates(n_train, plan, made, made + end - first)
+        with progress.clocks.measure("train"):
+            steps = engine.train(trainer, order, rates)
+        sizes.append(np.minimum(plan.batch_size, len(order) - plan.batch_size * np.arange(len(steps.loss))))
+        losses.append(steps.loss)
+        _record_steps(progress, epoch, steps, sizes[-1], rates)
+        progress.epoch = epoch - 1 + (first * plan.batch_size + int(sizes[-1].sum())) / len(whole)
+        if not np.isfinite(steps.loss[-1]):
+            progress.outcome = "diverged"
+            progress.outcome_detail = f"loss {steps.loss[-1]} at update {progress.updates} (epoch {epoch})"
+            return None
+    seconds = progress.clocks.seconds["train"] - before
+    return Stretch(np.concatenate(losses), np.concatenate(sizes), plan.batch_size, float(rates[-1]), seconds)
+
+
 def _conclude(engine: ModuleType, trainer: Any, progress: Progress, best_weights: list[NDArray[Any]]) -> None:
-    """Metrics of the last weights and of those of the epoch with the lowest validation loss."""
-    row, untrained = progress.epochs[-1], progress.epochs[0]
+    """Metrics of the last weights and of those of the evaluation with the lowest validation loss."""
+    row, untrained = progress.evaluations[-1], progress.evaluations[0]
     if not row["train_loss"] <= DIVERGED * untrained["train_loss"]:
         progress.outcome = "diverged"
         progress.outcome_detail = (
             f"training loss {row['train_loss']:.4g}, before training {untrained['train_loss']:.4g}"
         )
     _final_metrics(engine, trainer, progress, "last", row)
-    if progress.selected_epoch is None:  # no epoch had a finite validation loss
+    if progress.selected is None:  # no evaluation had a finite validation loss
         return
     engine.set_weights(trainer, best_weights)
-    _final_metrics(engine, trainer, progress, "selected", progress.epochs[progress.selected_epoch])
+    _final_metrics(engine, trainer, progress, "selected", progress.evaluations[progress.selected])
 
 
 def _record_steps(
     progress: Progress, epoch: int, steps: Steps, sizes: NDArray[np.int64], rates: NDArray[np.float32]
 ) -> None:
-    """Append every k-th update of an epoch to the records; the last one is kept in any case where training stops."""
+    """Append every k-th update to the records; the last one is kept in any case where training stops."""
     examples = progress.examples + np.cumsum(sizes)
 
     def record(i: int) -> dict[str, Any]:
@@ -173,26 +209,19 @@ def _record_steps(
     progress.examples = int(examples[-1])
 
 
-def _record_epoch(
-    engine: ModuleType,
-    trainer: Any,
-    progress: Progress,
-    seen: tuple[Steps, NDArray[np.int64]] | None,
-    rate: float,
-    train_seconds: float,
-) -> dict[str, Any]:
-    """Evaluate on train and validation part and append the epoch's row; `seen` is None before training."""
+def _evaluate(engine: ModuleType, trainer: Any, progress: Progress, stretch: Stretch | None) -> dict[str, Any]:
+    """Evaluate on train and validation part and append the row; `stretch` is None before training."""
     before = progress.clocks.seconds["evaluate"]
     with progress.clocks.measure("evaluate"):
         (train_loss, train_accuracy), (loss, accuracy) = (engine.evaluate(trainer, p) for p in ("train", "validation"))
-    mean = noise = None
-    if seen is not None:
-        steps, sizes = seen
-        mean = float(np.average(steps.loss, weights=sizes))
-        whole = np.concatenate([progress.whole_losses, steps.loss[sizes == sizes[0]]])
+    mean = noise = rate = None
+    if stretch is not None:
+        mean, rate = float(np.average(stretch.losses, weights=stretch.sizes)), stretch.learning_rate
+        whole = np.concatenate([progress.whole_losses, stretch.losses[stretch.sizes == stretch.batch_size]])
         noise, progress.whole_losses = step_loss_noise(whole), whole[-2:]
     row = {
-        "epoch": len(progress.epochs),
+        "evaluation": len(progress.evaluations),
+        "epoch": progress.epoch,
         "updates": progress.updates,
         "examples": progress.examples,
         "step_loss_mean": mean,
@@ -201,11 +230,11 @@ def _record_epoch(
         "train_accuracy": train_accuracy,
         "validation_loss": loss,
         "validation_accuracy": accuracy,
-        "learning_rate": _or_null(rate),
-        "train_seconds": train_seconds,
+        "learning_rate": rate,
+        "train_seconds": stretch.seconds if stretch is not None else 0.0,
         "evaluate_seconds": progress.clocks.seconds["evaluate"] - before,
     }
-    progress.epochs.append(row)
+    progress.evaluations.append(row)
     return row
 
 
@@ -230,9 +259,9 @@ def step_loss_noise(losses: NDArray[np.float64]) -> float | None:
     return float(np.sqrt(np.mean(np.diff(losses, n=2) ** 2) / 6))
 
 
-def median_noise(epochs: list[dict[str, Any]]) -> float | None:
-    """Median of the epochs' `step_loss_noise` over the last half of the epochs, where the loss has settled most."""
-    trained = epochs[1:]
+def median_noise(evaluations: list[dict[str, Any]]) -> float | None:
+    """Median `step_loss_noise` over the last half of the evaluations, where the loss has settled most."""
+    trained = evaluations[1:]
     values = [row["step_loss_noise"] for row in trained[len(trained) // 2 :] if row["step_loss_noise"] is not None]
     return float(np.median(values)) if values else None
 

@@ -183,7 +183,8 @@ def _problems(value: object, schema: str, part: str) -> Iterator[tuple[int, list
                     yield 0, [*path, str(key)], _unknown(key, rule, schema)
             for key in rule["required"]:
                 if key not in error.instance:
-                    missing = _follow(rule.get("properties", {}).get(key, True), _schema(schema))
+                    described = rule.get("properties", _schema(schema).get("properties", {}))  # a branch has none
+                    missing = _follow(described.get(key, True), _schema(schema))
                     yield 1, [*path, key], f"the key is missing; valid is {_valid(missing)}"
         elif error.validator == "uniqueItems":
             twice = next(item for item in error.instance if error.instance.count(item) > 1)
@@ -194,7 +195,8 @@ def _problems(value: object, schema: str, part: str) -> Iterator[tuple[int, list
 
 def _unknown(key: str, rule: Mapping[str, Any], schema: str) -> str:
     keys = rule["properties"]
-    if key in _all_keys(schema):  # misplaced, not misspelt: `momentum` for adam
+    misspelt = difflib.get_close_matches(key, keys, n=1, cutoff=0.9)
+    if key in _all_keys(schema) and not misspelt:  # misplaced: `momentum` for adam
         return f"the key does not belong here; valid is {_either(list(keys))}"
     return f"unknown key{choice(key, keys)}"
 

@@ -44,15 +44,8 @@ def write(
         gpu=gpu,
     )
     files = fake_results.write(made)
-    found = tables.study_tables(
-        run=files.run,
-        epochs=files.epochs,
-        steps=files.steps,
-        timing=files.timing,
-        windows=files.windows,
-        run_manifest=files.run_manifest,
-        timing_manifest=files.timing_manifest,
-    )
+    described = describe(root, list(sizes), list(seeds), timings)
+    found = fake_results.tables(files, described)
     folder = root / "results" / "made-up"
     for name, table in found.items():
         tables.save(table, folder / "tables" / f"{name}.parquet", folder / "tables" / f"{name}.csv")
@@ -60,7 +53,7 @@ def write(
     for dataset, used in frames.pairs(found):
         for name in FIGURES:
             (folder / "figures" / f"{name}-{dataset}-{used}.svg").write_text(SVG, encoding="utf-8")
-    records.write_json(describe(root, list(sizes), list(seeds), timings), folder / "study.json")
+    records.write_json(described, folder / "study.json")
     records.write_json({"hosts": [manifest.host()], "command": "snakemake --cores 2"}, folder / "manifest.json")
     return {
         "tables": folder / "tables",

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.random import Generator
 
 from batchscope import records
+from batchscope.analysis.tables import study_tables
 
 Row = dict[str, Any]
 NO_GPU = "no NVIDIA GPU on this machine"
 NO_RAPL = "the machine does not let this user read the energy counters of the CPU"
-RUN_FILES = ("run", "steps", "epochs", "telemetry")
+RUN_FILES = ("run", "steps", "evaluations", "telemetry")
 TIMING_FILES = ("timing", "windows", "telemetry")
 
 
@@ -25,7 +27,7 @@ class FakeStudy:
     """What to make up: every data set with every recipe at every size (int or "full") and seed.
 
     `outcomes` maps (batch size, seed) to diverged or out_of_memory. `gpu` fills the GPU columns. `blank` names columns
-    of the tables run, epochs and timing that are null everywhere.
+    of the tables run, evaluations and timing that are null everywhere.
     """
 
     root: Path
@@ -47,7 +49,7 @@ class FakeFiles:
 
     run: list[Path]
     steps: list[Path]
-    epochs: list[Path]
+    evaluations: list[Path]
     run_telemetry: list[Path]
     run_manifest: list[Path]
     timing: list[Path]
@@ -96,16 +98,32 @@ def write(study: FakeStudy) -> FakeFiles:
     return files
 
 
+def tables(made: FakeFiles, study: Mapping[str, Any] | None = None) -> dict[str, pd.DataFrame]:
+    """All tables of the made-up study; `study` is `Study.describe()`, by default without targets and claims."""
+    nothing: Row = {"measurements": None, "targets": [], "claims": {}, "datasets": {}, "recipes": {}}
+    return study_tables(
+        study or nothing,
+        run=made.run,
+        evaluations=made.evaluations,
+        steps=made.steps,
+        timing=made.timing,
+        windows=made.windows,
+        run_manifest=made.run_manifest,
+        timing_manifest=made.timing_manifest,
+        trials=[],
+    )
+
+
 def _write_run(job: _Job, files: FakeFiles, folder: Path) -> None:
     study, identity, outcome = job.study, job.identity, job.outcome
-    rows = [] if outcome == "out_of_memory" else _epochs(job)
+    rows = [] if outcome == "out_of_memory" else _evaluations(job)
     steps = _steps(job, rows)
     run = _run(job, rows)
     telemetry = [_sample(identity, 0.25 * i, study.gpu, job.rng) for i in range(8)]
     for table, content, paths in (
         ("run", _blanked([run], study.blank), files.run),
         ("steps", steps, files.steps),
-        ("epochs", _blanked(rows, study.blank), files.epochs),
+        ("evaluations", _blanked(rows, study.blank), files.evaluations),
         ("telemetry", telemetry, files.run_telemetry),
     ):
         paths.append(folder / f"{table}.parquet")
@@ -155,7 +173,7 @@ def _write_timing(job: _Job, files: FakeFiles, folder: Path) -> None:
     records.write_json({"not_measured": _reasons(timing, "ok")}, files.timing_manifest[-1])
 
 
-def _epochs(job: _Job) -> list[Row]:
+def _evaluations(job: _Job) -> list[Row]:
     study, identity, n_train, per_epoch = job.study, job.identity, job.n_train, job.per_epoch
     outcome, rng = job.outcome, job.rng
     batch, best, waited, rows = identity["batch_size"], math.inf, 0, []
@@ -170,6 +188,7 @@ def _epochs(job: _Job) -> list[Row]:
         rows.append(
             {
                 **identity,
+                "evaluation": epoch,
                 "epoch": epoch,
                 "updates": updates,
                 "examples": epoch * n_train,
@@ -247,6 +266,7 @@ def _run(job: _Job, rows: list[Row]) -> Row:
         "micro_batch_size": None,
         "updates_per_epoch": per_epoch,
         "epochs": rows[-1]["epoch"] if rows else 0,
+        "evaluations": rows[-1]["evaluation"] if rows else 0,
         "updates": rows[-1]["updates"] if rows else 0,
         "examples": rows[-1]["examples"] if rows else 0,
         "learning_rate": 0.001,

@@ -34,7 +34,8 @@ RECIPE: dict[str, Any] = {
     "last_batch": "keep",
     "shuffle": True,
     "evaluation_batch_size": 7,
-    "budget": {"epochs": 3, "early_stopping": None},
+    "tuning": None,
+    "budget": {"epochs": 3, "updates": None, "evaluations": None, "early_stopping": None},
     "tracked_weight": None,
 }
 

@@ -112,18 +112,6 @@ def test_paired_test_refuses_unequal_lengths() -> None:
 # Tables from files
 
 
-def tables(made: fake_results.FakeFiles) -> dict[str, pd.DataFrame]:
-    return study.study_tables(
-        run=made.run,
-        epochs=made.epochs,
-        steps=made.steps,
-        timing=made.timing,
-        windows=made.windows,
-        run_manifest=made.run_manifest,
-        timing_manifest=made.timing_manifest,
-    )
-
-
 SMALL = FakeStudy(Path(), datasets={"digits": 96}, batch_sizes=(4, 32, "full"), seeds=(1, 2, 3), epochs=4)
 
 
@@ -133,7 +121,7 @@ def cell(frame: pd.DataFrame, size: int, *, full: bool = False) -> pd.Series:
 
 
 def test_all_tables_are_made_saved_and_read_again(tmp_path: Path) -> None:
-    made = tables(fake_results.write(replace(SMALL, root=tmp_path, outcomes={(4, 2): "out_of_memory"})))
+    made = fake_results.tables(fake_results.write(replace(SMALL, root=tmp_path, outcomes={(4, 2): "out_of_memory"})))
     assert tuple(made) == analysis.TABLES
     for name, frame in made.items():
         study.save(frame, tmp_path / f"{name}.parquet", tmp_path / f"{name}.csv")
@@ -152,7 +140,7 @@ def test_what_was_not_measured_is_null_in_both_files(tmp_path: Path) -> None:
 
 def test_whole_numbers_stay_whole_where_some_are_null(tmp_path: Path) -> None:
     made = fake_results.write(replace(SMALL, root=tmp_path, outcomes={(4, 2): "out_of_memory"}))
-    selected = study.concat("run", made.run)["selected_epoch"]
+    selected = study.concat("run", made.run)["n_parameters"]
     assert selected.dtype == "Int64"
     assert selected.isna().sum() == 1
 
@@ -167,15 +155,15 @@ def test_rows_are_sorted_by_number_and_data_sets_keep_the_order_of_the_files(tmp
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     made = fake_results.write(replace(SMALL, root=tmp_path))
-    made.epochs[3].unlink()
-    with pytest.raises(FileNotFoundError, match="epochs"):
-        tables(made)
+    made.evaluations[3].unlink()
+    with pytest.raises(FileNotFoundError, match="evaluations"):
+        fake_results.tables(made)
 
 
 def test_a_file_with_another_table_is_an_error(tmp_path: Path) -> None:
     made = fake_results.write(replace(SMALL, root=tmp_path))
     with pytest.raises(records.TableError, match="does not hold the table run"):
-        study.concat("run", [made.epochs[0]])
+        study.concat("run", [made.evaluations[0]])
 
 
 def test_the_same_run_twice_is_an_error(tmp_path: Path) -> None:
@@ -187,7 +175,7 @@ def test_the_same_run_twice_is_an_error(tmp_path: Path) -> None:
 def test_epochs_of_a_run_that_is_not_there_are_an_error(tmp_path: Path) -> None:
     made = fake_results.write(replace(SMALL, root=tmp_path))
     with pytest.raises(ValueError, match="of which there is no run"):
-        tables(replace(made, run=made.run[1:]))
+        fake_results.tables(replace(made, run=made.run[1:]))
 
 
 @settings(deadline=None, max_examples=25)
@@ -208,7 +196,7 @@ def test_thinning_keeps_the_ends_of_every_run(lengths: list[int], limit: int) ->
 
 def test_reasons_are_collapsed_and_counted(tmp_path: Path) -> None:
     made = fake_results.write(replace(SMALL, root=tmp_path, outcomes={(32, 1): "diverged"}))
-    found = tables(made)["not_measured"].set_index(["kind", "reason"])
+    found = fake_results.tables(made)["not_measured"].set_index(["kind", "reason"])
     gpu = found.loc[("run", fake_results.NO_GPU)]
     assert "gpu_energy_joules" in gpu["columns"].split(", ")
     assert (gpu["n"], gpu["of"]) == (9, 9)
@@ -275,7 +263,7 @@ def test_summary_takes_seconds_from_timings_and_results_from_runs(tmp_path: Path
     made = fake_results.write(
         replace(SMALL, root=tmp_path, outcomes={(32, 1): "diverged", ("full", 2): "out_of_memory"})
     )
-    found = tables(made)
+    found = fake_results.tables(made)
     row, windows = cell(found["summary"], 32), found["windows"].query("batch_size == 32")["seconds_per_update"]
     assert (row["updates_per_epoch"], row["n_train"]) == (3, 96)
     assert row["seconds_per_epoch"] == pytest.approx(3 * windows.median())
@@ -287,7 +275,7 @@ def test_summary_takes_seconds_from_timings_and_results_from_runs(tmp_path: Path
 
 
 def test_summary_on_the_cpu_says_what_was_measured_and_why_there_is_no_energy(tmp_path: Path) -> None:
-    row = cell(tables(fake_results.write(replace(SMALL, root=tmp_path)))["summary"], 4)
+    row = cell(fake_results.tables(fake_results.write(replace(SMALL, root=tmp_path)))["summary"], 4)
     assert "host" in row["memory_kind"]
     assert row["utilisation_kind"].startswith("CPU")
     assert np.isnan(row["energy_per_epoch_joules"])
@@ -295,13 +283,13 @@ def test_summary_on_the_cpu_says_what_was_measured_and_why_there_is_no_energy(tm
 
 
 def test_cpu_utilisation_is_per_thread(tmp_path: Path) -> None:
-    found = tables(fake_results.write(replace(SMALL, root=tmp_path)))
+    found = fake_results.tables(fake_results.write(replace(SMALL, root=tmp_path)))
     four = found["timings"].assign(threads=4, cpu_percent_mean=200.0)
     assert set(summary(found["runs"], four, found["not_measured"])["utilisation_percent"]) == {50.0}
 
 
 def test_summary_on_the_gpu(tmp_path: Path) -> None:
-    found = tables(fake_results.write(replace(SMALL, root=tmp_path, gpu=True)))
+    found = fake_results.tables(fake_results.write(replace(SMALL, root=tmp_path, gpu=True)))
     row, timing = cell(found["summary"], 4), cell(found["timings"], 4)
     assert row["memory_bytes"] == timing["allocator_peak_bytes"]
     assert row["utilisation_percent"] == timing["gpu_utilisation_mean_percent"]
@@ -312,7 +300,7 @@ def test_summary_on_the_gpu(tmp_path: Path) -> None:
 
 
 def test_one_kind_of_memory_for_all_sizes(tmp_path: Path) -> None:
-    found = tables(fake_results.write(replace(SMALL, root=tmp_path, gpu=True)))
+    found = fake_results.tables(fake_results.write(replace(SMALL, root=tmp_path, gpu=True)))
     timings = found["timings"].copy()
     timings.loc[timings["batch_size"] == 32, "allocator_peak_bytes"] = np.nan
     again = summary(found["runs"], timings, found["not_measured"])
@@ -321,7 +309,7 @@ def test_one_kind_of_memory_for_all_sizes(tmp_path: Path) -> None:
 
 
 def test_a_timing_that_ran_out_of_memory_leaves_nulls(tmp_path: Path) -> None:
-    found = tables(fake_results.write(replace(SMALL, root=tmp_path)))
+    found = fake_results.tables(fake_results.write(replace(SMALL, root=tmp_path)))
     timings = found["timings"].astype({"updates_per_window": "Int64"})
     lost = ["updates_per_window", "seconds_per_epoch", "seconds_per_update_q25", "seconds_per_update_q75"]
     timings.loc[timings["batch_size"] == 32, lost] = None
@@ -333,7 +321,7 @@ def test_a_timing_that_ran_out_of_memory_leaves_nulls(tmp_path: Path) -> None:
 
 
 def test_summary_without_timings(tmp_path: Path) -> None:
-    found = tables(fake_results.write(replace(SMALL, root=tmp_path, timings=False)))
+    found = fake_results.tables(fake_results.write(replace(SMALL, root=tmp_path, timings=False)))
     row = cell(found["summary"], 4)
     assert np.isnan(row["seconds_per_epoch"])
     assert row["memory_kind"].endswith("beside other runs")

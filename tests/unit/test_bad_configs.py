@@ -26,6 +26,7 @@ RECIPES = """
 adam-mlp: {model: {name: mlp}, optimiser: {name: adam}, budget: {epochs: 20}}
 cnn: {model: {name: cnn}, optimiser: {name: adam}, budget: {epochs: 20}}
 """
+ROOT = Path(__file__).resolve().parents[2]
 GOOD = {
     "title": "A title",
     "question": "A question?",
@@ -92,6 +93,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "config" / "studies").mkdir(parents=True)
     (tmp_path / "config" / "datasets.yaml").write_text(DATASETS)
     (tmp_path / "config" / "recipes.yaml").write_text(RECIPES)
+    (tmp_path / "config" / "claims.yaml").write_text((ROOT / "config" / "claims.yaml").read_text())
     (tmp_path / "config" / "studies" / "first.yaml").write_text(study_text())
     (tmp_path / "broken.py").write_text("\ndef make(:\n")
     return tmp_path

@@ -20,8 +20,8 @@ from batchscope.validation import SCHEMAS
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "config" / "README.md"
-KINDS = ("config", "study", "datasets", "recipes")
-BRANCH = ("datasets", "recipes")  # their keys depend on the source, the model or the optimiser
+KINDS = ("config", "study", "datasets", "recipes", "claims")
+BRANCH = ("datasets", "recipes", "claims")  # their keys depend on the source, the model, the optimiser or the test
 
 
 def schema(kind: str) -> dict[str, Any]:
@@ -138,7 +138,7 @@ def test_every_mapping_of_a_schema_refuses_unknown_keys(kind: str) -> None:
                 yield from mappings(sub, f"{path}/{index}")
 
     # These only choose a branch; the branches are strict.
-    choosing = {"/$defs/definition/properties/model/else", "/$defs/definition/properties/optimiser"}
+    choosing = {f"/$defs/definition/properties/{key}" for key in ("model/else", "optimiser", "test")}
     choosing |= {"/additionalProperties/then"} | ({"/$defs/definition"} if kind == "datasets" else set())
     loose = {
         path
@@ -178,13 +178,27 @@ def test_examples_of_the_readme_load(tmp_path: Path, monkeypatch: pytest.MonkeyP
         for data, recipe in [(name, "own-model") for name in yaml.safe_load(found["data sets"])]
         + [("mnist", name) for name in yaml.safe_load(found["recipes"]) if name != "own-model"]
     )
+    minimal_study = (
+        "title: t\nquestion: q\nseeds: [1]\n"
+        "comparisons: [{datasets: [digits], recipes: [task08-mlp], batch_sizes: [4]}]\n"
+    )
     for kind in ("data sets", "recipes"):
         every += kind.replace(" ", "") + ":\n" + "".join(f"  {line}\n" for line in found[kind].splitlines())
     (tmp_path / "every.yaml").write_text(every)
     (tmp_path / "mine.yaml").write_text(found["a study"])
-    config = yaml.safe_load(found["config.yaml"])
+    (tmp_path / "measured.yaml").write_text(found["a study of measurements"])
+    claimed = minimal_study + "claims:\n" + "".join(f"  {line}\n" for line in found["claims"].splitlines())
+    (tmp_path / "claimed.yaml").write_text(claimed)
+    (tmp_path / "sweep.csv").write_text("config.batch_size,config.seed,epochs_to_target,test_acc\n")
+    (tmp_path / "power.csv").write_text("batch_size,seconds,watts,limit\n")
+    config = {**yaml.safe_load(found["config.yaml"]), "replace_datasets": {}}
+    own = study.load({**config, "study": "claimed.yaml"}, ROOT).claims
+    assert own.keys() > yaml.safe_load(found["claims"]).keys()
     assert len(study.load({**config, "study": "every.yaml"}, ROOT).cells) == 6 + 4 - 1
-    assert len(study.load({**config, "study": "mine.yaml"}, ROOT).runs) == 2 * 2 * 3 * 5
+    mine = study.load({**config, "study": "mine.yaml"}, ROOT)
+    assert len(mine.runs) == 2 * 2 * 3 * 5
+    assert list(mine.claims) == ["C01", "C02", "C05", "smaller-gap"]
+    assert study.load({**config, "study": "measured.yaml"}, ROOT).pairs == (("our-images", "our-network"),)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.transforms import Bbox
 
-from batchscope.analysis.tables import study_tables
 from batchscope.figures import FIGURES, render, theme
 from batchscope.figures.curves import mean_curve
 from batchscope.figures.frames import Frames, Size, pairs, select
@@ -49,15 +48,7 @@ def frames_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Frame
     def get(name: str) -> Frames:
         if name not in made:
             files = fake_results.write(replace(STUDIES[name], root=tmp_path_factory.mktemp("study")))
-            tables = study_tables(
-                run=files.run,
-                epochs=files.epochs,
-                steps=files.steps,
-                timing=files.timing,
-                windows=files.windows,
-                run_manifest=files.run_manifest,
-                timing_manifest=files.timing_manifest,
-            )
+            tables = fake_results.tables(files)
             made[name] = select(tables, "digits", "mlp")
         return made[name]
 
@@ -228,8 +219,8 @@ def test_a_mean_curve_ends_with_the_first_run_and_is_geometric_on_a_log_axis(
     frames_of: Callable[[str], Frames],
 ) -> None:
     frames = frames_of("usual")
-    epochs = frames.epochs[(frames.epochs["seed"] != 2) | (frames.epochs["epoch"] <= 2)]
-    curve = mean_curve(replace(frames, epochs=epochs), Size(4, False), "train_loss", logarithmic=True)
+    epochs = frames.evaluations[(frames.evaluations["seed"] != 2) | (frames.evaluations["epoch"] <= 2)]
+    curve = mean_curve(replace(frames, evaluations=epochs), Size(4, False), "train_loss", logarithmic=True)
     assert curve is not None
     assert list(curve.epochs) == [0, 1, 2]
     values = epochs[(epochs["batch_size"] == 4) & (epochs["epoch"] == 2)]["train_loss"]

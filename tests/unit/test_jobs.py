@@ -104,8 +104,8 @@ def test_a_table_with_a_wrong_column_or_an_unexpected_null_is_refused(tmp_path):
     ):
         with pytest.raises(records.TableError, match=sentence):
             records.write_table("windows", [{**row, **wrong}], tmp_path / "wrong.parquet")
-    with pytest.raises(records.TableError, match="does not hold the table epochs"):
-        records.read_table("epochs", tmp_path / "w.parquet")
+    with pytest.raises(records.TableError, match="does not hold the table evaluations"):
+        records.read_table("evaluations", tmp_path / "w.parquet")
     assert [path.name for path in tmp_path.iterdir()] == ["w.parquet"]  # no half-written file is left
 
 

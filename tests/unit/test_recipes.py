@@ -22,7 +22,14 @@ def order(n, batch_size, seed, epoch, made):
 
 
 def rates(made, batch_size, n, epoch):
-    return recipes.learning_rates(n, recipes.Plan(made, batch_size, 0, "fused"), epoch)
+    per_epoch = recipes.updates_per_epoch(n, batch_size, made["last_batch"])
+    plan = recipes.Plan(made, batch_size, 0, "fused")
+    return recipes.learning_rates(n, plan, (epoch - 1) * per_epoch, epoch * per_epoch)
+
+
+def points(n, batch_size, **budget):
+    budget = {"epochs": None, "updates": None, "evaluations": None} | budget
+    return recipes.evaluation_points(n, recipes.Plan({**recipe(), "budget": budget}, batch_size, 0, "fused")).tolist()
 
 
 @pytest.mark.parametrize(
@@ -55,6 +62,38 @@ def test_learning_rate_rules():
     assert recipes.scaled_learning_rate(recipe(0.01, rule="linear", reference=32), 128) == pytest.approx(0.04)
     assert recipes.scaled_learning_rate(recipe(0.01, rule="linear", reference=32), 1) == pytest.approx(0.01 / 32)
     assert recipes.scaled_learning_rate(recipe(0.01, rule="sqrt", reference=32), 128) == pytest.approx(0.02)
+
+
+def test_adam_sde_keeps_the_noise_of_the_stochastic_differential_equation():
+    made = recipe(0.001, rule="adam-sde", reference=32)
+    made["optimiser"] = {"name": "adam", "learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
+    assert recipes.scaled_optimiser(made, 32) == made["optimiser"]
+    assert recipes.scaled_optimiser(made, 128) == pytest.approx(
+        {"name": "adam", "learning_rate": 0.002, "beta_1": 0.6, "beta_2": 0.996, "epsilon": 5e-8}
+    )
+    with pytest.raises(ValueError, match=r"beta_1 .* at batch size 320, and they must be above 0"):
+        recipes.scaled_optimiser(made, 320)
+
+
+def test_a_rate_that_tuning_chose_replaces_the_recipe_s_and_nothing_else():
+    made = recipes.with_learning_rate(recipe(0.1), 0.3)
+    assert made == recipe(0.3)
+
+
+def test_runs_are_evaluated_at_equal_shares_of_the_budget():
+    assert points(40, 10, epochs=3) == [4, 8, 12]
+    assert points(40, 16, epochs=3) == [3, 6, 9]  # ceil(40 / 16) updates per epoch
+    assert points(40, 10, epochs=3, evaluations=6) == [2, 4, 6, 8, 10, 12]
+    assert points(40, 40, epochs=3, evaluations=6) == [1, 2, 3]  # once per update at most
+    assert points(40, 10, updates=10, evaluations=4) == [3, 5, 8, 10]
+
+
+@given(st.integers(0, 100), st.integers(0, 100), st.integers(1, 30))
+def test_pieces_cover_every_update_once_and_never_cross_the_end_of_an_epoch(start, length, per_epoch):
+    found = list(recipes.pieces(start, start + length, per_epoch))
+    made = [(epoch - 1) * per_epoch + update for epoch, first, end in found for update in range(first, end)]
+    assert made == list(range(start, start + length))
+    assert all(0 <= first < end <= per_epoch for _, first, end in found)
 
 
 def test_warm_up_rises_linearly_over_its_epochs_and_then_stays():

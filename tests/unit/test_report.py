@@ -14,9 +14,9 @@ import pytest
 import yaml
 from bs4 import BeautifulSoup, Tag
 
-from batchscope import study
+from batchscope import numbers, study
 from batchscope.figures import FIGURES
-from batchscope.report import answers, content, describe, elements, numbers, tables
+from batchscope.report import answers, content, describe, elements, tables
 from batchscope.report.render import contents, render
 from unit import fake_report
 
@@ -333,7 +333,7 @@ def _notebook(folder: Path, code: str) -> Path:
 
 def test_the_kernel_is_this_interpreter_and_can_import_the_library(tmp_path: Path) -> None:
     before = dict(os.environ)
-    notebook = _notebook(tmp_path, "import sys\nfrom batchscope.report import numbers\nprint(who, sys.executable)")
+    notebook = _notebook(tmp_path, "import sys\nfrom batchscope import numbers\nprint(who, sys.executable)")
     render(notebook, {"who": Path("there")}, tmp_path / "a.html", tmp_path / "log.ipynb", "<b>Title</b>")
     render(notebook, {"who": Path("there")}, tmp_path / "b.html", tmp_path / "log.ipynb", "<b>Title</b>")
     page = _soup((tmp_path / "a.html").read_text(encoding="utf-8"))

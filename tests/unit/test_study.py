@@ -6,6 +6,7 @@ import ast
 import importlib.util
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,24 @@ def resolved_dataset(folder: Path, definition: dict[str, Any]) -> dict[str, Any]
     return load(folder, content).datasets["mine"]
 
 
-@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+MEASURED = [path for path in STUDIES if "\nmeasurements:" in path.read_text()]
+
+
+@pytest.mark.parametrize("path", MEASURED, ids=lambda path: path.stem)
+def test_a_study_of_measurements_finds_its_files_in_the_data_folders(path: Path, tmp_path: Path) -> None:
+    content = yaml.safe_load(path.read_text())["measurements"]
+    for part in ("runs", "timings"):
+        if part in content:
+            (tmp_path / content[part]["path"]).write_text(",".join(content[part]["columns"].values()) + "\n")
+    with pytest.raises(study.ConfigError, match=r"measurements.runs.path: there is no file .* `data_folders`"):
+        study.load({"study": path.stem}, ROOT)
+    loaded = study.load({"study": path.stem, "data_folders": [str(tmp_path)]}, ROOT)
+    assert loaded.runs == ()
+    assert len(loaded.pairs) == 1
+    assert loaded.has_targets(loaded.pairs[0][0])
+
+
+@pytest.mark.parametrize("path", [path for path in STUDIES if path not in MEASURED], ids=lambda path: path.stem)
 def test_every_study_of_the_repository_loads(path: Path) -> None:
     loaded = study.load({"study": path.stem}, ROOT)
     assert loaded.name == path.stem
@@ -121,6 +139,34 @@ def test_data_that_are_not_here_hurt_only_the_studies_that_use_them(tmp_path: Pa
         load(tmp_path, minimal("gone", datasets=gone))
 
 
+def test_a_study_runs_on_another_data_set_by_one_key() -> None:
+    loaded = study.load({"study": "task08", "replace_datasets": {"mnist": "fashion-mnist"}}, ROOT)
+    assert set(loaded.datasets) == {"fashion-mnist"}
+    assert loaded.runs == tuple(
+        replace(run, dataset="fashion-mnist") for run in study.load({"study": "task08"}, ROOT).runs
+    )
+    for wrong, says in (
+        ({"digits": "mnist"}, "the study does not name `digits`"),
+        ({"mnist": "x"}, "`x` is not defined"),
+    ):
+        with pytest.raises(study.ConfigError, match=says):
+            study.load({"study": "task08", "replace_datasets": wrong}, ROOT)
+
+
+def test_a_budget_of_another_kind_replaces_the_one_it_extends(tmp_path: Path) -> None:
+    recipe = resolved_recipe(tmp_path, {"extends": "task08-mlp", "budget": {"updates": 50, "evaluations": 5}})
+    stopping = {"patience": 3, "restore_best": True}
+    assert recipe["budget"] == {"epochs": None, "updates": 50, "evaluations": 5, "early_stopping": stopping}
+
+
+def test_a_comparison_may_leave_out_its_timings(tmp_path: Path) -> None:
+    content = minimal()
+    content["comparisons"].append({**content["comparisons"][0], "batch_sizes": [3], "timing": False})
+    loaded = load(tmp_path, content)
+    assert [run.batch_size for run in loaded.runs] == ["8", "3"]
+    assert [cell.batch_size for cell in loaded.cells] == ["8"]
+
+
 def test_defaults_are_filled_in_everywhere(tmp_path: Path) -> None:
     recipe = resolved_recipe(
         tmp_path, {"model": {"name": "mlp"}, "optimiser": {"name": "sgd"}, "budget": {"epochs": 2}}
@@ -133,7 +179,7 @@ def test_defaults_are_filled_in_everywhere(tmp_path: Path) -> None:
         "normalisation": "none",
     }
     assert recipe["learning_rate_scaling"] == {"rule": "none", "reference_batch_size": None, "warmup_epochs": 0.0}
-    assert recipe["budget"] == {"epochs": 2, "early_stopping": None}
+    assert recipe["budget"] == {"epochs": 2, "updates": None, "evaluations": None, "early_stopping": None}
     assert {key: recipe[key] for key in ("micro_batch_size", "last_batch", "shuffle", "evaluation_batch_size")} == {
         "micro_batch_size": None,
         "last_batch": "keep",
@@ -197,7 +243,8 @@ def test_extends_merges_mapping_by_mapping_along_the_chain(tmp_path: Path) -> No
     recipe = load(tmp_path, minimal(recipe="two", recipes=recipes)).recipes["two"]
     assert recipe["name"] == "two"
     assert "extends" not in recipe
-    assert recipe["budget"] == {"epochs": 20, "early_stopping": {"patience": 9, "restore_best": True}}
+    stopping = {"patience": 9, "restore_best": True}
+    assert recipe["budget"] == {"epochs": 20, "updates": None, "evaluations": None, "early_stopping": stopping}
     assert recipe["model"]["hidden"] == [7, 5]
     assert recipe["model"]["dropout"] == 0.1
     assert (recipe["optimiser"]["name"], recipe["optimiser"]["beta_1"]) == ("adam", 0.5)
@@ -205,7 +252,7 @@ def test_extends_merges_mapping_by_mapping_along_the_chain(tmp_path: Path) -> No
 
 def test_null_takes_an_inherited_mapping_away(tmp_path: Path) -> None:
     recipe = resolved_recipe(tmp_path, {"extends": "task08-mlp", "budget": {"early_stopping": None}})
-    assert recipe["budget"] == {"epochs": 20, "early_stopping": None}
+    assert recipe["budget"] == {"epochs": 20, "updates": None, "evaluations": None, "early_stopping": None}
 
 
 def test_another_optimiser_or_model_replaces_the_inherited_one(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_the_fused_loop_gives_the_losses_of_model_fit(engine, made):
     assert len(fused.steps) == 3 * recipes.updates_per_epoch(60, 16, made["last_batch"])
     np.testing.assert_allclose(column(fused.steps, "loss"), column(fit.steps, "loss"), rtol=1e-6)
     np.testing.assert_allclose(
-        column(fused.epochs, "validation_loss"), column(fit.epochs, "validation_loss"), rtol=1e-6
+        column(fused.evaluations, "validation_loss"), column(fit.evaluations, "validation_loss"), rtol=1e-6
     )
     assert fit.steps[0]["gradient_norm"] is None
     assert fused.metrics.keys() == fit.metrics.keys()
@@ -62,7 +62,7 @@ def test_the_same_seed_is_bit_identical_and_another_seed_is_not(engine):
 
 
 def test_runs_of_one_seed_start_from_the_same_weights_at_every_batch_size(engine):
-    start = {train(engine, batch_size=size).epochs[0]["validation_loss"] for size in (1, 16, 60)}
+    start = {train(engine, batch_size=size).evaluations[0]["validation_loss"] for size in (1, 16, 60)}
     assert len(start) == 1
 
 
@@ -115,11 +115,11 @@ def test_the_selected_epoch_is_the_best_on_validation_and_its_metrics_are_those_
         optimiser={"learning_rate": 0.5}, budget={"epochs": 40, "early_stopping": {"patience": 4, "restore_best": True}}
     )
     result = train(engine, made, batch_size=4)
-    losses = column(result.epochs, "validation_loss")[1:]
+    losses = column(result.evaluations, "validation_loss")[1:]
     assert result.stopped_early
     assert result.selected_epoch == losses.argmin() + 1
     assert len(losses) == result.selected_epoch + 4
-    selected = result.epochs[result.selected_epoch]
+    selected = result.evaluations[result.selected]
     assert result.metrics["selected_validation_loss"] == pytest.approx(selected["validation_loss"], rel=1e-9)
     assert result.metrics["selected_train_accuracy"] == selected["train_accuracy"]
     assert result.metrics["last_validation_loss"] == pytest.approx(losses[-1], rel=1e-9)
@@ -132,12 +132,14 @@ def test_the_selected_epoch_is_the_best_on_validation_and_its_metrics_are_those_
 
 def test_epoch_rows_count_updates_and_examples_and_average_the_step_losses(engine):
     result = train(engine)
-    assert column(result.epochs, "updates").tolist() == [0, 4, 8, 12]
-    assert column(result.epochs, "examples").tolist() == [0, 60, 120, 180]
+    assert column(result.evaluations, "updates").tolist() == [0, 4, 8, 12]
+    assert column(result.evaluations, "examples").tolist() == [0, 60, 120, 180]
     first = column(result.steps[:4], "loss")
-    assert result.epochs[1]["step_loss_mean"] == pytest.approx(np.average(first, weights=[16, 16, 16, 12]))
-    assert result.epochs[1]["step_loss_noise"] == pytest.approx(training.step_loss_noise(first[:3]))  # whole batches
-    assert result.epochs[0]["step_loss_mean"] is None
+    assert result.evaluations[1]["step_loss_mean"] == pytest.approx(np.average(first, weights=[16, 16, 16, 12]))
+    assert result.evaluations[1]["step_loss_noise"] == pytest.approx(
+        training.step_loss_noise(first[:3])
+    )  # whole batches
+    assert result.evaluations[0]["step_loss_mean"] is None
 
 
 def test_thinned_steps_keep_the_first_and_the_last_and_nothing_else_changes(engine):
@@ -172,7 +174,7 @@ def test_a_finite_but_exploded_loss_counts_as_diverged_and_keeps_its_numbers(eng
     made = softmax_regression(tmp_path)  # linear: its loss grows with the rate and does not overflow
     result = train(engine, {**made, "optimiser": {"name": "sgd", "learning_rate": 1e4}})
     assert result.outcome == "diverged"
-    assert result.metrics["last_train_loss"] > 10 * result.epochs[0]["train_loss"]
+    assert result.metrics["last_train_loss"] > 10 * result.evaluations[0]["train_loss"]
 
 
 def test_a_model_that_does_not_fit_is_an_outcome_not_a_crash(engine):
@@ -180,16 +182,40 @@ def test_a_model_that_does_not_fit_is_an_outcome_not_a_crash(engine):
     result = train(engine, made)
     assert result.outcome == "out_of_memory"
     assert result.outcome_detail
-    assert result.epochs == [] == result.steps
+    assert result.evaluations == [] == result.steps
     assert set(result.metrics.values()) == {None}
+
+
+def test_evaluating_more_often_changes_no_weight_and_shows_parts_of_epochs(engine):
+    made = recipe(model={"dropout": 0.3}, learning_rate_scaling={"warmup_epochs": 1.5})
+    often = {**made, "budget": {**made["budget"], "evaluations": 6}}
+    rare, dense = train(engine, made), train(engine, often)
+    assert rare.steps == dense.steps
+    assert rare.metrics["last_test_loss"] == dense.metrics["last_test_loss"]
+    assert column(dense.evaluations, "updates").tolist() == [0, 2, 4, 6, 8, 10, 12]
+    assert column(dense.evaluations, "epoch").tolist() == pytest.approx([0, 32 / 60, 1, 1 + 32 / 60, 2, 2 + 32 / 60, 3])
+    same = {row["epoch"]: row["validation_loss"] for row in dense.evaluations}
+    assert all(same[row["epoch"]] == row["validation_loss"] for row in rare.evaluations)
+    fit = train(engine, often, loop="fit")
+    np.testing.assert_allclose(column(dense.steps, "loss"), column(fit.steps, "loss"), rtol=1e-6)
+
+
+def test_a_budget_in_updates_is_the_same_training_cut_at_an_update(engine):
+    whole = train(engine, recipe(), batch_size=16)
+    made = recipe(budget={"epochs": None, "updates": 10, "evaluations": 2})
+    cut = train(engine, made, batch_size=16)
+    assert cut.steps == whole.steps[:10]
+    assert (cut.updates, cut.examples, cut.epoch) == (10, 2 * 60 + 32, pytest.approx(2 + 32 / 60))
+    assert [row["updates"] for row in cut.evaluations] == [0, 5, 10]
+    assert train(engine, made, batch_size=60).epoch == 10  # a full batch needs ten epochs for ten updates
 
 
 def test_full_batch_is_one_update_per_epoch_and_its_noise_spans_epochs(engine):
     result = train(engine, batch_size=60)
-    assert column(result.epochs, "updates").tolist() == [0, 1, 2, 3]
+    assert column(result.evaluations, "updates").tolist() == [0, 1, 2, 3]
     losses = column(result.steps, "loss")
-    assert result.epochs[2]["step_loss_noise"] is None
-    assert result.epochs[3]["step_loss_noise"] == pytest.approx(
+    assert result.evaluations[2]["step_loss_noise"] is None
+    assert result.evaluations[3]["step_loss_noise"] == pytest.approx(
         abs(losses[0] - 2 * losses[1] + losses[2]) / math.sqrt(6)
     )
 

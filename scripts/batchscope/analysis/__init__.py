@@ -5,7 +5,7 @@ from __future__ import annotations
 # Every table of a study, each written as Parquet and as CSV.
 TABLES = (
     "runs",
-    "epochs",
+    "evaluations",
     "steps",
     "timings",
     "windows",
@@ -14,4 +14,17 @@ TABLES = (
     "summary",
     "best",
     "choices",
+    "ranks",
+    "equal_budget",
+    "trials",
+    "rates",
+    "rate_slopes",
+    "to_target",
+    "targets",
+    "critical_batch_size",
+    "savings",
+    "pareto",
+    "advice",
+    "tree",
+    "verdicts",
 )

@@ -125,8 +125,11 @@ def _speed(timed: pd.DataFrame, cells: list[Cell]) -> dict[Cell, dict[str, Any]]
     measured = timed[timed["seconds_per_epoch"].notna()].set_index(CELL)
     if measured.empty:
         return rows
-    low = measured["seconds_per_update_q25"] * measured["updates_per_epoch"]
-    high = measured["seconds_per_update_q75"] * measured["updates_per_epoch"]
+    per_epoch = measured["updates_per_epoch"]
+    low, high = (
+        (measured[f"seconds_per_update_{quartile}"] * per_epoch).to_numpy(np.float64, na_value=np.nan)
+        for quartile in ("q25", "q75")
+    )
     seconds: dict[Cell, float] = dict(zip(measured.index, measured["seconds_per_epoch"], strict=True))
     first = dict(zip(measured.index, low, strict=True))
     third = dict(zip(measured.index, high, strict=True))
@@ -137,9 +140,16 @@ def _speed(timed: pd.DataFrame, cells: list[Cell]) -> dict[Cell, dict[str, Any]]
             "seconds_per_epoch_q25": first[cell],
             "seconds_per_epoch_q75": third[cell],
             "fastest": cell == fastest,
-            "overlaps_fastest": first[cell] <= third[fastest] and first[fastest] <= third[cell],
+            "overlaps_fastest": _overlap((first[cell], third[cell]), (first[fastest], third[fastest])),
         }
     return rows
+
+
+def _overlap(one: tuple[float, float], other: tuple[float, float]) -> bool | None:
+    """Whether two ranges overlap; None where an end is not known, as in measurements made elsewhere."""
+    if not np.isfinite([one, other]).all():
+        return None
+    return bool(one[0] <= other[1] and other[0] <= one[1])
 
 
 def _complete(by_size: Mapping[Cell, pd.DataFrame]) -> dict[Cell, NDArray[np.float64]]:

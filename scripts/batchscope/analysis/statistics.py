@@ -1,4 +1,7 @@
-"""Intervals, paired differences and the correction for many comparisons, on plain sequences of numbers."""
+"""Intervals, differences, equivalence and the correction for many comparisons, on plain sequences of numbers.
+
+How often the intervals cover and the tests err is measured in benchmarks/statistics_by_simulation.py.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +45,23 @@ class PairedTest:
     p: float | None
 
 
+@dataclass(frozen=True)
+class OneSided:
+    """Mean of `n` values, its two-sided 95 % t-interval, and one-sided p-values for "the mean is above (below) it".
+
+    `p_greater` is small where the values speak for a mean above the threshold, `p_less` for one below; where they are
+    tested they add up to 1. They and the interval are None where `n` < 2 or the values have no spread, except that
+    values which all equal the threshold have p = 1 on both sides.
+    """
+
+    n: int
+    mean: float | None
+    low: float | None
+    high: float | None
+    p_greater: float | None
+    p_less: float | None
+
+
 def t_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
     """Mean and two-sided Student t-interval of independent `values`: mean ± t(n - 1) · sd / √n, sd with n - 1.
 
@@ -82,6 +102,41 @@ def paired_test(first: ArrayLike, second: ArrayLike, confidence: float = CONFIDE
     statistic = interval.mean / (interval.sd / math.sqrt(interval.n))
     p = 2 * float(special.stdtr(interval.n - 1, -abs(statistic)))
     return PairedTest(interval.n, interval.mean, interval.low, interval.high, p)
+
+
+def one_sample(values: ArrayLike, threshold: float = 0.0, *, scale: float = 0.0) -> OneSided:
+    """One-sided t-tests of the mean of independent `values` against `threshold`, in both directions.
+
+    `scale` is the largest size of the numbers whose differences `values` are. It tells a spread from rounding: without
+    it, differences of 1e-7 between losses near 1 would pass for a sample with a spread of 1e-16.
+    """
+    sample = _finite(values)
+    interval = t_interval(sample)
+    if interval.n < 2:
+        return OneSided(interval.n, interval.mean, None, None, None, None)
+    assert interval.sd is not None
+    assert interval.mean is not None
+    rounding = ROUNDING * max(float(np.abs(sample).max()), abs(threshold), scale)
+    if interval.sd <= rounding:
+        p = 1.0 if abs(interval.mean - threshold) <= rounding else None
+        return OneSided(interval.n, interval.mean, None, None, p, p)
+    statistic = (interval.mean - threshold) / (interval.sd / math.sqrt(interval.n))
+    greater, less = (float(special.stdtr(interval.n - 1, side * statistic)) for side in (-1, 1))
+    return OneSided(interval.n, interval.mean, interval.low, interval.high, greater, less)
+
+
+def equivalence(values: ArrayLike, margin: float, *, scale: float = 0.0) -> float | None:
+    """p-value for "the mean of `values` lies between -`margin` and `margin`": two one-sided t-tests, the larger p.
+
+    At or below alpha exactly where the two-sided t-interval of confidence 1 - 2 alpha lies within the margins
+    (Schuirmann 1987, Journal of Pharmacokinetics and Biopharmaceutics 15, 657-680). None where there is no test: fewer
+    than two values, or values without spread. `scale` as in `one_sample`. A large p is no evidence of a difference.
+    """
+    if not (math.isfinite(margin) and margin > 0):
+        raise ValueError(f"the margin of an equivalence test is a number above zero, not {margin}")
+    above = one_sample(values, -margin, scale=scale).p_greater
+    below = one_sample(values, margin, scale=scale).p_less
+    return None if above is None or below is None else max(above, below)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

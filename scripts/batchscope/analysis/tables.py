@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchscope import analysis, records
+from batchscope.analysis import advice, budgets, decision_tree, rates, savings, scaling, targets
 from batchscope.analysis.best import best, choices
+from batchscope.analysis.claims import verdicts
+from batchscope.analysis.measurements import read
+from batchscope.analysis.ranks import ranks
 from batchscope.analysis.summary import metrics, summary
 
 PAIR = ["dataset", "recipe"]
@@ -22,46 +27,100 @@ RUN = list(records.RUN)
 # Which columns tell one row of a concatenated table from every other.
 _KEYS = {
     "run": RUN,
-    "epochs": [*RUN, "epoch"],
+    "evaluations": [*RUN, "evaluation"],
     "steps": [*RUN, "update"],
     "timing": CELL,
     "windows": [*CELL, "window"],
+    "trials": [*RUN, "learning_rate"],
 }
 STEPS_PER_RUN = 400
 
 
-def study_tables(
+def study_tables(study: Mapping[str, Any], **files: Sequence[Path]) -> dict[str, pd.DataFrame]:
+    """All tables of a study (the keys are `analysis.TABLES`) from the files of its jobs, or from measurements.
+
+    The order of data sets and recipes is that of the `run` files; sizes and seeds are sorted.
+
+    Args:
+        study: `Study.describe()`.
+        files: run, evaluations, steps, timing, windows and trials: tables of `records`; run_manifest and
+            timing_manifest: JSON. All empty where `study` names measurements instead.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        records.TableError: a file holds something else.
+        ValueError: the files do not describe the same runs.
+    """
+    tables = _recorded(**files) if study["measurements"] is None else _imported(study["measurements"])
+    runs, timings, of_target = tables["runs"], tables["timings"], tables["to_target"]
+    if study["measurements"] is None:
+        of_target = targets.to_target(runs, tables["evaluations"], timings, study["targets"])
+    n_train = {name: _number(size) for name, size in zip(runs["dataset"], runs["n_train"], strict=True)}
+    tables |= {
+        "metrics": metrics(runs),
+        "summary": summary(runs, timings, tables["not_measured"]),
+        "best": best(runs, timings),
+        "ranks": ranks(runs),
+        "equal_budget": budgets.equal_budget(tables["evaluations"], runs, timings),
+        "rates": rates.rates(runs, tables["trials"]),
+        "rate_slopes": rates.slopes(tables["trials"]),
+        "to_target": of_target,
+        "targets": targets.summarise(of_target),
+        "critical_batch_size": scaling.critical_batch_sizes(of_target, n_train),
+        "pareto": advice.pareto(runs, timings),
+    }
+    tables["choices"] = choices(tables["best"])
+    tables["advice"] = advice.advice(tables, study)
+    tables["tree"] = decision_tree.tree(tables, study)
+    tables["verdicts"] = verdicts.verdicts(tables, study)
+    return {name: tables[name] for name in analysis.TABLES}
+
+
+def _recorded(
     *,
     run: Sequence[Path],
-    epochs: Sequence[Path],
+    evaluations: Sequence[Path],
     steps: Sequence[Path],
     timing: Sequence[Path],
     windows: Sequence[Path],
     run_manifest: Sequence[Path],
     timing_manifest: Sequence[Path],
+    trials: Sequence[Path],
 ) -> dict[str, pd.DataFrame]:
-    """All tables of a study (the keys are `analysis.TABLES`) from the files of its runs and timings.
-
-    The order of data sets and recipes is that of the `run` files; sizes and seeds are sorted. Raises FileNotFoundError
-    for a file that is missing, `records.TableError` for one that holds something else, and ValueError where the files
-    do not describe the same runs.
-    """
+    """What the jobs of a study recorded."""
     runs, timings = concat("run", run), concat("timing", timing)
     tables = {
         "runs": runs,
-        "epochs": concat("epochs", epochs),
+        "evaluations": concat("evaluations", evaluations),
         "steps": thin(concat("steps", steps)),
         "timings": timings,
         "windows": concat("windows", windows),
         "not_measured": not_measured(run_manifest, timing_manifest),
+        "trials": concat("trials", trials),
     }
     _check_same_runs(runs, timings, tables)
-    tables["metrics"] = metrics(runs)
-    tables["summary"] = summary(runs, timings, tables["not_measured"])
-    tables["best"] = best(runs, timings)
-    tables["choices"] = choices(tables["best"])
-    assert tuple(tables) == analysis.TABLES
-    return tables
+    nothing = pd.DataFrame()
+    return {**tables, "to_target": nothing, "savings": savings.savings(nothing, nothing, None)}
+
+
+def _imported(measurements: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+    """What a study's measurements say, in the form of records."""
+    found = read(measurements)
+    return {
+        "runs": found.runs,
+        "evaluations": found.evaluations,
+        "steps": found.steps,
+        "timings": found.timings,
+        "windows": found.windows,
+        "not_measured": not_measured([], []),
+        "trials": concat("trials", []),
+        "to_target": found.to_target,
+        "savings": savings.savings(found.to_target, found.timings_by_limit, measurements["baseline"]),
+    }
+
+
+def _number(size: Any) -> int | None:
+    return None if pd.isna(size) else int(size)
 
 
 def concat(table: str, paths: Sequence[Path]) -> pd.DataFrame:
@@ -147,14 +206,15 @@ def _read_reasons(path: Path) -> Mapping[str, str]:
 
 
 def _check_same_runs(runs: pd.DataFrame, timings: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> None:
-    """Refuse epochs, steps, windows or timings of runs and timings that are not there."""
+    """Refuse records of runs and timings that are not there."""
     if runs.empty:
         raise ValueError("a study has at least one run, but no file of the table run was given")
     for name, keys, owner in (
-        ("epochs", RUN, runs),
+        ("evaluations", RUN, runs),
         ("steps", RUN, runs),
         ("timings", CELL, runs),
         ("windows", CELL, timings),
+        ("trials", CELL, runs),
     ):
         known = set(owner[keys].itertuples(index=False, name=None))
         stray = set(tables[name][keys].itertuples(index=False, name=None)) - known

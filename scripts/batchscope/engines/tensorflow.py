@@ -177,9 +177,8 @@ def _seed_dropout(model: keras.Model, seed: int) -> None:
 
 
 def _optimiser(recipe: Mapping[str, Any], batch_size: int) -> keras.optimizers.Optimizer:
-    options = {key: value for key, value in recipe["optimiser"].items() if key not in ("name", "learning_rate")}
-    rate = recipes.scaled_learning_rate(recipe, batch_size)
-    return _OPTIMISERS[recipe["optimiser"]["name"]](learning_rate=rate, **options)
+    options = recipes.scaled_optimiser(recipe, batch_size)
+    return _OPTIMISERS[options.pop("name")](**options)
 
 
 def _gradient(network: Network, variables: list[Tensor]) -> Gradient:

@@ -23,25 +23,48 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FigureSpec:
-    """A figure: its title, and the module with the functions `draw_NAME`, `caption_NAME` and `alt_NAME`."""
+    """A figure: its title, and the module with the functions `draw_NAME`, `caption_NAME` and `alt_NAME`.
+
+    It is drawn only for a data set and recipe about which every table in `needs` (fields of `Frames`) has rows.
+    """
 
     name: str
     title: str
     module: str
+    needs: tuple[str, ...] = ()
+
+    @property
+    def group(self) -> str:
+        """`tuning` and `targets` are drawn only in studies that tune the rate or have targets, `runs` in all."""
+        if "trials" in self.needs or "rate_slopes" in self.needs:
+            return "tuning"
+        return "targets" if {"to_target", "critical_batch_size"} & {*self.needs} else "runs"
+
+    def has_rows(self, frames: Frames) -> bool:
+        """Whether there is anything to draw for this data set and recipe."""
+        return all(len(getattr(frames, table)) for table in self.needs)
 
     def draw(self, frames: Frames) -> Figure:
-        """The figure in the theme of the report."""
+        """The figure in the theme of the report; it says so where there is nothing to draw."""
         from batchscope.figures import theme
 
         with theme.applied():
+            if not self.has_rows(frames):
+                made, (axes,) = theme.figure(1, 1, 2.0)
+                theme.say(axes, "not measured")
+                return made
             return cast("Callable[[Frames], Figure]", self._function("draw"))(frames)
 
     def caption(self, frames: Frames) -> str:
         """What is drawn, over how many seeds, and what lines, bands and bars are. One paragraph of plain text."""
+        if not self.has_rows(frames):
+            return f"{self.title}: not measured."
         return cast("Callable[[Frames], str]", self._function("caption"))(frames)
 
     def alt(self, frames: Frames) -> str:
         """The main reading of the figure in words, for those who do not see it."""
+        if not self.has_rows(frames):
+            return f"{self.title}: not measured."
         return cast("Callable[[Frames], str]", self._function("alt"))(frames)
 
     def _function(self, kind: str) -> object:
@@ -65,7 +88,17 @@ _SPECS = (
     FigureSpec("gradient_norm", "Norm of the gradient of single updates", "traces"),
     FigureSpec("weight_path", "Path of one weight", "traces"),
 )
-FIGURES: dict[str, FigureSpec] = {spec.name: spec for spec in _SPECS}
+_EVIDENCE = (
+    FigureSpec("steps_to_target", "Updates to the targets", "scaling", ("to_target", "targets")),
+    FigureSpec("examples_to_target", "Epochs to the targets", "scaling", ("to_target", "targets")),
+    FigureSpec("critical_vs_target", "Critical batch size against the target", "scaling", ("critical_batch_size",)),
+    FigureSpec("time_to_target", "Seconds and joules to the targets", "budgets", ("to_target", "targets")),
+    FigureSpec("equal_budget", "Validation at equal epochs, updates and seconds", "budgets", ("equal_budget",)),
+    FigureSpec("tuning", "Tuning of the learning rate", "rates", ("trials",)),
+    FigureSpec("rate_vs_batch", "Best learning rate against batch size", "rates", ("rates", "rate_slopes")),
+    FigureSpec("pareto", "Training time against test error", "front", ("pareto",)),
+)
+FIGURES: dict[str, FigureSpec] = {spec.name: spec for spec in (*_SPECS, *_EVIDENCE)}
 
 
 def render(name: str, frames: Frames, path: str | Path) -> None:

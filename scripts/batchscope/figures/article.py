@@ -25,7 +25,7 @@ def draw_curves_article(frames: Frames) -> Figure:
         axes.set_title(f"Batch size {size.label}")
         _panel(axes, frames, size, logarithmic)
     if logarithmic:
-        losses = frames.epochs[[f"{part}_loss" for part in PARTS]]
+        losses = frames.evaluations[[f"{part}_loss" for part in PARTS]]
         theme.log_axis(panels[0], "y", losses.to_numpy(np.float64, na_value=np.nan))
     handles = [Line2D([], [], color=_COLOURS[part], linewidth=2, label=f"{part.capitalize()} loss") for part in PARTS]
     theme.legend(made, handles)
@@ -71,7 +71,7 @@ def _panel(axes: Axes, frames: Frames, size: Size, logarithmic: bool) -> None:
 def _lines(axes: Axes, frames: Frames, size: Size, part: str, logarithmic: bool) -> bool:
     """Draw the runs of one size and their mean; False where there is nothing to draw."""
     column, colour, seeds = f"{part}_loss", _COLOURS[part], finished(frames, size)
-    found = of_size(frames.epochs, size)
+    found = of_size(frames.evaluations, size)
     known = found[np.isfinite(found[column].to_numpy(np.float64, na_value=np.nan))]
     for seed, run in known.groupby("seed"):
         axes.plot(run["epoch"], run[column], color=colour, linewidth=0.7, alpha=0.45)

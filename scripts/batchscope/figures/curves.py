@@ -66,18 +66,18 @@ def alt_curves_accuracy(frames: Frames) -> str:
 
 def is_logarithmic(frames: Frames) -> bool:
     """Whether losses are drawn on a log axis and averaged as logarithms: where all of them are positive."""
-    losses = frames.epochs[[f"{part}_loss" for part in PARTS]].to_numpy(np.float64, na_value=np.nan)
+    losses = frames.evaluations[[f"{part}_loss" for part in PARTS]].to_numpy(np.float64, na_value=np.nan)
     losses = losses[np.isfinite(losses)]
     return bool(len(losses) and (losses > 0).all())
 
 
 def mean_curve(frames: Frames, size: Size, column: str, *, logarithmic: bool) -> Curve | None:
-    """Mean of `column` after each epoch over the runs that ended `ok`, as far as all of them go.
+    """Mean of `column` at each evaluation over the runs that ended `ok`, as far as all of them go.
 
     With `logarithmic` it is the geometric mean, and the band the t-interval of the mean logarithm. None without a run.
     """
     seeds = finished(frames, size)
-    found = of_size(frames.epochs, size)
+    found = of_size(frames.evaluations, size)
     table = found[found["seed"].isin(seeds)].pivot(index="epoch", columns="seed", values=column).dropna()
     if table.empty or table.shape[1] != len(seeds):
         return None
@@ -126,7 +126,7 @@ def _draw(frames: Frames, metric: str) -> Figure:
             _panel(axes, lines, cost, no_line)
     if logarithmic:
         columns = [f"{part}_{metric}" for part in PARTS]
-        theme.log_axis(panels[0], "y", frames.epochs[columns].to_numpy(np.float64, na_value=np.nan))
+        theme.log_axis(panels[0], "y", frames.evaluations[columns].to_numpy(np.float64, na_value=np.nan))
     if metric == "accuracy":
         low, high = panels[0].get_ylim()
         panels[0].set_ylim(max(low, -0.02), min(high, 1.02))
@@ -149,11 +149,11 @@ def _lines(frames: Frames, column: str, logarithmic: bool) -> list[_Lines]:
 
 def _per_epoch(frames: Frames, size: Size) -> dict[str, float | None]:
     """Updates, examples and seconds of an epoch; seconds are None where nothing was timed."""
-    found = of_size(frames.epochs[["batch_size", "full_batch", "epoch", "updates", "examples"]], size)
+    found = of_size(frames.evaluations[["batch_size", "full_batch", "epoch", "updates", "examples"]], size)
     found = found[found["epoch"] > 0]
     if found.empty:
         return {"epochs": 1.0, "updates": None, "examples": None, "seconds": None}
-    updates, examples = (float((found[cost] / found["epoch"]).iloc[0]) for cost in ("updates", "examples"))
+    updates, examples = (float((found[cost] / found["epoch"]).iloc[-1]) for cost in ("updates", "examples"))
     seconds = seconds_per_update(frames, size)
     return {
         "epochs": 1.0,
@@ -165,7 +165,7 @@ def _per_epoch(frames: Frames, size: Size) -> dict[str, float | None]:
 
 def _failed_runs(frames: Frames, size: Size, column: str) -> list[pd.Series[float]]:
     """Finite values of `column` by epoch of each run that did not end ok."""
-    found = of_size(frames.epochs, size)
+    found = of_size(frames.evaluations, size)
     finite = np.isfinite(found[column].to_numpy(np.float64, na_value=np.nan))
     known = found[finite & ~found["seed"].isin(finished(frames, size))]
     return [run.set_index("epoch")[column] for _, run in known.groupby("seed")]

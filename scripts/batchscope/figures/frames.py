@@ -31,15 +31,34 @@ class Frames:
     recipe: str
     sizes: tuple[Size, ...]
     runs: pd.DataFrame
-    epochs: pd.DataFrame
+    evaluations: pd.DataFrame
     steps: pd.DataFrame
     timings: pd.DataFrame
     windows: pd.DataFrame
     metrics: pd.DataFrame
     summary: pd.DataFrame
+    to_target: pd.DataFrame
+    targets: pd.DataFrame
+    critical_batch_size: pd.DataFrame
+    equal_budget: pd.DataFrame
+    trials: pd.DataFrame
+    rates: pd.DataFrame
+    rate_slopes: pd.DataFrame
+    pareto: pd.DataFrame
 
 
-_TABLES = ("runs", "epochs", "steps", "timings", "windows", "metrics", "summary")
+_TABLES = ("runs", "evaluations", "steps", "timings", "windows", "metrics", "summary")
+# Tables without rows where a study has no targets, tunes no rate or times nothing.
+_EVIDENCE = (
+    "to_target",
+    "targets",
+    "critical_batch_size",
+    "equal_budget",
+    "trials",
+    "rates",
+    "rate_slopes",
+    "pareto",
+)
 
 
 def pairs(tables: Mapping[str, pd.DataFrame]) -> list[tuple[str, str]]:
@@ -49,12 +68,15 @@ def pairs(tables: Mapping[str, pd.DataFrame]) -> list[tuple[str, str]]:
 
 
 def select(tables: Mapping[str, pd.DataFrame], dataset: str, recipe: str) -> Frames:
-    """What `tables` (as `analysis.tables.study_tables` makes them) say about one data set and recipe."""
+    """What `tables` (as `analysis.tables.study_tables` makes them) say about one data set and recipe.
+
+    A table of evidence (targets, budgets, rates) that is not among `tables` is taken as one without rows.
+    """
     if (dataset, recipe) not in pairs(tables):
         raise ValueError(f"no runs of data set {dataset!r} with recipe {recipe!r}: there are {pairs(tables)}")
-    found = {}
-    for name in _TABLES:
-        table = tables[name]
+    found, without_rows = {}, pd.DataFrame(columns=["dataset", "recipe"])
+    for name in (*_TABLES, *_EVIDENCE):
+        table = tables.get(name, without_rows) if name in _EVIDENCE else tables[name]
         found[name] = table[(table["dataset"] == dataset) & (table["recipe"] == recipe)]
     cells = found["runs"][["batch_size", "full_batch"]].drop_duplicates().itertuples(index=False, name=None)
     sizes = tuple(sorted(Size(int(batch_size), bool(full)) for batch_size, full in cells))

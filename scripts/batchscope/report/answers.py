@@ -8,9 +8,10 @@ import pandas as pd
 
 from batchscope.analysis.best import BEST, COMPARED, NOT_COMPARABLE, NOT_TESTABLE
 from batchscope.analysis.statistics import ALPHA
-from batchscope.report import elements, numbers
+from batchscope import numbers
+from batchscope.report import elements
 from batchscope.report.content import Content, Row, number, pair_title, rows, size
-from batchscope.report.numbers import LEVEL
+from batchscope.numbers import LEVEL
 from batchscope.report.tables import Pair, disturbed
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from batchscope import analysis
 from batchscope.analysis import tables as study_tables
 from batchscope.analysis.best import label
 from batchscope.figures import FIGURES, frames
-from batchscope.report import elements, numbers
+from batchscope import numbers
+from batchscope.report import elements
 
 Row = Mapping[str, Any]
 
@@ -44,6 +45,20 @@ class Content:
         frame = self.tables[table]
         return frame[(frame["dataset"] == pair[0]) & (frame["recipe"] == pair[1])]
 
+    @property
+    def trained(self) -> bool:
+        """Whether the study trained its runs; else they were measured elsewhere and imported."""
+        return not self.study.get("measurements")
+
+    def has(self, table: str, pair: tuple[str, str], column: str) -> bool:
+        """Whether `column` of `table` has a value for a data set and recipe."""
+        return bool(self.of(table, pair)[column].notna().any())
+
+    def drawn(self, name: str, pair: tuple[str, str]) -> bool:
+        """Whether the study has the figure `name` for a data set and recipe."""
+        there = _svg(self, name, pair).is_file()
+        return there and FIGURES[name].has_rows(frames.select(self.tables, *pair))
+
 
 def load(tables: Path, figures: Path, study: Path, manifest: Path) -> Content:
     """Read the tables of a study (`analysis.TABLES`, as Parquet) and the files that describe it."""
@@ -66,15 +81,39 @@ def pair_title(pair: tuple[str, str]) -> str:
     return f"{pair[0]} with {pair[1]}"
 
 
+def by_pair(
+    content: Content, title: str, section: str, build: Callable[[tuple[str, str]], str], *introduction: str
+) -> str:
+    """A section with what `build` makes of every data set and recipe, under a heading each.
+
+    Pairs of which `build` makes nothing are left out, and so is the section where nothing is left.
+    """
+    blocks = ((heading, build(pair)) for pair, heading in per_pair(content, section))
+    return elements.section(title, "".join(heading + html for heading, html in blocks if html), *introduction)
+
+
 def figures(content: Content, pair: tuple[str, str], *names: str) -> str:
-    """The figures `names` of one data set and recipe, with titles, captions and alternative texts, as HTML."""
+    """Those of the figures `names` that the study has of a data set and recipe, with titles, captions and alternative
+    texts, as HTML.
+    """
     selected = frames.select(content.tables, *pair)
     blocks = []
     for spec in (FIGURES[name] for name in names):
-        svg = content.figures / f"{spec.name}-{pair[0]}-{pair[1]}.svg"
-        identifier = elements.slug(f"figure-{spec.name}", *pair)
+        svg = _svg(content, spec.name, pair)
+        if not svg.is_file() or not spec.has_rows(selected):
+            continue
+        identifier = figure_id(spec.name, pair)
         blocks.append(elements.figure(identifier, svg, spec.title, spec.alt(selected), spec.caption(selected)))
     return "".join(blocks)
+
+
+def figure_id(name: str, pair: tuple[str, str]) -> str:
+    """Where a figure stands in the page."""
+    return elements.slug(f"figure-{name}", *pair)
+
+
+def _svg(content: Content, name: str, pair: tuple[str, str]) -> Path:
+    return content.figures / f"{name}-{pair[0]}-{pair[1]}.svg"
 
 
 def number(row: Row, name: str) -> float | None:

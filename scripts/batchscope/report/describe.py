@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from batchscope.analysis.statistics import ALPHA
-from batchscope.report import numbers
-from batchscope.report.numbers import LEVEL
+from batchscope import numbers
+from batchscope.numbers import LEVEL
 
 _SOURCES = {
     "digits": "real 8×8 images of handwritten digits (UCI, shipped with scikit-learn)",
@@ -22,7 +22,11 @@ _SCALES = {
     "unit": "scaled to the range 0 to 1",
     "standardise": "standardised with the mean and standard deviation of the training part",
 }
-_RULES = {"linear": "in proportion to the batch size", "sqrt": "with the square root of the batch size"}
+_RULES = {
+    "linear": "in proportion to the batch size",
+    "sqrt": "with the square root of the batch size",
+    "adam-sde": "with its square root, the betas and epsilon too, by the rule for Adam of Malladi et al. 2022",
+}
 _OPTIMISERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
 
 
@@ -45,7 +49,7 @@ def recipe(resolved: Mapping[str, Any]) -> str:
     """One paragraph on a recipe: model, optimiser, learning-rate rule, order, last batch and budget."""
     sentences = [
         f"{_model(resolved['model'])}.",
-        f"{_optimiser(resolved['optimiser'], resolved['learning_rate_scaling'])}.",
+        f"{_optimiser(resolved['optimiser'], resolved['learning_rate_scaling'], resolved['tuning'])}.",
         _budget(resolved["budget"]),
     ]
     sentences.append(
@@ -171,12 +175,20 @@ def _model(model: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _optimiser(optimiser: Mapping[str, Any], scaling: Mapping[str, Any]) -> str:
+def _optimiser(optimiser: Mapping[str, Any], scaling: Mapping[str, Any], tuning: Mapping[str, Any] | None) -> str:
     silent = {"name", "learning_rate"} | (set() if optimiser.get("use_ema") else {"ema_momentum"})
     options = {name: option for name, option in optimiser.items() if name not in silent}
     extra = "".join(f", {name} {option}" for name, option in options.items() if option not in (None, False))
-    rate = f"learning rate {optimiser['learning_rate']:g}{_rate_rule(scaling)}"
+    rate = f"learning rate {optimiser['learning_rate']:g}{_rate_rule(scaling)}" if tuning is None else _tuned(tuning)
     return f"{_OPTIMISERS[optimiser['name']]} with {rate}{extra}"
+
+
+def _tuned(tuning: Mapping[str, Any]) -> str:
+    rates = numbers.listing([f"{rate:g}" for rate in tuning["learning_rates"]])
+    return (
+        f"a learning rate of its own for every batch size, chosen among {rates} and up to {tuning['widen']} more "
+        f"beyond the edge, by the lowest mean validation loss over {len(tuning['seeds'])} seeds that no run uses"
+    )
 
 
 def _rate_rule(scaling: Mapping[str, Any]) -> str:
@@ -188,13 +200,15 @@ def _rate_rule(scaling: Mapping[str, Any]) -> str:
 
 
 def _budget(budget: Mapping[str, Any]) -> str:
-    epochs = numbers.count(budget["epochs"], "epoch")
-    stopping = budget["early_stopping"]
+    unit = "updates" if budget["epochs"] is None else "epochs"
+    length = numbers.count(budget[unit], unit.removesuffix("s"))
+    stopping, n = budget["early_stopping"], budget["evaluations"]
+    looks = "" if n is None else f" It is evaluated {n} times, evenly spread over them and at most once per update."
     if stopping is None:
-        return f"Every run trains for {epochs}."
-    patience = numbers.count(stopping["patience"], "epoch")
-    kept = "the weights of the best epoch are kept" if stopping["restore_best"] else "the last weights are kept"
-    return f"Up to {epochs}; a run stops when the validation loss has not fallen for {patience}, and {kept}."
+        return f"Every run trains for {length}.{looks}"
+    patience = numbers.count(stopping["patience"], "evaluation" if n else "epoch")
+    kept = "the weights of the best evaluation are kept" if stopping["restore_best"] else "the last weights are kept"
+    return f"Up to {length}; a run stops when the validation loss has not fallen for {patience}, and {kept}.{looks}"
 
 
 def _arguments(arguments: Mapping[str, Any]) -> str:

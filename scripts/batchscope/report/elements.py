@@ -14,7 +14,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
-from batchscope.report import numbers
+from batchscope import numbers
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,13 @@ def quartiles(median: float | None, low: float | None, high: float | None) -> Ce
     return _bounded(median, f"{numbers.number(median)} [{numbers.number(low)}, {numbers.number(high)}]")
 
 
-def table(identifier: str, caption: str, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> str:
-    """A sortable table in a box that scrolls sideways by itself; the first cell of each row heads the row."""
+def table(
+    identifier: str, caption: str, columns: Sequence[Column], rows: Sequence[Sequence[Cell]], *, stacked: bool = False
+) -> str:
+    """A sortable table in a box that scrolls sideways by itself; the first cell of each row heads the row.
+
+    On a narrow screen a `stacked` table, for rows of text, shows each row as a block, its cells below one another.
+    """
     for row in rows:
         if len(row) != len(columns):
             raise ValueError(f"table {identifier}: {len(row)} cells in a row under {len(columns)} columns")
@@ -71,7 +76,7 @@ def table(identifier: str, caption: str, columns: Sequence[Column], rows: Sequen
     return (
         f'<figure class="table" id="{name}"><figcaption id="{name}-caption">{escape(caption)}</figcaption>'
         f'<div class="scroll" role="group" aria-labelledby="{name}-caption" tabindex="0">'
-        f'<table class="sortable" aria-labelledby="{name}-caption"><thead><tr>{head}</tr></thead>'
+        f'<table class="sortable{" stacked" * stacked}" aria-labelledby="{name}-caption"><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div></figure>"
     )
 
@@ -97,6 +102,36 @@ def figure(identifier: str, svg: Path, title: str, alternative: str, caption: st
 def heading(level: int, identifier: str, title: str) -> str:
     """A heading that the contents link to."""
     return f'<h{level} id="{escape(identifier)}">{escape(title)}</h{level}>'
+
+
+def section(title: str, html: str, *introduction: str) -> str:
+    """A second-level heading, paragraphs of plain text and `html`; nothing at all where `html` is empty.
+
+    The heading gets its id, and its place in the contents, when the page is put together.
+    """
+    if not html:
+        return ""
+    return f"<h2>{escape(title)}</h2>" + "".join(paragraph(words) for words in introduction) + html
+
+
+def folded(summary: str, html: str) -> str:
+    """`html` behind a line to click on; open on paper."""
+    return f'<details class="more"><summary>{escape(summary)}</summary>{html}</details>'
+
+
+def badge(kind: str) -> str:
+    """A word that stands out, with a style of its own for some: a verdict, say."""
+    return f'<span class="badge {escape(kind.replace(" ", "-"))}">{escape(kind)}</span>'
+
+
+def remark(content: str) -> str:
+    """A line in small type below the main content of a cell; nothing where it is empty."""
+    return f'<span class="remark">{escape(content)}</span>' if content else ""
+
+
+def link(target: str, words: str) -> str:
+    """A link to a place in this page (`#id`) or to a file beside it."""
+    return f'<a href="{escape(target)}">{escape(words)}</a>'
 
 
 def paragraph(content: str, kind: str = "") -> str:
@@ -169,7 +204,10 @@ def _row(columns: Sequence[Column], row: Sequence[Cell]) -> str:
         sort = (
             "" if cell.value is None else escape(repr(cell.value) if isinstance(cell.value, float) else str(cell.value))
         )
-        cells.append(f'<{tag}{scope} class="{column.kind}" data-value="{sort}">{cell.html}</{tag}>')
+        label = escape(column.heading)
+        cells.append(
+            f'<{tag}{scope} class="{column.kind}" data-label="{label}" data-value="{sort}">{cell.html}</{tag}>'
+        )
     return "".join(cells)
 
 

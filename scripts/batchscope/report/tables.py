@@ -9,10 +9,11 @@ import pandas as pd
 
 from batchscope.analysis.best import BEST, COMPARED, NOT_COMPARABLE, NOT_TESTABLE
 from batchscope.analysis.statistics import ALPHA
-from batchscope.report import elements, numbers
+from batchscope import numbers
+from batchscope.report import elements
 from batchscope.report.content import Content, Row, number, rows, size, size_cell, spread_cells
 from batchscope.report.elements import Cell, Column
-from batchscope.report.numbers import LEVEL
+from batchscope.numbers import LEVEL
 
 Pair = tuple[str, str]
 
@@ -71,6 +72,11 @@ def comparison(content: Content, pair: Pair) -> str:
         f"(Holm) over all pairs of sizes in the study; told apart means adjusted p ≤ {ALPHA}."
     )
     return _table(elements.slug("table-comparison", *pair), caption, columns)
+
+
+def compared(content: Content, pair: Pair) -> bool:
+    """Whether there is something to say about losses: runs that were trained, or imported ones that have them."""
+    return content.trained or content.has("best", pair, "loss_mean")
 
 
 def speed(content: Content, pair: Pair) -> str:

@@ -1,0 +1,292 @@
+"""Which batch size to use, per goal, with what the runs leave open; and time against test error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from batchscope import records
+from batchscope.analysis import decision_tree
+from batchscope.analysis.choosing import (
+    Answer,
+    Size,
+    choose,
+    in_words,
+    label_of,
+    pairs,
+    per_seed,
+    sizes_of,
+    span,
+)
+from batchscope.analysis.statistics import t_interval
+from batchscope import numbers
+
+__all__ = ["GOALS", "advice", "pareto", "tree"]
+
+CELL = list(records.CELL)
+PAIR = ["dataset", "recipe"]
+GOALS = ("time_to_target", "test_accuracy", "memory", "energy", "decision_tree")
+Tables = Mapping[str, pd.DataFrame]
+_MEGA = 1e6
+
+tree = decision_tree.tree
+
+_METRICS = {
+    "validation_loss": "a validation loss of",
+    "validation_error": "a validation error of",
+    "train_loss": "a training loss of",
+    "train_error": "a training error of",
+}
+_TYPES = {
+    "dataset": "str",
+    "recipe": "str",
+    "goal": "str",
+    "batch_size": "Int64",
+    "full_batch": "boolean",
+    "value": "float64",
+    "ci_low": "float64",
+    "ci_high": "float64",
+    "unit": "str",
+    "not_told_apart": "str",
+    "decided": "bool",
+    "words": "str",
+}
+
+
+def advice(tables: Tables, study: Mapping[str, Any]) -> pd.DataFrame:
+    """One row per data set, recipe and goal (`GOALS`): the size with the best mean, and what else it may be.
+
+    `tables` are those of the study: runs, evaluations, timings, summary, targets and to_target; `study` is the resolved
+    study. Sizes are compared over equal seeds by paired t-tests (runs that were imported share nothing: Welch's),
+    adjusted over all pairs of sizes of the question (`choosing.choose`).
+
+    - time_to_target: seconds to the tightest target, of the metric named first, that some size reaches with all its
+      runs. Only such sizes can be named. Where a run did not get there its time so far is a lower bound: the size is
+      out where even that is told apart as slower, or where a run diverged or ran out of memory; else it stays open.
+    - test_accuracy: at the epoch that the validation loss chose; sizes that lost a run are left out.
+    - memory: peak of the runs. Equal amounts in all runs are exact, so sizes that always differ are told apart.
+    - energy: joules to the target of time_to_target where known, else per epoch, which is one measurement per size.
+    - decision_tree: where `tree` ends, held against the sizes named for test accuracy and time.
+
+    Columns: dataset, recipe, goal, batch_size and full_batch (null where no size can be named), value with its 95 %
+    interval ci_low and ci_high over seeds, unit, not_told_apart (labels of all sizes that may be better, separated by
+    "; "), decided (no size is left that may be better), words.
+    """
+    followed = tree(tables, study)
+    paired = not study.get("measurements")
+    rows: list[dict[str, Any]] = []
+    for pair in pairs(tables["runs"]):
+        of_pair = {name: _of(frame, pair) for name, frame in tables.items() if set(PAIR) <= set(frame.columns)}
+        time = _time_to_target(of_pair, study)
+        accuracy = _test_accuracy(of_pair, paired=paired)
+        answers = {
+            "time_to_target": time,
+            "test_accuracy": accuracy,
+            "memory": _memory(of_pair, paired=paired),
+            "energy": _energy(of_pair, study),
+            "decision_tree": decision_tree.ending(_of(followed, pair), of_pair, accuracy.choice, time.choice),
+        }
+        rows += [{**dict(zip(PAIR, pair, strict=True)), "goal": goal, **answers[goal].row()} for goal in GOALS]
+    return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
+
+
+def pareto(runs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
+    """One row per timed cell whose runs all have a test accuracy: time of training against test error.
+
+    `seconds_mean` is the mean over the runs of the updates to the selected epoch times the seconds per update measured
+    alone; `test_error_mean`, with its 95 % t-interval test_error_ci_low and _ci_high, is one minus the test accuracy at
+    that epoch. `on_front` says that no other cell of the data set and recipe has means as low in both and lower in one.
+    Cells that lost a run are left out: their survivors are no fair sample.
+    """
+    per_update = timings.set_index(CELL)["seconds_per_update"].dropna().to_dict()
+    rows = []
+    for cell, group in runs.groupby(CELL, sort=False):
+        epoch, per_epoch, accuracy = (
+            group[name].to_numpy(np.float64, na_value=np.nan)
+            for name in ("selected_epoch", "updates_per_epoch", "selected_test_accuracy")
+        )
+        usable = (group["outcome"] == "ok").all() and np.isfinite([epoch, per_epoch, accuracy]).all()
+        if not usable or cell not in per_update:
+            continue
+        error = t_interval(1 - accuracy)
+        rows.append(
+            {
+                **dict(zip(CELL, cell, strict=True)),
+                "seconds_mean": float(np.rint(epoch * per_epoch).mean()) * float(per_update[cell]),
+                "test_error_mean": error.mean,
+                "test_error_ci_low": error.low,
+                "test_error_ci_high": error.high,
+            }
+        )
+    measured = ("seconds_mean", "test_error_mean", "test_error_ci_low", "test_error_ci_high")
+    types = {"dataset": "str", "recipe": "str", "batch_size": "int64", "full_batch": "bool"}
+    frame = pd.DataFrame(rows, columns=[*CELL, *measured]).astype(types | dict.fromkeys(measured, "float64"))
+    front = [_undominated(row, frame) for row in frame.to_dict("records")]
+    return frame.assign(on_front=pd.Series(front, index=frame.index, dtype="bool"))
+
+
+def _undominated(row: Mapping[Any, Any], frame: pd.DataFrame) -> bool:
+    others = _of(frame, (row["dataset"], row["recipe"]))
+    seconds, error = others["seconds_mean"], others["test_error_mean"]
+    as_good = (seconds <= row["seconds_mean"]) & (error <= row["test_error_mean"])
+    return not (as_good & ((seconds < row["seconds_mean"]) | (error < row["test_error_mean"]))).any()
+
+
+def _of(frame: pd.DataFrame, pair: tuple[str, str]) -> pd.DataFrame:
+    found: pd.DataFrame = frame[(frame["dataset"] == pair[0]) & (frame["recipe"] == pair[1])]
+    return found
+
+
+def _time_to_target(tables: Tables, study: Mapping[str, Any]) -> Answer:
+    ordered = _deciding(tables["targets"], study)
+    if tables["to_target"].empty:
+        return Answer(words="Not measured: the study names no target.")
+    if not ordered:
+        return Answer(words="No size can be named: at none did all runs reach a target within the budget.")
+    if tables["to_target"]["seconds"].isna().all():
+        return Answer(words="Not measured: seconds to a target need a timing of the updates, which is not there.")
+    paired = not study.get("measurements")
+    answer = _to_target(tables, ordered[0], "seconds", paired=paired)
+    others = [
+        (target, _to_target(tables, (metric, target), "seconds", paired=paired).choice)
+        for metric, target in ordered[1:]
+    ]
+    looser: dict[str, list[str]] = {}
+    for target, choice in others:
+        if choice is not None:
+            looser.setdefault(label_of(choice.best), []).append(f"{target:g}")
+    if not looser or answer.choice is None:
+        return answer
+    named = [f"{size} at {numbers.listing(values)}" for size, values in looser.items()]
+    return answer.saying(f"At looser targets the lowest mean is that of {'; '.join(named)}.")
+
+
+def _deciding(targets: pd.DataFrame, study: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """Metric and value of the targets that some size reaches with all its runs, tightest first, of the first metric."""
+    reached = targets[(targets["n"] > 0) & (targets["n_reached"] == targets["n"])]
+    if reached.empty:
+        return []
+    metric = next(name for name in targets["metric"] if (reached["metric"] == name).any())
+    imported = (study.get("measurements") or {}).get("runs", {})
+    values = {float(value) for value in reached.loc[reached["metric"] == metric, "target"]}
+    return [(metric, value) for value in sorted(values, reverse=imported.get("better") == "higher")]
+
+
+def _to_target(tables: Tables, target: tuple[str, float], quantity: str, *, paired: bool) -> Answer:
+    """Least seconds or joules to one target."""
+    table = tables["to_target"]
+    table = table[(table["metric"] == target[0]) & (table["target"] == target[1])]
+    per_epoch = {"seconds": "seconds_per_epoch", "joules": "energy_per_epoch_joules"}[quantity]
+    rate = _by_size(tables["summary"], per_epoch)
+    lost = set(sizes_of(tables["runs"][tables["runs"]["outcome"].isin(["diverged", "out_of_memory"])]))
+    values, bounds, missed = {}, {}, []
+    for size in sizes_of(table):
+        rows = table[(table["batch_size"] == size[0]) & (table["full_batch"] == size[1])].set_index("seed")
+        spent = rows[quantity].astype("float64")
+        if rows["reached"].all():
+            values[size] = spent
+            continue
+        missed.append(f"{label_of(size)} ({int(rows['reached'].sum())} of {len(rows)} runs)")
+        if size not in lost:
+            so_far = rows["budget_epochs"].astype("float64") * rate.get(size, np.nan)
+            bounds[size] = spent.where(rows["reached"].astype(bool), so_far)
+    slack = _slack(tables["timings"]) if quantity == "seconds" else {}
+    choice = choose(values, bounds, slack=slack, paired=paired)
+    unit, what = {"seconds": ("s", "the lowest mean time to"), "joules": ("J", "the lowest mean energy to")}[quantity]
+    if choice is None:
+        return Answer(words=f"Not measured: no size that reaches the target with all runs has its {quantity}.")
+    goal = f"{_METRICS.get(target[0], target[0])} {target[1]:g}"
+    if unit == "J" and (choice.interval.mean or 0) >= _MEGA:
+        choice, unit = choice.scaled(1 / _MEGA), "MJ"
+    answer = in_words(choice, unit, f"{what} {goal}", "times as long" if unit == "s" else "times as much")
+    if missed:
+        answer = answer.saying(f"Not reached by every run within the budget: {numbers.listing(missed)}.")
+    if choice.open:
+        answer = answer.saying(
+            f"That {span(choice.open, choice.sizes)} would need more is not shown: the runs that did not get there "
+            "ended too early for it."
+        )
+    return answer
+
+
+def _slack(timings: pd.DataFrame) -> dict[Size, tuple[float, float]]:
+    """First and third quartile of the seconds per update over their median, per size."""
+    factors = {}
+    for row in timings[timings["seconds_per_update"].notna()].to_dict("records"):
+        low, high = (row[f"seconds_per_update_{part}"] / row["seconds_per_update"] for part in ("q25", "q75"))
+        if np.isfinite([low, high]).all():
+            factors[int(row["batch_size"]), bool(row["full_batch"])] = (float(low), float(high))
+    return factors
+
+
+def _test_accuracy(tables: Tables, *, paired: bool) -> Answer:
+    values = per_seed(tables["runs"], "selected_test_accuracy")
+    choice = choose(values, highest=True, paired=paired)
+    if choice is None:
+        return Answer(words="Not measured: at no batch size do all runs have a test accuracy.")
+    answer = in_words(choice, "", "the highest mean test accuracy", "")
+    left = [size for size in sizes_of(tables["runs"]) if size not in values]
+    if left:
+        answer = answer.saying(f"Left out, as not all runs have a test accuracy: {span(left, choice.sizes)}.")
+    front = pareto(tables["runs"], tables["timings"])
+    seconds = _by_size(front, "seconds_mean")
+    rivals = [choice.best, *choice.together]
+    if len(rivals) < 2 or any(size not in seconds for size in rivals):
+        return answer
+    quick = min(rivals, key=lambda size: seconds[size])
+    if quick == choice.best:
+        return answer.saying(f"Of these, {label_of(quick)} also trains to its selected epoch in the least time.")
+    ratio = numbers.ratio(seconds[choice.best] / seconds[quick])
+    return answer.saying(
+        f"Of these, {label_of(quick)} trains to its selected epoch in the least time: "
+        f"{numbers.seconds(seconds[quick])} on average, {ratio} times faster than {label_of(choice.best)}."
+    )
+
+
+def _memory(tables: Tables, *, paired: bool) -> Answer:
+    runs = tables["runs"]
+    kinds = {
+        "allocator_peak_bytes": "the framework's allocator on the device",
+        "host_memory_peak_bytes": "the process on the host, above the imported framework",
+    }
+    for column, kind in kinds.items():
+        choice = choose(per_seed(runs, column), exact=True, paired=paired)
+        if choice is not None:
+            answer = in_words(choice.scaled(1e-6), "MB", "the lowest mean peak memory", "")
+            largest = max(choice.means, key=lambda size: choice.means[size])
+            ratio = numbers.fixed(choice.means[largest] / choice.means[choice.best], 2)
+            return answer.saying(
+                f"The largest, {label_of(largest)}, takes {ratio} times as much. The peak is that of {kind}."
+            )
+    return Answer(words="Not measured: the runs have no peak of memory.")
+
+
+def _energy(tables: Tables, study: Mapping[str, Any]) -> Answer:
+    ordered = _deciding(tables["targets"], study)
+    if ordered and tables["to_target"]["joules"].notna().any():
+        return _to_target(tables, ordered[0], "joules", paired=not study.get("measurements"))
+    table = tables["summary"]
+    joules = _by_size(table, "energy_per_epoch_joules")
+    if not joules:
+        reasons = [reason for reason in table["energy_reason"].dropna().unique() if reason]
+        return Answer(words=f"Not measured: {reasons[0] if reasons else 'the study has no measurement of energy'}.")
+    best = min(joules, key=lambda size: joules[size])
+    most = max(joules, key=lambda size: joules[size])
+    kind = table["energy_kind"].dropna().iloc[0]
+    words = (
+        f"Batch size {label_of(best)} takes the least energy per epoch ({kind}): {numbers.number(joules[best])} J. The "
+        f"most, {numbers.ratio(joules[most] / joules[best])} times as much, is that of {label_of(most)}. This is one "
+        "measurement per size, so it has no interval, and how many epochs a size needs is not in it."
+    )
+    return Answer(size=best, value=joules[best], unit="J", words=words)
+
+
+def _by_size(frame: pd.DataFrame, column: str) -> dict[Size, float]:
+    known = frame[frame[column].notna()]
+    return {
+        (int(size), bool(full)): float(value)
+        for size, full, value in zip(known["batch_size"], known["full_batch"], known[column], strict=True)
+    }

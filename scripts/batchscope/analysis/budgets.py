@@ -1,0 +1,97 @@
+"""The same runs on three equal budgets: after as many epochs, updates and seconds as every size has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from batchscope import records
+from batchscope.analysis.statistics import t_interval
+
+CELL = list(records.CELL)
+RUN = list(records.RUN)
+BUDGETS = ("epochs", "updates", "seconds")
+METRICS = ("validation_loss", "validation_error")
+
+EQUAL_BUDGET = {
+    "dataset": "str",
+    "recipe": "str",
+    "batch_size": "int64",
+    "full_batch": "bool",
+    "budget": "str",
+    "amount": "float64",
+    "n": "int64",
+    "n_runs": "int64",
+    **{f"{metric}_{part}": "float64" for metric in METRICS for part in ("mean", "ci_low", "ci_high")},
+}
+# Amounts that differ by less than this share are the same amount, added up in another order.
+_ROUNDING = 1e-9
+
+
+def equal_budget(evaluations: pd.DataFrame, runs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
+    """One row per cell and budget: validation loss and error (one minus the accuracy) once `amount` was spent.
+
+    `amount` is the largest that every run of the data set and recipe that ended `ok` has spent, at its last
+    evaluation; seconds are updates times the seconds per update of the cell's timing. A run counts with its last
+    evaluation that is not after `amount`. It has no value, and `n` < `n_runs`, where it was not evaluated between its
+    start and `amount` (small sizes make many updates between two evaluations), where it diverged or ran out of memory
+    before, or, for seconds, where its cell has no timing. Values are means over the `n` runs with 95 % t-intervals;
+    with `n` = 1 there is no interval, with 0 no mean. A budget that no run has spent gives no rows.
+
+    Returns:
+        The columns of `EQUAL_BUDGET`, also where there are no rows.
+    """
+    spent = _with_spent(evaluations, runs, timings)
+    rows = []
+    for (dataset, recipe), of_pair in runs.groupby(["dataset", "recipe"], sort=False):
+        curves = spent[(spent["dataset"] == dataset) & (spent["recipe"] == recipe)]
+        for budget in BUDGETS:
+            finished = curves[(curves["outcome"] == "ok") & curves[budget].notna()]
+            if finished.empty:
+                continue
+            amount = float(finished.groupby(RUN)[budget].max().min())
+            values = _at(curves, budget, amount)
+            for cell, group in of_pair.groupby(CELL, sort=False):
+                found = [values[run] for run in group[RUN].itertuples(index=False, name=None) if run in values]
+                row: dict[str, Any] = {**dict(zip(CELL, cell, strict=True)), "budget": budget, "amount": amount}
+                rows.append({**row, "n": len(found), "n_runs": len(group), **_intervals(np.array(found))})
+    return pd.DataFrame(rows, columns=list(EQUAL_BUDGET)).astype(EQUAL_BUDGET)
+
+
+def _with_spent(evaluations: pd.DataFrame, runs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
+    """Evaluations with a finite loss, the outcome of their run, the three budgets and the two metrics."""
+    curves = evaluations.rename(columns={"epoch": "epochs"})
+    curves = curves.merge(runs[[*RUN, "outcome"]], on=RUN)
+    curves = curves.merge(timings[[*CELL, "seconds_per_update"]], on=CELL, how="left")
+    curves = curves.assign(
+        seconds=(curves["updates"] * curves["seconds_per_update"]).astype("float64"),
+        validation_error=1 - curves["validation_accuracy"].astype("float64"),
+    )
+    finite = np.isfinite(curves["validation_loss"].to_numpy(dtype=np.float64, na_value=np.nan))
+    columns = [*RUN, "evaluation", "outcome", *BUDGETS, *METRICS]
+    kept: pd.DataFrame = curves.loc[finite, columns].sort_values([*RUN, "evaluation"])
+    return kept
+
+
+def _at(curves: pd.DataFrame, budget: str, amount: float) -> dict[Any, NDArray[np.float64]]:
+    """The two metrics by run, at its last evaluation after the start and not after `amount` of `budget`."""
+    limit = amount * (1 + _ROUNDING)
+    reach = curves.groupby(RUN)[budget].transform("max")
+    lasted = (curves["outcome"] == "ok") | (reach >= amount * (1 - _ROUNDING))
+    within = curves[lasted & (curves["evaluation"] > 0) & (curves[budget] <= limit)]
+    last = within.groupby(RUN, sort=False).tail(1)
+    values = last[list(METRICS)].to_numpy(dtype=np.float64, na_value=np.nan)
+    return dict(zip(last[RUN].itertuples(index=False, name=None), values, strict=True))
+
+
+def _intervals(found: NDArray[np.float64]) -> dict[str, float | None]:
+    """Means and intervals of `found`, one row per run and one column per metric; null where a run lacks the metric."""
+    row: dict[str, float | None] = {}
+    for position, metric in enumerate(METRICS):
+        values = found[:, position] if len(found) else found
+        interval = t_interval(values if np.isfinite(values).all() else [])
+        row |= {f"{metric}_mean": interval.mean, f"{metric}_ci_low": interval.low, f"{metric}_ci_high": interval.high}
+    return row

@@ -1,0 +1,293 @@
+"""The best of several batch sizes by the mean over seeds, and which others cannot be told apart from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import special
+
+from batchscope.analysis.best import label
+from batchscope.analysis.statistics import ALPHA, ROUNDING, Interval, holm, paired_test, t_interval
+from batchscope import numbers
+
+Size = tuple[int, bool]  # examples, and whether the study says `full`
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The size with the best mean and how the others stand to it.
+
+    `together` cannot be told apart from it; `apart` is worse; `untested` could not be tested, for want of seeds or of
+    spread; `open` did not finish, and its bound does not rule it out; `missing` lacks the value of a run. `sizes` are
+    all of them, smallest first.
+    """
+
+    best: Size
+    interval: Interval
+    together: tuple[Size, ...]
+    apart: tuple[Size, ...]
+    untested: tuple[Size, ...]
+    open: tuple[Size, ...]
+    missing: tuple[Size, ...]
+    sizes: tuple[Size, ...]
+    means: Mapping[Size, float]
+    paired: bool
+
+    @property
+    def rivals(self) -> tuple[Size, ...]:
+        """Sizes other than `best` that may be as good or better."""
+        return tuple(sorted({*self.together, *self.untested, *self.open, *self.missing}))
+
+    @property
+    def decided(self) -> bool:
+        """Whether there were other sizes and none of them is left that may be better."""
+        return len(self.sizes) > 1 and not self.rivals
+
+    def scaled(self, factor: float) -> Choice:
+        """The same in another unit."""
+        found = self.interval
+        parts = (found.mean, found.low, found.high, found.sd)
+        interval = Interval(found.n, *(None if part is None else part * factor for part in parts))
+        return replace(self, interval=interval, means={size: mean * factor for size, mean in self.means.items()})
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A row of the table `advice` without its identity; `choice` is what it was made from, if a comparison."""
+
+    size: Size | None = None
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+    rivals: tuple[Size, ...] = ()
+    decided: bool = False
+    words: str = ""
+    choice: Choice | None = None
+
+    def saying(self, sentence: str) -> Answer:
+        """The same with one sentence more."""
+        return replace(self, words=f"{self.words} {sentence}")
+
+    def row(self) -> dict[str, Any]:
+        """The columns of the table."""
+        return {
+            "batch_size": self.size[0] if self.size else None,
+            "full_batch": self.size[1] if self.size else None,
+            "value": self.value,
+            "ci_low": self.low,
+            "ci_high": self.high,
+            "unit": self.unit,
+            "not_told_apart": "; ".join(map(label_of, self.rivals)),
+            "decided": self.decided,
+            "words": self.words,
+        }
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """How two sizes are told apart besides the test."""
+
+    sign: float
+    slack: Mapping[Size, tuple[float, float]]
+    exact: bool
+    paired: bool
+
+
+def choose(
+    values: Mapping[Size, pd.Series[float]],
+    bounds: Mapping[Size, pd.Series[float]] | None = None,
+    *,
+    slack: Mapping[Size, tuple[float, float]] | None = None,
+    highest: bool = False,
+    exact: bool = False,
+    paired: bool = True,
+) -> Choice | None:
+    """The size with the lowest (or `highest`) mean of `values` (by seed), compared with every other.
+
+    Two-sided paired t-tests over the seeds. The best is chosen by the values that it is tested on, so the p-values of
+    all pairs of sizes that may be the best, and of those with `bounds`, are adjusted together (Holm). Without `paired`
+    runs of one seed have nothing in common, and Welch's t-test takes their place. Sizes that lack a value are never the
+    best; None where no size is whole.
+
+    Args:
+        values: by seed, per size.
+        bounds: the same for sizes whose values are at least these (runs that ended before they got there). They are
+            never the best, and are worse only where even the bounds are told apart as worse.
+        slack: factors (low, high) within which the values of a size are known; worse means worse within them too.
+        highest: whether more is better.
+        exact: values are no samples: sizes that differ by one amount at every seed, two or more, are told apart.
+        paired: whether runs of one seed share something.
+    """
+    bounds = dict(bounds or {})
+    seeds = sorted({seed for found in (*values.values(), *bounds.values()) for seed in found.index}) if paired else None
+    full = {size: found for size in values if (found := _complete(values[size], seeds)) is not None}
+    if not full:
+        return None
+    rules = _Rules(-1.0 if highest else 1.0, slack or {}, exact, paired)
+    best = min(full, key=lambda size: rules.sign * float(full[size].mean()))
+    limited = {size: found for size in bounds if (found := _complete(bounds[size], seeds)) is not None}
+    worse = _worse(best, full, limited, rules)
+    others = [size for size in full if size != best]
+    return Choice(
+        best=best,
+        interval=t_interval(full[best]),
+        together=tuple(sorted(size for size in others if worse[size] is False)),
+        apart=tuple(sorted(size for size in worse if worse[size])),
+        untested=tuple(sorted(size for size in others if worse[size] is None)),
+        open=tuple(sorted(size for size in bounds if not worse.get(size))),
+        missing=tuple(sorted(size for size in values if size not in full)),
+        sizes=tuple(sorted({*values, *bounds})),
+        means={size: float(found.mean()) for size, found in full.items()},
+        paired=paired,
+    )
+
+
+def _complete(found: pd.Series[float], seeds: Sequence[int] | None) -> Floats | None:
+    ordered = found if seeds is None else found.reindex(list(seeds))
+    values: Floats = np.asarray(ordered.to_numpy(np.float64, na_value=np.nan))
+    return values if len(values) and np.isfinite(values).all() else None
+
+
+def _worse(
+    best: Size, full: Mapping[Size, Floats], limited: Mapping[Size, Floats], rules: _Rules
+) -> dict[Size, bool | None]:
+    """Per size other than `best` whether it is told apart as worse; None where it cannot be tested."""
+    values = {**full, **limited}
+    pairs_of_sizes = [*combinations(full, 2), *product(full, limited)]
+    tests = {two: _p(values[two[0]], values[two[1]], rules) for two in pairs_of_sizes}
+    known = [(two, p) for two, p in tests.items() if p is not None]
+    adjusted = dict(zip([two for two, _ in known], holm([p for _, p in known]), strict=True))
+    verdicts: dict[Size, bool | None] = {}
+    for size in values:
+        if size == best:
+            continue
+        two = (size, best) if (size, best) in tests else (best, size)
+        p = adjusted.get(two)
+        in_order = _in_order(size, best, values, rules)
+        verdicts[size] = None if p is None else p <= ALPHA and in_order
+    return verdicts
+
+
+def _p(one: Floats, other: Floats, rules: _Rules) -> float | None:
+    if rules.paired:
+        p = paired_test(one, other).p
+        return 0.0 if p is None and rules.exact and len(one) > 1 else p
+    return welch_p(one, other)
+
+
+def welch_p(one: Floats, other: Floats) -> float | None:
+    """Two-sided p of Welch's t-test of two independent samples (Welch 1947, Biometrika 34, 28-35).
+
+    None for fewer than two values on a side, and where neither side has a spread beyond rounding.
+    """
+    if min(len(one), len(other)) < 2:
+        return None
+    scale = float(max(np.abs(one).max(), np.abs(other).max()))
+    if max(one.std(ddof=1), other.std(ddof=1)) <= ROUNDING * scale:
+        return None
+    first, second = one.var(ddof=1) / len(one), other.var(ddof=1) / len(other)
+    freedom = (first + second) ** 2 / (first**2 / (len(one) - 1) + second**2 / (len(other) - 1))
+    statistic = (one.mean() - other.mean()) / np.sqrt(first + second)
+    return 2 * float(special.stdtr(freedom, -abs(statistic)))
+
+
+def _in_order(size: Size, best: Size, values: Mapping[Size, Floats], rules: _Rules) -> bool:
+    low, high = rules.slack.get(size, (1.0, 1.0))[0], rules.slack.get(best, (1.0, 1.0))[1]
+    return rules.sign * (float(values[size].mean()) * low - float(values[best].mean()) * high) > 0
+
+
+def in_words(choice: Choice, unit: str, superlative: str, times: str) -> Answer:
+    """The sentences on a choice: "Batch size 128 has the lowest mean time ...", and what cannot be told apart.
+
+    `times` ("times as long") compares the mean of the next size told apart; "" leaves ratios out.
+    """
+    middle = numbers.interval(choice.interval.mean, choice.interval.low, choice.interval.high)
+    seeds = numbers.count(choice.interval.n, "seed" if choice.paired else "run")
+    best = label_of(choice.best)
+    sentences = [f"Batch size {best} has {superlative}: {middle}{f' {unit}' if unit else ''} over {seeds}."]
+    if choice.together:
+        sentences.append(
+            f"{span(choice.together, choice.sizes)} cannot be told apart from it, which does not make them equal."
+        )
+    if choice.untested:
+        why = "one run is no test" if choice.interval.n < 2 else "all runs differ by the same amount"
+        sentences.append(f"{span(choice.untested, choice.sizes)} could not be tested against it: {why}.")
+    if choice.missing:
+        sentences.append(f"{span(choice.missing, choice.sizes)} lacks a value of some run and is not compared.")
+    apart = [size for size in choice.apart if size in choice.means]
+    if choice.decided:
+        sentences.append("All other sizes are told apart from it.")
+    if apart and times:
+        nearest = min(apart, key=lambda size: choice.means[size])
+        ratio = choice.means[nearest] / choice.means[choice.best] if choice.means[choice.best] else None
+        if ratio is not None:
+            sentences.append(f"Of those told apart, the nearest is {label_of(nearest)}: {_times(ratio)} {times}.")
+    if len(choice.sizes) == 1:
+        sentences.append("There is no other size to compare it with.")
+    return Answer(
+        size=choice.best,
+        value=choice.interval.mean,
+        low=choice.interval.low,
+        high=choice.interval.high,
+        unit=unit,
+        rivals=choice.rivals,
+        decided=choice.decided,
+        words=" ".join(sentences),
+        choice=choice,
+    )
+
+
+def _times(ratio: float) -> str:
+    """Two digits, three where two would say 1.0."""
+    return numbers.fixed(ratio, 2) if ratio < 1.05 else numbers.ratio(ratio)
+
+
+def label_of(size: Size) -> str:
+    """A size as tables and figures write it."""
+    return label(*size)
+
+
+def span(chosen: Sequence[Size], among: Sequence[Size]) -> str:
+    """`8, 32 and 128`; three or more that are neighbours `among` all sizes are one range: `16 to 128`."""
+    order = sorted({*among, *chosen})
+    parts: list[list[Size]] = []
+    for size in sorted(chosen):
+        if parts and order.index(size) == order.index(parts[-1][-1]) + 1:
+            parts[-1].append(size)
+        else:
+            parts.append([size])
+    words: list[str] = []
+    for part in parts:
+        labels = [label_of(size) for size in part]
+        words += [f"{labels[0]} to {labels[-1]}"] if len(part) > 2 else labels
+    return numbers.listing(words)
+
+
+def sizes_of(frame: pd.DataFrame) -> list[Size]:
+    """Sizes in a table, smallest first."""
+    return sorted(
+        {(int(size), bool(full)) for size, full in zip(frame["batch_size"], frame["full_batch"], strict=True)}
+    )
+
+
+def per_seed(runs: pd.DataFrame, column: str) -> dict[Size, pd.Series[float]]:
+    """`column` by seed of the sizes whose runs all ended ok with a value."""
+    found = {}
+    for size in sizes_of(runs):
+        rows = runs[(runs["batch_size"] == size[0]) & (runs["full_batch"] == size[1])].set_index("seed")
+        if (rows["outcome"] == "ok").all() and rows[column].notna().all():
+            found[size] = rows[column].astype("float64")
+    return found
+
+
+def pairs(runs: pd.DataFrame) -> list[tuple[str, str]]:
+    """Data sets and recipes, in their order."""
+    return list(dict.fromkeys(zip(runs["dataset"], runs["recipe"], strict=True)))

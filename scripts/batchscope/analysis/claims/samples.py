@@ -1,0 +1,236 @@
+"""From the tables of a study to the numbers that a claim is about: per batch size, over seeds or timed windows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from batchscope.analysis.best import label
+from batchscope.analysis.rates import optima
+from batchscope.analysis.summary import GAP, with_gap
+from batchscope.claims import METRICS
+
+Tables = Mapping[str, pd.DataFrame]
+Pair = tuple[str, str]  # data set and recipe
+Size = tuple[int, bool]  # batch_size and full_batch
+Values = NDArray[np.float64]
+
+_SIZE = ["batch_size", "full_batch"]
+_NOTHING = {
+    "runs": "there are no runs",
+    "windows": "nothing was timed",
+    "summary": "there is no summary",
+    "to_target": "no target was set",
+    "trials": "no learning rate was tuned",
+    "critical_batch_size": "no critical batch size was fitted",
+}
+_ENDS = {
+    "diverged": "diverged",
+    "out_of_memory": "ran out of memory",
+    "cut off": "was still improving when its budget ended",
+}
+
+
+class NotMeasuredError(Exception):
+    """What a claim is about was not measured; the text says why."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The values of a metric for one data set and recipe.
+
+    Attributes:
+        values: by size, smallest first, those of every repetition; where `paired`, in the order of `seeds`.
+        problems: by size, why it has no usable values; a size is in `values` or here.
+        paired: whether the sizes share their repetitions, so that differences are taken seed by seed.
+        of: what the values are repeated over, in words.
+        seeds: the seeds, empty where the values are not paired.
+        note: what else a reader must know of the metric, such as the target.
+    """
+
+    values: dict[Size, Values]
+    problems: dict[Size, str]
+    paired: bool
+    of: str
+    seeds: tuple[int, ...] = ()
+    note: str = ""
+
+    @property
+    def sizes(self) -> list[Size]:
+        """Every size of the data set and recipe, smallest first."""
+        return sorted([*self.values, *self.problems])
+
+    def size(self, wanted: int | str) -> Size:
+        """The size that a claim names: a number, `full`, `smallest` or `largest`; else `NotMeasuredError`."""
+        found = self.sizes
+        if wanted in ("smallest", "largest"):
+            return found[0] if wanted == "smallest" else found[-1]
+        matching = [size for size in found if (size[1] if wanted == "full" else size[0] == wanted)]
+        if not matching:
+            what = "full batch" if wanted == "full" else f"batch size {wanted:,}"
+            raise NotMeasuredError(f"the study has no {what}")
+        return matching[0]
+
+    def chosen(self, wanted: list[int | str] | str) -> list[Size]:
+        """The sizes of a list, or those of the study for `all`, in ascending order."""
+        return self.sizes if isinstance(wanted, str) else sorted({self.size(each) for each in wanted})
+
+
+def of_pair(tables: Tables, table: str, pair: Pair) -> pd.DataFrame:
+    """The rows of a table about one data set and recipe; raise `NotMeasuredError` where there are none."""
+    frame = tables.get(table)
+    found = None if frame is None else frame[(frame["dataset"] == pair[0]) & (frame["recipe"] == pair[1])]
+    if found is None or found.empty:
+        raise NotMeasuredError(_NOTHING.get(table, f"there is no table {table}"))
+    return found
+
+
+def samples(metric: str, tables: Tables, pair: Pair, *, paired: bool = True) -> Samples:
+    """The values of `metric` for the data set and recipe `pair`.
+
+    Args:
+        metric: a name of `claims.METRICS`, other than critical_batch_size.
+        tables: the tables of the study.
+        pair: data set and recipe.
+        paired: whether runs of one seed share data, initial weights and order: true of runs of this workflow, not of
+            measurements made elsewhere.
+
+    Raises:
+        NotMeasuredError: where the study has no value of the metric at any size.
+    """
+    known = METRICS[metric]
+    if known.probe and known.table not in tables:
+        raise NotMeasuredError(f"no probe of {known.probe} yet")
+    if known.table == "windows":
+        found = _timed(metric, tables, pair)
+    elif known.table == "trials":
+        found = _tuned(of_pair(tables, "trials", pair))
+    elif known.table == "summary":
+        found = _per_size(of_pair(tables, "summary", pair), metric)
+    elif known.table == "to_target":
+        found = _to_target(of_pair(tables, "to_target", pair), metric, paired)
+    else:
+        found = _per_run(_with_metric(of_pair(tables, known.table, pair), metric), metric, paired)
+    if not found.values and len(set(found.problems.values())) == 1 and metric != "best_learning_rate":
+        raise NotMeasuredError(f"{known.words}: {next(iter(found.problems.values()))}")
+    return found
+
+
+def _with_metric(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """`runs` with the column `metric`, made where the table does not have it as such."""
+    if metric == GAP and {"selected_train_accuracy", "selected_test_accuracy"} <= set(runs.columns):
+        runs = with_gap(runs)
+    if metric not in runs.columns:
+        raise NotMeasuredError(f"{METRICS[metric].words}: not measured")
+    return runs
+
+
+def _per_run(runs: pd.DataFrame, metric: str, paired: bool, note: str = "") -> Samples:
+    """One value per run. A size that lacks a seed of the others is not usable: the rest would be a choice of seeds."""
+    seeds = sorted(int(seed) for seed in runs["seed"].unique())
+    values: dict[Size, Values] = {}
+    problems: dict[Size, str] = {}
+    for key, group in runs.groupby(_SIZE, sort=True):
+        size = _key(key)
+        ordered = group.sort_values("seed")
+        numbers = ordered[metric].to_numpy(np.float64, na_value=np.nan)
+        ended = ordered["outcome"] if "outcome" in ordered else pd.Series("ok", ordered.index)
+        if metric == "selected_epoch":
+            ended = ended.mask(_cut_off(ordered), "cut off")
+        found = dict(zip(ordered["seed"].astype(int), zip(ended, numbers, strict=True), strict=True))
+        lacking = [_lack(seed, found.get(seed)) for seed in (seeds if paired else found)]
+        reasons = [reason for reason in lacking if reason]
+        if not np.isfinite(numbers).any() and (ended == "ok").any():
+            problems[size] = "not measured"
+        elif reasons:
+            problems[size] = reasons[0] + (f"; so for {len(reasons) - 1} more" if len(reasons) > 1 else "")
+        else:
+            values[size] = numbers
+    return Samples(values, problems, paired, "seeds" if paired else "runs", tuple(seeds) if paired else (), note)
+
+
+def _cut_off(runs: pd.DataFrame) -> pd.Series[bool]:
+    """Runs whose last epoch was their best: the epoch with the lowest loss, were there more, is not known."""
+    if not {"epochs", "stopped_early"} <= set(runs.columns):
+        return pd.Series(False, runs.index)
+    ok = (runs["outcome"] == "ok") & (runs["selected_epoch"] == runs["epochs"])
+    return ok & ~runs["stopped_early"].astype(bool)
+
+
+def _lack(seed: int, run: tuple[str, float] | None) -> str:
+    """Why a run has no value; empty where it has one."""
+    if run is None:
+        return f"seed {seed} was not run"
+    outcome, value = run
+    if outcome != "ok":
+        return f"the run of seed {seed} {_ENDS[outcome]}"
+    return "" if np.isfinite(value) else f"the run of seed {seed} has no value"
+
+
+def _to_target(rows: pd.DataFrame, metric: str, paired: bool) -> Samples:
+    """Values to the tightest target that every run of every size reached: the one that took the most epochs."""
+    column = metric.removesuffix("_to_target")
+    reached = rows.groupby(["metric", "target"], sort=False)["reached"].all()
+    if not reached.any():
+        raise NotMeasuredError("no target was reached by all runs of all sizes")
+    common = rows.set_index(["metric", "target"]).loc[list(reached.index[reached])]
+    effort = common["epochs"].groupby(level=[0, 1], sort=False).mean()
+    tightest: Any = effort.idxmax() if effort.notna().any() else reached.index[reached][-1]
+    name, target = tightest
+    chosen = rows[(rows["metric"] == name) & (rows["target"] == target)]
+    note = f"to {str(name).replace('_', ' ')} {target:g}"
+    return _per_run(chosen.drop(columns="metric").rename(columns={column: metric}), metric, paired, note)
+
+
+def _timed(metric: str, tables: Tables, pair: Pair) -> Samples:
+    """One value per timed window. Windows of one timing: how a second timing would differ is not in their spread."""
+    windows, timings = of_pair(tables, "windows", pair), of_pair(tables, "timings", pair)
+    per_epoch = timings.set_index(_SIZE)["updates_per_epoch"]
+    values: dict[Size, Values] = {}
+    for key, group in windows.groupby(_SIZE, sort=True):
+        size, seconds = _key(key), group["seconds_per_update"].to_numpy(np.float64)
+        if metric == "examples_per_second":
+            values[size] = size[0] / seconds
+        else:
+            values[size] = seconds * (float(per_epoch.loc[size]) if metric == "seconds_per_epoch" else 1.0)
+    frames = [of_pair(tables, "runs", pair), timings] if "runs" in tables else [timings]
+    every = {_key(key) for frame in frames for key in frame[_SIZE].itertuples(index=False, name=None)}
+    return Samples(values, dict.fromkeys(every - set(values), "not timed"), False, "timed windows")
+
+
+def _tuned(trials: pd.DataFrame) -> Samples:
+    """The best learning rate of each tuning seed, between the rates tried; see `rates.vertex`."""
+    seeds = sorted(int(seed) for seed in trials["seed"].unique())
+    values: dict[Size, Values] = {}
+    problems: dict[Size, str] = {}
+    for key, group in trials.groupby(_SIZE, sort=True):
+        size, found = _key(key), optima(group)
+        if found.by_seed is None or set(found.by_seed) != set(seeds):
+            problems[size] = "a tuning seed has no rate that did not diverge"
+        elif found.at_edge:
+            problems[size] = "the best rate is at the edge of those tried"
+        else:
+            values[size] = np.array([found.by_seed[seed] for seed in seeds])
+    return Samples(values, problems, True, "tuning seeds", tuple(seeds))
+
+
+def _per_size(summary: pd.DataFrame, metric: str) -> Samples:
+    sizes = [_key(key) for key in summary[_SIZE].itertuples(index=False, name=None)]
+    found = dict(zip(sizes, summary[metric].to_numpy(np.float64, na_value=np.nan), strict=True))
+    values = {size: np.array([found[size]]) for size in sorted(sizes) if np.isfinite(found[size])}
+    return Samples(values, {size: "not measured" for size in sizes if size not in values}, False, "sizes")
+
+
+def _key(key: Any) -> Size:
+    size, full = key
+    return int(size), bool(full)
+
+
+def in_words(size: Size) -> str:
+    """A size as sentences name it: `32`, or `800 (full)`."""
+    return label(*size)

@@ -1,0 +1,268 @@
+"""The decision tree of one of the source documents, followed with measured numbers.
+
+The tree asks, in this order: start at 32; is training unstable (larger); is it slow (larger, unless the hardware is
+well used); is the test accuracy far below the training accuracy (smaller); is there batch normalisation (at least 16);
+is memory short (smallest that fits, and accumulate). It gives no numbers for "unstable", "slow", "low" and "far": the
+thresholds here are ours.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from batchscope.analysis.choosing import Answer, Choice, Size, label_of, pairs, sizes_of
+from batchscope import numbers
+
+Tables = Mapping[str, pd.DataFrame]
+
+START = 32  # the tree's
+STABLE_UP_TO = 128  # the tree names 64 and 128 where training is unstable
+SMALLEST = 8  # the tree names 16 and 8 where the model overfits
+NORMALISED_FROM = 16  # the tree's, under batch normalisation
+# Ours: jitter of a loss that has settled stays far below a tenth of its whole fall, a spike does not.
+UNSTABLE_RISE = 0.10
+# Ours: another size would halve the wait for an epoch; below that few would look further.
+SLOW_RATIO = 2.0
+# Ours: more than half of the time nothing is computed.
+LOW_UTILISATION = 50.0
+# Ours: five points of accuracy, several times the spread between seeds in the studies that come with the workflow.
+WIDE_GAP = 0.05
+
+_COLUMNS = {
+    "dataset": "str",
+    "recipe": "str",
+    "step": "int64",
+    "question": "str",
+    "measured": "str",
+    "answer": "str",
+    "next": "str",
+}
+_NEXT = "batch size "
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What the tree is asked about: the tables of one data set and recipe, its recipe, and its sizes in order."""
+
+    tables: Tables
+    recipe: Mapping[str, Any]
+    sizes: Sequence[Size]
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A question with the number that decides it, its answer, and the size to go on with."""
+
+    question: str
+    measured: str
+    answer: str
+    at: Size
+
+
+def tree(tables: Tables, study: Mapping[str, Any]) -> pd.DataFrame:
+    """One row per question that was asked on the way through the tree, per data set and recipe that was trained.
+
+    `tables` are those of the study (runs, evaluations, timings, summary), `study` the resolved study. Columns: dataset,
+    recipe, step (from 1), question, measured (the number that decided, and the threshold), answer (yes, no or not
+    measured, and what the tree says to do), next (the size to go on with). A change of size goes to the next size of
+    the study, where the same question is asked again. Imported measurements have no rows: they lack the curves.
+    """
+    rows: list[dict[str, Any]] = []
+    for dataset, recipe in pairs(tables["runs"]):
+        of_pair = {
+            name: tables[name][(tables[name]["dataset"] == dataset) & (tables[name]["recipe"] == recipe)]
+            for name in ("runs", "evaluations", "timings", "summary")
+        }
+        if of_pair["evaluations"]["train_loss"].isna().all():
+            continue
+        case = _Case(of_pair, study.get("recipes", {}).get(recipe, {}), sizes_of(of_pair["runs"]))
+        for number, step in enumerate(_walk(case), 1):
+            row = {"question": step.question, "measured": step.measured, "answer": step.answer}
+            identity = {"dataset": dataset, "recipe": recipe, "step": number}
+            rows.append({**identity, **row, "next": f"{_NEXT}{label_of(step.at)}"})
+    return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
+
+
+def ending(steps: pd.DataFrame, tables: Tables, accuracy: Choice | None, time: Choice | None) -> Answer:
+    """Where the walk `steps` of one data set and recipe ends, held against the sizes measured as best."""
+    if steps.empty:
+        return Answer(words="Not followed: the tree asks for learning curves, which these measurements lack.")
+    last = str(steps["next"].iloc[-1]).removeprefix(_NEXT)
+    end = next(size for size in sizes_of(tables["runs"]) if label_of(size) == last)
+    goals = (("test accuracy", accuracy), ("time to target", time))
+    compared = [(goal, *_held_against(end, choice)) for goal, choice in goals if choice is not None]
+    sentences = [f"The tree of one of the sources ends at batch size {label_of(end)}."]
+    sentences += [f"In {goal} {words}" for goal, words, _ in compared]
+    if not compared:
+        sentences.append("Which size is best was not measured, so whether that is right cannot be told.")
+    return Answer(
+        size=end,
+        decided=bool(compared) and all(known for _, _, known in compared),
+        words=" ".join(sentences),
+    )
+
+
+def _held_against(end: Size, choice: Choice) -> tuple[str, bool]:
+    """A sentence on the size where the tree ends, and whether it can be told to be right or wrong."""
+    best = label_of(choice.best)
+    if end == choice.best and choice.decided:
+        return "this agrees with the measurement: it is the best size, told apart from all others.", True
+    if end == choice.best:
+        return "it has the best mean, but whether it is the best size cannot be told.", False
+    if end in choice.apart:
+        return f"this disagrees with the measurement: it is told apart as worse than {best}.", True
+    if end in choice.together:
+        return f"it cannot be told apart from {best}, which has the best mean.", False
+    return f"it could not be compared with {best}, which has the best mean.", False
+
+
+def _walk(case: _Case) -> list[_Step]:
+    steps = [_start(case)]
+    for ask in (_stability, _speed, _generalisation, _normalisation, _memory):
+        steps += ask(case, steps[-1].at)
+    return steps
+
+
+def _start(case: _Case) -> _Step:
+    at = min(case.sizes, key=lambda size: abs(math.log2(size[0] / START)))
+    measured = f"sizes of the study: {numbers.listing([label_of(size) for size in case.sizes])}"
+    answer = "start there" if at[0] == START else f"{START} is not among them: start at the nearest"
+    return _Step(f"Start with batch size {START}", measured, answer, at)
+
+
+def _stability(case: _Case, at: Size) -> list[_Step]:
+    """Larger while unstable, as far as the tree names sizes."""
+    question = f"Is training unstable at {label_of(at)}?"
+    runs = _rows(case.tables["runs"], at)
+    lost = int((runs["outcome"] == "diverged").sum())
+    rise = largest_rise(_rows(case.tables["evaluations"], at))
+    limit = f"ours: a run diverged, or the rise is over {numbers.fixed(100 * UNSTABLE_RISE, 0)} %"
+    known = "not measured" if rise is None else f"{numbers.fixed(100 * rise, 1)} % of its whole fall"
+    measured = (
+        f"{lost} of {numbers.count(len(runs), 'run')} diverged; largest rise of the training loss between two "
+        f"evaluations, median over runs: {known} ({limit})"
+    )
+    if not lost and (rise is None or rise <= UNSTABLE_RISE):
+        return [_Step(question, measured, "no" if rise is not None else "not measured: keep the size", at)]
+    found = [size for size in case.sizes if size > at and size[0] <= STABLE_UP_TO]
+    if not found:
+        answer = f"yes: larger, but the study has no larger size up to the {STABLE_UP_TO} that the tree names"
+        return [_Step(question, measured, answer, at)]
+    step = _Step(question, measured, "yes: larger", found[0])
+    return [step, *_stability(case, found[0])]
+
+
+def _speed(case: _Case, at: Size) -> list[_Step]:
+    """Larger while slow with an idle processor."""
+    question = f"Is training slow at {label_of(at)}?"
+    times = case.tables["summary"]["seconds_per_epoch"].dropna()
+    here = _number(case, at, "seconds_per_epoch")
+    if here is None:
+        return [_Step(question, "no timing", "not measured: keep the size", at)]
+    ratio = here / float(times.min())
+    measured = (
+        f"an epoch takes {numbers.ratio(ratio)} times as long as at the fastest size "
+        f"(ours: slow is over {numbers.number(SLOW_RATIO, 2)} times)"
+    )
+    if ratio <= SLOW_RATIO:
+        return [_Step(question, measured, "no", at)]
+    slow = _Step(question, measured, "yes: look at the utilisation", at)
+    question = f"Is the processor used little at {label_of(at)}?"
+    used = _number(case, at, "utilisation_percent")
+    if used is None:
+        return [slow, _Step(question, "no utilisation", "not measured: keep the size", at)]
+    measured = f"utilisation {numbers.number(used)} % (ours: low is under {numbers.fixed(LOW_UTILISATION, 0)} %)"
+    if used >= LOW_UTILISATION:
+        return [slow, _Step(question, measured, "no: keep the size", at)]
+    found = [size for size in case.sizes if size > at]
+    if not found:
+        return [slow, _Step(question, measured, "yes: larger, but the study has no larger size", at)]
+    return [slow, _Step(question, measured, "yes: larger", found[0]), *_speed(case, found[0])]
+
+
+def _generalisation(case: _Case, at: Size) -> list[_Step]:
+    """Smaller while the test accuracy is far below the training accuracy, as far as the tree names sizes."""
+    question = f"Is the test accuracy far below the training accuracy at {label_of(at)}?"
+    gap = _number(case, at, "gap_mean")
+    if gap is None:
+        return [_Step(question, "no accuracies", "not measured: keep the size", at)]
+    bounds = (_number(case, at, "gap_ci_low"), _number(case, at, "gap_ci_high"))
+    measured = (
+        f"training minus test accuracy {numbers.interval(gap, *bounds)} at the selected epoch "
+        f"(ours: far is over {numbers.number(WIDE_GAP, 1)})"
+    )
+    if gap <= WIDE_GAP:
+        return [_Step(question, measured, "no", at)]
+    found = [size for size in case.sizes if size < at and size[0] >= SMALLEST]
+    if not found:
+        answer = f"yes: smaller, but the study has no smaller size down to the {SMALLEST} that the tree names"
+        return [_Step(question, measured, answer, at)]
+    return [_Step(question, measured, "yes: smaller", found[-1]), *_generalisation(case, found[-1])]
+
+
+def _normalisation(case: _Case, at: Size) -> list[_Step]:
+    question = "Is there batch normalisation?"
+    model = case.recipe.get("model") or {}
+    if "normalisation" not in model:
+        return [_Step(question, "the recipe does not say", "not known: keep the size", at)]
+    measured = f"the recipe's normalisation is {model['normalisation']}"
+    if model["normalisation"] != "batch":
+        return [_Step(question, measured, "no", at)]
+    micro = case.recipe.get("micro_batch_size")
+    if micro is not None:
+        measured += f", over micro batches of {numbers.integer(micro)}"
+    found = [size for size in case.sizes if size[0] >= NORMALISED_FROM]
+    if at[0] >= NORMALISED_FROM or not found:
+        return [_Step(question, measured, f"yes: keep at least {NORMALISED_FROM}", at)]
+    return [_Step(question, measured, f"yes: at least {NORMALISED_FROM}", found[0])]
+
+
+def _memory(case: _Case, at: Size) -> list[_Step]:
+    """The smallest size that fits where this one does not: what the tree says, to the letter."""
+    question = f"Is memory short at {label_of(at)}?"
+    lost, jobs = _out_of_memory(case, at)
+    measured = f"{lost} of {numbers.count(jobs, 'job')} ran out of memory (ours: short is one or more)"
+    if not lost:
+        return [_Step(question, measured, "no", at)]
+    fitting = [size for size in case.sizes if not _out_of_memory(case, size)[0]]
+    if not fitting:
+        return [_Step(question, measured, "yes: smaller, but no size of the study fits", at)]
+    answer = "yes: the smallest size that fits, with gradients accumulated to the size wanted"
+    return [_Step(question, measured, answer, fitting[0])]
+
+
+def _out_of_memory(case: _Case, size: Size) -> tuple[int, int]:
+    """Runs and timings of `size` that ran out of memory, and all of them."""
+    outcomes = [_rows(case.tables[name], size)["outcome"] for name in ("runs", "timings")]
+    return sum(int((ended == "out_of_memory").sum()) for ended in outcomes), sum(map(len, outcomes))
+
+
+def largest_rise(evaluations: pd.DataFrame) -> float | None:
+    """Largest rise of the training loss from one evaluation to the next over its whole fall, median over the runs.
+
+    The fall is from the first evaluation to the lowest; a run whose loss never falls counts as infinitely unstable.
+    """
+    rises = []
+    for _, run in evaluations.sort_values("evaluation").groupby("seed"):
+        losses = run["train_loss"].to_numpy(np.float64, na_value=np.nan)
+        losses = losses[np.isfinite(losses)]
+        if len(losses) < 2:
+            continue
+        fall = float(losses[0] - losses.min())
+        rises.append(max(0.0, float(np.diff(losses).max())) / fall if fall > 0 else math.inf)
+    return float(np.median(rises)) if rises else None
+
+
+def _number(case: _Case, size: Size, column: str) -> float | None:
+    found = _rows(case.tables["summary"], size)[column].dropna()
+    return float(found.iloc[0]) if len(found) else None
+
+
+def _rows(frame: pd.DataFrame, size: Size) -> pd.DataFrame:
+    return frame[(frame["batch_size"] == size[0]) & (frame["full_batch"] == size[1])]

@@ -1,0 +1,161 @@
+"""Which learning rate the runs used, which was best where it was tuned, and how the best grows with the batch size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from batchscope import records
+from batchscope.analysis.statistics import t_interval
+
+CELL = list(records.CELL)
+LOSS = "selected_validation_loss"
+
+RATES = {
+    "dataset": "str",
+    "recipe": "str",
+    "batch_size": "int64",
+    "full_batch": "bool",
+    "learning_rate": "float64",
+    "tuned": "bool",
+    "at_edge": "boolean",
+    "n_trials": "int64",
+    "n_seeds": "int64",
+    "optimum": "float64",
+    "optimum_ci_low": "float64",
+    "optimum_ci_high": "float64",
+}
+RATE_SLOPES = {
+    "dataset": "str",
+    "recipe": "str",
+    "n": "int64",
+    "n_sizes": "int64",
+    "slope": "float64",
+    "ci_low": "float64",
+    "ci_high": "float64",
+}
+
+
+@dataclass(frozen=True)
+class Optima:
+    """Best learning rates of one cell: by tuning seed (None where a seed has no finite loss), and whether one is bound.
+
+    `at_edge` is true where the best mean loss, or the best loss of a single seed, is that of the lowest or highest rate
+    tried: the optimum may lie beyond.
+    """
+
+    by_seed: dict[int, float] | None
+    at_edge: bool
+
+
+def rates(runs: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
+    """One row per cell: the learning rate of its runs and, where it was tuned, the optimum that the trials locate.
+
+    `optimum` is the geometric mean over the tuning seeds of each seed's optimum (see `vertex`), with a 95 % t-interval
+    of the logarithms. It is null where the rate was not tuned or every rate of a seed diverged. A trial that did not
+    end `ok` counts as infinitely bad. `learning_rate` is null where the runs of a cell differ in it.
+
+    Returns:
+        The columns of `RATES`, also where there are no rows; `at_edge` is null where the rate was not tuned.
+    """
+    tried = dict(list(trials.groupby(CELL, sort=False)))
+    rows = []
+    for cell, group in runs.groupby(CELL, sort=False):
+        used = group["learning_rate"].unique()
+        row: dict[str, Any] = {**dict(zip(CELL, cell, strict=True)), "tuned": cell in tried}
+        row |= {"learning_rate": used[0] if len(used) == 1 else None, "n_trials": 0, "n_seeds": 0}
+        if cell in tried:
+            found = optima(tried[cell])
+            row |= {"n_trials": len(tried[cell]), "n_seeds": tried[cell]["seed"].nunique(), "at_edge": found.at_edge}
+            row |= _optimum(found)
+        rows.append(row)
+    return pd.DataFrame(rows, columns=list(RATES)).astype(RATES)
+
+
+def slopes(trials: pd.DataFrame) -> pd.DataFrame:
+    """One row per tuned data set and recipe: the slope of log(optimum) on log(batch size), 0.5 for a square-root law.
+
+    The slope is fitted by least squares to the optima of every tuning seed, and averaged over the `n` seeds with a 95 %
+    t-interval. Sizes whose optimum may lie beyond the rates tried, or which lack one for a seed, are left out, and
+    `n_sizes` remain. The slope is null for fewer than two sizes or two seeds.
+
+    Returns:
+        The columns of `RATE_SLOPES`, also where there are no rows.
+    """
+    rows = []
+    for (dataset, recipe), group in trials.groupby(["dataset", "recipe"], sort=False):
+        seeds = sorted(group["seed"].unique())
+        located = _located(group, seeds)
+        row: dict[str, Any] = {"dataset": dataset, "recipe": recipe, "n": len(seeds), "n_sizes": len(located)}
+        if len(located) > 1 and len(seeds) > 1:
+            x = np.log([float(size) for size in located])
+            x -= x.mean()
+            by_seed = x @ np.log(np.array(list(located.values()))) / (x @ x)
+            interval = t_interval(by_seed)
+            row |= {"slope": interval.mean, "ci_low": interval.low, "ci_high": interval.high}
+        rows.append(row)
+    return pd.DataFrame(rows, columns=list(RATE_SLOPES)).astype(RATE_SLOPES)
+
+
+def optima(trials: pd.DataFrame) -> Optima:
+    """The best learning rates that the `trials` of one cell locate."""
+    bad = (trials["outcome"] != "ok") | trials[LOSS].isna()
+    losses = trials.assign(**{LOSS: trials[LOSS].astype("float64").mask(bad, math.inf)})
+    table = losses.pivot_table(index="learning_rate", columns="seed", values=LOSS, aggfunc="min").sort_index()
+    mean = table.mean(axis="columns", skipna=False).dropna()  # rates that every seed tried
+    at_edge = bool(np.isfinite(mean).any()) and int(np.argmin(mean)) in (0, len(mean) - 1)
+    by_seed: dict[int, float] = {}
+    for seed in sorted({int(seed) for seed in trials["seed"]}):
+        tried = table[seed].dropna()
+        found = vertex(tried.index, tried)
+        if found is None:
+            return Optima(None, at_edge)
+        by_seed[seed], bound = found
+        at_edge = at_edge or bound
+    return Optima(by_seed, at_edge)
+
+
+def vertex(learning_rates: ArrayLike, losses: ArrayLike) -> tuple[float, bool] | None:
+    """Learning rate with the lowest loss, refined between the rates tried, and whether it is at their edge.
+
+    The vertex of the parabola through the best point and its two neighbours, loss over log(rate); it lies nearer to the
+    best rate than to either neighbour. Where the best is the lowest or highest rate tried, or a neighbour diverged, it
+    is the best rate itself. None where no loss is finite.
+
+    Args:
+        learning_rates: positive, increasing.
+        losses: of the same length, infinite where training diverged.
+    """
+    x, y = np.log(np.asarray(learning_rates, dtype=np.float64)), np.asarray(losses, dtype=np.float64)
+    if not np.isfinite(y).any():
+        return None
+    best = int(np.argmin(y))
+    if best in (0, len(y) - 1):
+        return math.exp(x[best]), True
+    (left, middle, right), (low, best_loss, high) = x[best - 1 : best + 2], y[best - 1 : best + 2]
+    steep = (low - best_loss) / (middle - left), (high - best_loss) / (right - middle)
+    if not np.isfinite(steep).all() or sum(steep) == 0:
+        return math.exp(middle), False
+    return math.exp(middle + ((right - middle) * steep[0] - (middle - left) * steep[1]) / (2 * sum(steep))), False
+
+
+def _optimum(found: Optima) -> dict[str, float | None]:
+    interval = t_interval(np.log(list(found.by_seed.values())) if found.by_seed else [])
+    ends = {"optimum": interval.mean, "optimum_ci_low": interval.low, "optimum_ci_high": interval.high}
+    return {name: None if end is None else math.exp(end) for name, end in ends.items()}
+
+
+def _located(trials: pd.DataFrame, seeds: Sequence[int]) -> dict[int, NDArray[np.float64]]:
+    """Optima in the order of `seeds`, by batch size, of the sizes that have one within the rates tried for all."""
+    located = {}
+    for _, group in trials.groupby(CELL, sort=False):
+        found = optima(group)
+        if found.by_seed is not None and not found.at_edge and set(found.by_seed) == set(seeds):
+            located[int(group["batch_size"].iloc[0])] = np.array([found.by_seed[seed] for seed in seeds])
+    return located

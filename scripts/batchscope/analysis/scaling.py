@@ -1,0 +1,342 @@
+"""The critical batch size: the law E = E_min (1 + B / B_crit) fitted to epochs to a target, or refused.
+
+McCandlish et al. (2018, arXiv 1812.06162) write it (S / S_min - 1)(E / E_min - 1) = 1 with updates S and examples E; at
+B = B_crit a target costs twice the examples, and twice the updates, of the cheapest way. Where the measurements do not
+show both sides of that bend, or do not follow the law, the fit is refused with the reason.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+from scipy.optimize import least_squares
+
+from batchscope import records
+from batchscope.analysis.statistics import ALPHA, CONFIDENCE
+
+CELL = list(records.CELL)
+OF_TARGET = ["dataset", "recipe", "metric", "target"]
+
+# Two parameters; with four sizes there are two degrees of freedom left to see a misfit.
+MIN_SIZES = 4
+# Root mean square misfit of log E, about 15 %. Measurements that follow the law (MLPerf's reference convergence points,
+# Deep Speech 2 in the Zeus trace) leave 0.02 to 0.12, the upper end being epochs counted in ones and twos.
+MAX_RMSE_LOG = 0.15
+# The law only rises. A fall of log E from a size to a larger one is a U-shape from the misfit allowed above on, if
+# chance does not explain it.
+MAX_FALL_LOG = MAX_RMSE_LOG
+# B_crit may lie at most this factor outside the sizes fitted. There E at the smallest size, or S at the largest, is
+# three times its asymptote: further out, one side of the bend was not seen and E_min or S_min is a guess.
+EXTRAPOLATION = 2.0
+# A run is evaluated now and then, so its epochs to target are too large by up to the gap between two evaluations. If
+# that is more than half of them, epochs are known within a factor of two at best and small sizes look flat.
+MAX_RESOLUTION = 0.5
+# Values of B_crit that are tried reach this factor beyond the sizes; an interval that ends there is unbounded.
+_SEARCHED = 100.0
+_GRID = 257
+RESAMPLES = 10_000  # with 2,000 chance moves the ends of the interval by another 0.3 %
+
+CRITICAL_BATCH_SIZE = {
+    "dataset": "str",
+    "recipe": "str",
+    "metric": "str",
+    "target": "float64",
+    "e_min": "float64",
+    "b_crit": "float64",
+    "ci_low": "float64",
+    "ci_high": "float64",
+    "rmse_log": "float64",
+    "n_sizes": "int64",
+    "accepted": "bool",
+    "reason": "str",
+    "min_batch_size": "Int64",
+    "max_batch_size": "Int64",
+    "s_min": "float64",
+    "n_runs": "int64",
+}
+POINTS = {
+    **dict.fromkeys(OF_TARGET[:3], "str"),
+    "target": "float64",
+    "batch_size": "int64",
+    "full_batch": "bool",
+    "n": "int64",
+    "n_reached": "int64",
+    "epochs_mean": "float64",
+    "fitted": "bool",
+    "predicted": "float64",
+    "residual_log": "float64",
+}
+
+
+@dataclass(frozen=True)
+class Fit:
+    """E = e_min (1 + B / b_crit): epochs and examples, with the root mean square misfit of log E over the sizes."""
+
+    e_min: float
+    b_crit: float
+    rmse_log: float
+
+
+@dataclass(frozen=True)
+class _Size:
+    """Epochs to the target of all runs of one batch size, all of which reached it; and their mean resolution."""
+
+    batch_size: int
+    epochs: NDArray[np.float64]
+    resolution: float
+
+
+def critical_batch_sizes(
+    to_target: pd.DataFrame, n_train: Mapping[str, int | None], *, resamples: int = RESAMPLES, seed: int = 0
+) -> pd.DataFrame:
+    """One row per data set, recipe, metric and target: the critical batch size, or why there is none.
+
+    Fitted are log E_min and log B_crit, by least squares in log E, to the mean epochs to target of every size at which
+    all runs reach it, each size with the same weight. `ci_low` and `ci_high` are a 95 % percentile bootstrap interval
+    of B_crit over the runs within each size. The spread of the resampled means is widened by √(n / (n - 1)) for each
+    size (Hesterberg 2015, The American Statistician 69, 371-386): resampling few runs understates it. The interval is
+    null where a size has a single run, of which the spread is unknown, or where it is unbounded. It holds the noise
+    between runs, not that of the evaluation's cadence or of the law being wrong.
+
+    A fit is refused (`accepted` false, with one `reason`) by the limits at the top of this module; its numbers are
+    given where three sizes or more allow a fit. The full batch takes part like any size, though its gradient has no
+    sampling noise left: the law is for batches that are small against the data.
+
+    Args:
+        to_target: the table of that name.
+        n_train: examples in the training part by data set, None where not known; S_min = E_min n_train / B_crit.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+
+    Returns:
+        The columns of `CRITICAL_BATCH_SIZE`, also where there are no rows.
+    """
+    rows = []
+    for _, group in to_target.groupby(OF_TARGET, sort=False, dropna=False):
+        sizes = _sizes(group)
+        found = fit([size.batch_size for size in sizes], [size.epochs.mean() for size in sizes])
+        low, high, bounded = _interval(sizes, resamples, seed) if found else (None, None, True)
+        reason = _reason(group, sizes, found, bounded)
+        row = {name: group[name].iloc[0] for name in OF_TARGET}
+        row |= {"n_sizes": len({size.batch_size for size in sizes}), "n_runs": sum(len(size.epochs) for size in sizes)}
+        row |= {"accepted": not reason, "reason": reason}
+        if sizes:
+            row |= {"min_batch_size": sizes[0].batch_size, "max_batch_size": sizes[-1].batch_size}
+        if found:
+            row |= {"e_min": found.e_min, "b_crit": found.b_crit, "rmse_log": found.rmse_log}
+            row |= {"ci_low": low, "ci_high": high}
+            examples = n_train.get(row["dataset"])
+            row["s_min"] = None if examples is None else found.e_min * examples / found.b_crit
+        rows.append(row)
+    return pd.DataFrame(rows, columns=list(CRITICAL_BATCH_SIZE)).astype(CRITICAL_BATCH_SIZE)
+
+
+def fit(batch_sizes: Sequence[int], epochs: Sequence[float]) -> Fit | None:
+    """The law fitted by least squares to log(epochs); None below three different sizes or where no bend is found.
+
+    No bend: the best B_crit lies at the edge of what is searched, 100 times beyond the sizes.
+    """
+    if len(set(batch_sizes)) < 3:
+        return None
+    x, y = np.log(np.array(batch_sizes, dtype=np.float64)), np.log(np.array(epochs, dtype=np.float64))
+    low, high = _searched(x)
+    start = float(_profile(x, y[None, :], low, high)[0])
+    if _at_edge(start, low, high):
+        return None
+
+    def misfit(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
+        off: NDArray[np.float64] = parameters[0] + _bend(x, parameters[1]) - y
+        return off
+
+    found = least_squares(misfit, [float((y - _bend(x, start)).mean()), start], xtol=1e-12, ftol=1e-12, gtol=1e-12)
+    e_min, b_crit = np.exp(found.x)
+    return Fit(float(e_min), float(b_crit), float(np.sqrt(np.mean(found.fun**2))))
+
+
+def curve(fitted: Mapping[str, Any] | pd.Series[Any], batch_sizes: ArrayLike) -> NDArray[np.float64]:
+    """Epochs to the target that the law predicts at `batch_sizes`; `fitted` is a row with `e_min` and `b_crit`."""
+    sizes = np.asarray(batch_sizes, dtype=np.float64)
+    predicted: NDArray[np.float64] = float(fitted["e_min"]) * (1 + sizes / float(fitted["b_crit"]))
+    return predicted
+
+
+def residuals(to_target: pd.DataFrame, fits: pd.DataFrame) -> pd.DataFrame:
+    """One row per row of `fits` and size: what was measured and, at the sizes fitted, how far the law is from it.
+
+    Columns, also where there are no rows: those of `POINTS`. `epochs_mean` is null where not all `n` runs reached the
+    target, `residual_log` is log(epochs_mean) minus the log of the predicted epochs, null at sizes that were not
+    fitted; `predicted` is null where there is no fit.
+    """
+    rows: list[dict[str, Any]] = []
+    groups = {
+        tuple(str(part) for part in key): group for key, group in to_target.groupby(OF_TARGET, sort=False, dropna=False)
+    }
+    for position in range(len(fits)):
+        row = fits.iloc[position]
+        group = groups[tuple(str(row[name]) for name in OF_TARGET)]
+        for cell, runs in group.groupby(CELL, sort=True):
+            usable = _usable(runs)
+            point: dict[str, Any] = dict(zip(CELL, cell, strict=True))
+            point |= {"metric": row["metric"], "target": row["target"], "fitted": usable, "n": len(runs)}
+            mean = float(runs["epochs"].mean()) if runs["reached"].all() else math.nan
+            predicted = float(curve(row, [point["batch_size"]])[0])
+            point |= {"n_reached": int(runs["reached"].sum()), "epochs_mean": mean, "predicted": predicted}
+            rows.append(point | {"residual_log": math.log(mean / predicted) if usable else math.nan})
+    return pd.DataFrame(rows, columns=list(POINTS)).astype(POINTS)
+
+
+def _usable(runs: pd.DataFrame) -> bool:
+    """Whether a size takes part in the fit: all its runs reach the target, after some training."""
+    return bool(runs["reached"].all() and (runs["epochs"] > 0).all())
+
+
+def _sizes(group: pd.DataFrame) -> list[_Size]:
+    """The sizes of one target that take part in the fit, the smallest first."""
+    return [
+        _Size(
+            int(runs["batch_size"].iloc[0]),
+            runs["epochs"].to_numpy(dtype=np.float64),
+            float(runs["resolution_epochs"].mean()),
+        )
+        for _, runs in group.groupby(CELL, sort=True)
+        if _usable(runs)
+    ]
+
+
+def _reason(group: pd.DataFrame, sizes: Sequence[_Size], found: Fit | None, bounded: bool) -> str:
+    """Why there is no critical batch size, in one sentence; empty where there is one."""
+    reached = group[group["reached"]]
+    if reached["epochs"].isna().any():
+        return "Epochs to the target are not known: without the number of training examples updates are not epochs."
+    if (reached["epochs"] <= 0).any():
+        return "The target is met before training in some runs, so it says nothing about training."
+    n_sizes = len({size.batch_size for size in sizes})
+    if n_sizes < MIN_SIZES:
+        reach = "1 batch size reaches" if n_sizes == 1 else f"{n_sizes or 'no'} batch sizes reach"
+        return f"{reach[0].upper()}{reach[1:]} the target in all runs; the fit needs {MIN_SIZES}."
+    coarse = [size for size in sizes if size.resolution > MAX_RESOLUTION * size.epochs.mean()]
+    if coarse:
+        return (
+            f"At batch size {coarse[0].batch_size:,} the target takes {coarse[0].epochs.mean():.3g} epochs, known only "
+            f"to {coarse[0].resolution:.3g}: evaluate more often, or choose a tighter target."
+        )
+    fall = _fall(sizes)
+    if fall:
+        return fall
+    return _misfit(sizes, found, bounded)
+
+
+def _misfit(sizes: Sequence[_Size], found: Fit | None, bounded: bool) -> str:
+    smallest, largest = sizes[0].batch_size, sizes[-1].batch_size
+    if found is None:
+        return f"Epochs to the target show no bend between batch sizes {smallest:,} and {largest:,}."
+    if found.rmse_log > MAX_RMSE_LOG:
+        return f"The law misfits: the root mean square of log E is {found.rmse_log:.2g}, above {MAX_RMSE_LOG:g}."
+    if found.b_crit > EXTRAPOLATION * largest:
+        return (
+            f"B_crit would be {found.b_crit:,.3g}, more than {EXTRAPOLATION:g} times the largest batch size that "
+            f"always reaches the target ({largest:,}): the rise of the epochs was not seen."
+        )
+    if found.b_crit < smallest / EXTRAPOLATION:
+        return (
+            f"B_crit would be {found.b_crit:,.3g}, less than 1/{EXTRAPOLATION:g} of the smallest batch size "
+            f"({smallest:,}): the smallest number of epochs was not seen."
+        )
+    return "" if bounded else "The bootstrap interval of B_crit is unbounded: the runs scatter too much to show a bend."
+
+
+def _fall(sizes: Sequence[_Size]) -> str:
+    """The fall of E from a size to a larger one that chance does not explain, in words; empty without one.
+
+    Tested are all pairs of sizes whose log of the mean falls by more than `MAX_FALL_LOG`, by one-sided t-tests of the
+    logs with one standard deviation for all sizes, times the number of pairs (Bonferroni). Where no size has two runs
+    there is no test and the fall alone decides: the law is then not shown.
+    """
+    logs = [np.log(size.epochs) for size in sizes]
+    freedom = sum(len(values) - 1 for values in logs)
+    variance = sum(float(((values - values.mean()) ** 2).sum()) for values in logs) / max(freedom, 1)
+    pairs = [(i, j) for j in range(len(sizes)) for i in range(j) if sizes[i].batch_size < sizes[j].batch_size]
+    falls = {(i, j): math.log(sizes[i].epochs.mean() / sizes[j].epochs.mean()) for i, j in pairs}
+    for (i, j), fall in sorted(falls.items(), key=lambda item: -item[1]):
+        if fall <= MAX_FALL_LOG:
+            break
+        error = math.sqrt(variance * (1 / len(logs[i]) + 1 / len(logs[j])))
+        p = float(special.stdtr(freedom, -(logs[i].mean() - logs[j].mean()) / error)) if error > 0 else 0.0
+        if p * len(pairs) <= ALPHA:
+            return (
+                f"The curve is not monotone: batch size {sizes[i].batch_size:,} needs {sizes[i].epochs.mean():.3g} "
+                f"epochs, the larger {sizes[j].batch_size:,} only {sizes[j].epochs.mean():.3g}. The law can only rise; "
+                "it does not hold where the learning rate suits some sizes better than others."
+            )
+    return ""
+
+
+def _interval(sizes: Sequence[_Size], resamples: int, seed: int) -> tuple[float | None, float | None, bool]:
+    """Bootstrap interval of B_crit, and whether it is bounded (true where there is none for want of runs)."""
+    if any(len(size.epochs) < 2 for size in sizes):
+        return None, None, True
+    rng = np.random.default_rng(seed)
+    columns = []
+    for size in sizes:
+        n = len(size.epochs)
+        mean = math.log(size.epochs.mean())
+        drawn = np.log(size.epochs[rng.integers(0, n, (resamples, n))].mean(axis=1))
+        columns.append(mean + (drawn - mean) * math.sqrt(n / (n - 1)))
+    x = np.log([float(size.batch_size) for size in sizes])
+    low, high = _searched(x)
+    found = _profile(x, np.stack(columns, axis=1), low, high)
+    tail = (1 - CONFIDENCE) / 2
+    ends = np.quantile(found, [tail, 1 - tail])
+    if any(_at_edge(float(end), low, high) for end in ends):
+        return None, None, False
+    return math.exp(ends[0]), math.exp(ends[1]), True
+
+
+def _searched(log_sizes: NDArray[np.float64]) -> tuple[float, float]:
+    """Range of log B_crit that is searched."""
+    margin = math.log(_SEARCHED)
+    return float(log_sizes.min()) - margin, float(log_sizes.max()) + margin
+
+
+def _at_edge(log_b_crit: float, low: float, high: float) -> bool:
+    step = (high - low) / (_GRID - 1)
+    return not low + step < log_b_crit < high - step
+
+
+def _bend(log_sizes: NDArray[np.float64], log_b_crit: float | NDArray[np.float64]) -> NDArray[np.float64]:
+    """log(1 + B / B_crit)."""
+    bend: NDArray[np.float64] = np.log1p(np.exp(log_sizes - log_b_crit))
+    return bend
+
+
+def _profile(x: NDArray[np.float64], y: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
+    """The log B_crit that fits each row of `y` (samples, sizes) best, E_min being whatever suits it.
+
+    For a given B_crit the best log E_min is the mean of log E - log(1 + B / B_crit), so the sum of squares is that of
+    the deviations from the mean. Its lowest point on a grid is refined by golden sections, for all rows at once.
+    """
+    grid = np.linspace(low, high, _GRID)
+    bends = _bend(x, grid[:, None])
+    bends -= bends.mean(axis=1, keepdims=True)
+    y = y - y.mean(axis=1, keepdims=True)
+    best = np.argmin((bends**2).sum(axis=1) - 2 * y @ bends.T, axis=1)
+    left, right = grid[np.maximum(best - 1, 0)], grid[np.minimum(best + 1, _GRID - 1)]
+
+    def loss(at: NDArray[np.float64]) -> NDArray[np.float64]:
+        left_over = y - _bend(x, at[:, None])
+        return np.asarray(left_over.var(axis=1))
+
+    golden = (math.sqrt(5) - 1) / 2
+    for _ in range(16):  # the bracket shrinks to 1/2000 of two steps of the grid: B_crit to 0.01 %
+        inner, outer = right - golden * (right - left), left + golden * (right - left)
+        lower = loss(inner) < loss(outer)
+        left, right = np.where(lower, left, inner), np.where(lower, outer, right)
+    middle: NDArray[np.float64] = (left + right) / 2
+    return middle

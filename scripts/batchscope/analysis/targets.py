@@ -1,0 +1,203 @@
+"""What every run needed to reach targets that were fixed before the runs, and each batch size over its runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from batchscope import records
+from batchscope.analysis.statistics import t_interval
+from batchscope.analysis.survival import restricted_mean, survival_median
+
+PAIR = ["dataset", "recipe"]
+CELL = list(records.CELL)
+RUN = list(records.RUN)
+OF_TARGET = [*PAIR, "metric", "target"]
+
+# What is counted up to a target, with its unit.
+AMOUNTS = {"epochs": "epochs", "updates": "updates", "examples": "examples", "seconds": "s", "joules": "J"}
+_ERRORS = {"validation_error": "validation_accuracy", "train_error": "train_accuracy"}
+_ENERGY = ("gpu_energy_joules", "cpu_package_energy_joules")
+
+_CELL_TYPES = {"dataset": "str", "recipe": "str", "batch_size": "int64", "full_batch": "bool"}
+TO_TARGET = {
+    **_CELL_TYPES,
+    "seed": "int64",
+    "metric": "str",
+    "target": "float64",
+    "reached": "bool",
+    **dict.fromkeys(AMOUNTS, "float64"),
+    "budget_epochs": "float64",
+    "resolution_epochs": "float64",
+}
+TARGETS = {
+    **_CELL_TYPES,
+    "metric": "str",
+    "target": "float64",
+    "n": "int64",
+    "n_reached": "int64",
+    **{f"{amount}_{part}": "float64" for amount in AMOUNTS for part in ("mean", "ci_low", "ci_high")},
+    "epochs_median": "float64",
+    "epochs_restricted_mean": "float64",
+    "restricted_to_epochs": "float64",
+}
+
+
+def to_target(
+    runs: pd.DataFrame, evaluations: pd.DataFrame, timings: pd.DataFrame, targets: Sequence[Mapping[str, Any]]
+) -> pd.DataFrame:
+    """One row per run and target that applies to its data set: whether and when the run reached it.
+
+    A target is reached at the first of `evaluations_in_a_row` successive evaluations at or below its value, counting
+    the evaluation before training; a run that ends before the row is complete has not reached it. Errors are one minus
+    the accuracy. What was spent is that at the first evaluation of the row, so it is too large by up to
+    `resolution_epochs`, the gap to the evaluation before (0 where the target was met before training). Seconds are
+    updates times the seconds per update of the timing. Joules are updates times the energy per timed update, of the
+    GPU or, where no size of the data set and recipe has that, of the CPU packages; both are null without a timing.
+
+    `budget_epochs` is how far the run was followed. A run that diverged would not have reached the target later: it
+    counts as followed as far as any run of its data set and recipe. A run out of memory was followed for 0 epochs.
+    A data set and recipe in which the metric was never measured have no rows.
+
+    Args:
+        runs, evaluations, timings: tables of the study.
+        targets: of the resolved study; each has datasets (names, or None for all), metric, values and
+            evaluations_in_a_row.
+
+    Returns:
+        The columns of `TO_TARGET`, also where there are no rows.
+    """
+    costs = _costs(timings)
+    curves = {run: curve.sort_values("evaluation") for run, curve in evaluations.groupby(RUN, sort=False)}
+    rows: list[dict[str, Any]] = []
+    for _, group in runs.groupby(PAIR, sort=False):
+        keys = list(group[RUN].itertuples(index=False, name=None))
+        found = {key: curves[key] for key in keys if key in curves}
+        longest = max((float(curve["epoch"].max()) for curve in found.values()), default=0.0)
+        for (metric, target), in_a_row in _wanted(targets, group["dataset"].iloc[0]).items():
+            values = {key: _values(curve, metric) for key, curve in found.items()}
+            if not any(np.isfinite(value).any() for value in values.values()):
+                continue
+            for key, outcome in zip(keys, group["outcome"], strict=True):
+                row: dict[str, Any] = {**dict(zip(RUN, key, strict=True)), "metric": metric, "target": target}
+                if key in found:
+                    row |= _spent(found[key], first_crossing(values[key], target, in_a_row), costs.get(key[:-1]))
+                else:
+                    row |= {"reached": False, "budget_epochs": 0.0}
+                rows.append(row | ({"budget_epochs": longest} if outcome == "diverged" else {}))
+    return pd.DataFrame(rows, columns=list(TO_TARGET)).astype(TO_TARGET)
+
+
+def first_crossing(values: ArrayLike, target: float, in_a_row: int) -> int | None:
+    """Position of the first of `in_a_row` successive `values` at or below `target`; None where there are none.
+
+    A value that is not a number lies above every target.
+    """
+    below = np.asarray(values, dtype=np.float64) <= target
+    if len(below) < in_a_row:
+        return None
+    complete = np.lib.stride_tricks.sliding_window_view(below, in_a_row).all(axis=1)
+    return int(complete.argmax()) if complete.any() else None
+
+
+def summarise(to_target: pd.DataFrame) -> pd.DataFrame:
+    """One row per cell and target: what it took over the runs.
+
+    Means and 95 % t-intervals of what was spent are given only where all `n` runs reached the target: the mean over
+    those that did would flatter a size that often misses it. Runs that missed it count as censored at
+    `budget_epochs` in the Kaplan-Meier median and in the mean restricted to `restricted_to_epochs`. That horizon is one
+    per data set, recipe and target, so that sizes compare: the shortest time for which a run that missed the target was
+    followed (without runs out of memory), or, where none missed it, the longest that a run needed.
+
+    Returns:
+        The columns of `TARGETS`, also where there are no rows.
+    """
+    rows = []
+    for _, of_target in to_target.groupby(OF_TARGET, sort=False, dropna=False):
+        horizon = _horizon(of_target)
+        for cell, group in of_target.groupby(CELL, sort=False):
+            first = group.iloc[0]
+            row: dict[str, Any] = {**dict(zip(CELL, cell, strict=True)), "metric": first["metric"]}
+            row |= {"target": first["target"], "n": len(group), "n_reached": int(group["reached"].sum())}
+            for amount in AMOUNTS:
+                row |= _interval(group, amount)
+            rows.append({**row, **_survival(group, horizon)})
+    return pd.DataFrame(rows, columns=list(TARGETS)).astype(TARGETS)
+
+
+def _wanted(targets: Sequence[Mapping[str, Any]], dataset: str) -> dict[tuple[str, float], int]:
+    """Evaluations in a row by metric and value of the targets that apply to `dataset`."""
+    return {
+        (entry["metric"], float(value)): int(entry["evaluations_in_a_row"])
+        for entry in targets
+        if entry["datasets"] is None or dataset in entry["datasets"]
+        for value in entry["values"]
+    }
+
+
+def _values(curve: pd.DataFrame, metric: str) -> NDArray[np.float64]:
+    values = curve[_ERRORS.get(metric, metric)].to_numpy(dtype=np.float64, na_value=np.nan)
+    return 1 - values if metric in _ERRORS else values
+
+
+def _costs(timings: pd.DataFrame) -> dict[Any, tuple[float, float]]:
+    """Seconds and joules per update of every timed cell; NaN where not measured."""
+    costs: dict[Any, tuple[float, float]] = {}
+    for _, pair in timings.groupby(PAIR, sort=False):
+        energy = next((name for name in _ENERGY if pair[name].notna().any()), _ENERGY[0])
+        updates = (pair["windows"] * pair["updates_per_window"]).astype("float64")
+        joules = pair[energy].astype("float64") / updates
+        seconds = pair["seconds_per_update"].astype("float64")
+        cells = pair[CELL].itertuples(index=False, name=None)
+        costs |= dict(zip(cells, zip(seconds, joules, strict=True), strict=True))
+    return costs
+
+
+def _spent(curve: pd.DataFrame, crossing: int | None, cost: tuple[float, float] | None) -> dict[str, Any]:
+    row: dict[str, Any] = {"reached": crossing is not None, "budget_epochs": float(curve["epoch"].max())}
+    if crossing is None:
+        return row
+    there = curve.iloc[crossing]
+    updates = float(there["updates"])
+    before = float(curve["epoch"].iloc[max(crossing - 1, 0)])
+    row |= {"epochs": float(there["epoch"]), "updates": updates, "examples": float(there["examples"])}
+    if cost is not None:
+        row |= {"seconds": updates * cost[0], "joules": updates * cost[1]}
+    return row | {"resolution_epochs": float(there["epoch"]) - before}
+
+
+def _interval(group: pd.DataFrame, amount: str) -> dict[str, float | None]:
+    values = group[amount].to_numpy(dtype=np.float64)
+    complete = bool(group["reached"].all()) and bool(np.isfinite(values).all())
+    interval = t_interval(values if complete else [])
+    return {f"{amount}_mean": interval.mean, f"{amount}_ci_low": interval.low, f"{amount}_ci_high": interval.high}
+
+
+def _horizon(of_target: pd.DataFrame) -> float | None:
+    missed = of_target.loc[~of_target["reached"], "budget_epochs"]
+    if missed.isna().any() or of_target.loc[of_target["reached"], "epochs"].isna().any():
+        return None
+    followed = missed[missed > 0]
+    if len(followed):
+        return float(followed.min())
+    longest = float(of_target["epochs"].max())
+    return longest if longest > 0 else None
+
+
+def _survival(group: pd.DataFrame, horizon: float | None) -> dict[str, float | None]:
+    """Median and restricted mean over the runs that were followed at all; null where a time is not known."""
+    times = group["epochs"].where(group["reached"], group["budget_epochs"])
+    followed = group["reached"] | (times != 0)
+    times, reached = times[followed], group.loc[followed, "reached"]
+    if times.empty or times.isna().any():
+        return {"epochs_median": None, "epochs_restricted_mean": None, "restricted_to_epochs": None}
+    mean = None if horizon is None else restricted_mean(times, reached, horizon)
+    return {
+        "epochs_median": survival_median(times, reached),
+        "epochs_restricted_mean": mean,
+        "restricted_to_epochs": horizon,
+    }

@@ -1,0 +1,212 @@
+"""What a target costs in seconds and joules, and how far equal budgets bring every batch size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from batchscope.figures import theme
+from batchscope.figures.against import Point, cut_in_words, draw, readings
+from batchscope.figures.frames import Frames, Size, of_size
+from batchscope.figures.target_words import (
+    crossing_in_words,
+    imported,
+    joined,
+    runs_in_words,
+    started_in_words,
+    targets_alt,
+    unreached_in_words,
+)
+from batchscope.figures.targets import (
+    draw_costs,
+    legend,
+    limits,
+    metrics_of,
+    sentence_case,
+    set_log_limits,
+    targets_of,
+    unreached_mark,
+)
+from batchscope.figures.words import plain, series_in_words
+
+_COSTS = {"seconds": ("Time to the target", "s"), "joules": ("Energy to the target", "J")}
+_BUDGETS = ("epochs", "updates", "seconds")
+_MEASURES = ("validation_loss", "validation_error")
+_NO_VALUE = "not measured"
+
+
+def draw_time_to_target(frames: Frames) -> Figure:
+    """Seconds, and joules where they were measured, to every target against batch size."""
+    metrics, costs = metrics_of(frames), _measured(frames)
+    made, panels = theme.figure(len(metrics) * len(costs), 1, 2.8, extra=0.8)
+    places = [(metric, cost) for metric in metrics for cost in costs]
+    for axes, (metric, cost) in zip(panels, places, strict=True):
+        _time_panel(axes, frames, metric, cost)
+    made.align_ylabels(panels)
+    theme.legend(made, [unreached_mark()])
+    return made
+
+
+def caption_time_to_target(frames: Frames) -> str:
+    """What is drawn, by which rule, over how many runs."""
+    costs = _measured(frames)
+    if not frames.to_target[costs].notna().any(axis=None):
+        return "Seconds to a target were not measured: no timings, or no run reached a target."
+    clock = "Seconds: updates to the target times the seconds per update alone on the machine; no evaluation."
+    joules = "Joules: energy of the training to the target." if "joules" in costs else "Energy was not measured."
+    return joined(
+        [
+            f"{_heading(costs)} until a run reached a target, against batch size.",
+            "Seconds are those that the measurements bring along." if imported(frames) else clock,
+            joules,
+            crossing_in_words(frames),
+            runs_in_words(frames),
+            "Intervals are of the runs alone: a size has one time per update.",
+            unreached_in_words(frames),
+            started_in_words(frames),
+            _untimed_in_words(frames),
+            "Holds for the machine that was timed, with one run at a time.",
+        ]
+    )
+
+
+def alt_time_to_target(frames: Frames) -> str:
+    """Axes and values."""
+    costs = _measured(frames)
+    if not frames.to_target[costs].notna().any(axis=None):
+        return "Time to the target against batch size: not measured."
+    words = {"seconds": ("time", "s"), "joules": ("energy", "J")}
+    head = f"{_heading(costs)} to the target against batch size."
+    return joined([head, *(targets_alt(frames, cost, *words[cost]) for cost in costs)])
+
+
+def draw_equal_budget(frames: Frames) -> Figure:
+    """Validation loss (or error) against batch size after equal epochs, updates and seconds."""
+    made, panels = theme.figure(3, 1, 2.0, extra=0.6)
+    measure = _measure(frames)
+    for axes, budget in zip(panels, _BUDGETS, strict=True):
+        axes.set_title(_amount(frames, budget))
+        points = _points(frames, budget, measure)
+        bottom = axes is panels[-1]
+        label = sentence_case(measure.replace("_", " "))
+        draw(axes, frames, points, label, logarithmic=True, bottom=bottom, missing=_NO_VALUE)
+        without = [size.batch_size for size in frames.sizes if size not in points]
+        if points and without:
+            style: dict[str, Any] = {"color": theme.GREY, "markerfacecolor": "none", "markersize": 5, "clip_on": False}
+            axes.plot(without, [0.97] * len(without), "^", transform=axes.get_xaxis_transform(), **style)
+    made.align_ylabels(panels)
+    return made
+
+
+def caption_equal_budget(frames: Frames) -> str:
+    """What is drawn, at which budgets, over how many runs."""
+    rows, measure = frames.equal_budget, _measure(frames)
+    counts = sorted({int(n) for n in rows["n"] if n > 0})
+    number = " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1]))) if counts else "0"
+    bars = f"bars: 95 % t-intervals over n = {number} runs" if counts and counts[-1] > 1 else "no bars: one run"
+    amounts = ", ".join(_amount(frames, budget).lower() for budget in _BUDGETS if (rows["budget"] == budget).any())
+    points = [point for budget in _BUDGETS for point in _points(frames, budget, measure).values()]
+    return joined(
+        [
+            f"Mean {measure.replace('_', ' ')} at the last evaluation within an equal budget, views of the same runs: "
+            f"{amounts}, the largest that every run that ended ok has spent; {bars}.",
+            _without_value_in_words(frames),
+            "Equal epochs starve large batches of updates, equal updates starve small ones of examples, and equal "
+            "seconds hold for this machine alone: sizes rank differently by the budget that is held equal.",
+            cut_in_words(points),
+        ]
+    )
+
+
+def alt_equal_budget(frames: Frames) -> str:
+    """Axes and values."""
+    measure = _measure(frames)
+    words = [
+        series_in_words(
+            f"{_amount(frames, budget)}: the mean {measure.replace('_', ' ')}",
+            readings(frames, _points(frames, budget, measure)),
+        )
+        for budget in _BUDGETS
+    ]
+    return joined(["Three panels against batch size.", *words])
+
+
+def _untimed_in_words(frames: Frames) -> str:
+    """Sizes that reached a target in a time that nobody knows; empty without such."""
+    rows = frames.to_target[frames.to_target["reached"].astype(bool) & frames.to_target["seconds"].isna()]
+    sizes = [size.label for size in frames.sizes if len(of_size(rows, size))]
+    return f"Without a timing, so without seconds: batch size {', '.join(sizes)}." if sizes else ""
+
+
+def _measured(frames: Frames) -> list[str]:
+    """Seconds always, so that the figure says that they are missing; joules where there are any."""
+    return ["seconds", *(["joules"] if frames.to_target["joules"].notna().any() else [])]
+
+
+def _heading(costs: list[str]) -> str:
+    return "Seconds (above) and joules (below)" if len(costs) > 1 else "Seconds"
+
+
+def _time_panel(axes: Axes, frames: Frames, metric: str, cost: str) -> None:
+    label, unit = _COSTS[cost]
+    targets = targets_of(frames, metric)
+    theme.batch_axis(axes, frames.sizes)
+    axes.set_ylabel(label)
+    values = limits(frames, targets, cost)
+    if not len(values):
+        theme.say(axes, _NO_VALUE)
+        return
+    set_log_limits(axes, values)
+    theme.log_axis(axes, "y", values, unit)
+    draw_costs(axes, frames, targets, cost, joined=targets)
+    legend(axes, targets)
+
+
+def _measure(frames: Frames) -> str:
+    """The loss, or the error where an import has no loss."""
+    return next((m for m in _MEASURES if frames.equal_budget[f"{m}_mean"].notna().any()), _MEASURES[0])
+
+
+def _amount(frames: Frames, budget: str) -> str:
+    """`Equal epochs: 20`; without the number where there is none."""
+    rows = frames.equal_budget
+    amounts = rows.loc[rows["budget"] == budget, "amount"].dropna()
+    if amounts.empty:
+        return f"Equal {budget}"
+    value = float(amounts.iloc[0])
+    return f"Equal {budget}: {plain(value, 's') if budget == 'seconds' else plain(value)}"
+
+
+def _points(frames: Frames, budget: str, measure: str) -> dict[Size, Point]:
+    rows = frames.equal_budget[frames.equal_budget["budget"] == budget].dropna(subset=[f"{measure}_mean"])
+    points = {}
+    for size in frames.sizes:
+        found = of_size(rows, size)
+        if len(found):
+            mean, low, high = (found[f"{measure}_{part}"].iloc[0] for part in ("mean", "ci_low", "ci_high"))
+            points[size] = Point(
+                float(mean), None if pd.isna(low) else float(low), None if pd.isna(high) else float(high)
+            )
+    return points
+
+
+def _without_value_in_words(frames: Frames) -> str:
+    """How many runs of a size have a value, where not all have; empty where all do."""
+    short, none = [], False
+    for budget in _BUDGETS:
+        rows = frames.equal_budget[frames.equal_budget["budget"] == budget]
+        for size in frames.sizes:
+            counts = of_size(rows, size)
+            n, runs = (int(counts[column].sum()) for column in ("n", "n_runs"))
+            if n < runs:
+                short.append(f"{n} of {runs} runs at batch size {size.label} ({_amount(frames, budget).lower()})")
+                none = none or not n
+    if not short:
+        return ""
+    return (
+        "Not every run has a value, for want of an evaluation within the amount or of a timing, or because it failed: "
+        f"{', '.join(short)}.{' Triangles: sizes without any.' if none else ''}"
+    )

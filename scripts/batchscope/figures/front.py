@@ -1,0 +1,143 @@
+"""What is to be had for which training time: no size on the front is both slower and worse than another one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Annotation
+from matplotlib.transforms import Bbox
+
+from batchscope.figures import theme
+from batchscope.figures.frames import Frames, Size, of_size
+from batchscope.figures.target_words import joined
+from batchscope.figures.words import intervals_in_words, outcomes_in_words, plain
+
+# Where a label may stand beside its point, in points, best first: close to it, or further off at the end of a line.
+_NEAR = ((7, 7), (9, 0), (-9, 0), (7, -7), (-7, 7), (-7, -7), (7, 15), (-7, -15), (7, -15), (-7, 15))
+_FAR = ((24, 14), (-24, -14), (24, -14), (-24, 14), (14, 34), (-14, -34), (14, -34), (-14, 34), (36, 24), (-36, -24))
+_PLACES = (*_NEAR, *_FAR)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A size between its seconds and its test error."""
+
+    seconds: float
+    error: float
+    low: float | None
+    high: float | None
+    on_front: bool
+
+
+def draw_pareto(frames: Frames) -> Figure:
+    """Test error against training seconds to the selected epoch, one point per batch size."""
+    made, (axes,) = theme.figure(1, 1, 3.6)
+    axes.set_xlabel("Training time to the selected epoch")
+    axes.set_ylabel("Test error")
+    places = _places(frames)
+    if not places:
+        theme.say(axes, "not measured")
+        return made
+    seconds = np.array([place.seconds for place in places.values()])
+    theme.log_axis(axes, "x", seconds, "s")
+    margin = max(1.25, (seconds.max() / seconds.min()) ** 0.1)
+    axes.set_xlim(seconds.min() / margin, seconds.max() * margin)
+    shades = theme.colours(frames.sizes)
+    for size, place in places.items():
+        if place.low is not None and place.high is not None:
+            reach = [[place.error - place.low], [place.high - place.error]]
+            axes.errorbar(place.seconds, place.error, reach, color=shades[size], elinewidth=1.5, capsize=3.5, zorder=3)
+        face = shades[size] if place.on_front else "white"
+        axes.plot(place.seconds, place.error, "o", color=shades[size], markersize=7, markerfacecolor=face, zorder=4)
+    front = sorted((place.seconds, place.error) for place in places.values() if place.on_front)
+    axes.plot([x for x, _ in front], [y for _, y in front], color=theme.GREY, linewidth=1.0, zorder=1)
+    theme.plain_axis(axes)
+    axes.margins(y=0.12)
+    _labels(made, axes, places)
+    return made
+
+
+def caption_pareto(frames: Frames) -> str:
+    """What is drawn, and what the front is."""
+    places = _places(frames)
+    missing = [size.label for size in frames.sizes if size not in places]
+    return joined(
+        [
+            "Test error (one minus accuracy) at the epoch that the validation loss chose, against the training time to "
+            "that epoch: mean updates times the seconds per update alone on the machine, without evaluation.",
+            "The number beside a point is its batch size. Filled and joined: sizes on the front, for which no other "
+            "size is both faster and better in the mean; hollow: the others.",
+            intervals_in_words(frames),
+            "The front is one of means: where bars overlap widely, another set of seeds may give another front.",
+            f"Not drawn, for want of a timing or an accuracy: batch size {', '.join(missing)}." if missing else "",
+            outcomes_in_words(frames),
+        ]
+    )
+
+
+def alt_pareto(frames: Frames) -> str:
+    """Where every size lies."""
+    words = [
+        f"batch size {size.label}: {plain(place.seconds, 's')}, test error {plain(place.error, digits=3)}"
+        f"{' (on the front)' if place.on_front else ''}"
+        for size, place in _places(frames).items()
+    ]
+    return f"Test error against training time: {'; '.join(words) if words else 'not measured'}."
+
+
+def _places(frames: Frames) -> dict[Size, _Place]:
+    rows = frames.pareto.dropna(subset=["seconds_mean", "test_error_mean"])
+    places = {}
+    for size in frames.sizes:
+        found = of_size(rows, size)
+        if len(found):
+            row = found.iloc[0]
+            low, high = (
+                None if pd.isna(row[column]) else float(row[column])
+                for column in ("test_error_ci_low", "test_error_ci_high")
+            )
+            numbers = (float(row["seconds_mean"]), float(row["test_error_mean"]))
+            places[size] = _Place(*numbers, low, high, bool(row["on_front"]))
+    return {size: place for size, place in places.items() if place.seconds > 0}
+
+
+def _labels(made: Figure, axes: Axes, places: Mapping[Size, _Place]) -> None:
+    """The size beside every point, at the first place where it meets no point, bar or label."""
+    made.draw_without_rendering()
+    taken = [_box(axes, place) for place in places.values()]
+    for size, place in places.items():
+        at = (place.seconds, place.error)
+        text = axes.annotate(size.label, at, (0, 0), textcoords="offset points", fontsize=9)
+        boxes = [_moved(text, offset) for offset in _PLACES]
+        best = min(range(len(boxes)), key=lambda i: (_crowd(boxes[i], taken, axes), i))
+        taken.append(_moved(text, _PLACES[best]))
+        if _PLACES[best] in _FAR:
+            line = {"arrowstyle": "-", "color": theme.GREY, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 4}
+            axes.annotate("", at, _PLACES[best], textcoords="offset points", arrowprops=line)
+
+
+def _moved(text: Annotation, offset: tuple[int, int]) -> Bbox:
+    """Put `text` at `offset` points from its point; what it then covers, in pixels."""
+    text.set_position(offset)
+    text.set_horizontalalignment("left" if offset[0] > 0 else "right")
+    text.set_verticalalignment("center")
+    return text.get_window_extent()
+
+
+def _box(axes: Axes, place: _Place) -> Bbox:
+    """What the point and its bar cover, in pixels."""
+    low = place.error if place.low is None else place.low
+    high = place.error if place.high is None else place.high
+    (x, bottom), (_, top) = axes.transData.transform([(place.seconds, low), (place.seconds, high)])
+    return Bbox([[x - 5, bottom - 5], [x + 5, top + 5]])
+
+
+def _crowd(box: Bbox, taken: Sequence[Bbox], axes: Axes) -> int:
+    """How many of `taken` meet `box`; leaving the panel counts as well."""
+    inside = axes.bbox.contains(box.x0, box.y0) and axes.bbox.contains(box.x1, box.y1)
+    return sum(box.overlaps(other) for other in taken) + (not inside)

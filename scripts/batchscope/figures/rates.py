@@ -1,0 +1,254 @@
+"""The learning rate of every batch size: how it was tuned, and how the best one grows with the size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from batchscope.figures import theme
+from batchscope.figures.frames import Frames, Size, of_size, value_of
+from batchscope.figures.target_words import joined
+from batchscope.figures.targets import Numbers
+from batchscope.figures.words import plain, series_in_words
+
+_LOSS = "selected_validation_loss"
+# Trials whose loss is so many times the median of all are marked at the upper edge: nobody reads their values.
+_BEYOND = 30.0
+
+
+def draw_tuning(frames: Frames) -> Figure:
+    """Lowest validation loss of every trial against its learning rate, one line per batch size."""
+    made, (axes,) = theme.figure(1, 1, 3.6, extra=0.9)
+    axes.set_xlabel("Learning rate")
+    axes.set_ylabel("Lowest validation loss")
+    known = _finite(frames)
+    if known.empty:
+        theme.say(axes, "not measured: no trial has a validation loss")
+        return made
+    losses = known[_LOSS].to_numpy(np.float64)
+    top = _BEYOND * float(np.median(losses))
+    _loss_axis(axes, losses[losses <= top])
+    theme.log_axis(axes, "x", frames.trials["learning_rate"].to_numpy(np.float64))
+    shades = theme.colours(frames.sizes)
+    for size in frames.sizes:
+        _tuned_size(axes, of_size(frames.trials, size), shades[size], axes.get_ylim()[1])
+    theme.size_legend(made, [size for size in frames.sizes if len(of_size(frames.trials, size))])
+    axes.legend(handles=_tuning_marks(frames), loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderpad=0.2)
+    return made
+
+
+def caption_tuning(frames: Frames) -> str:
+    """What is drawn, over how many tuning seeds, and how the grid was widened."""
+    trials = frames.trials
+    seeds, widened = trials["seed"].nunique(), int((trials["round"] > 0).sum())
+    bad = int((trials["outcome"] != "ok").sum())
+    return joined(
+        [
+            "Lowest validation loss over the evaluations of a trial against its learning rate. Lines: means over "
+            f"{seeds} tuning {'seed' if seeds == 1 else 'seeds'}, at the rates where no trial failed, without "
+            "intervals; small dots: single trials.",
+            "No run of the study uses these seeds."
+            if not {*trials["seed"]} & {*frames.runs["seed"]}
+            else "Runs of the study use some of these seeds: their rate was chosen on them.",
+            "Rings: the rate that the runs of a size then used.",
+            f"{widened} of {len(trials)} trials were added because the best rate lay at the edge of the grid."
+            if widened
+            else "No grid had to be widened.",
+            _edge_in_words(frames),
+            f"Crosses at the upper edge: the {bad} {'trial' if bad == 1 else 'trials'} that did not end ok; triangles "
+            "there: losses beyond it."
+            if bad
+            else "All trials ended ok.",
+        ]
+    )
+
+
+def alt_tuning(frames: Frames) -> str:
+    """Axes and the rates chosen."""
+    head = "Lowest validation loss against learning rate, one line per batch size."
+    return f"{head} {series_in_words('The chosen learning rate', _chosen(frames))}"
+
+
+def draw_rate_vs_batch(frames: Frames) -> Figure:
+    """Best learning rate against batch size, log-log, with the rate used and lines of slope 1 and 1/2."""
+    made, (axes,) = theme.figure(1, 1, 3.2, extra=0.7)
+    theme.batch_axis(axes, frames.sizes)
+    axes.set_ylabel("Learning rate")
+    optima = [(size, value) for size in frames.sizes if (value := value_of(frames.rates, size, "optimum")) is not None]
+    used = [(size, value) for size, value in _used(frames) if value is not None and value > 0]
+    if not optima and not used:
+        theme.say(axes, "not measured")
+        return made
+    _rate_limits(axes, frames, [value for _, value in (*optima, *used)])
+    if len(optima) > 1:
+        _slopes(axes, frames, optima)
+    axes.plot([s.batch_size for s, _ in used], [v for _, v in used], "s", **_HOLLOW, markersize=8, zorder=2)
+    shades = theme.colours(frames.sizes)
+    for size, value in optima:
+        low, high = (value_of(frames.rates, size, f"optimum_ci_{end}") for end in ("low", "high"))
+        if low is not None and high is not None:
+            reach = [[value - low], [high - value]]
+            axes.errorbar(size.batch_size, value, reach, color=shades[size], elinewidth=1.5, capsize=3.5, zorder=3)
+        axes.plot(size.batch_size, value, "o", color=shades[size], markersize=5, zorder=4)
+    edge = [size for size in frames.sizes if _at_edge(frames, size)]
+    at = [(size.batch_size, value) for size, value in used if size in edge]
+    axes.plot([x for x, _ in at], [y for _, y in at], "x", color=theme.VALIDATION, markersize=7, zorder=5)
+    handles = [
+        Line2D([], [], color=theme.INK, linewidth=0, marker="o", markersize=5, label="optimum"),
+        Line2D([], [], linewidth=0, marker="s", markersize=8, **_HOLLOW, label="used by the runs"),
+        Line2D([], [], color=theme.INK, linewidth=1.2, label="fitted slope"),
+        *(Line2D([], [], color=theme.GREY, linestyle=style, label=words) for words, (_, style) in _REFERENCES.items()),
+    ]
+    if at:
+        handles.append(Line2D([], [], color=theme.VALIDATION, linewidth=0, marker="x", label="at the edge"))
+    theme.legend(made, handles)
+    return made
+
+
+def caption_rate_vs_batch(frames: Frames) -> str:
+    """What is drawn, and the slope with its interval."""
+    counts = sorted({int(n) for n in frames.rates["n_seeds"].dropna() if n > 0})
+    over = " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1]))) if counts else "0"
+    return joined(
+        [
+            "Best learning rate against batch size; log axes. Dots: geometric means over "
+            f"n = {over} tuning seeds of the rate at the vertex of the parabola through the best trial of a seed and "
+            "its two neighbours; bars: 95 % t-intervals of the logarithm over these seeds, cut at the edges of the "
+            "panel."
+            if counts and counts[-1] > 1
+            else "Best learning rate against batch size; log axes. Dots: the vertex of the parabola through the "
+            "best trial and its two neighbours, of one tuning seed; no bars.",
+            "Squares: the rate of the grid that the runs used.",
+            _slope_in_words(frames),
+            "Dashed and dotted: slopes 1 and 1/2 from the optimum of the smallest size, to compare with, not fitted.",
+            _edge_in_words(frames),
+        ]
+    )
+
+
+def alt_rate_vs_batch(frames: Frames) -> str:
+    """Axes, values and slope."""
+    optima = [(size, value_of(frames.rates, size, "optimum")) for size in frames.sizes]
+    return joined(
+        [
+            "Learning rate against batch size.",
+            series_in_words("The best learning rate", optima),
+            _slope_in_words(frames),
+        ]
+    )
+
+
+_REFERENCES: dict[str, tuple[float, Any]] = {"slope 1": (1.0, (0, (4, 3))), "slope 1/2": (0.5, (0, (1, 2)))}
+_HOLLOW: dict[str, Any] = {"color": theme.GREY, "markerfacecolor": "none"}
+
+
+def _finite(frames: Frames) -> pd.DataFrame:
+    """Trials that ended ok with a loss that is a number."""
+    trials = frames.trials
+    losses = trials[_LOSS].to_numpy(np.float64, na_value=np.nan)
+    found: pd.DataFrame = trials[np.isfinite(losses) & (trials["outcome"] == "ok")]
+    return found
+
+
+def _loss_axis(axes: Axes, losses: Numbers) -> None:
+    """Log where the losses are positive and far apart; with room at the top for trials that failed."""
+    low, high = float(losses.min()), float(losses.max())
+    if low > 0 and high > 2 * low:
+        theme.log_axis(axes, "y", losses)
+        axes.set_ylim(low / (high / low) ** 0.05, high * (high / low) ** 0.15)
+    else:
+        theme.plain_axis(axes)
+        room = high - low or abs(high) or 1.0
+        axes.set_ylim(low - 0.05 * room, high + 0.15 * room)
+
+
+def _tuned_size(axes: Axes, trials: pd.DataFrame, colour: str, top: float) -> None:
+    """Trials of one size: their mean per rate, the single ones, those that failed, and the rate chosen."""
+    # Equal rates that were computed on different ways differ in their last digit.
+    steps = np.log(trials["learning_rate"].to_numpy(np.float64)).round(9)
+    x, means = [], []
+    for _, same in sorted(trials.groupby(steps), key=lambda pair: float(pair[0])):
+        losses = same[_LOSS].to_numpy(np.float64, na_value=np.nan)
+        good = np.isfinite(losses) & (same["outcome"] == "ok").to_numpy()
+        rate = float(same["learning_rate"].iloc[0])
+        axes.plot([rate] * int(good.sum()), losses[good], "o", color=colour, markersize=3, alpha=0.5, mew=0)
+        for count, mark in ((int((~good).sum()), "x"), (int((losses[good] > top).sum()), "^")):
+            if count:
+                axes.plot([rate], [0.96], mark, color=colour, markersize=5, transform=axes.get_xaxis_transform())
+        x.append(rate)
+        means.append(float(losses.mean()) if good.all() else np.nan)
+        if same["chosen"].astype(bool).any() and good.any():
+            ring: dict[str, Any] = {"markersize": 9, "markerfacecolor": "none", "markeredgewidth": 1.6, "zorder": 4}
+            axes.plot([rate], [float(losses[good].mean())], "o", color=colour, **ring)
+    axes.plot(x, means, color=colour, linewidth=1.4, zorder=3)
+
+
+def _tuning_marks(frames: Frames) -> list[Line2D]:
+    ring = Line2D([], [], linewidth=0, marker="o", markersize=8, markeredgewidth=1.6, **_HOLLOW, label="chosen")
+    failed = (frames.trials["outcome"] != "ok").any()
+    return [ring, *([Line2D([], [], linewidth=0, marker="x", **_HOLLOW, label="did not end ok")] if failed else [])]
+
+
+def _chosen(frames: Frames) -> list[tuple[Size, float | None]]:
+    chosen = frames.trials[frames.trials["chosen"].astype(bool)]
+    return [(size, value_of(chosen, size, "learning_rate")) for size in frames.sizes]
+
+
+def _used(frames: Frames) -> list[tuple[Size, float | None]]:
+    return [(size, value_of(frames.rates, size, "learning_rate")) for size in frames.sizes]
+
+
+def _at_edge(frames: Frames, size: Size) -> bool:
+    row = of_size(frames.rates, size) if len(frames.rates) else frames.rates
+    return len(row) > 0 and not pd.isna(row["at_edge"].iloc[0]) and bool(row["at_edge"].iloc[0])
+
+
+def _edge_in_words(frames: Frames) -> str:
+    at_edge = [size.label for size in frames.sizes if _at_edge(frames, size)]
+    if not at_edge:
+        return ""
+    return (
+        f"At batch size {', '.join(at_edge)} the best rate still lay at the edge of the widened grid: the best one may "
+        "lie beyond."
+    )
+
+
+def _rate_limits(axes: Axes, frames: Frames, values: Sequence[float]) -> None:
+    """Wide enough for all rates and bars, but no bar may stretch the axis by more than a decade on a side."""
+    ends = frames.rates[["optimum_ci_low", "optimum_ci_high"]].to_numpy(np.float64, na_value=np.nan)
+    ends = ends[np.isfinite(ends) & (ends > 0)]
+    low = max(min([*values, *ends]), min(values) / 10)
+    high = min(max([*values, *ends]), max(values) * 10)
+    margin = max(1.3, (high / low) ** 0.08)
+    theme.log_axis(axes, "y", np.array([low / margin, high * margin]))
+    axes.set_ylim(low / margin, high * margin)
+
+
+def _slopes(axes: Axes, frames: Frames, optima: Sequence[tuple[Size, float]]) -> None:
+    """The fitted slope through the middle of the optima, and slopes 1 and 1/2 from the first."""
+    x = np.array([size.batch_size for size, _ in optima], dtype=np.float64)
+    y = np.array([value for _, value in optima])
+    for power, style in _REFERENCES.values():
+        axes.plot(x, y[0] * (x / x[0]) ** power, color=theme.GREY, linestyle=style, linewidth=1.0, zorder=1)
+    slope = frames.rate_slopes["slope"].dropna()
+    if len(slope):
+        middle = np.exp(np.log(y).mean() + float(slope.iloc[0]) * (np.log(x) - np.log(x).mean()))
+        axes.plot(x, middle, color=theme.INK, linewidth=1.2, zorder=2)
+
+
+def _slope_in_words(frames: Frames) -> str:
+    rows = frames.rate_slopes.dropna(subset=["slope"]) if len(frames.rate_slopes) else frames.rate_slopes
+    if rows.empty:
+        return "No slope was fitted."
+    row = rows.iloc[0]
+    slope, n, sizes = plain(float(row["slope"]), digits=3), int(row["n"]), int(row["n_sizes"])
+    if pd.isna(row["ci_low"]) or pd.isna(row["ci_high"]):
+        return f"Solid: fitted slope {slope} over {sizes} sizes (no interval: n = {n} tuning seeds)."
+    low, high = (plain(float(row[column]), digits=3) for column in ("ci_low", "ci_high"))
+    return f"Solid: fitted slope {slope} (95 % t-interval {low} to {high} over n = {n} tuning seeds, {sizes} sizes)."

@@ -1,0 +1,349 @@
+"""Updates and epochs to targets against batch size, the law fitted to them, and its critical batch size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from batchscope.figures import theme
+from batchscope.figures.frames import Frames, Size
+from batchscope.figures.target_words import (
+    NOT_NOISE_SCALE,
+    crossing_in_words,
+    fits_in_words,
+    joined,
+    runs_in_words,
+    started_in_words,
+    targets_alt,
+    unreached_in_words,
+)
+from batchscope.figures.targets import (
+    RELATIVE,
+    Law,
+    Look,
+    Numbers,
+    Target,
+    cost_of,
+    draw_costs,
+    examples_unit,
+    law_of,
+    legend,
+    limits,
+    looks,
+    metric_words,
+    metrics_of,
+    n_train,
+    sentence_case,
+    set_log_limits,
+    steps_unit,
+    targets_of,
+    unreached_mark,
+)
+
+_DASHED, _DOTTED = (0, (4, 3)), (0, (1, 2))
+_STEPS_LABELS = {"updates": "Updates to the target", RELATIVE: "Updates ÷ n_train"}
+_NO_RUN = "not measured: no run says how far it was followed"
+
+
+def draw_steps_to_target(frames: Frames) -> Figure:
+    """Updates to every target against batch size, log-log, with the law, perfect scaling, plateau and bend."""
+    metrics, unit = metrics_of(frames), steps_unit(frames)
+    made, panels = theme.figure(len(metrics), 1, 3.6, extra=1.0)
+    for axes, metric in zip(panels, metrics, strict=True):
+        targets = targets_of(frames, metric)
+        plateaus = {target: _plateau(law_of(frames, target), unit) for target in targets}
+        further = [value for value in plateaus.values() if value is not None]
+        if not _prepare(axes, frames, targets, unit, further):
+            continue
+        axes.set_ylabel(_STEPS_LABELS[unit])
+        _reach_bends(axes, [law for target in targets if plateaus[target] and (law := law_of(frames, target))])
+        for target, look in looks(targets).items():
+            law, plateau = law_of(frames, target), plateaus[target]
+            _perfect_scaling(axes, frames, target, unit)
+            if law is not None and plateau is not None:
+                _bent_law(axes, frames, law, plateau, look)
+        draw_costs(axes, frames, targets, unit, joined=[target for target in targets if plateaus[target] is None])
+        legend(axes, targets)
+    made.align_ylabels(panels)
+    lines = [
+        Line2D([], [], color=theme.GREY, linewidth=1.2, label="law"),
+        Line2D([], [], color=theme.GREY, linewidth=1.0, linestyle=_DASHED, label="perfect scaling"),
+        Line2D([], [], color=theme.GREY, linewidth=1.0, linestyle=_DOTTED, label="S_min"),
+        Line2D([], [], color=theme.GREY, linewidth=0, marker="|", markersize=10, markeredgewidth=2, label="B_crit"),
+        unreached_mark(),
+    ]
+    theme.legend(made, lines)
+    return made
+
+
+def caption_steps_to_target(frames: Frames) -> str:
+    """What is drawn, by which rule, over how many runs."""
+    relative = (
+        "The number of training examples is not known, so updates are given over it: epochs divided by the batch size."
+    )
+    return joined(
+        [
+            "Updates until a run reached a target, against batch size; log axes.",
+            relative if steps_unit(frames) == RELATIVE else "",
+            crossing_in_words(frames),
+            runs_in_words(frames),
+            unreached_in_words(frames),
+            started_in_words(frames),
+            "Dashed: perfect scaling from the smallest size that all runs finished (twice the size, half the updates). "
+            "Solid: the law S(B) = S_min (1 + B_crit / B), fitted to epochs and drawn over the sizes it was fitted to "
+            "where it was accepted; dotted: its plateau S_min; the upright mark on it: B_crit with its interval.",
+            fits_in_words(frames),
+            NOT_NOISE_SCALE,
+        ]
+    )
+
+
+def alt_steps_to_target(frames: Frames) -> str:
+    """Axes, values and what the law says."""
+    unit = steps_unit(frames)
+    what = "number of updates" if unit == "updates" else "number of updates over n_train"
+    return joined(["Updates to the target against batch size.", targets_alt(frames, unit, what), fits_in_words(frames)])
+
+
+def draw_examples_to_target(frames: Frames) -> Figure:
+    """Epochs to every target against batch size with the law, and the residuals of the law below."""
+    metrics, unit = metrics_of(frames), examples_unit(frames)
+    made = Figure(figsize=(theme.WIDTH, len(metrics) * 5.0 + 0.8), layout="constrained")
+    panels = list(made.subplots(2 * len(metrics), 1, squeeze=False, height_ratios=[3.2, 1.6] * len(metrics))[:, 0])
+    for upper, lower, metric in zip(panels[::2], panels[1::2], metrics, strict=True):
+        targets = targets_of(frames, metric)
+        _residuals(lower, frames, targets, unit)
+        if not _prepare(upper, frames, targets, unit, (), label=False):
+            continue
+        upper.set_ylabel(f"{unit.capitalize()} to the target")
+        if unit == "epochs":
+            _examples_beside(upper, frames)
+        bare = list(targets)
+        for target, look in looks(targets).items():
+            law = law_of(frames, target)
+            if unit == "epochs" and law is not None and law.accepted:
+                x = np.geomspace(law.smallest, law.largest, 100)
+                upper.plot(x, law.epochs(x), color=look.colour, linewidth=1.2)
+                bare.remove(target)
+        draw_costs(upper, frames, targets, unit, joined=bare)
+        legend(upper, targets)
+    made.align_ylabels(panels)
+    theme.legend(made, [Line2D([], [], color=theme.GREY, linewidth=1.2, label="law"), unreached_mark()])
+    return made
+
+
+def caption_examples_to_target(frames: Frames) -> str:
+    """What is drawn, by which rule, over how many runs."""
+    known = n_train(frames)
+    scale = f" (right: in examples, {known:,} an epoch)" if known is not None else ""
+    return joined(
+        [
+            f"Above: epochs until a run reached a target{scale}, against batch size."
+            if examples_unit(frames) == "epochs"
+            else "Above: examples until a run reached a target, against batch size.",
+            crossing_in_words(frames),
+            runs_in_words(frames),
+            unreached_in_words(frames),
+            started_in_words(frames),
+            "Solid: the law E(B) = E_min (1 + B / B_crit), fitted in log space to the means, where it was accepted. "
+            "Below: natural logarithm of mean over law, hollow where the law was not accepted; a pattern along the "
+            "batch sizes says that the law does not describe these runs.",
+            fits_in_words(frames),
+            NOT_NOISE_SCALE,
+        ]
+    )
+
+
+def alt_examples_to_target(frames: Frames) -> str:
+    """Axes, values and what the law says."""
+    unit = examples_unit(frames)
+    head = f"{sentence_case(unit)} to the target against batch size, and the residuals of the law."
+    return joined([head, targets_alt(frames, unit, f"number of {unit}"), fits_in_words(frames)])
+
+
+def draw_critical_vs_target(frames: Frames) -> Figure:
+    """B_crit with its interval against the target, harder targets to the right."""
+    table = "critical_batch_size"
+    metrics = metrics_of(frames, table)
+    made, panels = theme.figure(len(metrics), 1, 2.9, extra=0.6)
+    for axes, metric in zip(panels, metrics, strict=True):
+        targets = targets_of(frames, metric, table)
+        laws = {target: law_of(frames, target) for target in targets}
+        _critical_axes(axes, frames, targets, [law for law in laws.values() if law is not None])
+        axes.set_xlabel(f"{sentence_case(metric_words(metric))} to reach (harder to the right)")
+        for target, law in laws.items():
+            if law is not None:
+                _critical(axes, target, law)
+    handles = [
+        Line2D([], [], color=theme.INK, linewidth=1.5, marker="o", markersize=5, label="accepted"),
+        Line2D([], [], color=theme.GREY, linewidth=0, marker="x", markersize=6, label="not accepted"),
+        Line2D([], [], color=theme.FAINT, linewidth=5, alpha=0.5, label="sizes fitted"),
+    ]
+    theme.legend(made, handles)
+    return made
+
+
+def caption_critical_vs_target(frames: Frames) -> str:
+    """What is drawn, and why fits were refused."""
+    counts = sorted({int(n) for n in frames.critical_batch_size["n_runs"].dropna()})
+    over = f"over {' to '.join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))} runs" if counts else ""
+    return joined(
+        [
+            "Critical batch size of the law E(B) = E_min (1 + B / B_crit) against the target it was fitted at, harder "
+            "targets to the right: the size at which a run needs twice the fewest epochs.",
+            f"Bars: 95 % bootstrap intervals {over}".rstrip()
+            + "; grey: the sizes fitted. A B_crit outside them is an extrapolation.",
+            "Crosses: fits that were not accepted, at their B_crit, or at the lower edge where there is none.",
+            fits_in_words(frames, "critical_batch_size"),
+            NOT_NOISE_SCALE,
+        ]
+    )
+
+
+def alt_critical_vs_target(frames: Frames) -> str:
+    """Axes and values."""
+    head = "Critical batch size against the target, harder targets to the right."
+    return f"{head} {fits_in_words(frames, 'critical_batch_size')}"
+
+
+def _plateau(law: Law | None, unit: str) -> float | None:
+    """S_min of an accepted law in `unit`; None where there is no such law or n_train is not known."""
+    if law is None or not law.accepted:
+        return None
+    assert law.e_min is not None
+    assert law.b_crit is not None
+    return law.e_min / law.b_crit if unit == RELATIVE else law.s_min
+
+
+def _prepare(
+    axes: Axes, frames: Frames, targets: Sequence[Target], unit: str, further: Sequence[float], *, label: bool = True
+) -> bool:
+    """Set the axes for `targets`; say so and return False where there is nothing to draw."""
+    theme.batch_axis(axes, frames.sizes, label=label)
+    values = limits(frames, targets, unit, further)
+    if not len(values):
+        theme.say(axes, _NO_RUN)
+        return False
+    set_log_limits(axes, values)
+    return True
+
+
+def _perfect_scaling(axes: Axes, frames: Frames, target: Target, unit: str) -> None:
+    for size in frames.sizes:
+        cost = cost_of(frames, target, size, unit)
+        if cost is not None and cost.mean is not None and cost.mean > 0:
+            x = np.array([size.batch_size, frames.sizes[-1].batch_size], dtype=np.float64)
+            axes.plot(x, cost.mean * x[0] / x, color=theme.GREY, linestyle=_DASHED, linewidth=0.8, zorder=1)
+            return
+
+
+def _reach_bends(axes: Axes, laws: Sequence[Law]) -> None:
+    """Widen x to the critical batch sizes of `laws`, but by a factor of 4 at most."""
+    low, high = axes.get_xlim()
+    ends = [end for law in laws for end in (law.b_crit, law.low, law.high) if end is not None and end > 0]
+    axes.set_xlim(
+        min(low, max(low / 4, min(ends, default=low) / 1.1)), max(high, min(high * 4, max(ends, default=high) * 1.1))
+    )
+
+
+def _bent_law(axes: Axes, frames: Frames, law: Law, plateau: float, look: Look) -> None:
+    """The law over the sizes fitted, its plateau, and B_crit with its interval on it."""
+    assert law.b_crit is not None
+    x = np.geomspace(law.smallest, law.largest, 100)
+    axes.plot(x, plateau * (1 + law.b_crit / x), color=look.colour, linewidth=1.2, zorder=2)
+    axes.axhline(plateau, color=look.colour, linestyle=_DOTTED, linewidth=1.0, zorder=1)
+    style: dict[str, Any] = {"color": look.colour, "zorder": 2}
+    if law.low is not None and law.high is not None:
+        low, high = axes.get_xlim()
+        axes.plot([max(low, law.low), min(high, law.high)], [plateau] * 2, linewidth=4, alpha=0.45, **style)
+    axes.plot([law.b_crit], [plateau], marker="|", markersize=12, markeredgewidth=2, **style)
+
+
+def _examples_beside(axes: Axes, frames: Frames) -> None:
+    known = n_train(frames)
+    if known is None:
+        return
+    factors = (lambda y: np.asarray(y) * known, lambda y: np.asarray(y) / known)
+    beside = axes.secondary_yaxis("right", functions=factors)
+    # A secondary axis has all of an axes that a log axis asks for, but not its type.
+    theme.log_axis(cast("Axes", beside), "y", np.array(axes.get_ylim()) * known)
+    beside.set_ylabel("Examples")
+
+
+def _residuals(axes: Axes, frames: Frames, targets: Sequence[Target], unit: str) -> None:
+    theme.batch_axis(axes, frames.sizes)
+    largest = 0.0
+    for target, look in looks(targets).items():
+        law = law_of(frames, target)
+        if unit != "epochs" or law is None or law.e_min is None or law.b_crit is None:
+            continue
+        costs = {size: cost_of(frames, target, size, unit) for size in frames.sizes}
+        means = {size: cost.mean for size, cost in costs.items() if cost is not None and cost.mean}
+        x = np.array([size.batch_size for size in means], dtype=np.float64)
+        residuals = np.log(np.array(list(means.values()))) - np.log(law.epochs(x))
+        face = look.colour if law.accepted else "none"
+        axes.plot(x, residuals, color=look.colour, marker=look.marker, markersize=5, linewidth=0.8, mfc=face)
+        largest = max(largest, float(np.abs(residuals).max(initial=0.0)))
+    if not axes.lines:
+        theme.say(axes, "not measured: no law to compare with")
+        return
+    theme.plain_axis(axes)
+    axes.set_ylim(-1.25 * (largest or 1.0), 1.25 * (largest or 1.0))
+    axes.axhline(0, color=theme.GREY, linewidth=0.8, zorder=1)
+    axes.set_ylabel("ln(mean ÷ law)")
+
+
+def _critical_axes(axes: Axes, frames: Frames, targets: Sequence[Target], laws: Sequence[Law]) -> None:
+    """x: the targets, harder to the right; y: log2, ticks at the sizes of the study."""
+    values = np.array([target.value or 0.0 for target in targets])
+    apart = bool((values > 0).all() and values.max() > 3 * values.min())
+    axes.set_xscale("log" if apart else "linear")
+    axes.xaxis.set_major_locator(FixedLocator(values.tolist()))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks(values.tolist(), [target.tick for target in targets])
+    first, last = (np.log(values) if apart else values)[[0, -1]]
+    room = 0.12 * (last - first) or 0.5 * abs(last) or 1.0
+    ends = np.array([first - room, last + room])
+    axes.set_xlim(*(np.exp(ends) if apart else ends).tolist())
+    numbers = [v for law in laws for v in (law.b_crit, law.low, law.high) if v is not None and v > 0]
+    numbers += [float(size.batch_size) for size in frames.sizes]
+    axes.set_yscale("log", base=2)
+    axes.set_ylim(min(numbers) / 1.5, max(numbers) * 1.5)
+    axes.yaxis.set_minor_locator(NullLocator())
+    ticks, labels = _size_ticks(frames.sizes, float(np.log2(max(numbers) / min(numbers) * 2.25)))
+    axes.set_yticks(ticks, labels)
+    axes.set_ylabel("B_crit (examples per update)")
+
+
+def _size_ticks(sizes: Sequence[Size], doublings: float) -> tuple[list[float], list[str]]:
+    """The sizes as ticks of an axis of so many doublings, without the labels that would meet the one below."""
+    ticks, labels, last = [], [], -np.inf
+    for size in sizes:
+        at = float(np.log2(size.batch_size))
+        meets = at - last < doublings / 12
+        ticks.append(float(size.batch_size))
+        labels.append("" if meets else size.label)
+        last = last if meets else at
+    return ticks, labels
+
+
+def _critical(axes: Axes, target: Target, law: Law) -> None:
+    x = target.value or 0.0
+    if law.smallest > 0 and law.largest > law.smallest:
+        axes.plot([x] * 2, [law.smallest, law.largest], color=theme.FAINT, linewidth=5, alpha=0.5, zorder=1)
+    if law.b_crit is None:
+        axes.plot([x], [0.03], "x", color=theme.GREY, transform=axes.get_xaxis_transform(), clip_on=False)
+        return
+    colour = theme.INK if law.accepted else theme.GREY
+    if law.low is not None and law.high is not None:
+        reach: Numbers = np.array([[law.b_crit - law.low], [law.high - law.b_crit]])
+        style = "-" if law.accepted else ":"
+        bars = axes.errorbar(x, law.b_crit, reach.clip(0), color=colour, elinewidth=1.5, capsize=3.5)
+        bars[2][0].set_linestyle(style)
+    axes.plot(x, law.b_crit, "o" if law.accepted else "x", color=colour, markersize=6, zorder=4)

@@ -1,0 +1,214 @@
+"""What was done, how to read the page and what it does not say, as far as these depend on the kind of study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from batchscope import numbers
+from batchscope.report import describe, elements
+from batchscope.report.content import Content
+
+
+def done(content: Content) -> str:
+    """The design of the study: data sets, recipes, seeds and clocks, or where imported measurements come from."""
+    study = content.study
+    if not content.trained:
+        return elements.terms(_imported(content))
+    return elements.bullets(describe.comparisons(study["cells"])) + elements.terms(
+        [(f"Data set {name}", describe.dataset(study["datasets"][name], sizes)) for name, sizes in content.parts]
+        + [(f"Recipe {name}", describe.recipe(recipe)) for name, recipe in study["recipes"].items()]
+        + [
+            ("Seeds and pairs", describe.seeds(study["seeds"])),
+            ("Seconds", describe.timing(study)),
+            ("Intervals", describe.intervals()),
+            ("Training", describe.machine(study, list(content.tables["runs"]["device"].unique()))),
+        ]
+    )
+
+
+def introduction(content: Content) -> tuple[str, ...]:
+    """What precedes the design."""
+    if not content.trained:
+        return ("Nothing was trained here: measurements that were made elsewhere are read and analysed.",)
+    return (
+        "Every combination of data set, recipe, batch size and seed was trained as a run of its own. At every "
+        "evaluation, which is once per epoch where the recipe does not say otherwise, the loss on the validation part "
+        "decides whether it is the best so far. The test part is read only when training has ended, with the last "
+        "weights and with those of the best evaluation, and decides nothing.",
+    )
+
+
+def _imported(content: Content) -> list[tuple[str, str]]:
+    given = content.study["measurements"]
+    runs = content.tables["runs"]
+    sizes = runs[["batch_size", "full_batch"]].drop_duplicates()
+    words = [
+        (
+            "Runs",
+            f"{numbers.count(len(runs), 'run')} at {numbers.count(len(sizes), 'batch size')}, from the file "
+            f"{Path(given['runs']['path']).name}. Runs of equal number at two batch sizes have nothing in common, so "
+            "they are not compared in pairs.",
+        )
+    ]
+    if given["timings"] is not None:
+        words.append(
+            (
+                "Seconds and power",
+                f"From the file {Path(given['timings']['path']).name}; one number per batch size and setting, so no "
+                "interval speaks of their own spread.",
+            )
+        )
+    if given["baseline"] is not None:
+        limit = given["baseline"]["power_limit_watts"]
+        at = "" if limit is None else f" with a power limit of {numbers.number(limit)} W"
+        size = numbers.integer(given["baseline"]["batch_size"])
+        words.append(("Baseline", f"Savings are against batch size {size}{at}."))
+    return words
+
+
+def terms(content: Content) -> str:
+    """The words of the page, as far as the study has what they name."""
+    words = [*_TERMS] if content.trained else []
+    if content.trained and len(content.tables["targets"]):
+        words.append(_TARGET)
+    return elements.terms([*words, *_TERMS_OF_ANY])
+
+
+def limits(content: Content) -> str:
+    """What the page does not say."""
+    if not content.trained:
+        return elements.bullets(
+            [
+                "The measurements are taken as they are: who made them, how, and with which learning rates is not "
+                "checked here, and whether runs at different sizes were tuned alike is for their source to say.",
+                "The answers are about the model, the data and the machine of these measurements.",
+                *_ROUGH,
+            ]
+        )
+    return elements.bullets(
+        [
+            "The answers are about these data sets, models, optimisers, learning-rate rules and budgets. Another model "
+            "or another learning rate can turn them round.",
+            *_budgets(content),
+            *_learning_rates(content),
+            "Momentum, the optimiser's averages, weight decay and the moving statistics of batch normalisation work "
+            "per update, so they reach over more examples at larger sizes, unless the rule of a recipe scales them.",
+            "A batch size near the number of training examples leaves few updates per epoch, and batches that overlap "
+            "from epoch to epoch; differences to it are not those between two samples of a large population.",
+            "The spread between seeds holds initial weights, order and dropout, and the draw of the data only where "
+            "each seed draws its own.",
+            *_ROUGH,
+            "Seconds, memory and utilisation are those of the machines and the versions of the software named below.",
+        ]
+    )
+
+
+def _budgets(content: Content) -> list[str]:
+    budgets = [recipe["budget"] for recipe in content.study["recipes"].values()]
+    in_epochs = [budget for budget in budgets if budget.get("updates") is None]
+    sentences = []
+    if in_epochs:
+        who = "Every size" if len(in_epochs) == len(budgets) else "With a budget in epochs every size"
+        sentences.append(
+            f"{who} trains for the same number of epochs at most, so large sizes make fewer updates. A size that was "
+            "still improving when its epochs ran out has not shown what it can reach."
+        )
+    if len(in_epochs) < len(budgets):
+        who = "With a budget in updates every size" if in_epochs else "Every size"
+        sentences.append(
+            f"{who} makes the same number of updates at most, so small sizes see fewer examples. A size that was still "
+            "improving when its updates ran out has not shown what it can reach."
+        )
+    return sentences
+
+
+def _learning_rates(content: Content) -> list[str]:
+    """What was done about the learning rate, per kind of recipe."""
+    recipes = content.study["recipes"]
+    tuned = [name for name, recipe in recipes.items() if recipe.get("tuning")]
+    scaled = [
+        name
+        for name, recipe in recipes.items()
+        if name not in tuned and recipe["learning_rate_scaling"]["rule"] != "none"
+    ]
+    fixed = [name for name in recipes if name not in tuned and name not in scaled]
+    sentences = []
+    if fixed:
+        sentences.append(
+            f"With {numbers.listing(fixed)} the learning rate is the same for all sizes, which suits some of them "
+            "better than others; it was not tuned per size."
+        )
+    if scaled:
+        sentences.append(
+            f"With {numbers.listing(scaled)} a rule scales the learning rate, which is a guess about which rate suits "
+            "a size; it was not tuned per size."
+        )
+    if tuned:
+        sentences.append(
+            f"With {numbers.listing(tuned)} the learning rate was tuned at every size, on seeds of its own: among the "
+            "rates tried, and by the best validation loss, so other rates, or another goal, may favour other sizes. "
+            "Nothing else was tuned."
+        )
+    return sentences
+
+
+_ROUGH = ("Intervals and tests take the means over runs as normally distributed; with few runs they are rough.",)
+_TARGET = (
+    "Target",
+    "A loss or an error that was fixed before the runs. It counts as reached only where the run stays at or below it "
+    "for "
+    "as many evaluations in a row as the study asks for, so that one lucky evaluation does not count.",
+)
+_TERMS_OF_ANY = (
+    (
+        "Decided",
+        "No size is left that may be better: tests, adjusted for all pairs of sizes of the question, tell all others "
+        "apart from the size named. Where it says not decided, the size named has the best mean and no more.",
+    ),
+    (
+        "0.953 [0.949, 0.957]",
+        "A mean with its interval over runs, or, for seconds, a median with its quartiles over windows.",
+    ),
+    ("A dash", "Not measured, or not defined there. It is never a zero."),
+)
+_TERMS = (
+    (
+        "Batch size",
+        "Examples per update. Full is the whole training part: one update per epoch.",
+    ),
+    (
+        "Update",
+        "One change of the weights, also called a step. An epoch of N examples has N / B of them at batch size B, "
+        "rounded up where the last, smaller batch is kept.",
+    ),
+    (
+        "Best validation loss",
+        "The lowest loss on the validation part at any evaluation of a run, the minimum of a noisy curve. Best epoch "
+        "is the epoch of that evaluation; final is after the last update.",
+    ),
+    (
+        "Noise of the step loss",
+        "Root of a sixth of the mean squared second difference of the losses of successive whole batches, median over "
+        "the last half of the evaluations: how far the loss of one batch strays, a steady fall left out.",
+    ),
+    (
+        "Told apart",
+        "The paired test rejects that both sizes have the same mean, after adjusting for all pairs of sizes: in the "
+        "tables of losses those of the whole study, in an advice those of its question.",
+    ),
+    (
+        "Utilisation",
+        "The share of time in which the processor, or a kernel on the GPU, was busy. A busy processor may still use "
+        "little of its arithmetic, so 100 % at a small batch does not mean that the hardware is used well.",
+    ),
+)
+
+
+def files(content: Content) -> str:
+    """Links to the tables that lie beside the page; those without rows are left out."""
+    links = [
+        elements.link(f"tables/{name}.csv", name.replace("_", " "))
+        for name, table in content.tables.items()
+        if len(table)
+    ]
+    return f"<p>The tables and figures lie beside this page: {', '.join(links)}. The page needs none of them.</p>"

@@ -1,0 +1,146 @@
+"""What the documents say beside what was measured: the verdicts of the study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import pandas as pd
+
+from batchscope.analysis.statistics import ALPHA
+from batchscope.figures import FIGURES
+from batchscope import numbers
+from batchscope.report import elements
+from batchscope.report.content import Content, Row, figure_id, number, rows
+from batchscope.report.elements import Cell, Column
+from batchscope.numbers import LEVEL
+
+NOT_MEASURED = "not measured"
+KINDS = ("supported", "contradicted", "undecided")
+
+_HOW = (
+    "Each statement comes with a test and with a margin, the smallest effect that counts; both were fixed before the "
+    "runs. Supported means that the test rules out that there is no effect in the direction of the statement; "
+    "contradicted, that it rules out an effect as large as the margin. An effect that is shown to be there and to be "
+    "smaller than the margin gets the verdict of the nearer end. All p-values are two-sided and adjusted (Holm) over "
+    f"the tests of the statement's family, and a verdict needs an adjusted p of at most {ALPHA}. Everything else is "
+    "undecided. Undecided is not “no effect”: beside it stands the smallest effect that as many seeds would find four "
+    "times out of five."
+)
+
+
+def verdicts(content: Content) -> str:
+    """How many statements held, how a verdict comes about, the table, and folded away what was not measured."""
+    found = rows(content.tables["verdicts"])
+    if not found:
+        return ""
+    judged = [row for row in found if row["verdict"] != NOT_MEASURED]
+    missing = [row for row in found if row["verdict"] == NOT_MEASURED]
+    parts = [elements.paragraph(counted(found)), elements.paragraph(_HOW)]
+    if judged:
+        parts.append(_table(content, judged))
+    if missing:
+        parts.append(_missing(missing))
+    return "".join(parts)
+
+
+def counted(found: Sequence[Row]) -> str:
+    """How often each verdict was given, in a sentence."""
+    judged = [row for row in found if row["verdict"] != NOT_MEASURED]
+    claims = {row["claim"] for row in judged}
+    missing = {row["claim"] for row in found} - claims
+    sentences = []
+    if judged:
+        counts = {kind: sum(row["verdict"] == kind for row in judged) for kind in KINDS}
+        words = numbers.listing([f"{count} {kind}" for kind, count in counts.items() if count])
+        sentences.append(
+            f"{numbers.count(len(claims), 'statement')} of the source documents {_was(len(claims))} tested here, with "
+            f"{numbers.count(len(judged), 'verdict')}, one per data set and recipe: {words}."
+        )
+    if missing:
+        sentences.append(f"{numbers.count(len(missing), 'statement')} {_was(len(missing))} not measured in this study.")
+    return " ".join(sentences)
+
+
+def _was(count: int) -> str:
+    return "was" if count == 1 else "were"
+
+
+def _table(content: Content, judged: Sequence[Row]) -> str:
+    columns: list[tuple[Column, Sequence[Cell]]] = [
+        (Column("Statement", kind="text"), [_statement(row) for row in judged]),
+        (Column("Verdict", kind="text"), [_verdict(row) for row in judged]),
+        (Column("What was measured", kind="text"), [_measured(content, row) for row in judged]),
+        (Column("Effect", "and margin"), [_effect(row) for row in judged]),
+        (Column("Runs or seeds"), [elements.value(number(row, "n"), _count(row)) for row in judged]),
+        (Column("p, adjusted"), [_p(row) for row in judged]),
+        (Column("Smallest effect found", "power 80 %"), [elements.value(number(row, "detectable")) for row in judged]),
+    ]
+    caption = (
+        "One row per statement, data set and recipe. Of several comparisons the effect is that of the one that "
+        f"decides; its {LEVEL} interval is not adjusted. A verdict holds for the budget, the sizes, the model and the "
+        "data of its row."
+    )
+    cells = [column for _, column in columns]
+    heads = [column for column, _ in columns]
+    return elements.table("table-verdicts", caption, heads, list(zip(*cells, strict=True)), stacked=True)
+
+
+def _statement(row: Row) -> Cell:
+    html = escape(str(row["statement"])) + elements.remark(f"{row['claim']}, {row['source']}")
+    return Cell(html, str(row["claim"]))
+
+
+def _verdict(row: Row) -> Cell:
+    return Cell(elements.badge(str(row["verdict"])) + elements.remark(_text(row["reason"])), str(row["verdict"]))
+
+
+def _measured(content: Content, row: Row) -> Cell:
+    html = escape(_text(row["measured"]))
+    scope, budget = _text(row["scope"]), _text(row["budget"])
+    html += elements.remark(f"Holds for: {scope.rstrip('.')}." if scope else "")
+    html += elements.remark(f"Budget: {budget.rstrip('.')}." if budget else "")
+    name, dataset, recipe = (_text(row[key]) for key in ("figure", "dataset", "recipe"))
+    if name in FIGURES and dataset and recipe and content.drawn(name, (dataset, recipe)):
+        target = f"#{figure_id(name, (dataset, recipe))}"
+        html += f'<span class="remark">{elements.link(target, f"Figure: {FIGURES[name].title}")}</span>'
+    return Cell(html, _text(row["measured"]))
+
+
+def _effect(row: Row) -> Cell:
+    cell = elements.spread(number(row, "effect"), number(row, "ci_low"), number(row, "ci_high"))
+    if cell.value is None:
+        return cell
+    margin = number(row, "margin")
+    counts = "" if margin is None else f"margin {numbers.number(margin)}"
+    return Cell(cell.html + elements.remark(_text(row["unit"])) + elements.remark(counts), cell.value)
+
+
+def _count(row: Row) -> str:
+    return numbers.integer(number(row, "n"))
+
+
+def _p(row: Row) -> Cell:
+    p = number(row, "p_adjusted")
+    return elements.value(p, numbers.p_value(p).removeprefix("= "))
+
+
+def _missing(missing: Sequence[Row]) -> str:
+    """Statements without a measurement, grouped by the reason."""
+    reasons: dict[str, dict[str, str]] = {}
+    for row in missing:
+        where = " with ".join(filter(None, (_text(row["dataset"]), _text(row["recipe"]))))
+        words = f"{row['claim']}: {row['statement']}{f' ({where})' if where else ''}"
+        reasons.setdefault(_text(row["reason"]) or "no reason is given", {})[words] = str(row["source"])
+    html = "".join(
+        elements.paragraph(f"{reason[0].upper()}{reason[1:].rstrip('.')}:")
+        + elements.bullets([f"{words} [{source}]" for words, source in found.items()])
+        for reason, found in reasons.items()
+    )
+    total = sum(map(len, reasons.values()))
+    return elements.folded(f"Not measured: {numbers.count(total, 'statement')}, with the reasons", html)
+
+
+def _text(content: Any) -> str:
+    return "" if pd.isna(content) else str(content)

@@ -1,0 +1,72 @@
+"""The learning rate of one batch size: tried on a grid that widens until the best rate is not at its edge."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training with one rate and one tuning seed; `round` is 0 for the grid and counts its widenings after that.
+
+    `loss` is the lowest validation loss, None unless the outcome is ok.
+    """
+
+    learning_rate: float
+    seed: int
+    round: int
+    outcome: str
+    loss: float | None
+    epoch: float | None
+
+
+def search(
+    train: Callable[[float, int], tuple[str, float | None, float | None]],
+    grid: Sequence[float],
+    seeds: Sequence[int],
+    widen: int,
+) -> list[Trial]:
+    """Try every rate of `grid` with every seed; while the best is at an edge, try one more rate beyond that edge.
+
+    A new rate stands to the edge as the edge stands to its neighbour, so a logarithmic grid stays one. At most `widen`
+    rates are added.
+
+    Args:
+        train: called with a rate and a seed; gives outcome, lowest validation loss and its epoch.
+        grid: rates in ascending order, three or more.
+        seeds: tuning seeds, none of which may be a seed of the runs that use the rate: a rate chosen and reported on
+            the same seeds looks better than it is.
+        widen: largest number of rates that may be added.
+    """
+
+    def tried(rate: float, turn: int) -> list[Trial]:
+        return [Trial(rate, seed, turn, *train(rate, seed)) for seed in seeds]
+
+    rates = list(grid)
+    trials = [trial for rate in rates for trial in tried(rate, 0)]
+    for turn in range(1, widen + 1):
+        found = best(trials)
+        if found in (None, rates[0]):  # where every rate fails, a smaller one may not
+            rates.insert(0, rates[0] ** 2 / rates[1])
+            trials += tried(rates[0], turn)
+        elif found == rates[-1]:
+            rates.append(rates[-1] ** 2 / rates[-2])
+            trials += tried(rates[-1], turn)
+        else:
+            break
+    return trials
+
+
+def best(trials: Sequence[Trial]) -> float | None:
+    """The rate with the lowest mean loss over its seeds; a rate that failed with any seed cannot win.
+
+    None where every rate failed with some seed. Of equal rates the smaller one.
+    """
+    losses: dict[float, list[float]] = {}
+    for trial in trials:
+        losses.setdefault(trial.learning_rate, []).append(math.inf if trial.loss is None else trial.loss)
+    means = {rate: math.fsum(values) / len(values) for rate, values in sorted(losses.items())}
+    rate = min(means, key=lambda each: means[each])
+    return rate if math.isfinite(means[rate]) else None

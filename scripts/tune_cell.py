@@ -1,0 +1,20 @@
+from typing import TYPE_CHECKING
+
+from batchscope import logs
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+logs.redirect(snakemake.log[0])
+
+from batchscope import jobs
+
+params = snakemake.params
+jobs.tune_cell(
+    list(snakemake.input.data),
+    params.recipe,
+    params.cell,
+    params.settings,
+    f"{params.code} {params.software}",
+    dict(snakemake.output.items()),
+)

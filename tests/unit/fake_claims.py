@@ -1,0 +1,95 @@
+"""Made-up runs and claims of a user, to test verdicts. No number here was measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from batchscope import claims
+from batchscope.analysis.claims.verdicts import VERDICTS, verdicts
+
+ROOT = Path(__file__).resolve().parents[2]
+REGISTRY = ROOT / "config" / "claims.yaml"
+NOISE = np.array([-0.7, 0.4, 1.1, -0.9, 0.1])  # mean 0, sd 0.83
+Tables = dict[str, pd.DataFrame]
+
+
+def claim(metric: str, test: Mapping[str, Any], margin: float | None = None, **other: Any) -> dict[str, Any]:
+    """A claim of a user, read as a study's own."""
+    content = {"statement": "A statement.", "source": "us", "metric": metric, "test": dict(test), "margin": margin}
+    return claims.load(REGISTRY, {"own": {**content, **other}}, Path("my.yaml"))["own"]
+
+
+def recipe(name: str = "mlp", **changes: Any) -> dict[str, Any]:
+    """A resolved recipe, as far as claims look at it."""
+    return {
+        "name": name,
+        "model": {"name": "mlp", "hidden": [8], "normalisation": "none"},
+        "optimiser": {"name": "adam", "learning_rate": 0.001},
+        "learning_rate_scaling": {"rule": "none", "reference_batch_size": None},
+        "tuning": None,
+        "micro_batch_size": None,
+        "shuffle": True,
+        "last_batch": "keep",
+        "budget": {"epochs": 20, "updates": None, "early_stopping": {"patience": 3}},
+        **changes,
+    }
+
+
+def dataset(name: str = "digits", **changes: Any) -> dict[str, Any]:
+    return {"name": name, "source": "digits", "draw": "fixed", **changes}
+
+
+def study(
+    *chosen: Mapping[str, Any],
+    datasets: Sequence[Mapping[str, Any]] = (dataset(),),
+    recipes: Sequence[Mapping[str, Any]] = (recipe(),),
+) -> dict[str, Any]:
+    named = {
+        kind: {each["name"]: each for each in given} for kind, given in (("datasets", datasets), ("recipes", recipes))
+    }
+    return {**named, "claims": {each["name"]: each for each in chosen}}
+
+
+def of_size(size: int | str, n_train: int = 1168) -> dict[str, Any]:
+    return {"batch_size": n_train if size == "full" else size, "full_batch": size == "full"}
+
+
+def runs(
+    metric: str,
+    values: Mapping[int | str, Any],
+    *,
+    pair: tuple[str, str] = ("digits", "mlp"),
+    outcomes: Mapping[tuple[int | str, int], str] = {},
+    **columns: Any,
+) -> pd.DataFrame:
+    """Runs with the values of one metric by size, one per seed."""
+    rows = []
+    for size, given in values.items():
+        for seed, value in zip(range(1, len(given) + 1), given, strict=True):
+            outcome = outcomes.get((size, seed), "ok")
+            row = {"dataset": pair[0], "recipe": pair[1], **of_size(size), "seed": seed, "outcome": outcome}
+            row |= {"n_train": 1168, metric: value if outcome == "ok" else math.nan, **columns}
+            rows.append({**row, "updates_per_epoch": math.ceil(1168 / row["batch_size"])})
+    return pd.DataFrame(rows)
+
+
+def verdict(tested: Mapping[str, Any], tables: Tables, **given: Any) -> pd.Series:
+    """The only row of the verdicts on one claim."""
+    table = verdicts(tables, study(tested, **given))
+    assert len(table) == 1
+    assert list(table.columns) == list(VERDICTS)
+    return table.iloc[0]
+
+
+def around(*means: float, noise: float = 0.001) -> list[np.ndarray]:
+    """Values for five seeds with these means; sizes share most of their noise, as paired runs do."""
+    return [mean + noise * (5 * NOISE + np.roll(NOISE, i)) for i, mean in enumerate(means, start=1)]
+
+
+LOSS = "selected_validation_loss"

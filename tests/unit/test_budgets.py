@@ -1,0 +1,103 @@
+"""The same runs after equal epochs, updates and seconds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from batchscope.analysis.budgets import EQUAL_BUDGET, equal_budget
+
+NAN = float("nan")
+
+
+def study(
+    losses: dict[tuple[int, int], list[float]], outcomes: dict[int, str] | None = None
+) -> dict[str, pd.DataFrame]:
+    """Losses per evaluation (one an epoch, the first before training) by batch size and seed; 100 examples.
+
+    Seconds per update: 1 at batch size 10, 4 at 50; other sizes are not timed.
+    """
+    runs, evaluations = [], []
+    for (batch_size, seed), values in losses.items():
+        head = {"dataset": "d", "recipe": "r", "batch_size": batch_size, "full_batch": False, "seed": seed}
+        runs.append({**head, "outcome": (outcomes or {}).get(batch_size, "ok")})
+        for epoch, loss in enumerate(values):
+            row = {"evaluation": epoch, "epoch": float(epoch), "updates": epoch * 100 // batch_size}
+            evaluations.append({**head, **row, "validation_loss": loss, "validation_accuracy": 1 - loss / 10})
+    timed = [
+        {"dataset": "d", "recipe": "r", "batch_size": size, "full_batch": False, "seconds_per_update": seconds}
+        for size, seconds in ((10, 1.0), (50, 4.0))
+    ]
+    return {"evaluations": pd.DataFrame(evaluations), "runs": pd.DataFrame(runs), "timings": pd.DataFrame(timed)}
+
+
+def rows(table: pd.DataFrame) -> dict[tuple[int, str], dict[str, Any]]:
+    return {(row["batch_size"], row["budget"]): row for row in table.to_dict("records")}
+
+
+def test_amounts_are_the_largest_that_every_run_has() -> None:
+    found = rows(
+        equal_budget(**study({(10, 1): [9, 8, 7, 6], (50, 1): [9, 5, 4, 3, 2, 1, 0.5], (10, 2): [9, 8.5, 7.5, 6.5]}))
+    )
+    assert {key: row["amount"] for key, row in found.items()} == {
+        **{(size, "epochs"): 3.0 for size in (10, 50)},
+        **{(size, "updates"): 12.0 for size in (10, 50)},
+        **{(size, "seconds"): 30.0 for size in (10, 50)},
+    }
+    assert found[10, "epochs"]["validation_loss_mean"] == 6.25
+    assert found[50, "epochs"]["validation_loss_mean"] == 3
+    assert found[10, "updates"]["validation_loss_mean"] == 8.25  # 10 updates, not the 20 after the amount
+    assert found[50, "updates"]["validation_loss_mean"] == 0.5
+    assert found[50, "seconds"]["validation_loss_mean"] == 3  # 6 updates of 4 s
+    assert found[10, "epochs"]["validation_error_mean"] == pytest.approx(0.625)
+    half = 12.706204736 * 0.25
+    assert found[10, "epochs"]["validation_loss_ci_low"] == pytest.approx(6.25 - half)
+    assert found[10, "epochs"]["validation_loss_ci_high"] == pytest.approx(6.25 + half)
+    assert np.isnan(found[50, "epochs"]["validation_loss_ci_low"])
+
+
+def test_a_run_not_evaluated_within_the_amount_is_missing_not_taken_before_training() -> None:
+    found = rows(equal_budget(**study({(10, 1): [9, 8, 7], (50, 1): [9, 5, 4]})))
+    assert found[10, "updates"]["amount"] == 4  # batch size 10 has made 10 updates at its first evaluation
+    assert (found[10, "updates"]["n"], found[10, "updates"]["n_runs"]) == (0, 1)
+    assert np.isnan(found[10, "updates"]["validation_loss_mean"])
+    assert found[50, "updates"]["validation_loss_mean"] == 4
+
+
+def test_diverged_runs_neither_shorten_the_budget_nor_stand_with_their_last_finite_loss() -> None:
+    made = study({(10, 1): [9, 8, 7], (50, 1): [9, 3, NAN]}, {50: "diverged"})
+    found = rows(equal_budget(**made))
+    assert found[50, "epochs"]["amount"] == 2
+    assert found[50, "epochs"]["n"] == 0
+    assert np.isnan(found[50, "epochs"]["validation_loss_mean"])
+
+
+def test_a_cell_without_timing_has_no_value_at_equal_seconds() -> None:
+    found = rows(equal_budget(**study({(10, 1): [9, 8, 7], (25, 1): [9, 5, 4]})))
+    assert found[25, "seconds"]["n"] == 0
+    assert found[10, "seconds"]["validation_loss_mean"] == 7
+    assert found[25, "epochs"]["validation_loss_mean"] == 4
+
+
+def test_without_timings_there_is_no_budget_of_seconds() -> None:
+    made = study({(10, 1): [9, 8]})
+    table = equal_budget(**{**made, "timings": made["timings"].iloc[:0]})
+    assert set(table["budget"]) == {"epochs", "updates"}
+
+
+def test_an_error_never_measured_is_null_beside_the_loss() -> None:
+    made = study({(10, 1): [9, 8], (10, 2): [9, 7]})
+    made["evaluations"]["validation_accuracy"] = NAN
+    found = rows(equal_budget(**made))
+    assert found[10, "epochs"]["validation_loss_mean"] == 7.5
+    assert np.isnan(found[10, "epochs"]["validation_error_mean"])
+
+
+def test_without_evaluations_the_table_is_empty_and_typed() -> None:
+    made = study({(10, 1): [9, 8]})
+    table = equal_budget(**{**made, "evaluations": made["evaluations"].iloc[:0]})
+    assert table.empty
+    assert {name: str(dtype) for name, dtype in table.dtypes.items()} == EQUAL_BUDGET

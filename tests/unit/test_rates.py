@@ -1,0 +1,150 @@
+"""The best learning rate of each batch size and how it grows with the batch size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchscope.analysis.rates import RATE_SLOPES, RATES, rates, slopes, vertex
+
+GRID = [2.0**k for k in range(-8, 9)]
+
+
+def trials_of(
+    best: Callable[[int, int], float],
+    *,
+    sizes: tuple[int, ...] = (8, 32, 128),
+    seeds: tuple[int, ...] = (101, 102),
+    diverges_above: float = math.inf,
+) -> pd.DataFrame:
+    """Trials on `GRID` whose loss is a parabola in log(rate) with its vertex at `best(batch size, seed)`."""
+    rows: list[dict[str, Any]] = []
+    for size in sizes:
+        for seed in seeds:
+            for rate in GRID:
+                diverged = rate > diverges_above
+                loss = math.nan if diverged else 1 + math.log(rate / best(size, seed)) ** 2
+                head = {"dataset": "d", "recipe": "r", "batch_size": size, "full_batch": False, "seed": seed}
+                outcome = "diverged" if diverged else "ok"
+                rows.append({**head, "learning_rate": rate, "outcome": outcome, "selected_validation_loss": loss})
+    return pd.DataFrame(rows)
+
+
+def runs_of(*sizes: int, rate: float = 0.5) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "dataset": "d",
+                "recipe": "r",
+                "batch_size": size,
+                "full_batch": False,
+                "seed": seed,
+                "learning_rate": rate,
+            }
+            for size in sizes
+            for seed in (1, 2, 3)
+        ]
+    )
+
+
+def test_the_optimum_is_the_geometric_mean_of_the_vertices() -> None:
+    table = rates(runs_of(8, rate=0.25), trials_of(lambda _, seed: 0.3 if seed == 101 else 0.6, sizes=(8,)))
+    row = table.iloc[0]
+    middle, error = math.sqrt(0.3 * 0.6), math.log(0.6 / 0.3) / 2
+    assert row["optimum"] == pytest.approx(middle)
+    assert row["optimum_ci_low"] == pytest.approx(middle * math.exp(-12.706204736 * error))
+    assert row["optimum_ci_high"] == pytest.approx(middle * math.exp(12.706204736 * error))
+    assert (row["learning_rate"], row["tuned"], row["at_edge"]) == (0.25, True, False)
+    assert (row["n_trials"], row["n_seeds"]) == (2 * len(GRID), 2)
+
+
+@given(st.floats(0.01, 100), st.floats(0.1, 10), st.floats(1.2, 5))
+def test_the_vertex_of_a_parabola_is_found_on_any_grid(best: float, curvature: float, ratio: float) -> None:
+    grid = best * np.array([ratio**-2.5, ratio**-0.7, ratio**0.4, ratio**3])
+    found = vertex(grid, 2 + curvature * np.log(grid / best) ** 2)
+    assert found == (pytest.approx(best, rel=1e-6), False)
+
+
+def test_divergence_is_infinitely_bad_and_bounds_the_optimum() -> None:
+    row = rates(runs_of(8), trials_of(lambda *_: 0.7, sizes=(8,), diverges_above=0.5)).iloc[0]
+    assert row["optimum"] == pytest.approx(0.5)  # the best rate that trains; no parabola through a diverged trial
+    assert not row["at_edge"]  # higher rates were tried
+
+
+def test_a_rate_that_diverges_for_one_seed_is_not_the_best_mean() -> None:
+    trials = trials_of(lambda *_: 1.0, sizes=(8,))
+    lost = (trials["seed"] == 101) & (trials["learning_rate"] >= 1.0)
+    trials.loc[lost, ["outcome", "selected_validation_loss"]] = ["diverged", math.nan]
+    row = rates(runs_of(8), trials).iloc[0]
+    assert row["optimum"] == pytest.approx(math.sqrt(0.5 * 1.0))
+
+
+@pytest.mark.parametrize("best", [1e-4, 1e4])
+def test_a_best_rate_at_the_edge_is_flagged_and_taken_as_it_is(best: float) -> None:
+    row = rates(runs_of(8), trials_of(lambda *_: best, sizes=(8,))).iloc[0]
+    assert row["at_edge"]
+    assert row["optimum"] == pytest.approx(min(max(best, GRID[0]), GRID[-1]))
+
+
+def test_one_seed_at_the_edge_is_flagged() -> None:
+    row = rates(runs_of(8), trials_of(lambda _, seed: 1.0 if seed == 101 else 1e4, sizes=(8,))).iloc[0]
+    assert row["at_edge"]
+
+
+def test_where_a_seed_always_diverged_there_is_no_optimum() -> None:
+    row = rates(runs_of(8), trials_of(lambda *_: 1.0, sizes=(8,), diverges_above=0.0)).iloc[0]
+    assert math.isnan(row["optimum"])
+    assert not row["at_edge"]
+    assert row["n_seeds"] == 2
+
+
+def test_untuned_cells_keep_their_rate_and_have_no_optimum() -> None:
+    table = rates(runs_of(8, 32), trials_of(lambda *_: 1.0, sizes=(8,))).set_index("batch_size")
+    assert table["tuned"].to_dict() == {8: True, 32: False}
+    assert table.loc[32, "learning_rate"] == 0.5
+    assert table.loc[32, "n_trials"] == 0
+    assert table.loc[32, ["at_edge", "optimum", "optimum_ci_low"]].isna().all()
+
+
+def test_a_square_root_law_has_slope_one_half() -> None:
+    row = slopes(trials_of(lambda size, seed: 0.1 * (seed - 100) * size**0.5)).iloc[0]
+    assert row["slope"] == pytest.approx(0.5)
+    assert (row["n"], row["n_sizes"]) == (2, 3)
+
+
+def test_the_interval_of_the_slope_is_over_seeds() -> None:
+    exponents = {101: 0.4, 102: 0.5, 103: 0.9}
+    row = slopes(trials_of(lambda size, seed: 0.1 * size ** exponents[seed], seeds=(101, 102, 103))).iloc[0]
+    half = 4.302652730 * np.std([0.4, 0.5, 0.9], ddof=1) / math.sqrt(3)
+    assert row["slope"] == pytest.approx(0.6)
+    assert row["ci_low"] == pytest.approx(0.6 - half)
+    assert row["ci_high"] == pytest.approx(0.6 + half)
+
+
+def test_sizes_whose_optimum_lies_beyond_the_rates_do_not_bend_the_slope() -> None:
+    trials = trials_of(lambda size, _: 1e4 if size == 128 else 0.1 * size**0.5)
+    row = slopes(trials).iloc[0]
+    assert row["slope"] == pytest.approx(0.5)
+    assert row["n_sizes"] == 2
+
+
+@pytest.mark.parametrize("kept", [{"sizes": (8,)}, {"seeds": (101,)}])
+def test_one_size_or_one_seed_gives_no_slope(kept: dict[str, tuple[int, ...]]) -> None:
+    row = slopes(trials_of(lambda size, _: 0.1 * size**0.5, **kept)).iloc[0]  # type: ignore[arg-type]
+    assert row[["slope", "ci_low", "ci_high"]].isna().all()
+
+
+def test_without_trials_the_tables_have_their_columns() -> None:
+    trials = trials_of(lambda *_: 1.0).iloc[:0]
+    table, law = rates(runs_of(8), trials), slopes(trials)
+    assert {name: str(dtype) for name, dtype in table.dtypes.items()} == RATES
+    assert {name: str(dtype) for name, dtype in law.dtypes.items()} == RATE_SLOPES
+    assert not table["tuned"].any()
+    assert law.empty

@@ -1,0 +1,264 @@
+"""The critical batch size: recovered where the law holds, refused where it does not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import ArrayLike, NDArray
+
+from batchscope.analysis.scaling import CRITICAL_BATCH_SIZE, POINTS, critical_batch_sizes, curve, fit, residuals
+
+SIZES = [8, 16, 32, 64, 128, 256, 512, 1024]
+NAN = float("nan")
+
+
+def to_target(
+    epochs: Mapping[int, ArrayLike], *, resolution: float = NAN, target: float = 0.1, full: int | None = None
+) -> pd.DataFrame:
+    """Runs by batch size; NaN for a run that missed the target."""
+    rows = []
+    for size, values in epochs.items():
+        for seed, value in enumerate(np.asarray(values, dtype=np.float64)):
+            head = {"dataset": "d", "recipe": "r", "batch_size": size, "full_batch": size == full, "seed": seed}
+            found = {"metric": "validation_loss", "target": target, "reached": bool(np.isfinite(value))}
+            rows.append({**head, **found, "epochs": value, "resolution_epochs": resolution})
+    return pd.DataFrame(rows)
+
+
+def law(e_min: float, b_crit: float, sizes: Sequence[int] = SIZES) -> dict[int, NDArray[np.float64]]:
+    return {size: np.array([e_min * (1 + size / b_crit)]) for size in sizes}
+
+
+def noisy(seed: int, *, b_crit: float = 200, n: int = 5, spread: float = 0.08) -> dict[int, NDArray[np.float64]]:
+    rng = np.random.default_rng(seed)
+    return {size: mean * np.exp(rng.normal(0, spread, n)) for size, mean in law(5.0, b_crit).items()}
+
+
+def only(frame: pd.DataFrame) -> dict[str, Any]:
+    (row,) = frame.to_dict("records")
+    return {str(name): value for name, value in row.items()}
+
+
+def fitted(table: pd.DataFrame, **keys: Any) -> dict[str, Any]:
+    return only(critical_batch_sizes(table, {"d": 1000}, **{"resamples": 500, **keys}))
+
+
+def repeated(n: int, simulate: Callable[[int], Mapping[int, ArrayLike]], resamples: int) -> pd.DataFrame:
+    """The fits of `n` simulations, each as a data set of its own."""
+    made = [to_target(simulate(seed)).assign(dataset=f"d{seed}") for seed in range(n)]
+    return critical_batch_sizes(pd.concat(made), {}, resamples=resamples)
+
+
+def test_the_law_without_noise_is_found_exactly() -> None:
+    row = fitted(to_target(law(5.0, 200)))
+    assert row["e_min"] == pytest.approx(5.0)
+    assert row["b_crit"] == pytest.approx(200)
+    assert row["s_min"] == pytest.approx(5.0 * 1000 / 200)
+    assert row["rmse_log"] == pytest.approx(0, abs=1e-8)
+    assert (row["accepted"], row["reason"]) == (True, "")
+    assert (row["min_batch_size"], row["max_batch_size"], row["n_sizes"], row["n_runs"]) == (8, 1024, 8, 8)
+
+
+def test_s_min_is_null_where_the_number_of_examples_is_not_known() -> None:
+    table = to_target(law(5.0, 200))
+    for n_train in ({"d": None}, {}):
+        assert np.isnan(only(critical_batch_sizes(table, n_train, resamples=10))["s_min"])
+
+
+def test_sizes_that_miss_the_target_are_left_out_not_averaged_over_the_lucky() -> None:
+    epochs = noisy(1)
+    epochs[1024] = np.array([6.0, NAN, NAN, NAN, NAN])
+    row = fitted(to_target(epochs))
+    assert row["accepted"]
+    assert (row["max_batch_size"], row["n_sizes"], row["n_runs"]) == (512, 7, 35)
+    assert row["b_crit"] == pytest.approx(200, rel=0.25)
+
+
+def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
+    rows = repeated(100, noisy, resamples=500)
+    assert rows["accepted"].all()
+    assert 89 <= ((rows["ci_low"] <= 200) & (rows["ci_high"] >= 200)).sum() <= 99
+    assert rows["b_crit"].median() == pytest.approx(200, rel=0.05)
+
+
+def test_equal_seeds_give_equal_intervals() -> None:
+    table = to_target(noisy(1))
+    assert fitted(table, seed=3) == fitted(table, seed=3)
+    assert fitted(table, seed=3)["ci_low"] != fitted(table, seed=4)["ci_low"]
+
+
+def test_one_run_per_size_gives_a_fit_without_interval() -> None:
+    row = fitted(to_target(noisy(2, n=1)))
+    assert row["accepted"]
+    assert np.isnan(row["ci_low"])
+    assert np.isnan(row["ci_high"])
+
+
+def test_a_curve_that_falls_before_it_rises_is_refused() -> None:
+    epochs = {size: mean * np.array([0.97, 1.0, 1.03]) for size, mean in law(5.0, 200).items()}
+    epochs[8], epochs[16] = epochs[8] * 1.6, epochs[16] * 1.3
+    row = fitted(to_target(epochs))
+    assert not row["accepted"]
+    assert "not monotone: batch size 8 needs 8.32 epochs" in row["reason"]
+    assert row["rmse_log"] < 0.15  # the misfit alone would have let it pass
+    assert np.isfinite(row["b_crit"])
+
+
+def test_a_fall_that_chance_explains_is_not_a_u_shape() -> None:
+    rows = repeated(60, lambda seed: noisy(seed, n=3, spread=0.2), resamples=10)
+    assert rows["reason"].str.contains("monotone").sum() <= 6
+
+
+def test_epochs_that_do_not_depend_on_the_batch_size_are_refused() -> None:
+    row = fitted(to_target({size: [5.0, 5.0] for size in SIZES}))
+    assert not row["accepted"]
+    assert "no bend" in row["reason"]
+    assert np.isnan(row["b_crit"])
+    rows = repeated(40, lambda seed: noisy(seed, b_crit=1e9, spread=0.1), resamples=500)
+    assert not rows["accepted"].any()
+
+
+@pytest.mark.parametrize(
+    ("b_crit", "accepted", "words"),
+    [
+        (1900, True, ""),
+        (2200, False, "more than 2 times the largest batch size"),
+        (4.5, True, ""),
+        (3.5, False, "less than 1/2 of the smallest batch size (8)"),
+    ],
+)
+def test_the_bend_must_be_seen(b_crit: float, accepted: bool, words: str) -> None:
+    row = fitted(to_target(law(5.0, b_crit)))
+    assert row["accepted"] is accepted
+    assert words in row["reason"]
+    assert row["b_crit"] == pytest.approx(b_crit)
+
+
+def test_runs_that_scatter_too_much_to_show_a_bend_are_refused() -> None:
+    scattered = {size: mean * np.array([0.35, 1.65]) for size, mean in law(5.0, 1500).items()}
+    row = fitted(to_target(scattered))
+    assert not row["accepted"]
+    assert "unbounded" in row["reason"]
+    assert np.isnan(row["ci_high"])
+
+
+def test_a_law_that_misfits_is_refused() -> None:
+    kinked = {size: [5.0 if size < 256 else 5.0 * (size / 128) ** 2] for size in SIZES}
+    row = fitted(to_target(kinked))
+    assert not row["accepted"]
+    assert "misfits" in row["reason"]
+    assert row["rmse_log"] > 0.15
+
+
+@pytest.mark.parametrize(("n_sizes", "words"), [(3, "3 batch sizes reach"), (1, "1 batch size reaches")])
+def test_too_few_sizes_are_refused(n_sizes: int, words: str) -> None:
+    row = fitted(to_target(law(5.0, 20, SIZES[:n_sizes])))
+    assert not row["accepted"]
+    assert row["reason"].startswith(words)
+    assert np.isfinite(row["b_crit"]) == (n_sizes == 3)
+
+
+def test_a_target_that_no_run_reaches_has_a_row_without_numbers() -> None:
+    row = fitted(to_target({size: [NAN, NAN] for size in SIZES}))
+    assert row["reason"].startswith("No batch sizes reach the target")
+    assert (row["n_sizes"], row["n_runs"]) == (0, 0)
+    assert pd.isna(row["min_batch_size"])
+    assert np.isnan(row["e_min"])
+
+
+def test_the_full_batch_beside_its_own_number_is_one_size() -> None:
+    table = pd.concat([to_target(law(5.0, 20, [8, 16, 32])), to_target(law(5.0, 20, [32]), full=32)])
+    assert fitted(table)["n_sizes"] == 3
+
+
+def test_targets_met_before_training_or_between_few_evaluations_are_refused() -> None:
+    assert "met before training" in fitted(to_target({**law(5.0, 200), 8: [0.0]}))["reason"]
+    coarse = to_target(law(1.0, 200), resolution=1.0)
+    assert "evaluate more often" in fitted(coarse)["reason"]
+    assert fitted(to_target(law(5.0, 200), resolution=1.0))["accepted"]
+
+
+def test_unknown_epochs_are_refused() -> None:
+    table = to_target(law(5.0, 200)).assign(epochs=NAN)
+    assert "not known" in fitted(table)["reason"]
+
+
+def test_every_target_has_its_row_also_one_without_a_value() -> None:
+    table = pd.concat([to_target(law(5.0, 100)), to_target(law(8.0, 300), target=0.05), to_target({}, target=1)])
+    found = critical_batch_sizes(table, {}, resamples=10)
+    assert found["b_crit"].to_numpy() == pytest.approx([100, 300])
+    assert len(critical_batch_sizes(to_target(law(5.0, 100), target=NAN), {}, resamples=10)) == 1
+
+
+def test_residuals_are_those_of_the_fit() -> None:
+    epochs = noisy(3)
+    epochs[1024] = np.full(5, NAN)
+    table = to_target(epochs)
+    fits = critical_batch_sizes(table, {}, resamples=10)
+    points = residuals(table, fits)
+    used = points[points["fitted"]]
+    assert np.sqrt((used["residual_log"] ** 2).mean()) == pytest.approx(fits["rmse_log"].iloc[0])
+    assert used["predicted"].to_numpy() == pytest.approx(curve(fits.iloc[0], used["batch_size"]))
+    missed = points[~points["fitted"]].iloc[0]
+    assert (missed["batch_size"], missed["n"], missed["n_reached"]) == (1024, 5, 0)
+    assert missed[["epochs_mean", "residual_log"]].isna().all()
+    assert missed["predicted"] > used["predicted"].max()
+
+
+def test_without_rows_the_tables_have_their_columns() -> None:
+    empty = to_target(law(5.0, 200)).iloc[:0]
+    table = critical_batch_sizes(empty, {})
+    assert {name: str(dtype) for name, dtype in table.dtypes.items()} == CRITICAL_BATCH_SIZE
+    points = residuals(empty, table)
+    assert {name: str(dtype) for name, dtype in points.dtypes.items()} == POINTS
+
+
+def test_fit_needs_three_sizes() -> None:
+    assert fit([8, 16], [1.0, 2.0]) is None
+    assert fit([8, 16, 16], [1.0, 2.0, 3.0]) is None
+
+
+def measured(name: str) -> pd.DataFrame:
+    folder = os.environ.get("BATCHSCOPE_MEASUREMENTS")
+    if folder is None:
+        pytest.skip("BATCHSCOPE_MEASUREMENTS does not name a folder with published measurements")
+    path = Path(folder) / name
+    if not path.is_file():
+        pytest.skip(f"the folder BATCHSCOPE_MEASUREMENTS has no {name}")
+    return pd.read_csv(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "e_min", "b_crit", "low", "high", "rmse_log"),
+    [
+        ("mlperf_resnet.csv", 34.688, 47_066, 46_383, 47_790, 0.037),
+        ("mlperf_rnnt.csv", 35.743, 3_702, 3_437, 3_998, 0.023),
+    ],
+)
+def test_reference_convergence_points_of_mlperf(
+    name: str, e_min: float, b_crit: float, low: float, high: float, rmse_log: float
+) -> None:
+    runs = measured(name)
+    row = only(critical_batch_sizes(to_target(dict(runs.groupby("global_batch")["epochs_to_converge"].agg(list))), {}))
+    assert row["accepted"]
+    assert [row["e_min"], row["b_crit"]] == pytest.approx([e_min, b_crit], rel=1e-3)
+    assert [row["ci_low"], row["ci_high"]] == pytest.approx([low, high], rel=5e-3)
+    assert row["rmse_log"] == pytest.approx(rmse_log, abs=5e-4)
+
+
+@pytest.mark.parametrize(("target", "b_crit"), [(55, 91), (50, 165), (45, 264), (40, 308)])
+def test_speech_recognition_of_the_zeus_trace(target: int, b_crit: float) -> None:
+    runs = measured("zeus_librispeech_train.csv")
+    runs = runs[runs["target_metric"] == target]
+    row = fitted(to_target(dict(runs.groupby("batch_size")["target_epoch"].agg(list))))
+    assert row["accepted"]
+    assert row["b_crit"] == pytest.approx(b_crit, rel=5e-3)
+    if target == 40:
+        assert row["e_min"] == pytest.approx(6.43, rel=5e-3)
+        assert row["rmse_log"] == pytest.approx(0.043, abs=5e-4)

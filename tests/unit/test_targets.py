@@ -1,0 +1,197 @@
+"""Epochs, updates, seconds and joules to a target, run by run and over the runs of a batch size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from batchscope.analysis.targets import TARGETS, TO_TARGET, first_crossing, summarise, to_target
+
+NAN = float("nan")
+
+
+def run_of(losses: list[float], *, batch_size: int = 10, seed: int = 1, outcome: str = "ok") -> dict[str, Any]:
+    return {"batch_size": batch_size, "seed": seed, "losses": losses, "outcome": outcome}
+
+
+def tables(*made: dict[str, Any], per_epoch: float = 1.0) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Runs and evaluations of 100 examples, `per_epoch` evaluations per epoch, the first before training."""
+    runs, evaluations = [], []
+    for run in made:
+        head = {"dataset": "d", "recipe": "r", "full_batch": False} | {k: run[k] for k in ("batch_size", "seed")}
+        runs.append({**head, "outcome": run["outcome"]})
+        for number, loss in enumerate(run["losses"]):
+            epoch = number / per_epoch
+            counts = {"epoch": epoch, "updates": round(epoch * 100 / run["batch_size"]), "examples": round(epoch * 100)}
+            measured = {"validation_loss": loss, "validation_accuracy": 1 - loss / 10}
+            evaluations.append({**head, "evaluation": number, **counts, **measured})
+    return pd.DataFrame(runs), pd.DataFrame(evaluations)
+
+
+def timings(**columns: Any) -> pd.DataFrame:
+    known = {"dataset": "d", "recipe": "r", "batch_size": 10, "full_batch": False, "seconds_per_update": 0.5}
+    energy = {"windows": 4, "updates_per_window": 5, "gpu_energy_joules": NAN, "cpu_package_energy_joules": NAN}
+    return pd.DataFrame([known | energy | columns])
+
+
+def wanted(*values: float, metric: str = "validation_loss", **keys: Any) -> list[dict[str, Any]]:
+    return [{"datasets": None, "metric": metric, "values": list(values), "evaluations_in_a_row": 2} | keys]
+
+
+def only(frame: pd.DataFrame) -> pd.Series[Any]:
+    assert len(frame) == 1
+    return frame.iloc[0]
+
+
+def test_first_of_two_evaluations_in_a_row_counts() -> None:
+    runs, evaluations = tables(run_of([2.0, 0.9, 1.2, 0.9, 0.8, 0.7]))
+    row = only(to_target(runs, evaluations, timings(), wanted(1.0)))
+    assert row["reached"]
+    assert (row["epochs"], row["updates"], row["examples"]) == (3, 30, 300)
+    assert row["seconds"] == 15.0
+    assert row["resolution_epochs"] == 1.0
+    assert row["budget_epochs"] == 5.0
+
+
+def test_one_evaluation_is_enough_where_the_study_says_so() -> None:
+    runs, evaluations = tables(run_of([2.0, 0.9, 1.2]))
+    assert only(to_target(runs, evaluations, timings(), wanted(1.0, evaluations_in_a_row=1)))["epochs"] == 1
+
+
+def test_a_run_that_ends_before_the_row_is_complete_has_not_reached() -> None:
+    runs, evaluations = tables(run_of([2.0, 1.5, 0.9]))
+    row = only(to_target(runs, evaluations, timings(), wanted(1.0)))
+    assert not row["reached"]
+    assert row[["epochs", "updates", "examples", "seconds", "joules", "resolution_epochs"]].isna().all()
+    assert row["budget_epochs"] == 2
+
+
+def test_a_target_met_before_training_costs_nothing() -> None:
+    runs, evaluations = tables(run_of([0.5, 0.4, 0.3]))
+    row = only(to_target(runs, evaluations, timings(), wanted(1.0)))
+    assert (row["epochs"], row["seconds"], row["resolution_epochs"]) == (0, 0, 0)
+    summary = only(summarise(row.to_frame().T.astype(TO_TARGET)))
+    assert (summary["epochs_mean"], summary["epochs_median"]) == (0, 0)
+    assert np.isnan(summary["epochs_restricted_mean"])
+
+
+def test_the_target_itself_counts_and_order_of_rows_does_not() -> None:
+    runs, evaluations = tables(run_of([2.0, 1.0, 1.0]), per_epoch=4)
+    row = only(to_target(runs, evaluations.iloc[::-1], timings(), wanted(1.0)))
+    assert (row["epochs"], row["resolution_epochs"]) == (0.25, 0.25)
+
+
+def test_errors_are_one_minus_accuracy() -> None:
+    runs, evaluations = tables(run_of([3.0, 2.0, 1.0, 0.5]))
+    row = only(to_target(runs, evaluations, timings(), wanted(0.11, metric="validation_error")))
+    assert (row["epochs"], row["metric"]) == (2, "validation_error")
+
+
+def test_targets_of_other_data_sets_and_metrics_never_measured_have_no_rows() -> None:
+    runs, evaluations = tables(run_of([3.0, 2.0, 1.0]))
+    assert to_target(runs, evaluations, timings(), wanted(1.0, datasets=["other"])).empty
+    assert len(to_target(runs, evaluations, timings(), wanted(1.0, datasets=["other", "d"]))) == 1
+    unknown = evaluations.assign(validation_accuracy=NAN)
+    assert to_target(runs, unknown, timings(), wanted(0.1, metric="validation_error")).empty
+
+
+def test_diverged_runs_miss_the_target_unless_they_reached_it_before() -> None:
+    early = run_of([2.0, 0.9, 0.8, NAN], seed=2, outcome="diverged")
+    never = run_of([2.0, NAN], seed=3, outcome="diverged")
+    runs, evaluations = tables(run_of([2.0] * 11), early, never)
+    table = to_target(runs, evaluations, timings(), wanted(1.0)).set_index("seed")
+    assert table["reached"].to_dict() == {1: False, 2: True, 3: False}
+    assert table["budget_epochs"].to_dict() == {1: 10, 2: 10, 3: 10}  # it would not have come back
+
+
+def test_a_run_out_of_memory_was_not_followed() -> None:
+    runs, evaluations = tables(run_of([2.0, 0.9, 0.8]), run_of([], batch_size=50, outcome="out_of_memory"))
+    table = to_target(runs, evaluations, timings(), wanted(1.0)).set_index("batch_size")
+    assert not table.loc[50, "reached"]
+    assert table.loc[50, "budget_epochs"] == 0
+    small, large = summarise(table.reset_index()).to_dict("records")
+    assert small["restricted_to_epochs"] == 1
+    assert np.isnan(large["epochs_restricted_mean"])
+
+
+def test_joules_are_of_the_gpu_else_of_the_cpu_else_null() -> None:
+    runs, evaluations = tables(run_of([2.0, 0.9, 0.8]))
+    energies: list[tuple[dict[str, float], float]] = [
+        ({"gpu_energy_joules": 40.0, "cpu_package_energy_joules": 80.0}, 20.0),  # 40 J over 4 x 5 updates, 10 updates
+        ({"cpu_package_energy_joules": 80.0}, 40.0),
+        ({}, NAN),
+    ]
+    for energy, joules in energies:
+        row = only(to_target(runs, evaluations, timings(**energy), wanted(1.0)))
+        assert row["joules"] == pytest.approx(joules, nan_ok=True)
+    without = only(to_target(runs, evaluations, timings(batch_size=11), wanted(1.0)))
+    assert np.isnan(without["seconds"])
+    assert without["updates"] == 10
+
+
+def test_summary_has_means_only_where_all_runs_reached() -> None:
+    runs, evaluations = tables(
+        run_of([2, 1, 1, 1, 1, 1], seed=1),
+        run_of([2, 2, 2, 1, 1, 1], seed=2),
+        run_of([2, 1, 1, 1, 1, 1], batch_size=50, seed=1),
+        run_of([2, 2, 2, 2, 2, 2], batch_size=50, seed=2),
+    )
+    small, large = summarise(to_target(runs, evaluations, timings(), wanted(1.0))).to_dict("records")
+    assert (small["n"], small["n_reached"], small["epochs_mean"]) == (2, 2, 2)
+    half = 12.706204736  # t(1, 0.975) times the standard error, which is 1
+    assert small["epochs_ci_low"] == pytest.approx(2 - half)
+    assert small["epochs_ci_high"] == pytest.approx(2 + half)
+    assert small["seconds_mean"] == 10
+    assert np.isnan(small["joules_mean"])
+    assert (large["n"], large["n_reached"]) == (2, 1)
+    assert np.isnan(large["epochs_mean"])
+    assert np.isnan(large["seconds_mean"])
+
+
+def test_restricted_means_share_the_horizon_of_the_target() -> None:
+    runs, evaluations = tables(
+        run_of([2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1], seed=1),
+        run_of([2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1], seed=2),
+        run_of([2, 1, 1, 1, 1], batch_size=50, seed=1),
+        run_of([2, 2, 2, 2, 2], batch_size=50, seed=2),
+    )
+    small, large = summarise(to_target(runs, evaluations, timings(), wanted(1.0))).to_dict("records")
+    assert small["restricted_to_epochs"] == large["restricted_to_epochs"] == 4
+    assert small["epochs_restricted_mean"] == pytest.approx((1 + 4) / 2)
+    assert large["epochs_restricted_mean"] == pytest.approx((1 + 4) / 2)
+    assert small["epochs_median"] == large["epochs_median"] == 1
+
+
+def test_where_all_reach_the_restricted_mean_is_the_mean() -> None:
+    runs, evaluations = tables(run_of([2, 1, 1, 1], seed=1), run_of([2, 2, 2, 2, 1, 1], seed=2))
+    row = only(summarise(to_target(runs, evaluations, timings(), wanted(1.0))))
+    assert row["epochs_restricted_mean"] == pytest.approx(row["epochs_mean"])
+    assert row["restricted_to_epochs"] == 4
+
+
+@pytest.mark.parametrize(
+    ("values", "in_a_row", "position"),
+    [
+        ([], 2, None),
+        ([1.0], 2, None),
+        ([1.0, NAN, 1.0], 2, None),
+        ([2.0, 1.0, 1.0], 3, None),
+        ([1.0, 2.0, 1.0, 1.0], 2, 2),
+        ([1.0, 2.0], 1, 0),
+    ],
+)
+def test_first_crossing(values: list[float], in_a_row: int, position: int | None) -> None:
+    assert first_crossing(values, 1.0, in_a_row) == position
+
+
+def test_without_targets_the_tables_are_empty_and_typed() -> None:
+    runs, evaluations = tables(run_of([2.0, 1.0]))
+    empty = to_target(runs, evaluations, timings(), [])
+    assert empty.empty
+    assert {name: str(dtype) for name, dtype in empty.dtypes.items()} == TO_TARGET
+    summary = summarise(empty)
+    assert summary.empty
+    assert {name: str(dtype) for name, dtype in summary.dtypes.items()} == TARGETS

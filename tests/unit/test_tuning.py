@@ -1,0 +1,95 @@
+"""The search for a learning rate: exact on a parabola, and through a real tuning job and the run that uses its rate."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from small import blobs, recipe
+
+from batchscope import datasets, jobs, records, tuning
+
+GRID = (0.01, 0.1, 1.0)
+
+
+def searched(optimum, *, widen=3, grid=GRID, seeds=(101, 102), fails=lambda rate: False):
+    calls = []
+
+    def train(rate, seed):
+        calls.append((rate, seed))
+        if fails(rate):
+            return "diverged", None, None
+        return "ok", math.log10(rate / optimum) ** 2 + 0.001 * (seed - 101), 2.0
+
+    trials = tuning.search(train, grid, seeds, widen)
+    assert [(trial.learning_rate, trial.seed) for trial in trials] == calls
+    return trials
+
+
+def rates(trials):
+    return sorted({trial.learning_rate for trial in trials})
+
+
+def test_a_grid_that_holds_the_best_rate_is_not_widened():
+    trials = searched(0.12)
+    assert rates(trials) == list(GRID)
+    assert tuning.best(trials) == 0.1
+    assert {trial.round for trial in trials} == {0}
+
+
+@pytest.mark.parametrize(
+    ("optimum", "tried", "best"),
+    [(9.0, [*GRID, 10, 100], 10), (0.0012, [1e-4, 1e-3, *GRID], 1e-3), (1e9, [*GRID, 10, 100, 1000], 1000)],
+)
+def test_the_grid_widens_by_its_own_ratio_until_the_best_rate_is_inside_or_the_limit_is_reached(optimum, tried, best):
+    trials = searched(optimum)
+    assert rates(trials) == pytest.approx(tried)
+    assert tuning.best(trials) == pytest.approx(best)
+    assert len(trials) == 2 * len(tried)
+    assert max(trial.round for trial in trials) == len(tried) - len(GRID)
+
+
+def test_a_rate_that_fails_with_one_seed_cannot_win():
+    trials = [tuning.Trial(0.1, 1, 0, "ok", 0.5, 1.0), tuning.Trial(0.1, 2, 0, "diverged", None, None)]
+    assert tuning.best(trials) is None
+    assert (
+        tuning.best([*trials, tuning.Trial(0.01, 1, 0, "ok", 9.0, 1.0), tuning.Trial(0.01, 2, 0, "ok", 9.0, 1.0)])
+        == 0.01
+    )
+
+
+def test_where_every_rate_fails_smaller_ones_are_tried():
+    trials = searched(1.0, fails=lambda rate: rate > 0.002)
+    assert rates(trials)[0] == pytest.approx(1e-4)
+    assert tuning.best(trials) == pytest.approx(1e-3)
+
+
+def test_no_widening_without_permission():
+    assert rates(searched(1e9, widen=0)) == list(GRID)
+
+
+def test_a_run_uses_the_rate_that_its_tuning_chose(tmp_path):
+    data = blobs()
+    arrays = {
+        name: getattr(data, name) for name in ("x_train", "y_train", "x_validation", "y_validation", "x_test", "y_test")
+    }
+    meta = json.dumps({"classes": data.meta["classes"], "digest": datasets.digest(arrays)})
+    np.savez(tmp_path / "data.npz", **arrays, meta=np.array(meta))
+    made = recipe(tuning={"learning_rates": [0.0001, 0.01, 1.0], "seeds": [101, 102], "widen": 1})
+    settings = {"engine": "tensorflow", "loop": "fused", "device": "cpu", "threads": 1}
+    cell = {"dataset": "blobs", "recipe": "small", "batch_size": "16"}
+    names = ("trials", "run", "steps", "evaluations", "telemetry", "manifest")
+    outputs = {name: str(tmp_path / f"{name}.{'json' if name == 'manifest' else 'parquet'}") for name in names}
+    jobs.tune_cell([str(tmp_path / "data.npz")], made, cell, settings, "code", outputs)
+    trials = records.read_table("trials", outputs["trials"]).to_pandas()
+    assert trials.groupby("learning_rate").size().unique().tolist() == [2]
+    means = trials.groupby("learning_rate")["selected_validation_loss"].mean()
+    chosen = trials.loc[trials["chosen"], "learning_rate"].unique().tolist()
+    assert chosen == [means.idxmin()]
+
+    settings |= {"step_records": 10, "telemetry_interval_seconds": 0.1}
+    run = {**cell, "seed": 1}
+    jobs.train_run(str(tmp_path / "data.npz"), made, run, settings, "code", outputs, outputs["trials"])
+    assert records.read_table("run", outputs["run"])["learning_rate"].to_pylist() == chosen
+    steps = records.read_table("steps", outputs["steps"])["learning_rate"].to_pylist()
+    assert steps == pytest.approx(chosen * len(steps))
