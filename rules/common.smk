@@ -85,9 +85,7 @@ def tuning_files(name, dataset, recipe, batch_size, **rest):
 
 def all_tuning_files(name):
     """One file of every tuning of the study."""
-    return [
-        file for cell in STUDY.tunings for file in tuning_files(name, **vars(cell))
-    ]
+    return [file for cell in STUDY.tunings for file in tuning_files(name, **vars(cell))]
 
 
 def table_files(suffix):
@@ -95,7 +93,8 @@ def table_files(suffix):
     return [f"results/{{study}}/tables/{table}.{suffix}" for table in TABLES]
 
 
-report_item = report  # at the start of a line Snakemake takes the word for its directive
+# At the start of a line Snakemake takes the word `report` for its directive.
+report_item = report
 
 
 def figure_outputs(group):
@@ -132,7 +131,9 @@ def warn_of_other_definitions():
         for file in Path("results/runs").glob(f"*/{name}/*/*/manifest.json"):
             known = json.loads(file.read_text())["identity"]["recipe"]
             if recipe["tuning"] is not None:  # whose rate differs from size to size
-                known["optimiser"]["learning_rate"] = recipe["optimiser"]["learning_rate"]
+                known = recipes.with_learning_rate(
+                    known, recipe["optimiser"]["learning_rate"]
+                )
             if known != recipe:
                 logger.warning(
                     f"recipe {name} is not what it was when the runs in {file.parents[2]} were trained: they will be "

@@ -85,7 +85,7 @@ def test_a_pair_without_rows_gets_a_panel_that_says_so(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_labels_stay_inside_and_ticks_are_apart(name: str) -> None:
-    sizes = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, "full")
+    sizes = (1, 2, 4, 8, 16, 512, 1024, "full")
     made = FIGURES[name].draw(make(replace(USUAL, batch_sizes=sizes, laws=TWO_METRICS, energy=True)))
     made.draw_without_rendering()
     page = made.bbox.padded(1)

@@ -27,10 +27,28 @@ recipes:
   own:
     model: {function: "model.py:build", arguments: {width: 6}, outputs: probabilities}
     optimiser: {name: sgd, learning_rate: 0.1}
-    budget: {epochs: 3}
+    budget: {epochs: 3, evaluations: 6}
+  tuned:
+    extends: own
+    tuning: {learning_rates: [0.01, 0.1, 1.0], seeds: [11, 12], widen: 1}
 comparisons:
   - {datasets: [flowers], recipes: [own], batch_sizes: [8, full]}
+  - {datasets: [flowers], recipes: [tuned], batch_sizes: [8], timing: false}
 seeds: [1, 2]
+targets:
+  - {metric: train_loss, values: [1.0, 0.5, 0.000001], evaluations_in_a_row: 1}
+claims:
+  counted:
+    statement: Sixty flowers make eight updates of eight.
+    source: arithmetic
+    metric: updates_per_epoch
+    test: {kind: count, cases: [{examples: 60, batch_size: 8, updates: 8}]}
+  perfect:
+    statement: A batch of eight makes no mistake at all.
+    source: hope
+    metric: selected_test_accuracy
+    test: {kind: value, batch_size: 8, at_least: 1.5}
+verdicts: [counted, perfect, C16]
 """
 
 MODEL = """\

@@ -33,9 +33,11 @@ def test_own_data_and_own_model_give_a_report(finished):
     page = (finished / "results/tiny/report.html").read_text(encoding="utf-8")
     assert "A tiny study of one" in page
     runs = tables(finished, "runs")
-    assert list(zip(runs["batch_size"], runs["seed"], strict=True)) == [(8, 1), (8, 2), (60, 1), (60, 2)]
+    named = list(zip(runs["recipe"], runs["batch_size"], runs["seed"], strict=True))
+    assert named == [("own", 8, 1), ("own", 8, 2), ("own", 60, 1), ("own", 60, 2), ("tuned", 8, 1), ("tuned", 8, 2)]
     assert set(runs["outcome"]) == {"ok"}
-    assert runs["updates"].tolist() == [24, 24, 3, 3]
+    assert runs["updates"].tolist() == [24, 24, 3, 3, 24, 24]
+    assert runs["evaluations"].tolist() == [6, 6, 3, 3, 6, 6]  # a full batch has three updates to look after
     assert runs["n_parameters"].unique().tolist() == [4 * 6 + 6 + 6 * 3 + 3]
 
 
@@ -47,7 +49,77 @@ def test_every_row_leads_to_its_manifest(finished):
         manifest = json.loads(path.read_text())
         assert manifest["fingerprint"] == row.fingerprint
         assert manifest["versions"]["tensorflow"]
-        assert manifest["identity"]["recipe"]["name"] == "own"
+        recipe = manifest["identity"]["recipe"]
+        assert recipe["name"] == row.recipe
+        assert recipe["optimiser"]["learning_rate"] == row.learning_rate
+
+
+def test_the_tuned_rate_is_the_best_of_its_trials_and_used_by_the_runs(finished):
+    trials, runs = tables(finished, "trials"), tables(finished, "runs")
+    means = trials.groupby("learning_rate")["selected_validation_loss"].mean()
+    assert set(trials["seed"]) == {11, 12}
+    assert set(runs.loc[runs["recipe"] == "tuned", "learning_rate"]) == {means.idxmin()}
+    assert set(runs.loc[runs["recipe"] == "own", "learning_rate"]) == {0.1}
+
+
+def test_targets_are_those_of_the_evaluations_and_missed_ones_stay(finished):
+    reached, curves = tables(finished, "to_target"), tables(finished, "evaluations")
+    assert len(reached) == 6 * 3
+    assert not reached.loc[reached["target"] == 0.000001, "reached"].any()
+    for row in reached[reached["reached"]].itertuples():
+        same = (
+            (curves["recipe"] == row.recipe) & (curves["batch_size"] == row.batch_size) & (curves["seed"] == row.seed)
+        )
+        curve = curves[same]
+        assert curve.loc[curve["updates"] < row.updates, "train_loss"].gt(row.target).all()
+        assert curve.loc[curve["updates"] == row.updates, "train_loss"].le(row.target).all()
+
+
+def test_verdicts_are_given_and_stand_in_the_report(finished):
+    verdicts = tables(finished, "verdicts").set_index(["claim", "recipe"])["verdict"]
+    assert verdicts["counted"].tolist() == ["supported", "supported"]
+    assert verdicts["perfect"].tolist() == ["contradicted"] * 2 or "undecided" in verdicts["perfect"].tolist()
+    assert set(verdicts["C16"]) == {"not measured"}
+    assert "Sixty flowers make eight updates" in (finished / "results/tiny/report.html").read_text(encoding="utf-8")
+
+
+MEASURED = """\
+title: Runs made elsewhere
+question: Does a table of results give a report?
+measurements:
+  runs:
+    path: sweep.csv
+    dataset: elsewhere
+    recipe: theirs
+    n_train: 1000
+    metric: error
+    target: 0.1
+    columns: {batch_size: B, seed: run, epochs: epochs}
+verdicts: [C20]
+"""
+
+
+def test_measurements_made_elsewhere_give_the_same_report_without_training(tmp_path):
+    sizes, runs = (8, 16, 32, 64, 128), range(5)
+    rows = [f"{size},{run},{4 * (1 + size / 40) * (1 + 0.01 * (run - 2)):.4f}" for size in sizes for run in runs]
+    (tmp_path / "sweep.csv").write_text("B,run,epochs\n" + "\n".join(rows) + "\n")
+    write_study(tmp_path)
+    (tmp_path / "tiny.yaml").write_text(MEASURED)
+    done = snakemake(tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    fit = tables(tmp_path, "critical_batch_size").iloc[0]
+    assert fit["accepted"]
+    assert fit["b_crit"] == pytest.approx(40, rel=1e-3)
+    assert fit["ci_low"] < 40 < fit["ci_high"]
+    assert not (tmp_path / "results/runs").exists()
+    page = (tmp_path / "results/tiny/report.html").read_text(encoding="utf-8")
+    assert "Runs made elsewhere" in page
+    assert ">Critical batch size</h2>" in page
+    assert ">Learning curves</h2>" not in page
+    (tmp_path / "sweep.csv").write_text("B,run,epochs\n8,1,fast\n")
+    refused = snakemake(tmp_path)
+    assert refused.returncode != 0
+    assert "sweep.csv: column `epochs`" in refused.stdout + refused.stderr
 
 
 def test_nothing_is_left_to_do_and_editing_the_model_trains_again(finished, tmp_path):
@@ -67,7 +139,13 @@ def test_snakemake_report_lists_figures_tables_and_the_report(finished, tmp_path
     done = snakemake(finished, "--report", str(page))
     assert done.returncode == 0, done.stderr
     content = page.read_text(encoding="utf-8")
-    for item in ("summary.csv", "curves_loss-flowers-own.svg", "report.html"):
+    items = (
+        "summary.csv",
+        "curves_loss-flowers-own.svg",
+        "steps_to_target-flowers-own.svg",
+        "tuning-flowers-tuned.svg",
+    )
+    for item in (*items, "report.html"):
         assert item in content
 
 
@@ -84,7 +162,7 @@ def test_a_killed_study_resumes_and_ends_with_the_same_tables(finished, tmp_path
     assert unlocked.returncode == 0, unlocked.stderr
     resumed = snakemake(tmp_path)
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-    for name in ("runs", "epochs", "steps"):
+    for name in ("runs", "evaluations", "steps", "trials", "to_target", "verdicts"):
         pd.testing.assert_frame_equal(tables(tmp_path, name), tables(finished, name))
     complete = [path for path in kept if path.name == "run.parquet"]
     again = [path for path in complete if path.stat().st_mtime_ns != kept[path]]

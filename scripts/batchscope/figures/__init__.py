@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 class FigureSpec:
     """A figure: its title, and the module with the functions `draw_NAME`, `caption_NAME` and `alt_NAME`.
 
-    It is drawn only for a data set and recipe about which every table in `needs` (fields of `Frames`) has rows.
+    It is drawn only for a data set and recipe about which every table in `needs` (fields of `Frames`) has rows; of a
+    need such as `to_target.seconds`, with something in that column.
     """
 
     name: str
@@ -38,11 +39,17 @@ class FigureSpec:
         """`tuning` and `targets` are drawn only in studies that tune the rate or have targets, `runs` in all."""
         if "trials" in self.needs or "rate_slopes" in self.needs:
             return "tuning"
-        return "targets" if {"to_target", "critical_batch_size"} & {*self.needs} else "runs"
+        tables = {need.partition(".")[0] for need in self.needs}
+        return "targets" if {"to_target", "critical_batch_size"} & tables else "runs"
 
     def has_rows(self, frames: Frames) -> bool:
         """Whether there is anything to draw for this data set and recipe."""
-        return all(len(getattr(frames, table)) for table in self.needs)
+        for need in self.needs:
+            table, _, column = need.partition(".")
+            rows = getattr(frames, table)
+            if rows.empty or (column and rows[column].isna().all()):
+                return False
+        return True
 
     def draw(self, frames: Frames) -> Figure:
         """The figure in the theme of the report; it says so where there is nothing to draw."""
@@ -92,7 +99,7 @@ _EVIDENCE = (
     FigureSpec("steps_to_target", "Updates to the targets", "scaling", ("to_target", "targets")),
     FigureSpec("examples_to_target", "Epochs to the targets", "scaling", ("to_target", "targets")),
     FigureSpec("critical_vs_target", "Critical batch size against the target", "scaling", ("critical_batch_size",)),
-    FigureSpec("time_to_target", "Seconds and joules to the targets", "budgets", ("to_target", "targets")),
+    FigureSpec("time_to_target", "Seconds and joules to the targets", "budgets", ("to_target.seconds", "targets")),
     FigureSpec("equal_budget", "Validation at equal epochs, updates and seconds", "budgets", ("equal_budget",)),
     FigureSpec("tuning", "Tuning of the learning rate", "rates", ("trials",)),
     FigureSpec("rate_vs_batch", "Best learning rate against batch size", "rates", ("rates", "rate_slopes")),

@@ -29,7 +29,7 @@ from batchscope.figures.targets import (
     Look,
     Numbers,
     Target,
-    cost_of,
+    costs_of,
     draw_costs,
     examples_unit,
     law_of,
@@ -235,9 +235,8 @@ def _prepare(
 
 
 def _perfect_scaling(axes: Axes, frames: Frames, target: Target, unit: str) -> None:
-    for size in frames.sizes:
-        cost = cost_of(frames, target, size, unit)
-        if cost is not None and cost.mean is not None and cost.mean > 0:
+    for size, cost in costs_of(frames, target, unit).items():
+        if cost.mean is not None and cost.mean > 0:
             x = np.array([size.batch_size, frames.sizes[-1].batch_size], dtype=np.float64)
             axes.plot(x, cost.mean * x[0] / x, color=theme.GREY, linestyle=_DASHED, linewidth=0.8, zorder=1)
             return
@@ -283,8 +282,7 @@ def _residuals(axes: Axes, frames: Frames, targets: Sequence[Target], unit: str)
         law = law_of(frames, target)
         if unit != "epochs" or law is None or law.e_min is None or law.b_crit is None:
             continue
-        costs = {size: cost_of(frames, target, size, unit) for size in frames.sizes}
-        means = {size: cost.mean for size, cost in costs.items() if cost is not None and cost.mean}
+        means = {size: cost.mean for size, cost in costs_of(frames, target, unit).items() if cost.mean}
         x = np.array([size.batch_size for size in means], dtype=np.float64)
         residuals = np.log(np.array(list(means.values()))) - np.log(law.epochs(x))
         face = look.colour if law.accepted else "none"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from batchscope.figures.frames import Frames, Size
-from batchscope.figures.targets import Target, cost_of, law_of, metrics_of, rows_of, targets_of
+from batchscope.figures.frames import Frames
+from batchscope.figures.targets import Target, costs_of, law_of, metrics_of, targets_of
 from batchscope.figures.words import plain, series_in_words
 
 NOT_NOISE_SCALE = "B_crit comes from these runs alone; it is not the noise scale of gradients and need not equal it."
@@ -50,10 +50,9 @@ def unreached_in_words(frames: Frames) -> str:
     parts, medians = [], False
     for target in all_targets(frames):
         cells = []
-        for size in frames.sizes:
-            cost, reached = cost_of(frames, target, size, "epochs"), _reached(frames, target, size)
-            if cost is not None and reached < cost.n:
-                cells.append(f"{size.label}: {reached} of {cost.n}")
+        for size, cost in costs_of(frames, target, "epochs").items():
+            if len(cost.ends):
+                cells.append(f"{size.label}: {cost.n - len(cost.ends)} of {cost.n}")
                 medians = medians or cost.median is not None
         if cells:
             parts.append(f"{target.label} (batch size {', '.join(cells)})")
@@ -106,10 +105,7 @@ def targets_alt(frames: Frames, cost_unit: str, words: str, unit: str = "") -> s
     """`The mean WORDS to TARGET is ...` for every target; `unit` is that of the number, s or J."""
     sentences = []
     for target in all_targets(frames):
-        values: list[tuple[Size, float | None]] = []
-        for size in frames.sizes:
-            cost = cost_of(frames, target, size, cost_unit)
-            values.append((size, None if cost is None else cost.mean))
+        values = [(size, cost.mean) for size, cost in costs_of(frames, target, cost_unit).items()]
         if any(value is not None for _, value in values):
             sentences.append(series_in_words(f"The mean {words} to {target.label}", values, unit))
         else:
@@ -120,12 +116,6 @@ def targets_alt(frames: Frames, cost_unit: str, words: str, unit: str = "") -> s
 def joined(parts: Sequence[str]) -> str:
     """The sentences that are not empty."""
     return " ".join(part for part in parts if part)
-
-
-def _reached(frames: Frames, target: Target, size: Size) -> int:
-    rows = rows_of(frames.to_target, target)
-    rows = rows[(rows["batch_size"] == size.batch_size) & (rows["full_batch"] == size.full_batch)]
-    return int(rows["reached"].astype(bool).sum())
 
 
 def _runs(count: int) -> str:

@@ -192,18 +192,17 @@ def rows_of(frame: pd.DataFrame, target: Target) -> pd.DataFrame:
     return found
 
 
-def cost_of(frames: Frames, target: Target, size: Size, unit: str) -> Cost | None:
-    """What the runs of `size` took to `target`; None where the tables hold no such run.
+def costs_of(frames: Frames, target: Target, unit: str) -> dict[Size, Cost]:
+    """What the runs took to `target`, for every size that has any; `unit` is a column of `to_target` or `RELATIVE`."""
+    runs, cells = rows_of(frames.to_target, target), rows_of(frames.targets, target)
+    found = {size: (of_size(runs, size), of_size(cells, size)) for size in frames.sizes}
+    return {size: _cost(frames, size, rows, cell, unit) for size, (rows, cell) in found.items() if len(rows)}
 
-    `unit` is a column of `to_target` or `RELATIVE`.
-    """
-    rows = of_size(rows_of(frames.to_target, target), size)
-    if rows.empty:
-        return None
+
+def _cost(frames: Frames, size: Size, rows: pd.DataFrame, cell: pd.DataFrame, unit: str) -> Cost:
     column, scale = ("epochs", 1 / size.batch_size) if unit == RELATIVE else (unit, 1.0)
     reached = rows["reached"].astype(bool)
     singles = scale * rows.loc[reached, column].dropna().to_numpy(np.float64)
-    cell = of_size(rows_of(frames.targets, target), size)
     numbers = cell[[f"{column}_mean", f"{column}_ci_low", f"{column}_ci_high", "epochs_median"]]
     mean, low, high, median = (None if pd.isna(value) else scale * float(value) for value in numbers.iloc[0])
     if reached.all():
@@ -250,10 +249,7 @@ def _draw_target(
     x, means = [], []
     bottom = axes.get_ylim()[0]
     style: dict[str, Any] = {"color": look.colour, "linewidth": 0, "marker": look.marker}
-    for size in frames.sizes:
-        cost = cost_of(frames, target, size, unit)
-        if cost is None:
-            continue
+    for size, cost in costs_of(frames, target, unit).items():
         at, room = float(size.batch_size), theme.spacing(frames.sizes, size)
         beside = at * 2 ** (np.linspace(0.16, 0.34, max(1, len(cost.singles))) * room)[: len(cost.singles)]
         axes.plot(beside, _positive(cost.singles), **{**style, "marker": "o"}, markersize=3, alpha=0.5, mew=0)
@@ -276,9 +272,8 @@ def limits(frames: Frames, targets: Sequence[Target], unit: str, further: Sequen
     Of the upper ends of intervals only those up to twice the largest other number: two runs may have one that leaves
     no room for anything else.
     """
-    costs = [cost_of(frames, target, size, unit) for target in targets for size in frames.sizes]
     values, highs = [float(value) for value in further], []
-    for cost in (cost for cost in costs if cost is not None):
+    for cost in (cost for target in targets for cost in costs_of(frames, target, unit).values()):
         values += [*cost.singles, *cost.ends, *(value for value in (cost.mean, cost.median) if value is not None)]
         highs += [cost.high] if cost.high is not None else []
     found = np.asarray(values, dtype=np.float64)

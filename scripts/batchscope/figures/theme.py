@@ -129,7 +129,7 @@ def batch_axis(axes: Axes, sizes: Sequence[Size], *, label: bool = True) -> None
     axes.set_xscale("log", base=2)
     axes.set_xlim(low, high)
     inches_per_log2 = 0.85 * WIDTH / np.log2(high / low)
-    ends, texts = [-np.inf] * 3, []
+    ends, texts = [-np.inf] * 4, []
     for value in values:
         middle, half = np.log2(value) * inches_per_log2, 0.04 * (len(names[value]) + 1)
         line = next((i for i, end in enumerate(ends) if middle - half > end), int(np.argmin(ends)))
