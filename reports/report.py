@@ -114,7 +114,7 @@ HTML(
         "Targets",
         "targets",
         lambda pair: (
-            evidence.targets(report, pair) + content.figures(report, pair, "steps_to_target", "time_to_target")
+            content.figures(report, pair, "steps_to_target", "time_to_target") + evidence.targets(report, pair)
         ),
         "What each size needs to get to a target. A run that did not get there is not dropped: how many of how many "
         "got there stands beside every number.",

@@ -101,7 +101,7 @@ def test_a_verdict_says_in_words_what_was_found_how_sure_and_for_what(tmp_path: 
     for part in (
         "Statement C3 holds",
         "C3, a document",
-        "the interval spans the margin",
+        "The interval spans the margin.",
         "20 epochs.",
         "0.0120",
         "nat",

@@ -21,6 +21,7 @@ METRICS = {
     "train_loss": "training loss",
     "train_error": "training error",
 }
+LONG = 24  # rows of a table above which it is folded away
 _BUDGETS = {"epochs": "epochs", "updates": "updates", "seconds": "s"}
 
 
@@ -52,7 +53,10 @@ def targets(content: Content, pair: Pair) -> str:
             else ""
         )
     ).strip()
-    return _table(elements.slug("table-targets", *pair), caption, columns)
+    table = _table(elements.slug("table-targets", *pair), caption, columns)
+    if len(frame) <= LONG:
+        return table
+    return elements.folded(f"All {len(frame)} numbers: every batch size and target", table)
 
 
 def critical(content: Content, pair: Pair) -> str:

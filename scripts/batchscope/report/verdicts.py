@@ -93,11 +93,11 @@ def _statement(row: Row) -> Cell:
 
 
 def _verdict(row: Row) -> Cell:
-    return Cell(elements.badge(str(row["verdict"])) + elements.remark(_text(row["reason"])), str(row["verdict"]))
+    return Cell(elements.badge(str(row["verdict"])), str(row["verdict"]))
 
 
 def _measured(content: Content, row: Row) -> Cell:
-    html = escape(_text(row["measured"]))
+    html = escape(_text(row["measured"])) + elements.remark(_sentence(_text(row["reason"])))
     scope, budget = _text(row["scope"]), _text(row["budget"])
     html += elements.remark(f"Holds for: {scope.rstrip('.')}." if scope else "")
     html += elements.remark(f"Budget: {budget.rstrip('.')}." if budget else "")
@@ -106,6 +106,10 @@ def _measured(content: Content, row: Row) -> Cell:
         target = f"#{figure_id(name, (dataset, recipe))}"
         html += f'<span class="remark">{elements.link(target, f"Figure: {FIGURES[name].title}")}</span>'
     return Cell(html, _text(row["measured"]))
+
+
+def _sentence(reason: str) -> str:
+    return f"{reason[0].upper()}{reason[1:].rstrip('.')}." if reason else ""
 
 
 def _effect(row: Row) -> Cell:

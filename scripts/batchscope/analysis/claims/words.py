@@ -80,5 +80,5 @@ def undecided(parts: Sequence[Part], p: float | None, p_adjusted: float | None, 
     if p is None:
         return reasons
     adjusted = f"p {numbers.p_value(p_adjusted)} adjusted for {numbers.count(tests, 'test')}"
-    text = f"neither the statement nor its opposite is shown ({adjusted}, {numbers.p_value(p)} alone)"
+    text = f"neither the statement nor its opposite is shown ({adjusted}, p {numbers.p_value(p)} alone)"
     return f"{text}; {reasons}" if reasons else text
