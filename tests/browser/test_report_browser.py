@@ -106,7 +106,7 @@ def test_headings_come_in_order(source: BeautifulSoup) -> None:
 
 def test_every_figure_is_there_with_an_alternative_text(source: BeautifulSoup) -> None:
     images = source.select("img")
-    assert len(images) == len(FIGURES)
+    assert len(images) == sum(figure.group in ("runs", "targets") for figure in FIGURES.values())  # nothing is tuned
     assert all(len(str(image["alt"])) > 20 for image in images)
 
 

@@ -73,5 +73,6 @@ def describe(root: Path, sizes: list[int | str], seeds: list[int], timings: bool
     file = root / "made-up.yaml"
     comparison = {"datasets": ["digits"], "recipes": ["task08-mlp"], "batch_sizes": sizes}
     text = {"title": HOSTILE, "question": HOSTILE, "comparisons": [comparison], "seeds": seeds, "timing": timings}
+    text["targets"] = [{"metric": "validation_loss", "values": [1.0, 0.5, 0.001]}]
     file.write_text(yaml.safe_dump(text), encoding="utf-8")
     return study.load({**CONFIG, "study": str(file)}, REPOSITORY).describe()
