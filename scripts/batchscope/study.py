@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from batchscope import claims, definition_files, definitions, measured
+from batchscope import claims, comparisons, definitions, measured
+from batchscope.comparisons import Cell, Run
 from batchscope.definition_files import dataset_files, recipe_files
 from batchscope.definitions import Definition, Kind
 from batchscope.validation import ConfigError, Locate, check, choice, fill, locate_in, read_yaml, shown
@@ -21,30 +22,6 @@ __all__ = ["Cell", "ConfigError", "Run", "Study", "dataset_files", "draw", "load
 _CONFIG = "config (config/config.yaml or --config)"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _RESERVED = ("datasets", "runs", "timings", "tunings")  # folders in results/ beside those of the studies
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A data set, a recipe and a batch size (as text: digits, or `full`): what is timed."""
-
-    dataset: str
-    recipe: str
-    batch_size: str
-
-
-@dataclass(frozen=True)
-class Run:
-    """A cell and a seed: what is trained, one job each."""
-
-    dataset: str
-    recipe: str
-    batch_size: str
-    seed: int
-
-    @property
-    def cell(self) -> Cell:
-        """The run without its seed."""
-        return Cell(self.dataset, self.recipe, self.batch_size)
 
 
 @dataclass(frozen=True)
@@ -142,8 +119,10 @@ def load(config: Mapping[str, Any], base: Path) -> Study:
     datasets = _resolve_all("datasets", content["datasets"], path, base)
     recipes = _resolve_all("recipes", content["recipes"], path, base)
     measurements = _measurements(content, settings, path, locate)
-    content = _replace_datasets(content, settings["replace_datasets"], datasets)
-    runs = () if measurements else _expand(content, datasets, recipes, locate)
+    content = comparisons.with_other_datasets(
+        content, settings["replace_datasets"], datasets, f"{_CONFIG}: replace_datasets"
+    )
+    runs = () if measurements else comparisons.expand(content, datasets, recipes, locate)
     used_datasets = {name: datasets[name] for name in dict.fromkeys(run.dataset for run in runs)}
     used_recipes = {name: recipes[name] for name in dict.fromkeys(run.recipe for run in runs)}
     _check_loop(settings, used_recipes)
@@ -157,7 +136,7 @@ def load(config: Mapping[str, Any], base: Path) -> Study:
         datasets={name: definition.content for name, definition in used_datasets.items()},
         recipes={name: definition.content for name, definition in used_recipes.items()},
         runs=runs,
-        cells=_timed(content, runs),
+        cells=comparisons.timed(content, runs),
         seeds=tuple(content.get("seeds", ())),
         targets=tuple(content["targets"]),
         claims=_claims(content, path, base, locate),
@@ -227,41 +206,6 @@ def _resolve_all(kind: Kind, inline: Mapping[str, Any], path: Path, base: Path) 
     return resolved | {name: definitions.resolve(kind, name, known) for name in own}
 
 
-def _replace_datasets(
-    content: Mapping[str, Any], replaced: Mapping[str, str], datasets: Mapping[str, Definition]
-) -> dict[str, Any]:
-    """The study with other data sets in the place of some."""
-    named = {name for item in content.get("comparisons", ()) for name in item["datasets"]}
-    for old, new in replaced.items():
-        place = f"{_CONFIG}: replace_datasets.{old}"
-        if old not in named:
-            raise ConfigError(f"{place}: the study does not name `{old}`{choice(old, sorted(named))}")
-        if new not in datasets:
-            raise ConfigError(f"{place}: `{new}` is not defined{choice(new, datasets)}")
-
-    def swap(items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        return [
-            {**item, "datasets": [replaced.get(name, name) for name in item["datasets"]] if item["datasets"] else None}
-            for item in items
-        ]
-
-    changed = {key: swap(content[key]) for key in ("comparisons", "targets") if content.get(key)}
-    return {**content, **changed}
-
-
-def _timed(content: Mapping[str, Any], runs: Sequence[Run]) -> tuple[Cell, ...]:
-    """The cells of the comparisons that are timed."""
-    wanted = {
-        Cell(dataset, recipe, str(size))
-        for item in content.get("comparisons", ())
-        for dataset in item["datasets"]
-        for recipe in item["recipes"]
-        for size in item["batch_sizes"]
-        if (content["timing"] if item["timing"] is None else item["timing"])
-    }
-    return tuple(dict.fromkeys(run.cell for run in runs if run.cell in wanted))
-
-
 def _measurements(
     content: Mapping[str, Any], settings: Mapping[str, Any], path: Path, locate: Locate
 ) -> dict[str, Any] | None:
@@ -317,66 +261,6 @@ def _check_targets(targets: Sequence[Mapping[str, Any]], datasets: Mapping[str, 
                         f"{place}: {target['metric']} {value:g} is a target of {name} already; valid is to give it once"
                     )
                 seen.add((name, target["metric"], value))
-
-
-def _expand(
-    content: Mapping[str, Any], datasets: Mapping[str, Definition], recipes: Mapping[str, Definition], locate: Locate
-) -> tuple[Run, ...]:
-    """Every run of the comparisons, in their order, once its names and sizes are checked."""
-    cells: dict[Cell, int] = {}  # and the comparison each came from
-    sizes: dict[str, int | None] = {}
-    for index, comparison in enumerate(content["comparisons"]):
-        kinds: tuple[tuple[Kind, Mapping[str, Definition]], ...] = (("datasets", datasets), ("recipes", recipes))
-        for kind, known in kinds:
-            for position, name in enumerate(comparison[kind]):
-                if name not in known:
-                    place = locate(["comparisons", index, kind, position])
-                    raise ConfigError(f"{place}: `{name}` is not defined{choice(name, known)}")
-                definition_files.check(known[name])
-        for dataset in (datasets[name] for name in comparison["datasets"]):
-            name = dataset.content["name"]
-            sizes[name] = sizes[name] if name in sizes else definitions.known_size(dataset)
-            for recipe in (recipes[each] for each in comparison["recipes"]):
-                definitions.check_pair(recipe, dataset)
-                for position, size in enumerate(comparison["batch_sizes"]):
-                    place = locate(["comparisons", index, "batch_sizes", position])
-                    _check_size(size, sizes[name], dataset, recipe, place)
-                    definitions.check_cell(recipe, sizes[name] if isinstance(size, str) else size, place)
-                    cell = Cell(name, recipe.content["name"], str(size))
-                    _check_new(cell, cells, sizes[name], place)
-                    cells[cell] = index
-    return tuple(Run(cell.dataset, cell.recipe, cell.batch_size, seed) for cell in cells for seed in content["seeds"])
-
-
-def _check_size(size: int | str, n_train: int | None, dataset: Definition, recipe: Definition, place: str) -> None:
-    """A batch size must fit the training part, where its size is known, and hold a whole micro batch."""
-    name, micro = dataset.content["name"], recipe.content["micro_batch_size"]
-    if isinstance(size, int) and n_train is not None and size > n_train:
-        raise ConfigError(
-            f"{place}: {size} is larger than the {n_train:,} training examples of {name}; "
-            f"valid are 1 to {n_train}, or full"
-        )
-    examples = n_train if size == "full" else size
-    if micro is not None and isinstance(examples, int) and micro > examples:
-        shown_size = f"full ({examples} examples)" if size == "full" else str(size)
-        raise ConfigError(
-            f"{place}: {shown_size} is smaller than the micro batch of {micro} "
-            f"({recipe.locate(['micro_batch_size'])}); valid is a batch size of at least {micro}, "
-            "or a smaller micro_batch_size"
-        )
-
-
-def _check_new(cell: Cell, cells: Mapping[Cell, int], n_train: int | None, place: str) -> None:
-    """The same run may not be asked for twice, nor the same batch size as a number and as `full`."""
-    what = f"{cell.dataset} with {cell.recipe} at batch size {cell.batch_size}"
-    if cell in cells:
-        raise ConfigError(f"{place}: {what} is in comparisons[{cells[cell]}] already; valid is to ask for it once")
-    twin = {"full": str(n_train), str(n_train): "full"}.get(cell.batch_size)
-    if twin is not None and Cell(cell.dataset, cell.recipe, twin) in cells:
-        raise ConfigError(
-            f"{place}: {what} repeats {twin}, since {cell.dataset} has {n_train} training examples; "
-            "valid is one of the two"
-        )
 
 
 def _check_loop(settings: Mapping[str, Any], recipes: Mapping[str, Definition]) -> None:
