@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
@@ -11,7 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from batchscope import records
-from batchscope.analysis.statistics import ALPHA, PairedTest, holm, paired_test, t_interval
+from batchscope.analysis.power import detectable_effect
+from batchscope.analysis.statistics import ALPHA, PairedTest, holm, paired_test, t_interval, t_quantile
 from batchscope.analysis.summary import finished_values
 
 CELL = list(records.CELL)
@@ -38,7 +40,8 @@ def best(runs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
     Columns besides those of a cell: n_runs, n (seeds with a value); seconds_per_epoch with _q25 and _q75, fastest,
     overlaps_fastest (quartile ranges overlap; null without a timing); loss_mean, loss_ci_low, loss_ci_high; status;
     difference (this size minus the best) with its 95 % t-interval difference_ci_low and _ci_high, not adjusted; p,
-    p_adjusted, told_apart (null unless tested); accuracy_mean, accuracy_ci_low, accuracy_ci_high.
+    p_adjusted, told_apart (null unless tested); detectable (the difference that a study like this would tell apart with
+    80 % power, as the smallest p of all its pairs); accuracy_mean, accuracy_ci_low, accuracy_ci_high.
 
     `status` is `best`, `compared`, `not comparable` (a seed of the size has no value: it diverged, say) or `not
     testable` (fewer than two seeds, or every seed differs by exactly the same amount).
@@ -56,7 +59,8 @@ def best(runs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
     for pair, by_size in groups.items():
         timed = timings[(timings["dataset"] == pair[0]) & (timings["recipe"] == pair[1])]
         speed = _speed(timed, list(by_size))
-        loss = _loss(by_size, tests[pair], {two: adjusted.get((pair, two)) for two in tests[pair]})
+        level = ALPHA / max(1, len(testable))
+        loss = _loss(by_size, tests[pair], {two: adjusted.get((pair, two)) for two in tests[pair]}, level)
         for cell, found in by_size.items():
             head = {**dict(zip(CELL, cell, strict=True)), "n_runs": len(found)}
             rows.append({**head, **loss[cell], **speed[cell], **_interval(found, ACCURACY, "accuracy")})
@@ -77,6 +81,7 @@ _NUMBERS = (
     "difference_ci_high",
     "p",
     "p_adjusted",
+    "detectable",
     "accuracy_mean",
     "accuracy_ci_low",
     "accuracy_ci_high",
@@ -173,6 +178,7 @@ def _loss(
     by_size: Mapping[Cell, pd.DataFrame],
     tests: Mapping[tuple[Cell, Cell], PairedTest],
     adjusted: Mapping[tuple[Cell, Cell], float | None],
+    level: float,
 ) -> dict[Cell, dict[str, Any]]:
     """The part of the rows of `best` that compares the validation losses of the sizes of one pair."""
     values = _complete(by_size)
@@ -185,7 +191,8 @@ def _loss(
         if cell != chosen:
             p = adjusted[(cell, chosen) if (cell, chosen) in tests else (chosen, cell)]
             status = NOT_TESTABLE if p is None else COMPARED
-            rows[cell] |= _verdict(status, paired_test(values[cell], values[chosen]), p)
+            test = paired_test(values[cell], values[chosen])
+            rows[cell] |= _verdict(status, test, p) | {"detectable": _detectable(test, level)}
     return rows
 
 
@@ -198,7 +205,16 @@ def _verdict(status: str, test: PairedTest | None = None, p_adjusted: float | No
         "p": test.p if test else None,
         "p_adjusted": p_adjusted,
         "told_apart": None if p_adjusted is None else p_adjusted <= ALPHA,
+        "detectable": None,
     }
+
+
+def _detectable(test: PairedTest, level: float) -> float | None:
+    """The difference that so many pairs, with this spread, would find with 80 % power at a level."""
+    if test.high is None or test.difference is None:
+        return None
+    sd = (test.high - test.difference) / t_quantile(test.n) * math.sqrt(test.n)
+    return detectable_effect(sd, test.n, level)
 
 
 def _interval(found: pd.DataFrame, metric: str, name: str) -> dict[str, Any]:

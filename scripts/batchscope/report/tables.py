@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from batchscope.analysis.best import BEST, COMPARED, NOT_COMPARABLE, NOT_TESTABLE
+from batchscope.analysis.best import LOSS, BEST, COMPARED, NOT_COMPARABLE, NOT_TESTABLE
 from batchscope.analysis.statistics import ALPHA
 from batchscope import numbers
 from batchscope.report import elements
@@ -64,14 +64,30 @@ def comparison(content: Content, pair: Pair) -> str:
         ),
         (Column("p, adjusted"), [_p(row) for row in rows(frame)]),
         (Column("Verdict", kind="text"), [elements.text(verdict(row)) for row in rows(frame)]),
+        (Column("Smallest difference found", "nat"), _scaled(frame, "detectable")),
+        (Column("Lowest", "% of resamples"), _ranked(content, pair, frame)),
         (Column("Seeds"), _integers(frame, "n")),
     ]
     caption = (
         f"{pair[0]} with {pair[1]}. Differences are means over pairs of runs with equal seed, with paired "
         f"{LEVEL} t-intervals that are not adjusted. The p-values of two-sided paired t-tests are adjusted "
-        f"(Holm) over all pairs of sizes in the study; told apart means adjusted p ≤ {ALPHA}."
+        f"(Holm) over all pairs of sizes in the study; told apart means adjusted p ≤ {ALPHA}. Smallest difference "
+        "found: what as many seeds with this spread would tell apart in four studies of five. Lowest: how often a size "
+        "has the lowest mean when the seeds are drawn again with replacement; with few seeds this looks surer than it "
+        "is, and it decides nothing."
     )
     return _table(elements.slug("table-comparison", *pair), caption, columns)
+
+
+def _ranked(content: Content, pair: Pair, frame: pd.DataFrame) -> list[Cell]:
+    """For each size the share of bootstrap resamples in which it has the lowest mean loss, in per cent."""
+    ranks = content.of("ranks", pair)
+    found = {
+        (row["batch_size"], row["full_batch"]): number(row, "probability_best")
+        for row in rows(ranks[ranks["metric"] == LOSS])
+    }
+    shares = [found.get((row["batch_size"], row["full_batch"])) for row in rows(frame)]
+    return [elements.value(None if share is None else 100 * share) for share in shares]
 
 
 def compared(content: Content, pair: Pair) -> bool:
