@@ -112,7 +112,7 @@ _SEVERAL = {
     "slope": "batch_sizes",
     "similar": "batch_sizes",
 }
-_WITHIN = ("similar", "slope", "critical")  # what is near to something needs room: a margin above zero
+_WITHIN = ("similar", "slope", "critical", "not_lower")  # what is near to something needs room: a margin above zero
 
 
 def load(registry_path: Path, inline: Mapping[str, Any], study_path: Path) -> dict[str, dict[str, Any]]:
@@ -133,6 +133,11 @@ def load(registry_path: Path, inline: Mapping[str, Any], study_path: Path) -> di
                 "valid is another name"
             )
     return registry | own
+
+
+def is_near(claim: Mapping[str, Any]) -> bool:
+    """Whether a claim says that something is near to something else, so that its margin must leave room."""
+    return claim["test"]["kind"] in _WITHIN or claim["test"].get("relation") == "similar"
 
 
 def uses_factor(claim: Mapping[str, Any]) -> bool:
@@ -214,7 +219,7 @@ def _check_margin(claim: Mapping[str, Any], locate: Locate) -> None:
             raise ConfigError(f"{place}: a test of the kind {kind} names itself what counts; valid is null")
         return
     lowest = 1 if uses_factor(claim) else 0
-    within = kind in _WITHIN or claim["test"].get("relation") == "similar"
+    within = is_near(claim)
     valid = f"a {'factor' if lowest else 'number'} {'above' if within else 'of at least'} {lowest}"
     if margin is None:
         raise ConfigError(f"{place}: a test of the kind {kind} needs the smallest effect that counts; valid is {valid}")

@@ -92,7 +92,9 @@ def scaled_optimiser(recipe: Mapping[str, Any], batch_size: int) -> dict[str, An
     """The recipe's optimiser with its options for a batch size B = κ B0, B0 being the reference batch size.
 
     `none`: as they are. `linear`: rate times κ (Goyal et al. 2017). `sqrt`: rate times √κ (Hoffer et al. 2017).
-    `adam-sde`: rate times √κ, 1 - β times κ for both β, ε over √κ (Malladi et al. 2022, arXiv 2205.10287).
+    `adam-sde`: rate times √κ, 1 - β times κ for both β, ε over √κ (Malladi et al. 2022, arXiv 2205.10287); a weight
+    decay, which Keras applies apart from the gradient and times the rate, times √κ, so that it takes as much per
+    example.
 
     Raises:
         ValueError: a β of Adam would not be positive.
@@ -105,6 +107,8 @@ def scaled_optimiser(recipe: Mapping[str, Any], batch_size: int) -> dict[str, An
     if scaling["rule"] == "adam-sde":
         options |= {name: 1 - kappa * (1 - options[name]) for name in ("beta_1", "beta_2")}
         options["epsilon"] /= math.sqrt(kappa)
+        if options.get("weight_decay") is not None:
+            options["weight_decay"] *= math.sqrt(kappa)
         if min(options["beta_1"], options["beta_2"]) < 1e-12:  # zero but for rounding
             raise ValueError(
                 f"the rule adam-sde makes beta_1 {options['beta_1']:.4g} and beta_2 {options['beta_2']:.4g} at batch "

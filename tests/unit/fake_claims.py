@@ -75,7 +75,8 @@ def runs(
             outcome = outcomes.get((size, seed), "ok")
             row = {"dataset": pair[0], "recipe": pair[1], **of_size(size), "seed": seed, "outcome": outcome}
             row |= {"n_train": 1168, metric: value if outcome == "ok" else math.nan, **columns}
-            rows.append({**row, "updates_per_epoch": math.ceil(1168 / row["batch_size"])})
+            per_epoch = math.ceil(1168 / row["batch_size"])
+            rows.append({"epochs": 3.0, "updates": 3 * per_epoch, **row, "updates_per_epoch": per_epoch})
     return pd.DataFrame(rows)
 
 

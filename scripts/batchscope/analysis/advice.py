@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from batchscope import records
 from batchscope.analysis import decision_tree
@@ -115,7 +116,7 @@ def pareto(runs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             {
                 **dict(zip(CELL, cell, strict=True)),
-                "seconds_mean": float(np.rint(epoch * per_epoch).mean()) * float(per_update[cell]),
+                "seconds_mean": float(_updates(epoch, group).mean()) * float(per_update[cell]),
                 "test_error_mean": error.mean,
                 "test_error_ci_low": error.low,
                 "test_error_ci_high": error.high,
@@ -126,6 +127,15 @@ def pareto(runs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=[*CELL, *measured]).astype(types | dict.fromkeys(measured, "float64"))
     front = [_undominated(row, frame) for row in frame.to_dict("records")]
     return frame.assign(on_front=pd.Series(front, index=frame.index, dtype="bool"))
+
+
+def _updates(epoch: NDArray[np.float64], runs: pd.DataFrame) -> NDArray[np.float64]:
+    """Updates made after so many epochs; within an epoch they are of whole batches, and its last may be smaller."""
+    size, per_epoch = (runs[name].to_numpy(np.float64) for name in ("batch_size", "updates_per_epoch"))
+    used = np.minimum(runs["n_train"].to_numpy(np.float64), size * per_epoch)  # fewer where the last batch is dropped
+    whole = np.floor(epoch)
+    made: NDArray[np.float64] = whole * per_epoch + np.ceil((epoch - whole) * used / size - 1e-6)
+    return made
 
 
 def _undominated(row: Mapping[Any, Any], frame: pd.DataFrame) -> bool:
@@ -182,7 +192,9 @@ def _to_target(tables: Tables, target: tuple[str, float], quantity: str, *, pair
     per_epoch = {"seconds": "seconds_per_epoch", "joules": "energy_per_epoch_joules"}[quantity]
     rate = _by_size(tables["summary"], per_epoch)
     lost = set(sizes_of(tables["runs"][tables["runs"]["outcome"].isin(["diverged", "out_of_memory"])]))
-    values, bounds, missed = {}, {}, []
+    values: dict[Size, pd.Series[float]] = {}
+    bounds: dict[Size, pd.Series[float]] = {}
+    missed = []
     for size in sizes_of(table):
         rows = table[(table["batch_size"] == size[0]) & (table["full_batch"] == size[1])].set_index("seed")
         spent = rows[quantity].astype("float64")
@@ -190,7 +202,9 @@ def _to_target(tables: Tables, target: tuple[str, float], quantity: str, *, pair
             values[size] = spent
             continue
         missed.append(f"{label_of(size)} ({int(rows['reached'].sum())} of {len(rows)} runs)")
-        if size not in lost:
+        if size in lost:
+            values[size] = spent  # null where a run was lost: the size is not compared
+        else:
             so_far = rows["budget_epochs"].astype("float64") * rate.get(size, np.nan)
             bounds[size] = spent.where(rows["reached"].astype(bool), so_far)
     slack = _slack(tables["timings"]) if quantity == "seconds" else {}
@@ -203,11 +217,11 @@ def _to_target(tables: Tables, target: tuple[str, float], quantity: str, *, pair
         choice, unit = choice.scaled(1 / _MEGA), "MJ"
     answer = in_words(choice, unit, f"{what} {goal}", "times as long" if unit == "s" else "times as much")
     if missed:
-        answer = answer.saying(f"Not reached by every run within the budget: {numbers.listing(missed)}.")
+        answer = answer.saying(f"Not reached by every run: {numbers.listing(missed)}.")
     if choice.open:
         answer = answer.saying(
             f"That {span(choice.open, choice.sizes)} would need more is not shown: the runs that did not get there "
-            "ended too early for it."
+            "ended too early for it, or how far they went is not known."
         )
     return answer
 
@@ -228,9 +242,6 @@ def _test_accuracy(tables: Tables, *, paired: bool) -> Answer:
     if choice is None:
         return Answer(words="Not measured: at no batch size do all runs have a test accuracy.")
     answer = in_words(choice, "", "the highest mean test accuracy", "")
-    left = [size for size in sizes_of(tables["runs"]) if size not in values]
-    if left:
-        answer = answer.saying(f"Left out, as not all runs have a test accuracy: {span(left, choice.sizes)}.")
     front = pareto(tables["runs"], tables["timings"])
     seconds = _by_size(front, "seconds_mean")
     rivals = [choice.best, *choice.together]
@@ -257,10 +268,10 @@ def _memory(tables: Tables, *, paired: bool) -> Answer:
         if choice is not None:
             answer = in_words(choice.scaled(1e-6), "MB", "the lowest mean peak memory", "")
             largest = max(choice.means, key=lambda size: choice.means[size])
-            ratio = numbers.fixed(choice.means[largest] / choice.means[choice.best], 2)
-            return answer.saying(
-                f"The largest, {label_of(largest)}, takes {ratio} times as much. The peak is that of {kind}."
-            )
+            if choice.means[choice.best] > 0:
+                ratio = numbers.fixed(choice.means[largest] / choice.means[choice.best], 2)
+                answer = answer.saying(f"The largest, {label_of(largest)}, takes {ratio} times as much.")
+            return answer.saying(f"The peak is that of {kind}.")
     return Answer(words="Not measured: the runs have no peak of memory.")
 
 

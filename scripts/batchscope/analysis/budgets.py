@@ -34,12 +34,12 @@ _ROUNDING = 1e-9
 def equal_budget(evaluations: pd.DataFrame, runs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
     """One row per cell and budget: validation loss and error (one minus the accuracy) once `amount` was spent.
 
-    `amount` is the largest that every run of the data set and recipe that ended `ok` has spent, at its last
-    evaluation; seconds are updates times the seconds per update of the cell's timing. A run counts with its last
-    evaluation that is not after `amount`. It has no value, and `n` < `n_runs`, where it was not evaluated between its
-    start and `amount` (small sizes make many updates between two evaluations), where it diverged or ran out of memory
-    before, or, for seconds, where its cell has no timing. Values are means over the `n` runs with 95 % t-intervals;
-    with `n` = 1 there is no interval, with 0 no mean. A budget that no run has spent gives no rows.
+    `amount` is the largest that every run of the data set and recipe that ended `ok` has spent, at its last evaluation;
+    seconds are updates times the seconds per update of the cell's timing. A run counts with the value on the straight
+    line between its evaluations before and after `amount`. It has no value, and `n` < `n_runs`, where `amount` lies
+    before its first evaluation in training (small sizes make many updates before it), where it diverged or ran out of
+    memory before, or, for seconds, where its cell has no timing. Values are means over the `n` runs with 95 %
+    t-intervals; with `n` = 1 there is no interval, with 0 no mean. A budget that no run has spent gives no rows.
 
     Returns:
         The columns of `EQUAL_BUDGET`, also where there are no rows.
@@ -77,14 +77,13 @@ def _with_spent(evaluations: pd.DataFrame, runs: pd.DataFrame, timings: pd.DataF
 
 
 def _at(curves: pd.DataFrame, budget: str, amount: float) -> dict[Any, NDArray[np.float64]]:
-    """The two metrics by run, at its last evaluation after the start and not after `amount` of `budget`."""
-    limit = amount * (1 + _ROUNDING)
-    reach = curves.groupby(RUN)[budget].transform("max")
-    lasted = (curves["outcome"] == "ok") | (reach >= amount * (1 - _ROUNDING))
-    within = curves[lasted & (curves["evaluation"] > 0) & (curves[budget] <= limit)]
-    last = within.groupby(RUN, sort=False).tail(1)
-    values = last[list(METRICS)].to_numpy(dtype=np.float64, na_value=np.nan)
-    return dict(zip(last[RUN].itertuples(index=False, name=None), values, strict=True))
+    """The two metrics by run once `amount` of `budget` was spent, between the evaluations around it."""
+    found = {}
+    for run, curve in curves[curves["evaluation"] > 0].groupby(RUN, sort=False):
+        spent, values = (curve[names].to_numpy(dtype=np.float64, na_value=np.nan) for names in (budget, list(METRICS)))
+        if spent[0] <= amount * (1 + _ROUNDING) and spent[-1] >= amount * (1 - _ROUNDING):
+            found[run] = np.array([np.interp(amount, spent, values[:, i]) for i in range(len(METRICS))])
+    return found
 
 
 def _intervals(found: NDArray[np.float64]) -> dict[str, float | None]:

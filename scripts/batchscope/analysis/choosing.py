@@ -221,7 +221,10 @@ def in_words(choice: Choice, unit: str, superlative: str, times: str) -> Answer:
         why = "one run is no test" if choice.interval.n < 2 else "all runs differ by the same amount"
         sentences.append(f"{span(choice.untested, choice.sizes)} could not be tested against it: {why}.")
     if choice.missing:
-        sentences.append(f"{span(choice.missing, choice.sizes)} lacks a value of some run and is not compared.")
+        sentences.append(
+            f"Not every run of {span(choice.missing, choice.sizes)} has a value, so nothing is said about "
+            f"{'it' if len(choice.missing) == 1 else 'them'}."
+        )
     apart = [size for size in choice.apart if size in choice.means]
     if choice.decided:
         sentences.append("All other sizes are told apart from it.")
@@ -279,13 +282,12 @@ def sizes_of(frame: pd.DataFrame) -> list[Size]:
 
 
 def per_seed(runs: pd.DataFrame, column: str) -> dict[Size, pd.Series[float]]:
-    """`column` by seed of the sizes whose runs all ended ok with a value."""
+    """`column` by seed for every size, null for runs that did not end ok; empty where no run has a value."""
     found = {}
     for size in sizes_of(runs):
         rows = runs[(runs["batch_size"] == size[0]) & (runs["full_batch"] == size[1])].set_index("seed")
-        if (rows["outcome"] == "ok").all() and rows[column].notna().all():
-            found[size] = rows[column].astype("float64")
-    return found
+        found[size] = rows[column].astype("float64").where(rows["outcome"] == "ok")
+    return found if any(values.notna().any() for values in found.values()) else {}
 
 
 def pairs(runs: pd.DataFrame) -> list[tuple[str, str]]:

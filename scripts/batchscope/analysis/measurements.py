@@ -106,8 +106,7 @@ def read(measurements: Mapping[str, Any]) -> Imported:
     known. Seconds and joules that no column holds are epochs times the seconds per epoch, and those times the mean
     power, of the timings at the baseline's power limit.
 
-    Where no column holds `budget_epochs`, runs count as followed for the largest number of epochs that any run needed
-    to the same target: a run that missed it is taken to have gone on at least that long.
+    Where no column holds `budget_epochs`, it is not known how long a run that missed the target was followed.
 
     Args:
         measurements: keys runs, timings and baseline, as resolved by the study, with paths of files that are there.
@@ -271,8 +270,7 @@ def _to_target(
 def _budgets(source: _Source, table: pd.DataFrame) -> Numbers:
     """How far each run was followed, in epochs."""
     if "budget_epochs" not in source.columns:
-        largest = table.groupby("target", dropna=False)["epochs"].transform("max")
-        return largest.to_numpy(dtype=np.float64)
+        return table["epochs"].to_numpy(dtype=np.float64)
     budgets = _numbers(source, "budget_epochs", "a number from 0", low=0)
     short = budgets < table["epochs"].to_numpy()
     if short.any():

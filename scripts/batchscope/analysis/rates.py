@@ -125,8 +125,9 @@ def vertex(learning_rates: ArrayLike, losses: ArrayLike) -> tuple[float, bool] |
     """Learning rate with the lowest loss, refined between the rates tried, and whether it is at their edge.
 
     The vertex of the parabola through the best point and its two neighbours, loss over log(rate); it lies nearer to the
-    best rate than to either neighbour. Where the best is the lowest or highest rate tried, or a neighbour diverged, it
-    is the best rate itself. None where no loss is finite.
+    best rate than to either neighbour. Where the best is the lowest or highest rate tried, or stands beside one that
+    diverged, it is the best rate itself, at the edge of what could be trained: the best lies anywhere up to the next
+    rate. None where no loss is finite.
 
     Args:
         learning_rates: positive, increasing.
@@ -140,7 +141,9 @@ def vertex(learning_rates: ArrayLike, losses: ArrayLike) -> tuple[float, bool] |
         return math.exp(x[best]), True
     (left, middle, right), (low, best_loss, high) = x[best - 1 : best + 2], y[best - 1 : best + 2]
     steep = (low - best_loss) / (middle - left), (high - best_loss) / (right - middle)
-    if not np.isfinite(steep).all() or sum(steep) == 0:
+    if not np.isfinite(steep).all():
+        return math.exp(middle), True
+    if sum(steep) == 0:
         return math.exp(middle), False
     return math.exp(middle + ((right - middle) * steep[0] - (middle - left) * steep[1]) / (2 * sum(steep))), False
 

@@ -19,7 +19,7 @@ from scipy import special
 from scipy.optimize import least_squares
 
 from batchscope import records
-from batchscope.analysis.statistics import ALPHA, CONFIDENCE
+from batchscope.analysis.statistics import ALPHA, CONFIDENCE, t_quantile
 
 CELL = list(records.CELL)
 OF_TARGET = ["dataset", "recipe", "metric", "target"]
@@ -35,9 +35,9 @@ MAX_FALL_LOG = MAX_RMSE_LOG
 # B_crit may lie at most this factor outside the sizes fitted. There E at the smallest size, or S at the largest, is
 # three times its asymptote: further out, one side of the bend was not seen and E_min or S_min is a guess.
 EXTRAPOLATION = 2.0
-# A run is evaluated now and then, so its epochs to target are too large by up to the gap between two evaluations. If
-# that is more than half of them, epochs are known within a factor of two at best and small sizes look flat.
-MAX_RESOLUTION = 0.5
+# A run is evaluated now and then, so its epochs to target, taken half-way between two evaluations, are wrong by up to
+# half of their distance, and the same way for all runs of a size. Above this share the bend moves visibly.
+MAX_RESOLUTION = 0.25
 # Values of B_crit that are tried reach this factor beyond the sizes; an interval that ends there is unbounded.
 _SEARCHED = 100.0
 _GRID = 257
@@ -86,24 +86,32 @@ class Fit:
 
 @dataclass(frozen=True)
 class _Size:
-    """Epochs to the target of all runs of one batch size, all of which reached it; and their mean resolution."""
+    """Epochs to the target of all runs of one batch size, all of which reached it, by seed; their mean resolution."""
 
     batch_size: int
     epochs: NDArray[np.float64]
     resolution: float
+    seeds: tuple[int, ...]
 
 
 def critical_batch_sizes(
-    to_target: pd.DataFrame, n_train: Mapping[str, int | None], *, resamples: int = RESAMPLES, seed: int = 0
+    to_target: pd.DataFrame,
+    n_train: Mapping[str, int | None],
+    *,
+    paired: bool = False,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """One row per data set, recipe, metric and target: the critical batch size, or why there is none.
 
     Fitted are log E_min and log B_crit, by least squares in log E, to the mean epochs to target of every size at which
     all runs reach it, each size with the same weight. `ci_low` and `ci_high` are a 95 % percentile bootstrap interval
-    of B_crit over the runs within each size. The spread of the resampled means is widened by √(n / (n - 1)) for each
-    size (Hesterberg 2015, The American Statistician 69, 371-386): resampling few runs understates it. The interval is
-    null where a size has a single run, of which the spread is unknown, or where it is unbounded. It holds the noise
-    between runs, not that of the evaluation's cadence or of the law being wrong.
+    of B_crit over the runs within each size; where `paired`, runs of one seed are drawn together, since they share
+    data, weights and order. The spread of the resampled means is widened by √(n / (n - 1)) for each size (Hesterberg
+    2015, The American Statistician 69, 371-386) and by the quantile of Student's t over that of the normal: resampling
+    few runs understates it. The interval is null where a size has a single run, of which the spread is unknown, where
+    no size has a spread, or where it is unbounded. It holds the noise between runs, not that of the evaluation's
+    cadence or of the law being wrong.
 
     A fit is refused (`accepted` false, with one `reason`) by the limits at the top of this module; its numbers are
     given where three sizes or more allow a fit. The full batch takes part like any size, though its gradient has no
@@ -122,7 +130,7 @@ def critical_batch_sizes(
     for _, group in to_target.groupby(OF_TARGET, sort=False, dropna=False):
         sizes = _sizes(group)
         found = fit([size.batch_size for size in sizes], [size.epochs.mean() for size in sizes])
-        low, high, bounded = _interval(sizes, resamples, seed) if found else (None, None, True)
+        low, high, bounded = _interval(sizes, resamples, seed, paired) if found else (None, None, True)
         reason = _reason(group, sizes, found, bounded)
         row = {name: group[name].iloc[0] for name in OF_TARGET}
         row |= {"n_sizes": len({size.batch_size for size in sizes}), "n_runs": sum(len(size.epochs) for size in sizes)}
@@ -204,8 +212,9 @@ def _sizes(group: pd.DataFrame) -> list[_Size]:
             int(runs["batch_size"].iloc[0]),
             runs["epochs"].to_numpy(dtype=np.float64),
             float(runs["resolution_epochs"].mean()),
+            tuple(runs["seed"]),
         )
-        for _, runs in group.groupby(CELL, sort=True)
+        for _, runs in group.sort_values("seed").groupby(CELL, sort=True)
         if _usable(runs)
     ]
 
@@ -227,10 +236,7 @@ def _reason(group: pd.DataFrame, sizes: Sequence[_Size], found: Fit | None, boun
             f"At batch size {coarse[0].batch_size:,} the target takes {coarse[0].epochs.mean():.3g} epochs, known only "
             f"to {coarse[0].resolution:.3g}: evaluate more often, or choose a tighter target."
         )
-    fall = _fall(sizes)
-    if fall:
-        return fall
-    return _misfit(sizes, found, bounded)
+    return _fall(sizes) or _missed(group, sizes) or _misfit(sizes, found, bounded)
 
 
 def _misfit(sizes: Sequence[_Size], found: Fit | None, bounded: bool) -> str:
@@ -278,17 +284,42 @@ def _fall(sizes: Sequence[_Size]) -> str:
     return ""
 
 
-def _interval(sizes: Sequence[_Size], resamples: int, seed: int) -> tuple[float | None, float | None, bool]:
-    """Bootstrap interval of B_crit, and whether it is bounded (true where there is none for want of runs)."""
-    if any(len(size.epochs) < 2 for size in sizes):
+def _missed(group: pd.DataFrame, sizes: Sequence[_Size]) -> str:
+    """The smaller size that missed the target although it was followed for longer than a larger one needed."""
+    for _, runs in group.groupby(CELL, sort=True):
+        batch_size = int(runs["batch_size"].iloc[0])
+        followed = runs["epochs"].where(runs["reached"], runs["budget_epochs"]).astype("float64")
+        if runs["reached"].all() or followed.isna().any() or (followed <= 0).any():
+            continue
+        for size in sizes:
+            if batch_size < size.batch_size and math.log(followed.mean() / size.epochs.mean()) > MAX_FALL_LOG:
+                return (
+                    f"The curve is not monotone: batch size {batch_size:,} has runs that missed the target, followed "
+                    f"for {followed.mean():.3g} epochs or more, and the larger {size.batch_size:,} needs only "
+                    f"{size.epochs.mean():.3g}."
+                )
+    return ""
+
+
+def _interval(
+    sizes: Sequence[_Size], resamples: int, seed: int, paired: bool
+) -> tuple[float | None, float | None, bool]:
+    """Bootstrap interval of B_crit, and whether it is bounded (true where there is none for want of runs or spread)."""
+    if any(len(size.epochs) < 2 for size in sizes) or all(np.ptp(size.epochs) == 0 for size in sizes):
         return None, None, True
     rng = np.random.default_rng(seed)
+    together = paired and len({size.seeds for size in sizes}) == 1
+    n = len(sizes[0].epochs)
+    freedom = n - 1 if together else sum(len(size.epochs) - 1 for size in sizes)
+    wider = t_quantile(freedom + 1) / t_quantile(10**6)
+    shared = rng.integers(0, n, (resamples, n))
     columns = []
     for size in sizes:
         n = len(size.epochs)
         mean = math.log(size.epochs.mean())
-        drawn = np.log(size.epochs[rng.integers(0, n, (resamples, n))].mean(axis=1))
-        columns.append(mean + (drawn - mean) * math.sqrt(n / (n - 1)))
+        rows = shared if together else rng.integers(0, n, (resamples, n))
+        drawn = np.log(size.epochs[rows].mean(axis=1))
+        columns.append(mean + (drawn - mean) * math.sqrt(n / (n - 1)) * wider)
     x = np.log([float(size.batch_size) for size in sizes])
     low, high = _searched(x)
     found = _profile(x, np.stack(columns, axis=1), low, high)

@@ -66,7 +66,7 @@ def study_tables(study: Mapping[str, Any], **files: Sequence[Path]) -> dict[str,
         "rate_slopes": rates.slopes(tables["trials"]),
         "to_target": of_target,
         "targets": targets.summarise(of_target),
-        "critical_batch_size": scaling.critical_batch_sizes(of_target, n_train),
+        "critical_batch_size": scaling.critical_batch_sizes(of_target, n_train, paired=study["measurements"] is None),
         "pareto": advice.pareto(runs, timings),
     }
     tables["choices"] = choices(tables["best"])

@@ -54,14 +54,16 @@ def to_target(
 
     A target is reached at the first of `evaluations_in_a_row` successive evaluations at or below its value, counting
     the evaluation before training; a run that ends before the row is complete has not reached it. Errors are one minus
-    the accuracy. What was spent is that at the first evaluation of the row, so it is too large by up to
-    `resolution_epochs`, the gap to the evaluation before (0 where the target was met before training). Seconds are
+    the accuracy. It was reached somewhere between the first evaluation of the row and the one before; what was spent is
+    that half-way between them, and `resolution_epochs` is their distance (0 where the target was met before training):
+    taking the later of the two would make few, late looks, as at small budgets, look like slow progress. Seconds are
     updates times the seconds per update of the timing. Joules are updates times the energy per timed update, of the
     GPU or, where no size of the data set and recipe has that, of the CPU packages; both are null without a timing.
 
-    `budget_epochs` is how far the run was followed. A run that diverged would not have reached the target later: it
-    counts as followed as far as any run of its data set and recipe. A run out of memory was followed for 0 epochs.
-    A data set and recipe in which the metric was never measured have no rows.
+    `budget_epochs` is how far the run was followed. A run that diverged, or that early stopping ended because it no
+    longer improved, would hardly have reached the target later: it counts as followed as far as any run of its data set
+    and recipe. A run that ran out of memory before its first evaluation was followed for 0 epochs. A data set and
+    recipe in which the metric was never measured have no rows.
 
     Args:
         runs, evaluations, timings: tables of the study.
@@ -82,13 +84,14 @@ def to_target(
             values = {key: _values(curve, metric) for key, curve in found.items()}
             if not any(np.isfinite(value).any() for value in values.values()):
                 continue
-            for key, outcome in zip(keys, group["outcome"], strict=True):
+            ended = (group["outcome"] == "diverged") | group["stopped_early"].astype("boolean").fillna(False)
+            for key, hopeless in zip(keys, ended, strict=True):
                 row: dict[str, Any] = {**dict(zip(RUN, key, strict=True)), "metric": metric, "target": target}
                 if key in found:
                     row |= _spent(found[key], first_crossing(values[key], target, in_a_row), costs.get(key[:-1]))
                 else:
                     row |= {"reached": False, "budget_epochs": 0.0}
-                rows.append(row | ({"budget_epochs": longest} if outcome == "diverged" else {}))
+                rows.append(row | ({"budget_epochs": longest} if hopeless else {}))
     return pd.DataFrame(rows, columns=list(TO_TARGET)).astype(TO_TARGET)
 
 
@@ -108,10 +111,11 @@ def summarise(to_target: pd.DataFrame) -> pd.DataFrame:
     """One row per cell and target: what it took over the runs.
 
     Means and 95 % t-intervals of what was spent are given only where all `n` runs reached the target: the mean over
-    those that did would flatter a size that often misses it. Runs that missed it count as censored at
-    `budget_epochs` in the Kaplan-Meier median and in the mean restricted to `restricted_to_epochs`. That horizon is one
-    per data set, recipe and target, so that sizes compare: the shortest time for which a run that missed the target was
-    followed (without runs out of memory), or, where none missed it, the longest that a run needed.
+    those that did would flatter a size that often misses it. Runs that missed it count as censored at `budget_epochs`
+    in the Kaplan-Meier median, given where half of the runs reached the target, and in the mean restricted to
+    `restricted_to_epochs`. That horizon is one per data set, recipe and target, so that sizes compare: the shortest
+    time for which a run that missed the target was followed (without runs out of memory), or, where none missed it, the
+    longest that a run needed.
 
     Returns:
         The columns of `TARGETS`, also where there are no rows.
@@ -161,13 +165,12 @@ def _spent(curve: pd.DataFrame, crossing: int | None, cost: tuple[float, float] 
     row: dict[str, Any] = {"reached": crossing is not None, "budget_epochs": float(curve["epoch"].max())}
     if crossing is None:
         return row
-    there = curve.iloc[crossing]
-    updates = float(there["updates"])
-    before = float(curve["epoch"].iloc[max(crossing - 1, 0)])
-    row |= {"epochs": float(there["epoch"]), "updates": updates, "examples": float(there["examples"])}
+    gap = curve[["epoch", "updates", "examples"]].iloc[[max(crossing - 1, 0), crossing]].astype("float64")
+    middle = gap.mean()
+    row |= {"epochs": middle["epoch"], "updates": middle["updates"], "examples": middle["examples"]}
     if cost is not None:
-        row |= {"seconds": updates * cost[0], "joules": updates * cost[1]}
-    return row | {"resolution_epochs": float(there["epoch"]) - before}
+        row |= {"seconds": middle["updates"] * cost[0], "joules": middle["updates"] * cost[1]}
+    return row | {"resolution_epochs": float(gap["epoch"].iloc[1] - gap["epoch"].iloc[0])}
 
 
 def _interval(group: pd.DataFrame, amount: str) -> dict[str, float | None]:
@@ -197,7 +200,7 @@ def _survival(group: pd.DataFrame, horizon: float | None) -> dict[str, float | N
         return {"epochs_median": None, "epochs_restricted_mean": None, "restricted_to_epochs": None}
     mean = None if horizon is None else restricted_mean(times, reached, horizon)
     return {
-        "epochs_median": survival_median(times, reached),
+        "epochs_median": survival_median(times, reached) if 2 * reached.sum() >= len(group) else None,
         "epochs_restricted_mean": mean,
         "restricted_to_epochs": horizon,
     }

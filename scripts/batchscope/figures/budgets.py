@@ -111,7 +111,8 @@ def caption_equal_budget(frames: Frames) -> str:
     points = [point for budget in _BUDGETS for point in _points(frames, budget, measure).values()]
     return joined(
         [
-            f"Mean {measure.replace('_', ' ')} at the last evaluation within an equal budget, views of the same runs: "
+            f"Mean {measure.replace('_', ' ')} once an equal budget was spent, between the evaluations around it; "
+            "views of the same runs: "
             f"{amounts}, the largest that every run that ended ok has spent; {bars}.",
             _without_value_in_words(frames),
             "Equal epochs starve large batches of updates, equal updates starve small ones of examples, and equal "

@@ -31,7 +31,7 @@ def crossing_in_words(frames: Frames) -> str:
         return rule
     low, high = plain(float(gaps.min()), digits=2), plain(float(gaps.max()), digits=2)
     wide = f"{high} {'epoch' if high == '1' else 'epochs'}" if low == high else f"{low} to {high} epochs"
-    return f"{rule} The run may have crossed it up to {wide} earlier, the gap between evaluations."
+    return f"{rule} It is put half-way between that evaluation and the one before, which are {wide} apart."
 
 
 def runs_in_words(frames: Frames) -> str:

@@ -46,7 +46,7 @@ def targets(content: Content, pair: Pair) -> str:
         f"{_where(pair)} Means over the runs with {LEVEL} t-intervals, given only where every run reached the target: "
         "a mean over those that did would leave out the slow ones. Elsewhere a run counts as not there yet at the end "
         "of its budget: the restricted mean counts every run up to the same number of epochs, given beside it, and the "
-        "median is that of the Kaplan–Meier estimate, where half of the runs got there. "
+        "median is that of the Kaplan–Meier estimate, given where half of the runs got there or more. "
         + (
             "Seconds are updates times the time per update measured alone on the machine, as if that were exact."
             if frame["seconds_mean"].notna().any() and content.trained
@@ -79,8 +79,8 @@ def critical(content: Content, pair: Pair) -> str:
     caption = (
         f"{_where(pair)} The law E = E_min (1 + B / B_crit), with E the epochs to the target at batch size B, is "
         "fitted to the means of the sizes at which every run reached it, by least squares in the logarithm. Brackets: "
-        f"{LEVEL} bootstrap intervals over runs. Where the law does not fit, no number is given but the reason. A "
-        "critical size outside the range fitted is an extrapolation."
+        f"{LEVEL} bootstrap intervals over runs. Where the law does not fit, the reason stands instead of the number. "
+        "A critical size outside the range fitted is an extrapolation."
     )
     return _table(elements.slug("table-critical", *pair), caption, columns)
 
@@ -98,9 +98,9 @@ def equal_budget(content: Content, pair: Pair) -> str:
         (Column("Runs"), [_share(row, "n", "n_runs") for row in rows(frame)]),
     ]
     caption = (
-        f"{_where(pair)} Means with {LEVEL} t-intervals at the last evaluation within each budget, which is the "
-        "largest that every run had. A run that was not evaluated within it, or was lost before, is missing; means "
-        "over different runs do not compare."
+        f"{_where(pair)} Means with {LEVEL} t-intervals once each budget was spent, on the straight line between the "
+        "evaluations around it; the budget is the largest that every run that ended ok had. A run that was not yet "
+        "evaluated by then, or was lost before, is missing; means over different runs do not compare."
     )
     return _table(elements.slug("table-budgets", *pair), caption, columns)
 
@@ -122,7 +122,7 @@ def rates(content: Content, pair: Pair) -> str:
         f"{_where(pair)} The runs use the tried rate with the lowest mean of the best validation loss over the tuning "
         "seeds, which are not seeds of the runs. The best rate is the geometric mean over the tuning seeds of the "
         f"vertex of a parabola through the best rate tried and its neighbours, with its {LEVEL} t-interval. Where the "
-        "best lies at the edge of the rates tried, a better one may lie beyond. "
+        "best lies at the edge of the rates that could be trained, a better one may lie beyond it. "
     )
     slopes = "".join(elements.paragraph(slope(row)) for row in rows(content.of("rate_slopes", pair)))
     return _table(elements.slug("table-rates", *pair), caption.strip(), columns) + slopes + _trials(content, pair)

@@ -22,11 +22,12 @@ KINDS = ("supported", "contradicted", "undecided")
 _HOW = (
     "Each statement comes with a test and with a margin, the smallest effect that counts; both were fixed before the "
     "runs. Supported means that the test rules out that there is no effect in the direction of the statement; "
-    "contradicted, that it rules out an effect as large as the margin. An effect that is shown to be there and to be "
-    "smaller than the margin gets the verdict of the nearer end. All p-values are two-sided and adjusted (Holm) over "
-    f"the tests of the statement's family, and a verdict needs an adjusted p of at most {ALPHA}. Everything else is "
-    "undecided. Undecided is not “no effect”: beside it stands the smallest effect that as many seeds would find four "
-    "times out of five."
+    "contradicted, that it rules out an effect as large as the margin: the effect may still be there, and then the row "
+    "says that it is smaller than what counts. All p-values are two-sided and adjusted (Holm) over the tests of the "
+    f"statement's family, and a verdict needs an adjusted p of at most {ALPHA}. Everything else is undecided. "
+    "Undecided is not “no effect”: beside it stands the smallest effect that as many seeds would find four times out "
+    "of five. Tests are over seeds; those of a time are over the timed windows of one job per size, and do not hold "
+    "how another job, or another day, would differ."
 )
 
 

@@ -173,7 +173,12 @@ def _lack(seed: int, run: tuple[str, float] | None) -> str:
 
 
 def _to_target(rows: pd.DataFrame, metric: str, paired: bool) -> Samples:
-    """Values to the tightest target that every run of every size reached: the one that took the most epochs."""
+    """Values to the tightest target that every run of every size reached: the one that took the most epochs.
+
+    A loss, where the study has targets that are losses.
+    """
+    losses = rows[rows["metric"].str.endswith("loss")]
+    rows = losses if len(losses) else rows
     column = metric.removesuffix("_to_target")
     reached = rows.groupby(["metric", "target"], sort=False)["reached"].all()
     if not reached.any():

@@ -201,7 +201,12 @@ def _extreme(claim: Mapping[str, Any], found: Samples) -> list[Part]:
 
 def _order(claim: Mapping[str, Any], found: Samples) -> list[Part]:
     log, margin = scaled(claim)
-    goal = Goal("below" if claim["test"]["kind"] == "lower" else "above", 0.0, margin)
+    goals = {
+        "lower": Goal("below", 0.0, margin),
+        "higher": Goal("above", 0.0, margin),
+        "not_lower": Goal("above", -margin),  # no worse by more than the margin
+    }
+    goal = goals[claim["test"]["kind"]]
     ours, theirs = (found.chosen(claim["test"][key]) for key in ("batch_sizes", "than"))
     _refuse_twins([(one, other) for one in ours for other in theirs])
     return [difference(found, one, other, goal, log=log) for one in ours for other in theirs]
@@ -356,6 +361,7 @@ _KINDS: dict[str, Callable[[Mapping[str, Any], Samples], list[Part]]] = {
     "highest": _extreme,
     "lower": _order,
     "higher": _order,
+    "not_lower": _order,
     "falls": _trend,
     "rises": _trend,
     "ratio": _ratio,

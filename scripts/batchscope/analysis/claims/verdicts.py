@@ -24,6 +24,7 @@ from batchscope.analysis.claims.findings import Claim, Finding, find
 from batchscope.analysis.claims.samples import NotMeasuredError, Pair, Tables
 from batchscope.analysis.claims.tests import Part, contradict, support
 from batchscope.analysis.statistics import ALPHA, holm
+from batchscope.claims import is_near
 from batchscope.numbers import count
 
 Sides = tuple[float | None, float | None]  # one-sided p for a statement and against it
@@ -210,7 +211,8 @@ def _content(row: _Row, decision: Decision, tests: int, study: Mapping[str, Any]
     if part is not None and part.estimate is not None:
         bounds = {"effect": part.estimate.value, "ci_low": part.estimate.low, "ci_high": part.estimate.high}
         content |= {name: words.shown(value, finding.log) for name, value in bounds.items()}
-        content["detectable"] = words.shown(words.detectable(part.estimate, tests), finding.log)
+        if not is_near(claim):  # of being near to something, the distance from zero says nothing
+            content["detectable"] = words.shown(words.detectable(part.estimate, tests), finding.log)
         content["measured"] += f"; {words.effect(part, finding.unit, finding.of, finding.log)}"
     if decision.smaller:
         content["measured"] += f"; there, but smaller than what counts ({claim['margin']:g})"
