@@ -214,8 +214,8 @@ def _edge_in_words(frames: Frames) -> str:
     if not at_edge:
         return ""
     return (
-        f"At batch size {', '.join(at_edge)} the best rate lay at the edge of the rates that could be trained: the best "
-        "one may lie beyond it."
+        f"At batch size {', '.join(at_edge)} the best rate lay at the edge of the rates that could be trained: the "
+        "best one may lie beyond it."
     )
 
 

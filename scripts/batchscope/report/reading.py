@@ -147,7 +147,8 @@ def _learning_rates(content: Content) -> list[str]:
         sentences.append(
             f"With {numbers.listing(tuned)} the learning rate was tuned at every size, on seeds of its own: among the "
             "rates tried, and by the best validation loss, so other rates, or another goal, may favour other sizes. "
-            "Nothing else was tuned."
+            "Nothing else was tuned. The validation data that choose the rate also choose the epoch, so a best "
+            "validation loss looks a little better than it is; the test data chose nothing."
         )
     return sentences
 

@@ -1,0 +1,109 @@
+"""A made-up study of one data set and recipe for the tests of the advice. No number here was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from batchscope.analysis import advice
+
+SEEDS = (1, 2, 3, 4, 5)
+PAIR = {"dataset": "digits", "recipe": "mlp"}
+N_TRAIN = 1024
+STUDY: dict[str, Any] = {
+    "recipes": {"mlp": {"model": {"name": "mlp", "normalisation": "none"}, "micro_batch_size": None}},
+    "measurements": None,
+}
+JITTER = np.array([-0.02, 0.01, 0.0, -0.01, 0.02])
+
+
+def study(
+    *,
+    accuracy: Mapping[int, float] = {8: 0.90, 32: 0.95, 128: 0.93},
+    updates: Mapping[int, float] = {8: 600, 32: 300, 128: 200},
+    missed: Mapping[int, int] = {},
+    outcomes: Mapping[tuple[int, int], str] = {},
+    per_update: Mapping[int, float] | None = None,
+    jitter: np.ndarray[Any, Any] = JITTER,
+    budget_epochs: float = 40.0,
+    curve: Sequence[float] = (2.3, 1.0, 0.5, 0.3),
+    **summary: Any,
+) -> dict[str, pd.DataFrame]:
+    """Tables of one data set and recipe; runs of a size jitter around its number, each size in another order."""
+    per_update = per_update or dict.fromkeys(accuracy, 0.001)
+    runs, to_target, evaluations, timings, cells = [], [], [], [], []
+    for turn, size in enumerate(accuracy):
+        cell = {**PAIR, "batch_size": size, "full_batch": size == N_TRAIN}
+        moved = np.roll(jitter, turn)
+        per_epoch = N_TRAIN // size
+        for place, seed in enumerate(SEEDS):
+            outcome = outcomes.get((size, seed), "ok")
+            ok = outcome == "ok"
+            runs.append(
+                {
+                    **cell,
+                    "seed": seed,
+                    "outcome": outcome,
+                    "updates_per_epoch": per_epoch,
+                    "selected_epoch": 10.0 if ok else None,
+                    "selected_test_accuracy": accuracy[size] + 0.1 * moved[place] if ok else None,
+                    "allocator_peak_bytes": None,
+                    "host_memory_peak_bytes": 1e6 * (50 + size) if ok else None,
+                }
+            )
+            reached = ok and place >= missed.get(size, 0)
+            for target, factor in ((0.5, 1.0), (0.8, 0.5)):
+                done = updates[size] * factor * (1 + moved[place])
+                to_target.append(
+                    {
+                        **cell,
+                        "seed": seed,
+                        "metric": "validation_loss",
+                        "target": target,
+                        "reached": reached,
+                        "seconds": done * per_update[size] if reached else None,
+                        "joules": None,
+                        "budget_epochs": budget_epochs,
+                    }
+                )
+            evaluations += [
+                {**cell, "seed": seed, "evaluation": number, "train_loss": loss} for number, loss in enumerate(curve)
+            ]
+        timing = {"seconds_per_update": per_update[size], "outcome": "ok"}
+        spread = {f"seconds_per_update_{part}": per_update[size] * by for part, by in (("q25", 0.99), ("q75", 1.01))}
+        timings.append({**cell, **timing, **spread})
+        cells.append(
+            {
+                **cell,
+                "seconds_per_epoch": per_update[size] * per_epoch,
+                "utilisation_percent": 90.0,
+                "gap_mean": 0.01,
+                "gap_ci_low": 0.0,
+                "gap_ci_high": 0.02,
+                "energy_per_epoch_joules": None,
+                "energy_kind": None,
+                "energy_reason": "GPU: no NVIDIA GPU on this machine",
+                **{name: value.get(size) if isinstance(value, dict) else value for name, value in summary.items()},
+            }
+        )
+    reached_frame = pd.DataFrame(to_target).astype({"seconds": "float64", "joules": "float64"})
+    counted = reached_frame.groupby([*PAIR, "batch_size", "full_batch", "metric", "target"], sort=False)["reached"]
+    targets = pd.DataFrame({"n": counted.size(), "n_reached": counted.sum()}).reset_index()
+    numbers = ["selected_epoch", "selected_test_accuracy", "host_memory_peak_bytes", "allocator_peak_bytes"]
+    return {
+        "runs": pd.DataFrame(runs).astype(dict.fromkeys(numbers, "float64")),
+        "evaluations": pd.DataFrame(evaluations),
+        "timings": pd.DataFrame(timings),
+        "summary": pd.DataFrame(cells).astype({"energy_per_epoch_joules": "float64"}),
+        "targets": targets,
+        "to_target": reached_frame,
+    }
+
+
+def goal(tables: Mapping[str, pd.DataFrame], name: str, resolved: Mapping[str, Any] = STUDY) -> pd.Series[Any]:
+    found = advice.advice(tables, resolved).set_index("goal")
+    assert list(found.index) == list(advice.GOALS)
+    return found.loc[name]

@@ -1,0 +1,64 @@
+"""The best of several sizes, and which others are told apart from it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from fake_advice import SEEDS
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from batchscope.analysis import choosing
+
+
+@given(st.permutations([0, 1, 2, 3]), st.floats(0.1, 100))
+def test_the_choice_depends_on_neither_the_order_nor_the_unit(order: list[int], scale: float) -> None:
+    rng = np.random.default_rng(1)
+    values = {(2**place, False): pd.Series(10.0 + place + rng.normal(0, 0.5, 5), index=SEEDS) for place in range(4)}
+    sizes = list(values)
+    plain = choosing.choose(values)
+    moved = choosing.choose({sizes[place]: values[sizes[place]] * scale for place in order})
+    assert plain is not None
+    assert moved is not None
+    assert (plain.best, plain.apart, plain.together) == (moved.best, moved.apart, moved.together)
+
+
+def test_where_nothing_differs_a_question_is_seldom_called_decided() -> None:
+    rng = np.random.default_rng(7)
+    told = 0
+    for _ in range(400):
+        values = {(size, False): pd.Series(rng.normal(0, 1, 5), index=SEEDS) for size in (8, 16, 32, 64)}
+        choice = choosing.choose(values)
+        assert choice is not None
+        told += bool(choice.apart)
+    assert told / 400 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 400)
+
+
+def test_unpaired_runs_may_differ_in_number_and_pairing_adds_no_power() -> None:
+    shared = pd.Series([1.0, 5.0, 9.0, 13.0], index=[1, 2, 3, 4])
+    values = {(8, False): shared, (16, False): shared + pd.Series([0.9, 1.0, 1.1, 1.0], index=shared.index)}
+    paired, alone = choosing.choose(values), choosing.choose(values, paired=False)
+    assert paired is not None
+    assert alone is not None
+    assert paired.decided
+    assert alone.together == ((16, False),)
+    uneven = choosing.choose({(8, False): shared, (16, False): shared.iloc[:3] + 100}, paired=False)
+    assert uneven is not None
+    assert uneven.apart == ((16, False),)
+    assert choosing.choose({(8, False): shared, (16, False): shared.iloc[:3] + 100}).missing == ((16, False),)  # type: ignore[union-attr]
+
+
+def test_welch_agrees_with_scipy_and_needs_a_spread() -> None:
+    one, other = np.array([1.0, 2.0, 4.0]), np.array([3.0, 5.0, 5.5, 9.0])
+    assert choosing.welch_p(one, other) == pytest.approx(stats.ttest_ind(one, other, equal_var=False).pvalue)
+    assert choosing.welch_p(np.full(3, 0.1 + 0.2), np.array([0.3, 0.3])) is None
+    assert choosing.welch_p(np.array([1.0]), other) is None
+
+
+def test_neighbours_are_written_as_a_range() -> None:
+    among = [(size, False) for size in (8, 16, 32, 64)] + [(1168, True)]
+    assert choosing.span([among[1], among[2], among[3]], among) == "16 to 64"
+    assert choosing.span([among[0], among[2]], among) == "8 and 32"
+    assert choosing.span([among[0], among[2], among[3], among[4]], among) == "8 and 32 to 1,168 (full)"
