@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,7 +39,7 @@ def study(
     for turn, size in enumerate(accuracy):
         cell = {**PAIR, "batch_size": size, "full_batch": size == N_TRAIN}
         moved = np.roll(jitter, turn)
-        per_epoch = N_TRAIN // size
+        per_epoch = math.ceil(N_TRAIN / size)
         for place, seed in enumerate(SEEDS):
             outcome = outcomes.get((size, seed), "ok")
             ok = outcome == "ok"
@@ -47,6 +48,7 @@ def study(
                     **cell,
                     "seed": seed,
                     "outcome": outcome,
+                    "n_train": N_TRAIN,
                     "updates_per_epoch": per_epoch,
                     "selected_epoch": 10.0 if ok else None,
                     "selected_test_accuracy": accuracy[size] + 0.1 * moved[place] if ok else None,

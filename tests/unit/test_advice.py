@@ -31,7 +31,7 @@ def test_sizes_that_are_not_told_apart_leave_the_question_undecided() -> None:
 def test_a_size_that_misses_the_target_in_one_run_cannot_win() -> None:
     row = goal(study(missed={128: 1}), "time_to_target")
     assert row["batch_size"] == 32
-    assert "128 (4 of 5 runs)" in row["words"]
+    assert "Not reached by every run: 128 (4 of 5 runs)." in row["words"]
 
 
 def test_a_size_whose_budget_ended_early_stays_open_and_one_that_had_long_enough_is_out() -> None:
@@ -43,11 +43,24 @@ def test_a_size_whose_budget_ended_early_stays_open_and_one_that_had_long_enough
     assert (long["batch_size"], long["decided"], long["not_told_apart"]) == (32, True, "")
 
 
-def test_a_size_that_diverged_is_out() -> None:
-    lost = {(128, seed): "diverged" for seed in SEEDS}
-    row = goal(study(outcomes=lost, budget_epochs=1.0), "time_to_target")
-    assert (row["batch_size"], row["decided"], row["not_told_apart"]) == (32, True, "")
-    assert "128 (0 of 5 runs)" in row["words"]
+@pytest.mark.parametrize(("seeds", "reached"), [(SEEDS, 0), (SEEDS[:1], 4)])
+@pytest.mark.parametrize("budget_epochs", [1.0, 400.0])
+def test_a_size_with_a_diverged_run_is_not_named_but_not_beaten_either(
+    seeds: tuple[int, ...], reached: int, budget_epochs: float
+) -> None:
+    lost = {(128, seed): "diverged" for seed in seeds}
+    row = goal(study(outcomes=lost, budget_epochs=budget_epochs), "time_to_target")
+    assert (row["batch_size"], row["decided"], row["not_told_apart"]) == (32, False, "128")
+    assert "Not every run of 128 has a value, so nothing is said about it." in row["words"]
+    assert row["words"].count(f"Not reached by every run: 128 ({reached} of 5 runs).") == 1
+    assert "All other sizes are told apart" not in row["words"]
+    assert "the nearest is 8: 2.0 times as long" in row["words"]  # what could be tested is still said
+
+
+def test_a_size_followed_for_nobody_knows_how_long_stays_open() -> None:
+    row = goal(study(missed={128: 5}, budget_epochs=np.nan), "time_to_target")
+    assert (row["batch_size"], row["decided"], row["not_told_apart"]) == (32, False, "128")
+    assert "or how far they went is not known" in row["words"]
 
 
 def test_no_size_is_named_where_none_reached_a_target_or_there_is_none() -> None:
@@ -102,16 +115,46 @@ def test_accuracy_names_the_best_mean_and_of_those_close_to_it_the_quickest() ->
     assert "4.0 times faster than 32" in row["words"]
 
 
-def test_a_size_that_lost_a_run_is_not_compared_in_accuracy() -> None:
+def test_a_size_that_lost_a_run_may_still_be_the_best_in_accuracy() -> None:
+    assert goal(study(), "test_accuracy")["decided"]
     row = goal(study(outcomes={(32, 3): "out_of_memory"}), "test_accuracy")
-    assert row["batch_size"] == 128
-    assert "not all runs have a test accuracy: 32" in row["words"]
+    assert (row["batch_size"], row["decided"], row["not_told_apart"]) == (128, False, "32")
+    assert "Not every run of 32 has a value, so nothing is said about it." in row["words"]
+    assert "All other sizes are told apart" not in row["words"]
+    two = goal(study(outcomes={(32, 3): "out_of_memory", (8, 1): "diverged"}), "test_accuracy")
+    assert (two["batch_size"], two["decided"], two["not_told_apart"]) == (128, False, "8; 32")
+    assert "Not every run of 8 and 32 has a value, so nothing is said about them." in two["words"]
+
+
+def test_where_every_size_lost_a_run_none_is_named() -> None:
+    lost = {(size, size): "diverged" for size in (1, 2, 3)}
+    row = goal(
+        study(accuracy=dict.fromkeys((1, 2, 3), 0.9), updates={1: 3, 2: 2, 3: 1}, outcomes=lost), "test_accuracy"
+    )
+    assert pd.isna(row["batch_size"])
+    assert (row["decided"], row["not_told_apart"]) == (False, "")
+    assert row["words"] == "Not measured: at no batch size do all runs have a test accuracy."
 
 
 def test_amounts_of_memory_that_never_vary_are_told_apart() -> None:
     row = goal(study(), "memory")
     assert (row["batch_size"], row["value"], row["unit"], row["decided"]) == (8, 58.0, "MB", True)
     assert "The largest, 128, takes 3.07 times as much" in row["words"]
+
+
+def test_memory_of_a_size_that_lost_a_run_is_open() -> None:
+    row = goal(study(outcomes={(8, 1): "out_of_memory"}), "memory")
+    assert (row["batch_size"], row["decided"], row["not_told_apart"]) == (32, False, "8")
+    assert "Not every run of 8 has a value" in row["words"]
+
+
+def test_a_peak_of_no_memory_is_a_value_without_ratios() -> None:
+    tables = study()
+    tables["runs"].loc[tables["runs"]["batch_size"] == 8, "host_memory_peak_bytes"] = 0.0
+    row = goal(tables, "memory")
+    assert (row["batch_size"], row["value"], row["decided"]) == (8, 0.0, True)
+    assert "times as much" not in row["words"]
+    assert "The peak is that of the process on the host" in row["words"]
 
 
 def test_energy_is_that_to_the_target_else_per_epoch_else_a_reason() -> None:
@@ -131,6 +174,7 @@ def test_energy_is_that_to_the_target_else_per_epoch_else_a_reason() -> None:
 def test_one_size_is_never_called_decided() -> None:
     found = advice.advice(study(accuracy={32: 0.9}, updates={32: 100}), STUDY)
     assert not found.loc[found["goal"] != "decision_tree", "decided"].any()
+
 
 # Pareto
 
@@ -152,3 +196,24 @@ def test_a_size_without_a_timing_or_with_a_lost_run_is_not_on_the_front() -> Non
     front = advice.pareto(tables["runs"], tables["timings"][tables["timings"]["batch_size"] != 8])
     assert front["batch_size"].tolist() == [128]
     assert advice.pareto(tables["runs"], tables["timings"].iloc[:0]).empty
+
+
+@pytest.mark.parametrize(
+    ("n_train", "size", "per_epoch", "epoch", "updates"),
+    [
+        (1000, 800, 2, 0.8, 1),  # the first of two batches holds 80 % of the examples
+        (1000, 800, 2, 1.0, 2),
+        (1000, 800, 2, 3.8, 7),
+        (1000, 300, 3, 2 / 3, 2),  # the last, smaller batch is dropped
+        (1000, 1000, 1, 5.0, 5),
+        (60_000, 7, 8572, 2 + 4000 * 7 / 60_000, 2 * 8572 + 4000),
+    ],
+)
+def test_time_to_the_selected_epoch_is_that_of_whole_updates(
+    n_train: int, size: int, per_epoch: int, epoch: float, updates: int
+) -> None:
+    cell = {"dataset": "d", "recipe": "r", "batch_size": size, "full_batch": False}
+    of_epochs = {"n_train": n_train, "updates_per_epoch": per_epoch, "selected_epoch": epoch}
+    runs = pd.DataFrame([{**cell, **of_epochs, "seed": 1, "outcome": "ok", "selected_test_accuracy": 0.9}])
+    front = advice.pareto(runs, pd.DataFrame([{**cell, "seconds_per_update": 0.5}]))
+    assert front["seconds_mean"].tolist() == pytest.approx([0.5 * updates])

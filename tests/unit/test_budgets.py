@@ -49,9 +49,9 @@ def test_amounts_are_the_largest_that_every_run_has() -> None:
     }
     assert found[10, "epochs"]["validation_loss_mean"] == 6.25
     assert found[50, "epochs"]["validation_loss_mean"] == 3
-    assert found[10, "updates"]["validation_loss_mean"] == 8.25  # 10 updates, not the 20 after the amount
+    assert found[10, "updates"]["validation_loss_mean"] == pytest.approx(8.05)  # a fifth of the way from 10 to 20
     assert found[50, "updates"]["validation_loss_mean"] == 0.5
-    assert found[50, "seconds"]["validation_loss_mean"] == 3  # 6 updates of 4 s
+    assert found[50, "seconds"]["validation_loss_mean"] == 2.25  # 7.5 updates of 4 s, between 6 and 8
     assert found[10, "epochs"]["validation_error_mean"] == pytest.approx(0.625)
     half = 12.706204736 * 0.25
     assert found[10, "epochs"]["validation_loss_ci_low"] == pytest.approx(6.25 - half)
@@ -65,6 +65,32 @@ def test_a_run_not_evaluated_within_the_amount_is_missing_not_taken_before_train
     assert (found[10, "updates"]["n"], found[10, "updates"]["n_runs"]) == (0, 1)
     assert np.isnan(found[10, "updates"]["validation_loss_mean"])
     assert found[50, "updates"]["validation_loss_mean"] == 4
+
+
+def test_between_two_evaluations_the_value_lies_on_the_line_between_them() -> None:
+    found = rows(equal_budget(**study({(10, 1): [9, 8, 4, 3], (25, 1): [9, 8, 7, 6, 5, 4, 2]})))
+    row = found[10, "updates"]
+    assert row["amount"] == 24  # six epochs of 4 updates: 0.4 of the way from 20 to 30
+    assert row["validation_loss_mean"] == pytest.approx(4 - 0.4 * (4 - 3))
+    assert row["validation_error_mean"] == pytest.approx((4 - 0.4 * (4 - 3)) / 10)
+    assert found[25, "updates"]["validation_loss_mean"] == 2
+    assert found[25, "epochs"]["validation_loss_mean"] == 6  # at an evaluation it is that evaluation's
+
+
+def test_no_line_is_drawn_from_before_training() -> None:
+    made = study({(10, 1): [9, 8, 7], (10, 2): [9, 6, 5], (50, 1): [9, 5, 4], (50, 2): [9, 5, 4]})
+    early = (made["evaluations"]["seed"] == 2) & (made["evaluations"]["evaluation"] == 1)
+    made["evaluations"].loc[early & (made["evaluations"]["batch_size"] == 10), "updates"] = 2  # looked at sooner
+    row = rows(equal_budget(**made))[10, "updates"]
+    assert (row["amount"], row["n"], row["n_runs"]) == (4, 1, 2)
+    assert row["validation_loss_mean"] == pytest.approx(6 - (4 - 2) / (20 - 2))
+
+
+def test_a_diverged_run_counts_as_far_as_it_went() -> None:
+    made = study({(10, 1): [9, 8, 7], (50, 1): [9, 6, 4, 1, NAN]}, {50: "diverged"})
+    found = rows(equal_budget(**made))
+    assert found[50, "epochs"]["validation_loss_mean"] == 4
+    assert found[50, "updates"]["n"] == 0  # 20 updates are more than its 6 with a finite loss
 
 
 def test_diverged_runs_neither_shorten_the_budget_nor_stand_with_their_last_finite_loss() -> None:

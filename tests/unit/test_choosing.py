@@ -62,3 +62,49 @@ def test_neighbours_are_written_as_a_range() -> None:
     assert choosing.span([among[1], among[2], among[3]], among) == "16 to 64"
     assert choosing.span([among[0], among[2]], among) == "8 and 32"
     assert choosing.span([among[0], among[2], among[3], among[4]], among) == "8 and 32 to 1,168 (full)"
+
+
+def test_a_size_that_lost_a_run_is_missing_and_leaves_the_choice_open() -> None:
+    rows = [
+        {"batch_size": size, "full_batch": False, "seed": seed, "outcome": "ok", "loss": size + 0.01 * seed * size}
+        for size in (8, 16, 32)
+        for seed in SEEDS
+    ]
+    runs = pd.DataFrame(rows)
+    whole = choosing.choose(choosing.per_seed(runs, "loss"))
+    assert whole is not None
+    assert (whole.best, whole.decided, whole.rivals) == ((8, False), True, ())
+    runs.loc[(runs["batch_size"] == 8) & (runs["seed"] == 2), "outcome"] = (
+        "diverged"  # its last loss stays in the table
+    )
+    values = choosing.per_seed(runs, "loss")
+    assert list(values) == [(8, False), (16, False), (32, False)]
+    assert values[8, False].isna().to_dict() == {1: False, 2: True, 3: False, 4: False, 5: False}
+    lost = choosing.choose(values)
+    assert lost is not None
+    assert (lost.best, lost.decided) == ((16, False), False)
+    assert lost.missing == lost.rivals == ((8, False),)
+    assert lost.apart == ((32, False),)
+    assert "All other sizes" not in choosing.in_words(lost, "", "the lowest mean loss", "").words
+
+
+def test_where_no_run_has_a_value_there_is_nothing_to_choose_from() -> None:
+    runs = pd.DataFrame({"batch_size": [8, 16], "full_batch": False, "seed": 1, "outcome": "ok", "loss": [1.0, 2.0]})
+    assert choosing.per_seed(runs.assign(loss=np.nan), "loss") == {}
+    assert choosing.per_seed(runs.assign(outcome="diverged"), "loss") == {}
+    assert choosing.choose({}) is None
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_the_word_for_one_or_more_sizes_without_a_value(paired: bool) -> None:
+    full = pd.Series([1.0, 2.0, 3.5], index=[1, 2, 3])
+    holed = full.where(full < 3)
+    one = choosing.choose({(8, False): full, (16, False): holed}, paired=paired)
+    two = choosing.choose({(8, False): full, (16, False): holed, (1024, True): holed}, paired=paired)
+    assert one is not None
+    assert two is not None
+    said = "has a value, so nothing is said about"
+    assert f"Not every run of 16 {said} it." in choosing.in_words(one, "s", "the lowest", "times").words
+    assert (
+        f"Not every run of 16 and 1,024 (full) {said} them." in choosing.in_words(two, "s", "the lowest", "times").words
+    )

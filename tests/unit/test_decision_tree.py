@@ -102,3 +102,21 @@ def test_where_the_tree_ends_among_sizes_that_are_not_told_apart_nothing_is_clai
 def test_a_loss_that_never_falls_is_unstable() -> None:
     curve = pd.DataFrame({"seed": 1, "evaluation": [0, 1, 2], "train_loss": [1.0, 2.0, 3.0]})
     assert decision_tree.largest_rise(curve) == np.inf
+
+
+def test_where_the_tree_ends_at_a_size_that_lost_a_value_it_is_not_compared() -> None:
+    tables = study()
+    runs = tables["runs"]
+    runs.loc[(runs["batch_size"] == 32) & (runs["seed"] == 1), "selected_test_accuracy"] = np.nan
+    row = goal(tables, "decision_tree")
+    assert (row["batch_size"], row["decided"]) == (32, False)
+    assert "In test accuracy it could not be compared with 128, which has the best mean." in row["words"]
+
+
+def test_the_best_size_is_not_called_so_while_another_lost_a_value() -> None:
+    tables = study()
+    runs = tables["runs"]
+    runs.loc[(runs["batch_size"] == 8) & (runs["seed"] == 1), "selected_test_accuracy"] = np.nan
+    row = goal(tables, "decision_tree")
+    assert not row["decided"]
+    assert "In test accuracy it has the best mean, but whether it is the best size cannot be told." in row["words"]

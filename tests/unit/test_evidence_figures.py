@@ -77,7 +77,9 @@ def test_every_figure_shows_numbers_or_says_why_not(study: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_pair_without_rows_gets_a_panel_that_says_so(name: str) -> None:
     frames, spec = make(USUAL), FIGURES[name]
-    bare = replace(frames, **{table: getattr(frames, table).iloc[:0] for table in spec.needs})
+    bare = replace(
+        frames, **{need.partition(".")[0]: getattr(frames, need.partition(".")[0]).iloc[:0] for need in spec.needs}
+    )
     assert not spec.has_rows(bare)
     assert [words(axes) for axes in spec.draw(bare).axes] == ["not measured"]
     assert spec.caption(bare) == spec.alt(bare) == f"{spec.title}: not measured."

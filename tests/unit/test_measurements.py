@@ -14,7 +14,7 @@ from batchscope import records
 from batchscope.analysis import tables
 from batchscope.analysis.measurements import MeasurementError, check_columns, read
 from batchscope.analysis.savings import SAVINGS, savings
-from batchscope.analysis.targets import TO_TARGET
+from batchscope.analysis.targets import TO_TARGET, summarise
 
 COLUMNS = {"batch_size": "batch", "seed": "run", "epochs": "epochs"}
 RUNS = "batch,run,epochs\n32,0,10\n32,1,12\n8,0,7\n8,1,\n"
@@ -50,7 +50,7 @@ def test_an_empty_cell_is_a_missed_target(tmp_path: Path, cell: str) -> None:
     assert table[["batch_size", "seed"]].to_numpy().tolist() == [[8, 0], [8, 1], [32, 0], [32, 1]]
     assert table["reached"].tolist() == [True, False, True, True]
     assert table["epochs"].tolist() == pytest.approx([7, np.nan, 10, 12], nan_ok=True)
-    assert (table["budget_epochs"] == 12).all()
+    assert table["budget_epochs"].tolist() == pytest.approx([7, np.nan, 10, 12], nan_ok=True)
     assert table[["updates", "examples", "seconds", "joules", "resolution_epochs"]].isna().all(axis=None)
     assert (table["metric"].unique().tolist(), table["target"].unique().tolist()) == (["WER"], [40.0])
 
@@ -70,7 +70,7 @@ def test_targets_in_a_column_share_the_runs(tmp_path: Path) -> None:
     found = read(mapping(tmp_path, text, target=None, columns=columns))
     assert found.runs["selected_test_accuracy"].tolist() == [0.9, 0.8]
     assert len(found.to_target) == 4
-    assert found.to_target.groupby("target")["budget_epochs"].first().to_dict() == {40: 9, 45: 7}
+    assert found.to_target["budget_epochs"].tolist() == pytest.approx([9, 6, np.nan, 7], nan_ok=True)
 
 
 def test_runs_have_the_columns_of_the_workflow_and_null_for_what_is_not_known(tmp_path: Path) -> None:
@@ -124,6 +124,17 @@ def test_a_budget_column_is_how_long_runs_were_followed(tmp_path: Path) -> None:
     assert read(mapping(tmp_path, text, columns=columns)).to_target["budget_epochs"].tolist() == [30, 50]
     with pytest.raises(MeasurementError, match=r"`until`.*row 1 .*9 is below the 10 epochs"):
         read(mapping(tmp_path, text.replace("50", "9"), columns=columns))
+
+
+def test_without_a_budget_column_nothing_is_made_up_about_runs_that_missed_the_target(tmp_path: Path) -> None:
+    small, large = summarise(read(mapping(tmp_path)).to_target).to_dict("records")
+    assert (small["n"], small["n_reached"], large["n_reached"]) == (2, 1, 2)
+    assert large["epochs_median"] == 10
+    assert np.isnan([small["epochs_median"], small["epochs_restricted_mean"]]).all()
+    assert np.isnan([large["epochs_restricted_mean"], large["restricted_to_epochs"]]).all()  # no horizon is shared
+    with_budget = "batch,run,epochs,until\n32,0,10,20\n32,1,12,20\n8,0,7,20\n8,1,,20\n"
+    known = read(mapping(tmp_path, with_budget, columns={**COLUMNS, "budget_epochs": "until"})).to_target
+    assert summarise(known)["restricted_to_epochs"].tolist() == [20, 20]
 
 
 def test_files_without_targets_give_runs_only(tmp_path: Path) -> None:

@@ -13,21 +13,29 @@ import pytest
 from numpy.typing import ArrayLike, NDArray
 
 from batchscope.analysis.scaling import CRITICAL_BATCH_SIZE, POINTS, critical_batch_sizes, curve, fit, residuals
+from batchscope.analysis.statistics import t_interval, t_quantile
 
 SIZES = [8, 16, 32, 64, 128, 256, 512, 1024]
 NAN = float("nan")
 
 
 def to_target(
-    epochs: Mapping[int, ArrayLike], *, resolution: float = NAN, target: float = 0.1, full: int | None = None
+    epochs: Mapping[int, ArrayLike],
+    *,
+    resolution: float = NAN,
+    target: float = 0.1,
+    full: int | None = None,
+    budget: float = NAN,
 ) -> pd.DataFrame:
-    """Runs by batch size; NaN for a run that missed the target."""
+    """Runs by batch size; NaN for a run that missed the target, which was followed for `budget` epochs."""
     rows = []
     for size, values in epochs.items():
         for seed, value in enumerate(np.asarray(values, dtype=np.float64)):
             head = {"dataset": "d", "recipe": "r", "batch_size": size, "full_batch": size == full, "seed": seed}
             found = {"metric": "validation_loss", "target": target, "reached": bool(np.isfinite(value))}
-            rows.append({**head, **found, "epochs": value, "resolution_epochs": resolution})
+            followed = value if np.isfinite(value) else budget
+            spent = {"epochs": value, "budget_epochs": followed, "resolution_epochs": resolution}
+            rows.append({**head, **found, **spent})
     return pd.DataFrame(rows)
 
 
@@ -40,6 +48,14 @@ def noisy(seed: int, *, b_crit: float = 200, n: int = 5, spread: float = 0.08) -
     return {size: mean * np.exp(rng.normal(0, spread, n)) for size, mean in law(5.0, b_crit).items()}
 
 
+def by_seed(seed: int, *, shared: float = 0.25, own: float = 0.03, n: int = 5) -> dict[int, NDArray[np.float64]]:
+    """Runs of five sizes; what a seed does to all sizes alike says nothing about the critical batch size."""
+    rng = np.random.default_rng(seed)
+    common = rng.normal(0, shared, n)
+    sizes = [16, 64, 256, 1024, 4096]
+    return {size: mean * np.exp(common + rng.normal(0, own, n)) for size, mean in law(5.0, 300, sizes).items()}
+
+
 def only(frame: pd.DataFrame) -> dict[str, Any]:
     (row,) = frame.to_dict("records")
     return {str(name): value for name, value in row.items()}
@@ -49,10 +65,15 @@ def fitted(table: pd.DataFrame, **keys: Any) -> dict[str, Any]:
     return only(critical_batch_sizes(table, {"d": 1000}, **{"resamples": 500, **keys}))
 
 
-def repeated(n: int, simulate: Callable[[int], Mapping[int, ArrayLike]], resamples: int) -> pd.DataFrame:
+def repeated(n: int, simulate: Callable[[int], Mapping[int, ArrayLike]], resamples: int, **keys: Any) -> pd.DataFrame:
     """The fits of `n` simulations, each as a data set of its own."""
     made = [to_target(simulate(seed)).assign(dataset=f"d{seed}") for seed in range(n)]
-    return critical_batch_sizes(pd.concat(made), {}, resamples=resamples)
+    return critical_batch_sizes(pd.concat(made), {}, resamples=resamples, **keys)
+
+
+def width(row: Mapping[str, Any] | pd.DataFrame) -> Any:
+    """Of the interval, as a logarithm."""
+    return np.log(row["ci_high"] / row["ci_low"])
 
 
 def test_the_law_without_noise_is_found_exactly() -> None:
@@ -100,6 +121,67 @@ def test_one_run_per_size_gives_a_fit_without_interval() -> None:
     assert np.isnan(row["ci_high"])
 
 
+def test_runs_of_one_seed_drawn_together_leave_out_what_the_sizes_share() -> None:
+    together = repeated(100, by_seed, 300, paired=True)
+    assert together["accepted"].all()
+    assert 90 <= ((together["ci_low"] <= 300) & (together["ci_high"] >= 300)).sum() <= 99
+    apart = repeated(20, by_seed, 300)
+    assert (width(together.iloc[:20]) < width(apart) / 2).all()
+    assert together["b_crit"].iloc[:20].tolist() == apart["b_crit"].tolist()
+
+
+@pytest.mark.parametrize("n", [3, 5, 8])
+def test_where_noise_is_small_the_paired_interval_is_the_t_interval_of_the_seeds(n: int) -> None:
+    """The law is then linear in the noise, and the bootstrap has the spread of the fits of the single seeds."""
+    epochs = by_seed(4, shared=2e-3, own=1e-3, n=n)
+    row = fitted(to_target(epochs), paired=True, resamples=5000)
+    single = [fit(list(epochs), [float(values[seed]) for values in epochs.values()]) for seed in range(n)]
+    expected = t_interval(np.log([found.b_crit for found in single if found]))
+    assert expected.low is not None
+    assert expected.high is not None
+    assert row["b_crit"] == pytest.approx(np.exp(expected.mean), rel=1e-3)
+    assert width(row) == pytest.approx(expected.high - expected.low, rel=0.12)
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_where_noise_is_small_the_interval_adds_the_spread_of_the_sizes(n: int) -> None:
+    """By the delta method, with Student's t of the n - 1 degrees of freedom that each size has."""
+    epochs = by_seed(4, shared=0.0, own=1e-3, n=n)
+    sizes, means = list(epochs), np.array([values.mean() for values in epochs.values()])
+    errors = [np.log(values).std(ddof=1) / np.sqrt(n) for values in epochs.values()]
+    middle = fit(sizes, list(means))
+    moved = [fit(sizes, list(means * np.exp(np.eye(len(sizes))[i] * error))) for i, error in enumerate(errors)]
+    assert middle is not None
+    shifts = [np.log(found.b_crit / middle.b_crit) for found in moved if found]
+    expected = 2 * t_quantile(len(sizes) * (n - 1) + 1) * np.sqrt(np.sum(np.square(shifts)))
+    assert width(fitted(to_target(epochs), resamples=5000)) == pytest.approx(expected, rel=0.12)
+
+
+def test_sizes_with_other_seeds_cannot_be_drawn_together() -> None:
+    table = to_target(by_seed(5))
+    table.loc[table["batch_size"] == 64, "seed"] += 10
+    assert fitted(table, paired=True) == fitted(table, paired=False)
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_the_order_of_the_rows_changes_nothing(paired: bool) -> None:
+    table = to_target(by_seed(6))
+    moved = table.sample(frac=1, random_state=1)
+    assert moved["seed"].tolist() != table["seed"].tolist()
+    assert fitted(moved, paired=paired) == fitted(table, paired=paired)
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_runs_without_any_spread_give_a_fit_without_interval(paired: bool) -> None:
+    same = {size: np.repeat(values, 3) for size, values in law(5.0, 200).items()}
+    row = fitted(to_target(same), paired=paired)
+    assert (row["accepted"], row["n_runs"]) == (True, 24)
+    assert row["b_crit"] == pytest.approx(200)
+    assert np.isnan([row["ci_low"], row["ci_high"]]).all()
+    same[8] = same[8] * [0.9, 1.0, 1.1]
+    assert width(fitted(to_target(same), paired=paired)) > 0
+
+
 def test_a_curve_that_falls_before_it_rises_is_refused() -> None:
     epochs = {size: mean * np.array([0.97, 1.0, 1.03]) for size, mean in law(5.0, 200).items()}
     epochs[8], epochs[16] = epochs[8] * 1.6, epochs[16] * 1.3
@@ -108,6 +190,46 @@ def test_a_curve_that_falls_before_it_rises_is_refused() -> None:
     assert "not monotone: batch size 8 needs 8.32 epochs" in row["reason"]
     assert row["rmse_log"] < 0.15  # the misfit alone would have let it pass
     assert np.isfinite(row["b_crit"])
+
+
+@pytest.mark.parametrize("missed", [{1: 5}, {1: 1}, {2: 2}])
+def test_a_small_size_that_missed_what_larger_ones_reach_soon_is_a_fall_too(missed: Mapping[int, int]) -> None:
+    epochs = noisy(1) | {size: np.array([40.0] * (5 - n) + [NAN] * n) for size, n in missed.items()}
+    row = fitted(to_target(epochs, budget=40.0))
+    assert not row["accepted"]
+    (size,) = missed
+    assert row["reason"].startswith(
+        f"The curve is not monotone: batch size {size} has runs that missed the target, followed for 40 epochs or more"
+    )
+    assert row["reason"].endswith(f"and the larger 8 needs only {epochs[8].mean():.3g}.")
+    assert (row["n_sizes"], row["min_batch_size"]) == (8, 8)
+    assert row["b_crit"] == pytest.approx(200, rel=0.25)
+
+
+@pytest.mark.parametrize(
+    ("size", "budget", "accepted"),
+    [
+        (1, 5.2 * np.exp(0.14), True),  # batch size 8 needs 5.2 epochs: a fall that may be misfit
+        (1, 5.2 * np.exp(0.16), False),
+        (1, NAN, True),  # nobody knows how long it was followed
+        (1, 0.0, True),  # out of memory
+        (2048, 1000.0, True),  # larger sizes may need longer
+        (600, 30.0, True),  # more than the 17.8 that 512 needs, but the only larger size needs 30.6
+        (600, 40.0, False),
+    ],
+)
+def test_a_size_that_missed_is_held_only_against_larger_ones_that_needed_less(
+    size: int, budget: float, accepted: bool
+) -> None:
+    row = fitted(to_target(law(5.0, 200) | {size: np.array([NAN, NAN])}, budget=budget))
+    assert row["accepted"] is accepted
+    assert ("missed the target" in row["reason"]) is not accepted
+
+
+def test_a_size_of_which_one_run_was_followed_for_an_unknown_time_is_not_held_against_the_law() -> None:
+    epochs = law(5.0, 200) | {1: np.array([40.0, NAN])}
+    assert fitted(to_target(epochs))["accepted"]
+    assert not fitted(to_target(epochs, budget=40.0))["accepted"]
 
 
 def test_a_fall_that_chance_explains_is_not_a_u_shape() -> None:
@@ -182,6 +304,10 @@ def test_targets_met_before_training_or_between_few_evaluations_are_refused() ->
     coarse = to_target(law(1.0, 200), resolution=1.0)
     assert "evaluate more often" in fitted(coarse)["reason"]
     assert fitted(to_target(law(5.0, 200), resolution=1.0))["accepted"]
+    assert fitted(to_target(law(5.0, 200), resolution=0.24 * 5.2))["accepted"]  # batch size 8 needs 5.2 epochs
+    row = fitted(to_target(law(5.0, 200), resolution=0.26 * 5.2))
+    assert not row["accepted"]
+    assert row["reason"].startswith("At batch size 8 the target takes 5.2 epochs, known only to 1.35: evaluate more")
 
 
 def test_unknown_epochs_are_refused() -> None:

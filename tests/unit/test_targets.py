@@ -13,8 +13,16 @@ from batchscope.analysis.targets import TARGETS, TO_TARGET, first_crossing, summ
 NAN = float("nan")
 
 
-def run_of(losses: list[float], *, batch_size: int = 10, seed: int = 1, outcome: str = "ok") -> dict[str, Any]:
-    return {"batch_size": batch_size, "seed": seed, "losses": losses, "outcome": outcome}
+def run_of(
+    losses: list[float],
+    *,
+    batch_size: int = 10,
+    seed: int = 1,
+    outcome: str = "ok",
+    stopped_early: bool | None = False,
+) -> dict[str, Any]:
+    ended = {"outcome": outcome, "stopped_early": stopped_early}
+    return {"batch_size": batch_size, "seed": seed, "losses": losses, **ended}
 
 
 def tables(*made: dict[str, Any], per_epoch: float = 1.0) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -22,7 +30,7 @@ def tables(*made: dict[str, Any], per_epoch: float = 1.0) -> tuple[pd.DataFrame,
     runs, evaluations = [], []
     for run in made:
         head = {"dataset": "d", "recipe": "r", "full_batch": False} | {k: run[k] for k in ("batch_size", "seed")}
-        runs.append({**head, "outcome": run["outcome"]})
+        runs.append({**head, "outcome": run["outcome"], "stopped_early": run["stopped_early"]})
         for number, loss in enumerate(run["losses"]):
             epoch = number / per_epoch
             counts = {"epoch": epoch, "updates": round(epoch * 100 / run["batch_size"]), "examples": round(epoch * 100)}
@@ -50,15 +58,32 @@ def test_first_of_two_evaluations_in_a_row_counts() -> None:
     runs, evaluations = tables(run_of([2.0, 0.9, 1.2, 0.9, 0.8, 0.7]))
     row = only(to_target(runs, evaluations, timings(), wanted(1.0)))
     assert row["reached"]
-    assert (row["epochs"], row["updates"], row["examples"]) == (3, 30, 300)
-    assert row["seconds"] == 15.0
+    assert (row["epochs"], row["updates"], row["examples"]) == (2.5, 25, 250)  # half-way from the second to the third
+    assert row["seconds"] == 12.5
     assert row["resolution_epochs"] == 1.0
     assert row["budget_epochs"] == 5.0
 
 
 def test_one_evaluation_is_enough_where_the_study_says_so() -> None:
     runs, evaluations = tables(run_of([2.0, 0.9, 1.2]))
-    assert only(to_target(runs, evaluations, timings(), wanted(1.0, evaluations_in_a_row=1)))["epochs"] == 1
+    assert only(to_target(runs, evaluations, timings(), wanted(1.0, evaluations_in_a_row=1)))["epochs"] == 0.5
+
+
+@pytest.mark.parametrize("every", [1, 4, 16])
+def test_how_often_a_run_is_looked_at_moves_the_epochs_by_no_more_than_half_a_gap(every: int) -> None:
+    runs, evaluations = tables(run_of([2.005 - 0.01 * place for place in range(129)]), per_epoch=16)
+    seen = evaluations[evaluations["evaluation"] % every == 0]
+    row = only(to_target(runs, seen, timings(), wanted(1.0)))
+    assert row["resolution_epochs"] == every / 16
+    assert abs(row["epochs"] - 100.5 / 16) <= every / 32  # the line falls below 1 after 100.5 of 16 per epoch
+
+
+def test_what_was_spent_is_half_way_also_where_evaluations_are_not_evenly_spaced() -> None:
+    runs, evaluations = tables(run_of([2.0, 1.5, 1.2, 0.9, 0.8]))
+    evaluations = evaluations[evaluations["evaluation"] != 2]
+    row = only(to_target(runs, evaluations, timings(gpu_energy_joules=40.0), wanted(1.0)))
+    assert (row["epochs"], row["updates"], row["examples"], row["resolution_epochs"]) == (2, 20, 200, 2)
+    assert (row["seconds"], row["joules"]) == (10, 40)
 
 
 def test_a_run_that_ends_before_the_row_is_complete_has_not_reached() -> None:
@@ -81,13 +106,13 @@ def test_a_target_met_before_training_costs_nothing() -> None:
 def test_the_target_itself_counts_and_order_of_rows_does_not() -> None:
     runs, evaluations = tables(run_of([2.0, 1.0, 1.0]), per_epoch=4)
     row = only(to_target(runs, evaluations.iloc[::-1], timings(), wanted(1.0)))
-    assert (row["epochs"], row["resolution_epochs"]) == (0.25, 0.25)
+    assert (row["epochs"], row["resolution_epochs"]) == (0.125, 0.25)
 
 
 def test_errors_are_one_minus_accuracy() -> None:
     runs, evaluations = tables(run_of([3.0, 2.0, 1.0, 0.5]))
     row = only(to_target(runs, evaluations, timings(), wanted(0.11, metric="validation_error")))
-    assert (row["epochs"], row["metric"]) == (2, "validation_error")
+    assert (row["epochs"], row["metric"]) == (1.5, "validation_error")
 
 
 def test_targets_of_other_data_sets_and_metrics_never_measured_have_no_rows() -> None:
@@ -107,21 +132,48 @@ def test_diverged_runs_miss_the_target_unless_they_reached_it_before() -> None:
     assert table["budget_epochs"].to_dict() == {1: 10, 2: 10, 3: 10}  # it would not have come back
 
 
+def test_runs_stopped_early_count_as_followed_to_the_end_like_diverged_ones() -> None:
+    runs, evaluations = tables(
+        run_of([2.0] * 11, seed=1),
+        run_of([2.0, 1.5, 1.6, 1.7], seed=2, stopped_early=True),
+        run_of([2.0, 0.9, 0.8, 0.9], seed=3, stopped_early=True),
+        run_of([2.0, 1.5, 1.4], seed=4),  # ended for another reason: it might have gone on to fall
+        run_of([2.0, 1.5, 1.4], seed=5, stopped_early=None),
+    )
+    table = to_target(runs, evaluations, timings(), wanted(1.0)).set_index("seed")
+    assert table["reached"].to_dict() == {1: False, 2: False, 3: True, 4: False, 5: False}
+    assert table.loc[3, "epochs"] == 0.5
+    assert table.loc[[1, 2, 4, 5], "budget_epochs"].to_dict() == {1: 10, 2: 10, 4: 2, 5: 2}
+
+
+def test_the_longest_run_is_looked_for_in_the_same_data_set_and_recipe() -> None:
+    runs, evaluations = tables(
+        run_of([2.0] * 6, batch_size=50),
+        run_of([2.0] * 3, batch_size=10, stopped_early=True),
+        run_of([2.0] * 9, seed=2),
+    )
+    for table in (runs, evaluations):
+        table.loc[table["seed"] == 2, "recipe"] = "another"
+    table = to_target(runs, evaluations, timings(), wanted(1.0)).set_index(["recipe", "batch_size"])
+    assert table["budget_epochs"].to_dict() == {("r", 50): 5, ("r", 10): 5, ("another", 10): 8}
+
+
 def test_a_run_out_of_memory_was_not_followed() -> None:
-    runs, evaluations = tables(run_of([2.0, 0.9, 0.8]), run_of([], batch_size=50, outcome="out_of_memory"))
+    lost = run_of([], batch_size=50, outcome="out_of_memory", stopped_early=None)
+    runs, evaluations = tables(run_of([2.0, 0.9, 0.8]), lost)
     table = to_target(runs, evaluations, timings(), wanted(1.0)).set_index("batch_size")
     assert not table.loc[50, "reached"]
     assert table.loc[50, "budget_epochs"] == 0
     small, large = summarise(table.reset_index()).to_dict("records")
-    assert small["restricted_to_epochs"] == 1
+    assert small["restricted_to_epochs"] == 0.5
     assert np.isnan(large["epochs_restricted_mean"])
 
 
 def test_joules_are_of_the_gpu_else_of_the_cpu_else_null() -> None:
     runs, evaluations = tables(run_of([2.0, 0.9, 0.8]))
     energies: list[tuple[dict[str, float], float]] = [
-        ({"gpu_energy_joules": 40.0, "cpu_package_energy_joules": 80.0}, 20.0),  # 40 J over 4 x 5 updates, 10 updates
-        ({"cpu_package_energy_joules": 80.0}, 40.0),
+        ({"gpu_energy_joules": 40.0, "cpu_package_energy_joules": 80.0}, 10.0),  # 40 J over 4 x 5 updates, 5 updates
+        ({"cpu_package_energy_joules": 80.0}, 20.0),
         ({}, NAN),
     ]
     for energy, joules in energies:
@@ -129,7 +181,7 @@ def test_joules_are_of_the_gpu_else_of_the_cpu_else_null() -> None:
         assert row["joules"] == pytest.approx(joules, nan_ok=True)
     without = only(to_target(runs, evaluations, timings(batch_size=11), wanted(1.0)))
     assert np.isnan(without["seconds"])
-    assert without["updates"] == 10
+    assert without["updates"] == 5
 
 
 def test_summary_has_means_only_where_all_runs_reached() -> None:
@@ -140,11 +192,11 @@ def test_summary_has_means_only_where_all_runs_reached() -> None:
         run_of([2, 2, 2, 2, 2, 2], batch_size=50, seed=2),
     )
     small, large = summarise(to_target(runs, evaluations, timings(), wanted(1.0))).to_dict("records")
-    assert (small["n"], small["n_reached"], small["epochs_mean"]) == (2, 2, 2)
+    assert (small["n"], small["n_reached"], small["epochs_mean"]) == (2, 2, 1.5)  # 0.5 and 2.5
     half = 12.706204736  # t(1, 0.975) times the standard error, which is 1
-    assert small["epochs_ci_low"] == pytest.approx(2 - half)
-    assert small["epochs_ci_high"] == pytest.approx(2 + half)
-    assert small["seconds_mean"] == 10
+    assert small["epochs_ci_low"] == pytest.approx(1.5 - half)
+    assert small["epochs_ci_high"] == pytest.approx(1.5 + half)
+    assert small["seconds_mean"] == 7.5
     assert np.isnan(small["joules_mean"])
     assert (large["n"], large["n_reached"]) == (2, 1)
     assert np.isnan(large["epochs_mean"])
@@ -160,16 +212,32 @@ def test_restricted_means_share_the_horizon_of_the_target() -> None:
     )
     small, large = summarise(to_target(runs, evaluations, timings(), wanted(1.0))).to_dict("records")
     assert small["restricted_to_epochs"] == large["restricted_to_epochs"] == 4
-    assert small["epochs_restricted_mean"] == pytest.approx((1 + 4) / 2)
-    assert large["epochs_restricted_mean"] == pytest.approx((1 + 4) / 2)
-    assert small["epochs_median"] == large["epochs_median"] == 1
+    assert small["epochs_restricted_mean"] == pytest.approx((0.5 + 4) / 2)
+    assert large["epochs_restricted_mean"] == pytest.approx((0.5 + 4) / 2)
+    assert small["epochs_median"] == large["epochs_median"] == 0.5
+
+
+@pytest.mark.parametrize(("n_short", "median"), [(0, 2.5), (1, 2.5), (2, 2.5), (3, NAN)])
+def test_the_median_needs_half_of_the_runs_to_reach_the_target(n_short: int, median: float) -> None:
+    """Once runs that ended early have left it, the Kaplan-Meier curve falls to zero with the two that reached."""
+    reaching = [run_of([2, 2, 2, 1, 1], seed=seed) for seed in (1, 2)]
+    short = [run_of([2, 2], seed=3 + number) for number in range(n_short)]
+    row = only(summarise(to_target(*tables(*reaching, *short), timings(), wanted(1.0))))
+    assert (row["n"], row["n_reached"]) == (2 + n_short, 2)
+    assert row["epochs_median"] == pytest.approx(median, nan_ok=True)
+
+
+def test_runs_out_of_memory_count_against_the_median() -> None:
+    lost = [run_of([], seed=seed, outcome="out_of_memory", stopped_early=None) for seed in (2, 3)]
+    runs, evaluations = tables(run_of([2, 1, 1]), *lost)
+    assert np.isnan(only(summarise(to_target(runs, evaluations, timings(), wanted(1.0))))["epochs_median"])
 
 
 def test_where_all_reach_the_restricted_mean_is_the_mean() -> None:
     runs, evaluations = tables(run_of([2, 1, 1, 1], seed=1), run_of([2, 2, 2, 2, 1, 1], seed=2))
     row = only(summarise(to_target(runs, evaluations, timings(), wanted(1.0))))
     assert row["epochs_restricted_mean"] == pytest.approx(row["epochs_mean"])
-    assert row["restricted_to_epochs"] == 4
+    assert row["restricted_to_epochs"] == 3.5
 
 
 @pytest.mark.parametrize(

@@ -66,8 +66,8 @@ def advice(tables: Tables, study: Mapping[str, Any]) -> pd.DataFrame:
 
     - time_to_target: seconds to the tightest target, of the metric named first, that some size reaches with all its
       runs. Only such sizes can be named. Where a run did not get there its time so far is a lower bound: the size is
-      out where even that is told apart as slower, or where a run diverged or ran out of memory; else it stays open.
-    - test_accuracy: at the epoch that the validation loss chose; sizes that lost a run are left out.
+      out where even that is told apart as slower; else it stays open, as does a size that lost a run.
+    - test_accuracy: at the epoch that the validation loss chose. Of a size that lost a run nothing is known: open.
     - memory: peak of the runs. Equal amounts in all runs are exact, so sizes that always differ are told apart.
     - energy: joules to the target of time_to_target where known, else per epoch, which is one measurement per size.
     - decision_tree: where `tree` ends, held against the sizes named for test accuracy and time.
@@ -287,10 +287,11 @@ def _energy(tables: Tables, study: Mapping[str, Any]) -> Answer:
     best = min(joules, key=lambda size: joules[size])
     most = max(joules, key=lambda size: joules[size])
     kind = table["energy_kind"].dropna().iloc[0]
+    times = f", {numbers.ratio(joules[most] / joules[best])} times as much," if joules[best] > 0 else ""
     words = (
         f"Batch size {label_of(best)} takes the least energy per epoch ({kind}): {numbers.number(joules[best])} J. The "
-        f"most, {numbers.ratio(joules[most] / joules[best])} times as much, is that of {label_of(most)}. This is one "
-        "measurement per size, so it has no interval, and how many epochs a size needs is not in it."
+        f"most{times} is that of {label_of(most)}. This is one measurement per size, so it has no interval, and how many "
+        "epochs a size needs is not in it."
     )
     return Answer(size=best, value=joules[best], unit="J", words=words)
 
