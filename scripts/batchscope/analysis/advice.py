@@ -290,8 +290,8 @@ def _energy(tables: Tables, study: Mapping[str, Any]) -> Answer:
     times = f", {numbers.ratio(joules[most] / joules[best])} times as much," if joules[best] > 0 else ""
     words = (
         f"Batch size {label_of(best)} takes the least energy per epoch ({kind}): {numbers.number(joules[best])} J. The "
-        f"most{times} is that of {label_of(most)}. This is one measurement per size, so it has no interval, and how many "
-        "epochs a size needs is not in it."
+        f"most{times} is that of {label_of(most)}. This is one measurement per size, so it has no interval, and how "
+        "many epochs a size needs is not in it."
     )
     return Answer(size=best, value=joules[best], unit="J", words=words)
 
