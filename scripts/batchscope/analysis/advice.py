@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from batchscope import records
 from batchscope.analysis import decision_tree
 from batchscope.analysis.choosing import (
+    Choice,
     Answer,
     Size,
     choose,
@@ -31,6 +32,8 @@ CELL = list(records.CELL)
 PAIR = ["dataset", "recipe"]
 GOALS = ("time_to_target", "test_accuracy", "memory", "energy", "decision_tree")
 Tables = Mapping[str, pd.DataFrame]
+# Peaks of memory that differ by less than this factor are not worth a choice; they hold the code and the data too.
+SAME_MEMORY = 1.05
 _MEGA = 1e6
 
 tree = decision_tree.tree
@@ -266,6 +269,8 @@ def _memory(tables: Tables, *, paired: bool) -> Answer:
     for column, kind in kinds.items():
         choice = choose(per_seed(runs, column), exact=True, paired=paired)
         if choice is not None:
+            if len(choice.means) > 1 and max(choice.means.values()) < SAME_MEMORY * min(choice.means.values()):
+                return Answer(words=_same_memory(choice, kind), choice=choice)
             answer = in_words(choice.scaled(1e-6), "MB", "the lowest mean peak memory", "")
             largest = max(choice.means, key=lambda size: choice.means[size])
             if choice.means[choice.best] > 0:
@@ -273,6 +278,16 @@ def _memory(tables: Tables, *, paired: bool) -> Answer:
                 answer = answer.saying(f"The largest, {label_of(largest)}, takes {ratio} times as much.")
             return answer.saying(f"The peak is that of {kind}.")
     return Answer(words="Not measured: the runs have no peak of memory.")
+
+
+def _same_memory(choice: Choice, kind: str) -> str:
+    """Where tests may tell sizes apart by what nobody would choose by."""
+    least, most = (pick(choice.means, key=lambda size: choice.means[size]) for pick in (min, max))
+    low, high = (f"{numbers.number(choice.means[size] / 1e6)} MB (at {label_of(size)})" for size in (least, most))
+    return (
+        f"No size saves memory worth choosing by: the mean peaks lie between {low} and {high}, less than "
+        f"{100 * (SAME_MEMORY - 1):.0f} % apart. The peak is that of {kind}."
+    )
 
 
 def _energy(tables: Tables, study: Mapping[str, Any]) -> Answer:
