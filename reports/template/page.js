@@ -61,8 +61,8 @@
 
   // A link to a place inside a folded piece unfolds it.
   const unfold = () => {
-    const piece = document.getElementById(decodeURIComponent(location.hash.slice(1)))?.closest("details.more");
-    if (piece) piece.open = true;
+    let piece = document.getElementById(decodeURIComponent(location.hash.slice(1)))?.closest("details.more");
+    for (; piece; piece = piece.parentElement.closest("details.more")) piece.open = true;
   };
   window.addEventListener("hashchange", unfold);
   unfold();

@@ -127,7 +127,7 @@ def test_what_was_not_measured_is_folded_and_grouped_by_reason(tmp_path: Path) -
     html = verdicts.verdicts(made(tmp_path, verdicts=judged(*rows, verdict("C3", "not measured", reason="no GPU"))))
     folded = soup(html).select_one("details.more")
     assert folded is not None
-    assert folded.summary.get_text() == "Not measured: 3 statements, with the reasons"  # type: ignore[union-attr]
+    assert folded.summary.get_text() == "Not measured everywhere: 3 statements, with the reasons"  # type: ignore[union-attr]
     assert [paragraph.get_text() for paragraph in folded.select("p")] == ["No probe measures it:", "No GPU:"]
     assert [len(group.select("li")) for group in folded.select("ul")] == [2, 1]
     assert soup(html).table is None
@@ -328,3 +328,27 @@ def test_links_lead_to_the_tables_that_have_rows(tmp_path: Path) -> None:
     links = {str(link["href"]) for link in soup(reading.files(made(tmp_path))).select("a")}
     assert "tables/targets.csv" in links
     assert "tables/verdicts.csv" not in links
+
+
+def test_many_verdicts_are_first_shown_one_row_per_statement(tmp_path: Path) -> None:
+    rows = [verdict(f"C{i}", kind) for i in range(5) for kind in ("supported", "contradicted")]
+    html = verdicts.verdicts(made(tmp_path, verdicts=judged(*rows)))
+    overview = soup(html).select_one("#table-verdicts-overview")
+    assert overview is not None
+    assert len(overview.select("tbody tr")) == 5
+    lines = [line.get_text(" ", strip=True) for line in overview.select("tbody tr")[0].select(".line")]
+    assert lines == [f"{kind} digits with mlp: 0.50 [0.40, 0.60] nat" for kind in ("supported", "contradicted")]
+    assert soup(html).select_one("details #table-verdicts") is not None
+    few = verdicts.verdicts(made(tmp_path, verdicts=judged(*rows[:8])))
+    assert soup(few).select_one("#table-verdicts-overview") is None
+
+
+def test_of_many_data_sets_and_recipes_all_but_the_first_are_folded(tmp_path: Path) -> None:
+    runs = pd.DataFrame({"dataset": "digits", "recipe": ["mlp-0", "mlp-1", "mlp-2"]})
+    report = made(tmp_path, runs=runs)
+    html = content.by_pair(report, "Title", "slug", lambda pair: f"<p>{pair[1]}</p>")
+    folded = soup(html).select("details.under")
+    assert [each.select_one("summary h3").get_text() for each in folded] == [f"digits with mlp-{i}" for i in (1, 2)]
+    assert soup(html).select_one("h3").get_text() == "digits with mlp-0"  # type: ignore[union-attr]
+    few = content.by_pair(replace(report, tables={"runs": runs[:2]}), "Title", "slug", lambda pair: f"<p>{pair[1]}</p>")
+    assert not soup(few).select("details")

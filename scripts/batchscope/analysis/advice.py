@@ -18,6 +18,7 @@ from batchscope.analysis.choosing import (
     choose,
     in_words,
     label_of,
+    may_be_equal,
     pairs,
     per_seed,
     sizes_of,
@@ -247,15 +248,17 @@ def _test_accuracy(tables: Tables, *, paired: bool) -> Answer:
     answer = in_words(choice, "", "the highest mean test accuracy", "")
     front = pareto(tables["runs"], tables["timings"])
     seconds = _by_size(front, "seconds_mean")
-    rivals = [choice.best, *choice.together]
+    close = [each for each in choice.together if may_be_equal(values[each], values[choice.best], paired=paired)]
+    rivals = [choice.best, *close]
     if len(rivals) < 2 or any(size not in seconds for size in rivals):
         return answer
     quick = min(rivals, key=lambda size: seconds[size])
     if quick == choice.best:
-        return answer.saying(f"Of these, {label_of(quick)} also trains to its selected epoch in the least time.")
+        return answer.saying("Of those that may be equal to it, it trains to its selected epoch in the least time.")
     ratio = numbers.ratio(seconds[choice.best] / seconds[quick])
     return answer.saying(
-        f"Of these, {label_of(quick)} trains to its selected epoch in the least time: "
+        f"Of the sizes whose difference from it may be zero, {label_of(quick)} trains to its selected epoch "
+        "in the least time: "
         f"{numbers.seconds(seconds[quick])} on average, {ratio} times faster than {label_of(choice.best)}."
     )
 

@@ -183,6 +183,18 @@ def _p(one: Floats, other: Floats, rules: _Rules) -> float | None:
     return welch_p(one, other)
 
 
+def may_be_equal(one: pd.Series[float], other: pd.Series[float], *, paired: bool) -> bool:
+    """Whether a test of these two alone does not tell them apart: of sizes compared with many others, those that fail
+    only after the adjustment are no equals.
+    """
+    seeds = sorted(one.index) if paired else None
+    first, second = _complete(one, seeds), _complete(other, seeds)
+    if first is None or second is None:
+        return False
+    p = paired_test(first, second).p if paired else welch_p(first, second)
+    return p is not None and p > ALPHA
+
+
 def welch_p(one: Floats, other: Floats) -> float | None:
     """Two-sided p of Welch's t-test of two independent samples (Welch 1947, Biometrika 34, 28-35).
 

@@ -18,6 +18,7 @@ from batchscope import numbers
 from batchscope.report import elements
 
 Row = Mapping[str, Any]
+OPEN_PAIRS = 2  # with more data sets and recipes in a section, the page shows the first and folds the others
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,15 @@ def by_pair(
 ) -> str:
     """A section with what `build` makes of every data set and recipe, under a heading each.
 
-    Pairs of which `build` makes nothing are left out, and so is the section where nothing is left.
+    Pairs of which `build` makes nothing are left out, and so is the section where nothing is left. Where there are
+    many, all but the first are folded.
     """
-    blocks = ((heading, build(pair)) for pair, heading in per_pair(content, section))
-    return elements.section(title, "".join(heading + html for heading, html in blocks if html), *introduction)
+    made = ((heading, build(pair)) for pair, heading in per_pair(content, section))
+    blocks = [(heading, html) for heading, html in made if html]
+    shown = len(blocks) if len(blocks) <= OPEN_PAIRS else 1
+    html = "".join(heading + block for heading, block in blocks[:shown])
+    html += "".join(elements.folded_under(heading, block) for heading, block in blocks[shown:])
+    return elements.section(title, html, *introduction)
 
 
 def figures(content: Content, pair: tuple[str, str], *names: str) -> str:

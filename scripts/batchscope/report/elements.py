@@ -119,6 +119,11 @@ def folded(summary: str, html: str) -> str:
     return f'<details class="more"><summary>{escape(summary)}</summary>{html}</details>'
 
 
+def folded_under(heading: str, html: str) -> str:
+    """`html` behind its heading (HTML), which is to click on; open on paper, and where a link leads into it."""
+    return f'<details class="more under"><summary>{heading}</summary>{html}</details>'
+
+
 def badge(kind: str) -> str:
     """A word that stands out, with a style of its own for some: a verdict, say."""
     return f'<span class="badge {escape(kind.replace(" ", "-"))}">{escape(kind)}</span>'

@@ -17,6 +17,7 @@ from batchscope.report.elements import Cell, Column
 from batchscope.numbers import LEVEL
 
 NOT_MEASURED = "not measured"
+SHORT = 8  # verdicts up to which the whole table is shown at once
 KINDS = ("supported", "contradicted", "undecided")
 
 _HOW = (
@@ -40,7 +41,11 @@ def verdicts(content: Content) -> str:
     missing = [row for row in found if row["verdict"] == NOT_MEASURED]
     parts = [elements.paragraph(counted(found)), elements.paragraph(_HOW)]
     if judged:
-        parts.append(_table(content, judged))
+        table = _table(content, judged)
+        if len(judged) > SHORT:
+            parts.append(_overview(judged))
+            table = elements.folded(f"All {len(judged)} verdicts, with numbers, p-values and scope", table)
+        parts.append(table)
     if missing:
         parts.append(_missing(missing))
     return "".join(parts)
@@ -86,6 +91,26 @@ def _table(content: Content, judged: Sequence[Row]) -> str:
     cells = [column for _, column in columns]
     heads = [column for column, _ in columns]
     return elements.table("table-verdicts", caption, heads, list(zip(*cells, strict=True)), stacked=True)
+
+
+def _overview(judged: Sequence[Row]) -> str:
+    """One row per statement: its verdicts, and on what each was given."""
+    lines: dict[str, list[str]] = {}
+    heads: dict[str, Row] = {}
+    for row in judged:
+        heads.setdefault(str(row["claim"]), row)
+        value, low, high = (number(row, name) for name in ("effect", "ci_low", "ci_high"))
+        effect = "" if value is None else f": {numbers.interval(value, low, high)} {_text(row['unit'])}".rstrip()
+        where = " with ".join(filter(None, (_text(row["dataset"]), _text(row["recipe"]))))
+        badge = elements.badge(str(row["verdict"]))
+        lines.setdefault(str(row["claim"]), []).append(f'<span class="line">{badge} {escape(where + effect)}</span>')
+    cells = [[_statement(heads[claim]), Cell("".join(found), claim)] for claim, found in lines.items()]
+    caption = (
+        "One row per statement: the verdict on each data set and recipe, with the effect that decides it and its "
+        f"{LEVEL} interval, not adjusted."
+    )
+    heads_of_columns = [Column("Statement", kind="text"), Column("Verdicts", kind="text")]
+    return elements.table("table-verdicts-overview", caption, heads_of_columns, cells, stacked=True)
 
 
 def _statement(row: Row) -> Cell:
@@ -135,16 +160,15 @@ def _missing(missing: Sequence[Row]) -> str:
     """Statements without a measurement, grouped by the reason."""
     reasons: dict[str, dict[str, str]] = {}
     for row in missing:
-        where = " with ".join(filter(None, (_text(row["dataset"]), _text(row["recipe"]))))
-        words = f"{row['claim']}: {row['statement']}{f' ({where})' if where else ''}"
+        words = f"{row['claim']}: {row['statement']}"
         reasons.setdefault(_text(row["reason"]) or "no reason is given", {})[words] = str(row["source"])
     html = "".join(
         elements.paragraph(f"{reason[0].upper()}{reason[1:].rstrip('.')}:")
         + elements.bullets([f"{words} [{source}]" for words, source in found.items()])
         for reason, found in reasons.items()
     )
-    total = sum(map(len, reasons.values()))
-    return elements.folded(f"Not measured: {numbers.count(total, 'statement')}, with the reasons", html)
+    total = len({row["claim"] for row in missing})
+    return elements.folded(f"Not measured everywhere: {numbers.count(total, 'statement')}, with the reasons", html)
 
 
 def _text(content: Any) -> str:
