@@ -148,3 +148,11 @@ def test_without_trials_the_tables_have_their_columns() -> None:
     assert {name: str(dtype) for name, dtype in law.dtypes.items()} == RATE_SLOPES
     assert not table["tuned"].any()
     assert law.empty
+
+
+def test_at_a_cliff_no_parabola_is_trusted() -> None:
+    # The loss hardly changes up to 1.0 and is lost beyond: a parabola would say 0.57, half-way back to 0.32.
+    assert vertex([0.1, 0.32, 1.0, 3.2], [0.14, 0.122, 0.113, 2.28]) == (pytest.approx(1.0), True)
+    found, bound = vertex([0.1, 0.32, 1.0, 3.2], [1.8, 0.92, 0.514, 2.15])  # steep on both sides
+    assert 0.32 < found < 1.0
+    assert not bound

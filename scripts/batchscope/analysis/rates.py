@@ -17,6 +17,8 @@ from batchscope.analysis.statistics import t_interval
 CELL = list(records.CELL)
 LOSS = "selected_validation_loss"
 
+# How many times too much a parabola may predict for the next rate on its flat side and still describe the losses.
+CLIFF = 3.0
 RATES = {
     "dataset": "str",
     "recipe": "str",
@@ -47,7 +49,7 @@ class Optima:
     """Best learning rates of one cell: by tuning seed (None where a seed has no finite loss), and whether one is bound.
 
     `at_edge` is true where the best mean loss, or the best loss of a single seed, is that of the lowest or highest rate
-    tried: the optimum may lie beyond.
+    tried or stands at a cliff: the optimum may lie beyond.
     """
 
     by_seed: dict[int, float] | None
@@ -125,9 +127,11 @@ def vertex(learning_rates: ArrayLike, losses: ArrayLike) -> tuple[float, bool] |
     """Learning rate with the lowest loss, refined between the rates tried, and whether it is at their edge.
 
     The vertex of the parabola through the best point and its two neighbours, loss over log(rate); it lies nearer to the
-    best rate than to either neighbour. Where the best is the lowest or highest rate tried, or stands beside one that
-    diverged, it is the best rate itself, at the edge of what could be trained: the best lies anywhere up to the next
-    rate. None where no loss is finite.
+    best rate than to either neighbour. Where the best is the lowest or highest rate tried, stands beside one that
+    diverged, or at a cliff, it is the best rate itself, at the edge of what could be trained: the best lies anywhere up
+    to the next rate. At a cliff the loss is flat on one side and lost on the other, and a parabola would put its vertex
+    half-way to the flat neighbour, whatever the losses; it shows in the rate beyond that neighbour, for which the
+    parabola predicts `CLIFF` times the excess that was measured. None where no loss is finite.
 
     Args:
         learning_rates: positive, increasing.
@@ -141,11 +145,21 @@ def vertex(learning_rates: ArrayLike, losses: ArrayLike) -> tuple[float, bool] |
         return math.exp(x[best]), True
     (left, middle, right), (low, best_loss, high) = x[best - 1 : best + 2], y[best - 1 : best + 2]
     steep = (low - best_loss) / (middle - left), (high - best_loss) / (right - middle)
-    if not np.isfinite(steep).all():
+    if not np.isfinite(steep).all() or _at_cliff(x, y, best, flat=-1 if steep[0] < steep[1] else 1):
         return math.exp(middle), True
     if sum(steep) == 0:
         return math.exp(middle), False
     return math.exp(middle + ((right - middle) * steep[0] - (middle - left) * steep[1]) / (2 * sum(steep))), False
+
+
+def _at_cliff(x: NDArray[np.float64], y: NDArray[np.float64], best: int, flat: int) -> bool:
+    """Whether the parabola through the best point and its neighbours fails at the second point on its flat side."""
+    further = best + 2 * flat
+    if not 0 <= further < len(x) or not np.isfinite(y[further]):
+        return False
+    around = slice(best - 1, best + 2)
+    predicted = float(np.polyval(np.polyfit(x[around], y[around], 2), x[further]))
+    return bool(predicted - y[best] > CLIFF * max(float(y[further] - y[best]), 0.0))
 
 
 def _optimum(found: Optima) -> dict[str, float | None]:
