@@ -143,12 +143,13 @@ def test_a_study_runs_on_a_cluster_as_on_one_machine(slurm, finished, tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "results/tiny/report.html").exists()
-    for name in ("runs", "epochs", "steps"):
+    for name in ("runs", "evaluations", "steps", "trials"):
         pd.testing.assert_frame_equal(tables(tmp_path, name), tables(finished, name))
     rules = {path.name for path in tmp_path.glob(".snakemake/slurm_logs/*")}
-    assert {"rule_make_dataset", "rule_train", "rule_time_cell", "rule_render_report"} <= rules
+    assert {"rule_make_dataset", "rule_tune_cell", "rule_train", "rule_time_cell", "rule_render_report"} <= rules
     timings, runs = intervals(tmp_path, "timings"), intervals(tmp_path, "runs")
-    assert (len(timings), len(runs)) == (2, 4)
+    tunings = intervals(tmp_path, "tunings")
+    assert (len(timings), len(runs)) == (2, 6)
     for start, end in timings:
-        others = [other for other in timings + runs if other != (start, end)]
+        others = [other for other in timings + runs + tunings if other != (start, end)]
         assert all(other_end <= start or end <= other_start for other_start, other_end in others)
