@@ -342,7 +342,7 @@ def test_rates_show_optimum_rate_used_slope_and_references() -> None:
     assert np.polyfit(x, y, 1)[0] == pytest.approx(0.52)
     caption = FIGURES["rate_vs_batch"].caption(frames)
     assert "fitted slope 0.52 (95 % t-interval 0.4 to 0.64 over n = 3 tuning seeds, 6 sizes)" in caption
-    assert "At batch size 256 the best rate still lay at the edge" in caption
+    assert "At batch size 256 the best rate lay at the edge" in caption
 
 
 def test_one_tuning_seed_gives_a_slope_without_an_interval() -> None:
