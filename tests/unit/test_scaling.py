@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from numpy.typing import ArrayLike, NDArray
 
-from batchscope.analysis.scaling import CRITICAL_BATCH_SIZE, POINTS, critical_batch_sizes, curve, fit, residuals
+from batchscope.analysis.scaling import CRITICAL_BATCH_SIZE, critical_batch_sizes, fit
 from batchscope.analysis.statistics import t_interval, t_quantile
 
 SIZES = [8, 16, 32, 64, 128, 256, 512, 1024]
@@ -322,27 +322,10 @@ def test_every_target_has_its_row_also_one_without_a_value() -> None:
     assert len(critical_batch_sizes(to_target(law(5.0, 100), target=NAN), {}, resamples=10)) == 1
 
 
-def test_residuals_are_those_of_the_fit() -> None:
-    epochs = noisy(3)
-    epochs[1024] = np.full(5, NAN)
-    table = to_target(epochs)
-    fits = critical_batch_sizes(table, {}, resamples=10)
-    points = residuals(table, fits)
-    used = points[points["fitted"]]
-    assert np.sqrt((used["residual_log"] ** 2).mean()) == pytest.approx(fits["rmse_log"].iloc[0])
-    assert used["predicted"].to_numpy() == pytest.approx(curve(fits.iloc[0], used["batch_size"]))
-    missed = points[~points["fitted"]].iloc[0]
-    assert (missed["batch_size"], missed["n"], missed["n_reached"]) == (1024, 5, 0)
-    assert missed[["epochs_mean", "residual_log"]].isna().all()
-    assert missed["predicted"] > used["predicted"].max()
-
-
 def test_without_rows_the_tables_have_their_columns() -> None:
     empty = to_target(law(5.0, 200)).iloc[:0]
     table = critical_batch_sizes(empty, {})
     assert {name: str(dtype) for name, dtype in table.dtypes.items()} == CRITICAL_BATCH_SIZE
-    points = residuals(empty, table)
-    assert {name: str(dtype) for name, dtype in points.dtypes.items()} == POINTS
 
 
 def test_fit_needs_three_sizes() -> None:

@@ -10,11 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import special
 from scipy.optimize import least_squares
 
@@ -60,18 +59,6 @@ CRITICAL_BATCH_SIZE = {
     "max_batch_size": "Int64",
     "s_min": "float64",
     "n_runs": "int64",
-}
-POINTS = {
-    **dict.fromkeys(OF_TARGET[:3], "str"),
-    "target": "float64",
-    "batch_size": "int64",
-    "full_batch": "bool",
-    "n": "int64",
-    "n_reached": "int64",
-    "epochs_mean": "float64",
-    "fitted": "bool",
-    "predicted": "float64",
-    "residual_log": "float64",
 }
 
 
@@ -166,38 +153,6 @@ def fit(batch_sizes: Sequence[int], epochs: Sequence[float]) -> Fit | None:
     found = least_squares(misfit, [float((y - _bend(x, start)).mean()), start], xtol=1e-12, ftol=1e-12, gtol=1e-12)
     e_min, b_crit = np.exp(found.x)
     return Fit(float(e_min), float(b_crit), float(np.sqrt(np.mean(found.fun**2))))
-
-
-def curve(fitted: Mapping[str, Any] | pd.Series[Any], batch_sizes: ArrayLike) -> NDArray[np.float64]:
-    """Epochs to the target that the law predicts at `batch_sizes`; `fitted` is a row with `e_min` and `b_crit`."""
-    sizes = np.asarray(batch_sizes, dtype=np.float64)
-    predicted: NDArray[np.float64] = float(fitted["e_min"]) * (1 + sizes / float(fitted["b_crit"]))
-    return predicted
-
-
-def residuals(to_target: pd.DataFrame, fits: pd.DataFrame) -> pd.DataFrame:
-    """One row per row of `fits` and size: what was measured and, at the sizes fitted, how far the law is from it.
-
-    Columns, also where there are no rows: those of `POINTS`. `epochs_mean` is null where not all `n` runs reached the
-    target, `residual_log` is log(epochs_mean) minus the log of the predicted epochs, null at sizes that were not
-    fitted; `predicted` is null where there is no fit.
-    """
-    rows: list[dict[str, Any]] = []
-    groups = {
-        tuple(str(part) for part in key): group for key, group in to_target.groupby(OF_TARGET, sort=False, dropna=False)
-    }
-    for position in range(len(fits)):
-        row = fits.iloc[position]
-        group = groups[tuple(str(row[name]) for name in OF_TARGET)]
-        for cell, runs in group.groupby(CELL, sort=True):
-            usable = _usable(runs)
-            point: dict[str, Any] = dict(zip(CELL, cell, strict=True))
-            point |= {"metric": row["metric"], "target": row["target"], "fitted": usable, "n": len(runs)}
-            mean = float(runs["epochs"].mean()) if runs["reached"].all() else math.nan
-            predicted = float(curve(row, [point["batch_size"]])[0])
-            point |= {"n_reached": int(runs["reached"].sum()), "epochs_mean": mean, "predicted": predicted}
-            rows.append(point | {"residual_log": math.log(mean / predicted) if usable else math.nan})
-    return pd.DataFrame(rows, columns=list(POINTS)).astype(POINTS)
 
 
 def _usable(runs: pd.DataFrame) -> bool:
