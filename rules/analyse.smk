@@ -7,6 +7,7 @@ ANALYSIS_CODE = (
     "records.py",
     "splits.py",
 )
+FIGURE_CODE = code(*ANALYSIS_CODE, "figures/*.py")
 
 
 rule tabulate:
@@ -63,7 +64,7 @@ rule draw_figures:
         runtime=30,
     params:
         group="runs",
-        code=code(*ANALYSIS_CODE, "figures/*.py"),
+        code=FIGURE_CODE,
     message:
         "Figures of {wildcards.dataset} with {wildcards.recipe}: {params.group}"
     script:
@@ -77,7 +78,7 @@ use rule draw_figures as draw_target_figures with:
         "logs/draw_figures/{study}/{dataset}/{recipe}/targets.log",
     params:
         group="targets",
-        code=code(*ANALYSIS_CODE, "figures/*.py"),
+        code=FIGURE_CODE,
 
 
 use rule draw_figures as draw_tuning_figures with:
@@ -87,4 +88,4 @@ use rule draw_figures as draw_tuning_figures with:
         "logs/draw_figures/{study}/{dataset}/{recipe}/tuning.log",
     params:
         group="tuning",
-        code=code(*ANALYSIS_CODE, "figures/*.py"),
+        code=FIGURE_CODE,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from batchscope.analysis import advice
+from batchscope.analysis import advice, decision_tree
 
 SEEDS = (1, 2, 3, 4, 5)
 PAIR = {"dataset": "digits", "recipe": "mlp"}
@@ -105,7 +105,13 @@ def study(
     }
 
 
+def advised(tables: Mapping[str, pd.DataFrame], resolved: Mapping[str, Any] = STUDY) -> pd.DataFrame:
+    """The advice, with the tables that the study makes before it."""
+    front = advice.pareto(tables["runs"], tables["timings"])
+    return advice.advice({**tables, "pareto": front, "tree": decision_tree.tree(tables, resolved)}, resolved)
+
+
 def goal(tables: Mapping[str, pd.DataFrame], name: str, resolved: Mapping[str, Any] = STUDY) -> pd.Series[Any]:
-    found = advice.advice(tables, resolved).set_index("goal")
+    found = advised(tables, resolved).set_index("goal")
     assert list(found.index) == list(advice.GOALS)
     return found.loc[name]

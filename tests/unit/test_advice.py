@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from fake_advice import JITTER, SEEDS, STUDY, goal, study
+from fake_advice import JITTER, SEEDS, advised, goal, study
 
 from batchscope.analysis import advice
 
@@ -184,7 +184,7 @@ def test_energy_is_that_to_the_target_else_per_epoch_else_a_reason() -> None:
 
 
 def test_one_size_is_never_called_decided() -> None:
-    found = advice.advice(study(accuracy={32: 0.9}, updates={32: 100}), STUDY)
+    found = advised(study(accuracy={32: 0.9}, updates={32: 100}))
     assert not found.loc[found["goal"] != "decision_tree", "decided"].any()
 
 

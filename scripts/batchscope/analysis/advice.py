@@ -64,9 +64,9 @@ _TYPES = {
 def advice(tables: Tables, study: Mapping[str, Any]) -> pd.DataFrame:
     """One row per data set, recipe and goal (`GOALS`): the size with the best mean, and what else it may be.
 
-    `tables` are those of the study: runs, evaluations, timings, summary, targets and to_target; `study` is the resolved
-    study. Sizes are compared over equal seeds by paired t-tests (runs that were imported share nothing: Welch's),
-    adjusted over all pairs of sizes of the question (`choosing.choose`).
+    `tables` are those of the study: runs, timings, summary, targets, to_target, pareto and tree; `study` is the
+    resolved study. Sizes are compared over equal seeds by paired t-tests (runs that were imported share nothing:
+    Welch's), adjusted over all pairs of sizes of the question (`choosing.choose`).
 
     - time_to_target: seconds to the tightest target, of the metric named first, that some size reaches with all its
       runs. Only such sizes can be named. Where a run did not get there its time so far is a lower bound: the size is
@@ -80,7 +80,7 @@ def advice(tables: Tables, study: Mapping[str, Any]) -> pd.DataFrame:
     interval ci_low and ci_high over seeds, unit, not_told_apart (labels of all sizes that may be better, separated by
     "; "), decided (no size is left that may be better), words.
     """
-    followed = tree(tables, study)
+    followed = tables["tree"]
     paired = not study.get("measurements")
     rows: list[dict[str, Any]] = []
     for pair in pairs(tables["runs"]):
@@ -246,8 +246,7 @@ def _test_accuracy(tables: Tables, *, paired: bool) -> Answer:
     if choice is None:
         return Answer(words="Not measured: at no batch size do all runs have a test accuracy.")
     answer = in_words(choice, "", "the highest mean test accuracy", "")
-    front = pareto(tables["runs"], tables["timings"])
-    seconds = _by_size(front, "seconds_mean")
+    seconds = _by_size(tables["pareto"], "seconds_mean")
     close = [each for each in choice.together if may_be_equal(values[each], values[choice.best], paired=paired)]
     rivals = [choice.best, *close]
     if len(rivals) < 2 or any(size not in seconds for size in rivals):

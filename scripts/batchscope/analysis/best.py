@@ -47,10 +47,7 @@ def best(runs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
     testable` (fewer than two seeds, or every seed differs by exactly the same amount).
     """
     rows: list[dict[str, Any]] = []
-    groups = {
-        pair: {cell: found.sort_values("seed") for cell, found in group.groupby(CELL, sort=False)}
-        for pair, group in runs.groupby(["dataset", "recipe"], sort=False)
-    }
+    groups = {pair: sizes_of(group) for pair, group in runs.groupby(["dataset", "recipe"], sort=False)}
     tests = {pair: _tests(by_size) for pair, by_size in groups.items()}
     testable = [
         (pair, two, test.p) for pair, found in tests.items() for two, test in found.items() if test.p is not None
@@ -157,10 +154,15 @@ def _overlap(one: tuple[float, float], other: tuple[float, float]) -> bool | Non
     return bool(one[0] <= other[1] and other[0] <= one[1])
 
 
-def _complete(by_size: Mapping[Cell, pd.DataFrame]) -> dict[Cell, NDArray[np.float64]]:
-    """Losses, in the order of the seeds, of the sizes that have one for every seed of the pair."""
+def sizes_of(pair: pd.DataFrame) -> dict[Cell, pd.DataFrame]:
+    """The runs of each cell of a data set and recipe, in the order of their seeds."""
+    return {cell: found.sort_values("seed") for cell, found in pair.groupby(CELL, sort=False)}
+
+
+def complete(by_size: Mapping[Cell, pd.DataFrame], metric: str = LOSS) -> dict[Cell, NDArray[np.float64]]:
+    """Values, in the order of the seeds, of the sizes whose every run of the pair's seeds ended ok and has one."""
     seeds = sorted({seed for found in by_size.values() for seed in found["seed"]})
-    values = {cell: found[LOSS].to_numpy(np.float64, na_value=np.nan) for cell, found in by_size.items()}
+    values = {cell: found[metric].to_numpy(np.float64, na_value=np.nan) for cell, found in by_size.items()}
     return {
         cell: values[cell]
         for cell, found in by_size.items()
@@ -170,7 +172,7 @@ def _complete(by_size: Mapping[Cell, pd.DataFrame]) -> dict[Cell, NDArray[np.flo
 
 def _tests(by_size: Mapping[Cell, pd.DataFrame]) -> dict[tuple[Cell, Cell], PairedTest]:
     """The paired test of every two complete sizes of a data set and recipe."""
-    values = _complete(by_size)
+    values = complete(by_size)
     return {(one, other): paired_test(values[one], values[other]) for one, other in combinations(values, 2)}
 
 
@@ -181,7 +183,7 @@ def _loss(
     level: float,
 ) -> dict[Cell, dict[str, Any]]:
     """The part of the rows of `best` that compares the validation losses of the sizes of one pair."""
-    values = _complete(by_size)
+    values = complete(by_size)
     rows = {cell: {**_interval(found, LOSS, "loss"), **_verdict(NOT_COMPARABLE)} for cell, found in by_size.items()}
     if not values:
         return rows

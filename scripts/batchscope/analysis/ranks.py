@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from batchscope import records
-from batchscope.analysis.best import ACCURACY, LOSS
+from batchscope.analysis.best import ACCURACY, LOSS, complete, sizes_of
 
 CELL = list(records.CELL)
 RESAMPLES = 10_000
@@ -29,7 +29,6 @@ _TYPES = {
     "n": "int64",
 }
 
-Cell = tuple[Any, ...]
 Floats = NDArray[np.float64]
 
 
@@ -72,7 +71,7 @@ def ranks(runs: pd.DataFrame) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for _, group in runs.groupby(["dataset", "recipe"], sort=False):
         for metric, lower_is_better in RANKED.items():
-            values = _complete(group, metric)
+            values = complete(sizes_of(group), metric)
             found = _of_sizes(list(values.values()), lower_is_better)
             for cell, probability, rank in zip(values, *found, strict=True):
                 head = {**dict(zip(CELL, cell, strict=True)), "metric": metric}
@@ -84,15 +83,3 @@ def _of_sizes(values: list[Floats], lower_is_better: bool) -> tuple[Floats, Floa
     if len(values) < 2 or len(values[0]) < 2:
         return np.full(len(values), np.nan), np.full(len(values), np.nan)
     return rank_probabilities(np.stack(values), lower_is_better=lower_is_better)
-
-
-def _complete(group: pd.DataFrame, metric: str) -> dict[Cell, Floats]:
-    """Values, in the order of the seeds, of the cells in which every seed of the group ended ok and has one."""
-    seeds = sorted(set(group["seed"]))
-    complete: dict[Cell, Floats] = {}
-    for cell, rows in group.groupby(CELL, sort=False):
-        found = rows.sort_values("seed")
-        values = found[metric].to_numpy(np.float64, na_value=np.nan)
-        if list(found["seed"]) == seeds and (found["outcome"] == "ok").all() and np.isfinite(values).all():
-            complete[cell] = values
-    return complete

@@ -51,10 +51,9 @@ def study_tables(study: Mapping[str, Any], **files: Sequence[Path]) -> dict[str,
         records.TableError: a file holds something else.
         ValueError: the files do not describe the same runs.
     """
-    tables = _recorded(**files) if study["measurements"] is None else _imported(study["measurements"])
+    paired = study["measurements"] is None
+    tables = _recorded(study["targets"], **files) if paired else _imported(study["measurements"])
     runs, timings, of_target = tables["runs"], tables["timings"], tables["to_target"]
-    if study["measurements"] is None:
-        of_target = targets.to_target(runs, tables["evaluations"], timings, study["targets"])
     n_train = {name: _number(size) for name, size in zip(runs["dataset"], runs["n_train"], strict=True)}
     tables |= {
         "metrics": metrics(runs),
@@ -64,19 +63,19 @@ def study_tables(study: Mapping[str, Any], **files: Sequence[Path]) -> dict[str,
         "equal_budget": budgets.equal_budget(tables["evaluations"], runs, timings),
         "rates": rates.rates(runs, tables["trials"]),
         "rate_slopes": rates.slopes(tables["trials"]),
-        "to_target": of_target,
         "targets": targets.summarise(of_target),
-        "critical_batch_size": scaling.critical_batch_sizes(of_target, n_train, paired=study["measurements"] is None),
+        "critical_batch_size": scaling.critical_batch_sizes(of_target, n_train, paired=paired),
         "pareto": advice.pareto(runs, timings),
     }
     tables["choices"] = choices(tables["best"])
-    tables["advice"] = advice.advice(tables, study)
     tables["tree"] = decision_tree.tree(tables, study)
+    tables["advice"] = advice.advice(tables, study)
     tables["verdicts"] = verdicts.verdicts(tables, study)
     return {name: tables[name] for name in analysis.TABLES}
 
 
 def _recorded(
+    aims: Sequence[Mapping[str, Any]],
     *,
     run: Sequence[Path],
     evaluations: Sequence[Path],
@@ -87,7 +86,7 @@ def _recorded(
     timing_manifest: Sequence[Path],
     trials: Sequence[Path],
 ) -> dict[str, pd.DataFrame]:
-    """What the jobs of a study recorded."""
+    """What the jobs of a study recorded, and when its runs reached the targets `aims` of the study."""
     runs, timings = concat("run", run), concat("timing", timing)
     tables = {
         "runs": runs,
@@ -99,8 +98,8 @@ def _recorded(
         "trials": concat("trials", trials),
     }
     _check_same_runs(runs, timings, tables)
-    nothing = pd.DataFrame()
-    return {**tables, "to_target": nothing, "savings": savings.savings(nothing, nothing, None)}
+    to_target = targets.to_target(runs, tables["evaluations"], timings, aims)
+    return {**tables, "to_target": to_target, "savings": savings.savings(to_target, pd.DataFrame(), None)}
 
 
 def _imported(measurements: Mapping[str, Any]) -> dict[str, pd.DataFrame]:

@@ -81,6 +81,12 @@ def table(
     )
 
 
+def table_of(identifier: str, caption: str, columns: Sequence[tuple[Column, Sequence[Cell]]], **style: bool) -> str:
+    """`table` from columns, each with its cells from top to bottom."""
+    rows = list(zip(*(cells for _, cells in columns), strict=True))
+    return table(identifier, caption, [column for column, _ in columns], rows, **style)
+
+
 def figure(identifier: str, svg: Path, title: str, alternative: str, caption: str) -> str:
     """The drawing `svg`, embedded as an image so that its ids cannot clash with those of other drawings.
 

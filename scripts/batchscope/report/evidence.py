@@ -53,7 +53,7 @@ def targets(content: Content, pair: Pair) -> str:
             else ""
         )
     ).strip()
-    table = _table(elements.slug("table-targets", *pair), caption, columns)
+    table = elements.table_of(elements.slug("table-targets", *pair), caption, columns)
     if len(frame) <= LONG:
         return table
     return elements.folded(f"All {len(frame)} numbers: every batch size and target", table)
@@ -82,7 +82,7 @@ def critical(content: Content, pair: Pair) -> str:
         f"{LEVEL} bootstrap intervals over runs. Where the law does not fit, the reason stands instead of the number. "
         "A critical size outside the range fitted is an extrapolation."
     )
-    return _table(elements.slug("table-critical", *pair), caption, columns)
+    return elements.table_of(elements.slug("table-critical", *pair), caption, columns)
 
 
 def equal_budget(content: Content, pair: Pair) -> str:
@@ -102,7 +102,7 @@ def equal_budget(content: Content, pair: Pair) -> str:
         "evaluations around it; the budget is the largest that every run that ended ok had. A run that was not yet "
         "evaluated by then, or was lost before, is missing; means over different runs do not compare."
     )
-    return _table(elements.slug("table-budgets", *pair), caption, columns)
+    return elements.table_of(elements.slug("table-budgets", *pair), caption, columns)
 
 
 def rates(content: Content, pair: Pair) -> str:
@@ -125,7 +125,11 @@ def rates(content: Content, pair: Pair) -> str:
         "best lies at the edge of the rates that could be trained, a better one may lie beyond it. "
     )
     slopes = "".join(elements.paragraph(slope(row)) for row in rows(content.of("rate_slopes", pair)))
-    return _table(elements.slug("table-rates", *pair), caption.strip(), columns) + slopes + _trials(content, pair)
+    return (
+        elements.table_of(elements.slug("table-rates", *pair), caption.strip(), columns)
+        + slopes
+        + _trials(content, pair)
+    )
 
 
 def slope(row: Row) -> str:
@@ -167,7 +171,7 @@ def savings(content: Content, pair: Pair) -> str:
         "candidates. The least is chosen by the same numbers that it is reported with, so savings lean to the high "
         "side; without repeats of the power measurement they have no interval."
     )
-    return _table(elements.slug("table-savings", *pair), caption, columns)
+    return elements.table_of(elements.slug("table-savings", *pair), caption, columns)
 
 
 def target(row: Row) -> str:
@@ -192,18 +196,15 @@ def _trials(content: Content, pair: Pair) -> str:
         (Column("Grid", kind="text"), [elements.text(_round(row)) for row in found]),
         (Column("Chosen", kind="text"), [elements.text("chosen" if row["chosen"] else "") for row in found]),
     ]
-    table = _table(elements.slug("table-trials", *pair), f"{_where(pair)} Every trial of a learning rate.", columns)
+    table = elements.table_of(
+        elements.slug("table-trials", *pair), f"{_where(pair)} Every trial of a learning rate.", columns
+    )
     return elements.folded(f"All {numbers.count(len(found), 'trial')}", table)
 
 
 def _round(row: Row) -> str:
     number_of_round = int(row["round"])
     return f"widened, round {number_of_round}" if number_of_round else "first"
-
-
-def _table(identifier: str, caption: str, columns: Columns) -> str:
-    cells = [cells for _, cells in columns]
-    return elements.table(identifier, caption, [column for column, _ in columns], list(zip(*cells, strict=True)))
 
 
 def _where(pair: Pair) -> str:

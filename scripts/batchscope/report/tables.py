@@ -49,7 +49,7 @@ def summary(content: Content, pair: Pair) -> str:
         "epoch is that of its updates, median over repeated windows with quartiles, alone on the machine. What memory, "
         "utilisation and energy are here, and why one is missing, is said under Memory, utilisation and energy."
     )
-    return _table(elements.slug("table-summary", *pair), caption, columns)
+    return elements.table_of(elements.slug("table-summary", *pair), caption, columns)
 
 
 def comparison(content: Content, pair: Pair) -> str:
@@ -76,7 +76,7 @@ def comparison(content: Content, pair: Pair) -> str:
         "has the lowest mean when the seeds are drawn again with replacement; with few seeds this looks surer than it "
         "is, and it decides nothing."
     )
-    return _table(elements.slug("table-comparison", *pair), caption, columns)
+    return elements.table_of(elements.slug("table-comparison", *pair), caption, columns)
 
 
 def _ranked(content: Content, pair: Pair, frame: pd.DataFrame) -> list[Cell]:
@@ -116,7 +116,7 @@ def speed(content: Content, pair: Pair) -> str:
         "updates only, without compiling and evaluation. In the time per epoch a last, short batch counts as "
         "a whole one."
     )
-    return _table(elements.slug("table-speed", *pair), caption, columns)
+    return elements.table_of(elements.slug("table-speed", *pair), caption, columns)
 
 
 def disturbed(content: Content, pair: Pair) -> str:
@@ -153,7 +153,7 @@ def resources(content: Content, pair: Pair) -> str:
     else:
         reasons = [str(reason) for reason in frame["energy_reason"].dropna().unique() if reason]
         sentences[-1] = f"Energy: not measured{f' ({reasons[0]})' if reasons else ''}."
-    return _table(elements.slug("table-resources", *pair), " ".join(sentences), columns)
+    return elements.table_of(elements.slug("table-resources", *pair), " ".join(sentences), columns)
 
 
 def results(content: Content, pair: Pair) -> str:
@@ -174,7 +174,7 @@ def results(content: Content, pair: Pair) -> str:
         f"{pair[0]} with {pair[1]}. Means over the runs that finished with {LEVEL} t-intervals over seeds. The best "
         "epoch has the lowest validation loss; final is after the last update. The test data chose nothing."
     )
-    return _table(elements.slug("table-results", *pair), caption, columns)
+    return elements.table_of(elements.slug("table-results", *pair), caption, columns)
 
 
 def lost(content: Content, pair: Pair) -> bool:
@@ -200,7 +200,7 @@ def outcomes(content: Content) -> str:
         (Column("What happened", kind="text"), [_optional(row["outcome_detail"]) for row in both]),
     ]
     caption = f"{len(both)} of {len(runs) + len(timings)} runs and timings did not end ok. They are in no mean above."
-    return _table("table-outcomes", caption, columns)
+    return elements.table_of("table-outcomes", caption, columns)
 
 
 def not_measured(content: Content) -> str:
@@ -218,7 +218,7 @@ def not_measured(content: Content) -> str:
         ),
     ]
     caption = "Columns that are empty in the tables of runs and timings. Nothing that was not measured counts as zero."
-    return _table("table-not-measured", caption, columns)
+    return elements.table_of("table-not-measured", caption, columns)
 
 
 def verdict(row: Row) -> str:
@@ -226,11 +226,6 @@ def verdict(row: Row) -> str:
     if row["status"] == COMPARED:
         return "told apart" if bool(row["told_apart"]) else "not told apart"
     return _VERDICTS[str(row["status"])]
-
-
-def _table(identifier: str, caption: str, columns: Sequence[tuple[Column, Sequence[Cell]]]) -> str:
-    cells = [cells for _, cells in columns]
-    return elements.table(identifier, caption, [column for column, _ in columns], list(zip(*cells, strict=True)))
 
 
 def _integers(frame: pd.DataFrame, name: str) -> list[Cell]:

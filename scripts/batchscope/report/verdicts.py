@@ -88,9 +88,7 @@ def _table(content: Content, judged: Sequence[Row]) -> str:
         f"decides; its {LEVEL} interval is not adjusted. A verdict holds for the budget, the sizes, the model and the "
         "data of its row."
     )
-    cells = [column for _, column in columns]
-    heads = [column for column, _ in columns]
-    return elements.table("table-verdicts", caption, heads, list(zip(*cells, strict=True)), stacked=True)
+    return elements.table_of("table-verdicts", caption, columns, stacked=True)
 
 
 def _overview(judged: Sequence[Row]) -> str:
