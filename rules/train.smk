@@ -8,6 +8,7 @@ TRAINING_CODE = (
     "jobs.py",
     "memory.py",
     "records.py",
+    "snapshots.py",
     "datasets/__init__.py",
     "telemetry/*.py",
 )
@@ -55,6 +56,7 @@ rule train:
         steps="results/runs/{dataset}/{recipe}/bs{batch_size}/seed{seed}/steps.parquet",
         evaluations="results/runs/{dataset}/{recipe}/bs{batch_size}/seed{seed}/evaluations.parquet",
         telemetry="results/runs/{dataset}/{recipe}/bs{batch_size}/seed{seed}/telemetry.parquet",
+        weights="results/runs/{dataset}/{recipe}/bs{batch_size}/seed{seed}/weights.npz",
         manifest="results/runs/{dataset}/{recipe}/bs{batch_size}/seed{seed}/manifest.json",
     log:
         "logs/train/{dataset}/{recipe}/bs{batch_size}/seed{seed}.log",

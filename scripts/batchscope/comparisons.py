@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,17 +64,77 @@ def expand(
     return tuple(Run(cell.dataset, cell.recipe, cell.batch_size, seed) for cell in cells for seed in content["seeds"])
 
 
-def timed(content: Mapping[str, Any], runs: Sequence[Run]) -> tuple[Cell, ...]:
-    """The cells of the comparisons that are timed."""
-    wanted = {
-        Cell(dataset, recipe, str(size))
-        for item in content.get("comparisons", ())
-        for dataset in item["datasets"]
-        for recipe in item["recipes"]
-        for size in item["batch_sizes"]
-        if (content["timing"] if item["timing"] is None else item["timing"])
-    }
-    return tuple(dict.fromkeys(run.cell for run in runs if run.cell in wanted))
+def timed(content: Mapping[str, Any]) -> tuple[Cell, ...]:
+    """The cells of the comparisons that are timed themselves, in the order of the study file."""
+    items = content.get("comparisons", ())
+    return tuple(cell for item in items for cell in _cells(item) if _own_timing(content, item))
+
+
+def borrowed_timings(
+    content: Mapping[str, Any], recipes: Mapping[str, Definition], locate: Locate
+) -> dict[tuple[str, str], str]:
+    """By data set and recipe, the recipe whose timings stand in for its own, once it is known that they can.
+
+    Raises:
+        ConfigError: where a comparison names timings of something else, or that are not made.
+    """
+    own, borrowed = set(timed(content)), {}
+    for index, item in enumerate(content.get("comparisons", ())):
+        if not isinstance(item["timing"], str):
+            continue
+        name, place = item["timing"], locate(["comparisons", index, "timing"])
+        if name not in recipes:
+            raise ConfigError(f"{place}: no run of the study uses the recipe `{name}`{choice(name, recipes)}")
+        for cell in _cells(item):
+            if Cell(cell.dataset, name, cell.batch_size) not in own:
+                raise ConfigError(
+                    f"{place}: {name} is not timed on {cell.dataset} at batch size {cell.batch_size}; valid is a "
+                    "recipe that this study times at every size of this comparison, or true"
+                )
+            differing = _differences(recipes[cell.recipe].content, recipes[name].content)
+            if differing:
+                raise ConfigError(
+                    f"{place}: {cell.recipe} and {name} differ in {', '.join(differing)}, so an update may take "
+                    "another time; valid is a recipe that differs only in budget, learning rate or its tuning, or true"
+                )
+            borrowed[cell.dataset, cell.recipe] = name
+    return borrowed
+
+
+def _cells(item: Mapping[str, Any]) -> Iterator[Cell]:
+    """The cells of a comparison, in the order of `expand`."""
+    for dataset in item["datasets"]:
+        for recipe in item["recipes"]:
+            for size in item["batch_sizes"]:
+                yield Cell(dataset, recipe, str(size))
+
+
+def _own_timing(content: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
+    """Whether the cells of a comparison have timings of their own."""
+    wanted = content["timing"] if item["timing"] is None else item["timing"]
+    return wanted is True
+
+
+def _differences(recipe: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Keys in which two recipes differ and that can change the time of an update."""
+    return [key for key in recipe if _timing_part(recipe, key) != _timing_part(other, key)]
+
+
+def _timing_part(recipe: Mapping[str, Any], key: str) -> Any:
+    """What a key of a recipe contributes to the work of one update."""
+    if key in (
+        "name",
+        "budget",
+        "learning_rate_scaling",
+        "tuning",
+        "tracked_weight",
+        "evaluation_batch_size",
+        "snapshots",
+    ):
+        return None
+    if key == "optimiser":
+        return {name: value for name, value in recipe[key].items() if name != "learning_rate"}
+    return recipe[key]
 
 
 def with_other_datasets(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from batchscope import datasets, engines, manifest, memory, recipes, records, telemetry, training, tuning
+from batchscope import datasets, engines, manifest, memory, recipes, records, snapshots, telemetry, training, tuning
 from batchscope.probes import timing
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ def train_run(
     outputs: Mapping[str, str],
     trials: str | None = None,
 ) -> None:
-    """Train one run and write `outputs`: run, steps, evaluations, telemetry (Parquet) and manifest (JSON).
+    """Train one run and write `outputs`: run, steps, evaluations, telemetry (Parquet), weights (.npz), manifest (JSON).
 
     Args:
         dataset_file: the data set's .npz.
@@ -82,6 +82,7 @@ def train_run(
         reasons["step_loss_noise"] = "the run has fewer than three whole batches"
     if settings["loop"] == "fit":
         reasons |= {"gradient_norm": FIT_LOOP, "weight": FIT_LOOP}
+    snapshots.write(progress.snapshots, outputs["weights"])
     records.write_table("steps", [{**identity, **step} for step in progress.steps], outputs["steps"])
     evaluations = [{**identity, **evaluation} for evaluation in progress.evaluations]
     records.write_table("evaluations", evaluations, outputs["evaluations"])
@@ -152,14 +153,14 @@ def tune_cell(
         log.info("rate %.4g, seed %d: %s, lowest validation loss %s", rate, seed, progress.outcome, loss)
         return progress.outcome, loss, None if loss is None else progress.selected_epoch
 
-    trials = tuning.search(train, plan["learning_rates"], plan["seeds"], plan["widen"])
+    trials = tuning.search(train, plan["learning_rates"], plan["seeds"], plan["widen"], plan["refine"])
     chosen = tuning.best(trials) or min(trial.learning_rate for trial in trials)
     rows = [
         {
             **job.cell,
             "seed": trial.seed,
             "learning_rate": trial.learning_rate,
-            "round": trial.round,
+            "stage": trial.stage,
             "outcome": trial.outcome,
             "selected_validation_loss": trial.loss,
             "selected_epoch": trial.epoch,

@@ -187,7 +187,7 @@ TABLES: dict[str, dict[str, Column]] = {
         **CELL,
         "seed": _integer("", "tuning seed of the trial"),
         "learning_rate": _number("", "learning rate of the trial", nullable=False),
-        "round": _integer("", "0: the rate is in the recipe's grid; from 1: the grid was widened to it"),
+        "stage": _string("where the rate comes from: grid (the recipe's), widened (beyond its edge) or refined"),
         "outcome": _string("ok, diverged or out_of_memory"),
         "selected_validation_loss": _number("nat", "lowest validation loss of the trial; null unless it ended ok"),
         "selected_epoch": _number("epochs", "epoch of that evaluation"),

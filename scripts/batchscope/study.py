@@ -38,6 +38,7 @@ class Study:
         recipes: the same for recipes.
         runs: every run once, in the order of the study file.
         cells: every cell to be timed once; none where `timing` is false.
+        borrowed_timings: by data set and recipe, the recipe of the study whose timings stand in for its own.
         seeds: seeds of the runs.
         targets: what the runs have to reach, each with datasets (or None), metric, values and evaluations_in_a_row.
         claims: the claims that get a verdict, resolved, by name.
@@ -55,6 +56,7 @@ class Study:
     recipes: dict[str, dict[str, Any]]
     runs: tuple[Run, ...]
     cells: tuple[Cell, ...]
+    borrowed_timings: dict[tuple[str, str], str]
     seeds: tuple[int, ...]
     targets: tuple[dict[str, Any], ...]
     claims: dict[str, dict[str, Any]]
@@ -91,6 +93,10 @@ class Study:
             "datasets": self.datasets,
             "recipes": self.recipes,
             "cells": [vars(run.cell) for run in self.runs if run.seed == self.seeds[0]],
+            "borrowed_timings": [
+                {"dataset": dataset, "recipe": recipe, "timed_recipe": timed}
+                for (dataset, recipe), timed in self.borrowed_timings.items()
+            ],
             "seeds": list(self.seeds),
             "targets": list(self.targets),
             "claims": self.claims,
@@ -136,7 +142,8 @@ def load(config: Mapping[str, Any], base: Path) -> Study:
         datasets={name: definition.content for name, definition in used_datasets.items()},
         recipes={name: definition.content for name, definition in used_recipes.items()},
         runs=runs,
-        cells=comparisons.timed(content, runs),
+        cells=comparisons.timed(content),
+        borrowed_timings=comparisons.borrowed_timings(content, used_recipes, locate),
         seeds=tuple(content.get("seeds", ())),
         targets=tuple(content["targets"]),
         claims=_claims(content, path, base, locate),

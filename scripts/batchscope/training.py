@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchscope import recipes
+from batchscope import recipes, snapshots
 from batchscope.datasets import Data
 from batchscope.engines import OutOfMemoryError, Steps
 from batchscope.recipes import Plan
+from batchscope.snapshots import Snapshot
 
 METRICS = ("loss", "accuracy")
 PARTS = ("train", "validation", "test")
@@ -56,6 +57,7 @@ class Progress:
     examples: int = 0
     stopped_early: bool = False
     selected: int | None = None
+    snapshots: list[Snapshot] = field(default_factory=list)
     metrics: dict[str, float | None] = field(default_factory=dict)
     clocks: Clocks = field(default_factory=Clocks)
     last_step: dict[str, Any] = field(default_factory=dict)
@@ -124,6 +126,7 @@ def _train(engine: ModuleType, data: Data, plan: Plan, progress: Progress, log: 
     patience = stopping.get("patience", math.inf)
     best_loss, best_weights = math.inf, engine.get_weights(trainer)
     _evaluate(engine, trainer, progress, None)
+    _keep_weights(engine, trainer, plan, progress, 0.0)
 
     points = recipes.evaluation_points(len(data.y_train), plan)
     for number, (start, stop) in enumerate(pairwise([0, *points.tolist()]), start=1):
@@ -141,7 +144,9 @@ def _train(engine: ModuleType, data: Data, plan: Plan, progress: Progress, log: 
         elif number - (progress.selected or 0) >= patience:
             progress.stopped_early = number < len(points)
             break
+        _keep_weights(engine, trainer, plan, progress, stop / int(points[-1]))
 
+    _keep_weights(engine, trainer, plan, progress, 1.0)
     _conclude(engine, trainer, progress, best_weights)
 
 
@@ -168,6 +173,14 @@ def _train_stretch(
             return None
     seconds = progress.clocks.seconds["train"] - before
     return Stretch(np.concatenate(losses), np.concatenate(sizes), plan.batch_size, float(rates[-1]), seconds)
+
+
+def _keep_weights(engine: ModuleType, trainer: Any, plan: Plan, progress: Progress, share: float) -> None:
+    """Keep the present weights for the moments of the recipe that have come; `share` of the budget is spent."""
+    row = progress.evaluations[-1]
+    for moment in snapshots.due(plan.recipe, progress.snapshots, share, row["train_loss"]):
+        weights = engine.get_weights(trainer)
+        progress.snapshots.append(Snapshot(moment, row["epoch"], progress.updates, row["train_loss"], weights))
 
 
 def _conclude(engine: ModuleType, trainer: Any, progress: Progress, best_weights: list[NDArray[Any]]) -> None:

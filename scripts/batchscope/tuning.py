@@ -1,22 +1,24 @@
-"""The learning rate of one batch size: tried on a grid that widens until the best rate is not at its edge."""
+"""The learning rate of one batch size: tried on a grid that widens at its edge and is then refined round the best."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One training with one rate and one tuning seed; `round` is 0 for the grid and counts its widenings after that.
+    """One training with one rate and one tuning seed.
 
-    `loss` is the lowest validation loss, None unless the outcome is ok.
+    `stage` says where the rate comes from: `grid`, `widened` or `refined`. `loss` is the lowest validation loss, None
+    unless the outcome is ok.
     """
 
     learning_rate: float
     seed: int
-    round: int
+    stage: str
     outcome: str
     loss: float | None
     epoch: float | None
@@ -27,35 +29,45 @@ def search(
     grid: Sequence[float],
     seeds: Sequence[int],
     widen: int,
+    refine: int,
 ) -> list[Trial]:
     """Try every rate of `grid` with every seed; while the best is at an edge, try one more rate beyond that edge.
 
     A new rate stands to the edge as the edge stands to its neighbour, so a logarithmic grid stays one. At most `widen`
-    rates are added.
+    rates are added. Then, `refine` times, the rates half-way (in the logarithm) from the best to its neighbours are
+    tried: the best rate often lies just below those that fail, where a coarse grid sees no more than an edge.
 
     Args:
         train: called with a rate and a seed; gives outcome, lowest validation loss and its epoch.
         grid: rates in ascending order, three or more.
         seeds: tuning seeds, none of which may be a seed of the runs that use the rate: a rate chosen and reported on
             the same seeds looks better than it is.
-        widen: largest number of rates that may be added.
+        widen: largest number of rates that may be added beyond the edges.
+        refine: how often the grid is halved round the best rate, with two more rates (one at an edge) each time.
     """
 
-    def tried(rate: float, turn: int) -> list[Trial]:
-        return [Trial(rate, seed, turn, *train(rate, seed)) for seed in seeds]
+    def tried(rate: float, stage: str) -> list[Trial]:
+        return [Trial(rate, seed, stage, *train(rate, seed)) for seed in seeds]
 
     rates = list(grid)
-    trials = [trial for rate in rates for trial in tried(rate, 0)]
-    for turn in range(1, widen + 1):
+    trials = [trial for rate in rates for trial in tried(rate, "grid")]
+    for _ in range(widen):
         found = best(trials)
         if found in (None, rates[0]):  # where every rate fails, a smaller one may not
             rates.insert(0, rates[0] ** 2 / rates[1])
-            trials += tried(rates[0], turn)
+            trials += tried(rates[0], "widened")
         elif found == rates[-1]:
             rates.append(rates[-1] ** 2 / rates[-2])
-            trials += tried(rates[-1], turn)
+            trials += tried(rates[-1], "widened")
         else:
             break
+    for _ in range(refine):
+        found = best(trials)
+        if found is None:  # nothing to refine round
+            break
+        middles = [math.sqrt(low * high) for low, high in pairwise(rates) if found in (low, high)]
+        rates = sorted([*rates, *middles])
+        trials += [trial for rate in middles for trial in tried(rate, "refined")]
     return trials
 
 

@@ -215,11 +215,11 @@ def _trials(study: FakeEvidence) -> pd.DataFrame:
     rows = []
     for cell in study.cells:
         size = cell["batch_size"]
-        grid = [(rate, 0) for rate in (0.01, 0.032, 0.1, 0.32, 1.0)]
-        grid += [(3.2, 1)] if size > 500 else []
+        grid = [(rate, "grid") for rate in (0.01, 0.032, 0.1, 0.32, 1.0)]
+        grid += [(3.2, "widened")] if size > 500 else []
         chosen = min((rate for rate, _ in grid), key=lambda rate: abs(math.log(rate / _best_rate(size))))
         for seed in (101, 102, 103):
-            for rate, turn in grid:
+            for rate, stage in grid:
                 bad = (size, rate) in study.failed
                 off = math.log(rate / _best_rate(size))
                 noise = np.random.default_rng([size, seed, round(1000 * rate)]).normal(0, 0.04)
@@ -228,7 +228,7 @@ def _trials(study: FakeEvidence) -> pd.DataFrame:
                         **cell,
                         "seed": seed,
                         "learning_rate": rate,
-                        "round": turn,
+                        "stage": stage,
                         "outcome": "diverged" if bad else "ok",
                         "selected_validation_loss": None if bad else (0.2 + 0.05 * off**2) * math.exp(noise),
                         "selected_epoch": None if bad else 10.0,

@@ -35,6 +35,7 @@ RECIPE: dict[str, Any] = {
     "shuffle": True,
     "evaluation_batch_size": 7,
     "tuning": None,
+    "snapshots": {"at": [], "train_losses": []},
     "budget": {"epochs": 3, "updates": None, "evaluations": None, "early_stopping": None},
     "tracked_weight": None,
 }

@@ -167,6 +167,16 @@ def test_a_comparison_may_leave_out_its_timings(tmp_path: Path) -> None:
     assert [cell.batch_size for cell in loaded.cells] == ["8"]
 
 
+def test_a_comparison_may_take_the_timings_of_another_recipe(tmp_path: Path) -> None:
+    content = minimal()
+    first = content["comparisons"][0]
+    content["recipes"] = {"longer": {"extends": first["recipes"][0], "budget": {"epochs": 90}}}
+    content["comparisons"].append({**first, "recipes": ["longer"], "timing": first["recipes"][0]})
+    loaded = load(tmp_path, content)
+    assert {cell.recipe for cell in loaded.cells} == {first["recipes"][0]}
+    assert loaded.borrowed_timings == {(first["datasets"][0], "longer"): first["recipes"][0]}
+
+
 def test_defaults_are_filled_in_everywhere(tmp_path: Path) -> None:
     recipe = resolved_recipe(
         tmp_path, {"model": {"name": "mlp"}, "optimiser": {"name": "sgd"}, "budget": {"epochs": 2}}

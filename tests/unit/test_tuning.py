@@ -12,7 +12,7 @@ from batchscope import datasets, jobs, records, tuning
 GRID = (0.01, 0.1, 1.0)
 
 
-def searched(optimum, *, widen=3, grid=GRID, seeds=(101, 102), fails=lambda rate: False):
+def searched(optimum, *, widen=3, refine=0, grid=GRID, seeds=(101, 102), fails=lambda rate: False):
     calls = []
 
     def train(rate, seed):
@@ -21,7 +21,7 @@ def searched(optimum, *, widen=3, grid=GRID, seeds=(101, 102), fails=lambda rate
             return "diverged", None, None
         return "ok", math.log10(rate / optimum) ** 2 + 0.001 * (seed - 101), 2.0
 
-    trials = tuning.search(train, grid, seeds, widen)
+    trials = tuning.search(train, grid, seeds, widen, refine)
     assert [(trial.learning_rate, trial.seed) for trial in trials] == calls
     return trials
 
@@ -34,7 +34,7 @@ def test_a_grid_that_holds_the_best_rate_is_not_widened():
     trials = searched(0.12)
     assert rates(trials) == list(GRID)
     assert tuning.best(trials) == 0.1
-    assert {trial.round for trial in trials} == {0}
+    assert {trial.stage for trial in trials} == {"grid"}
 
 
 @pytest.mark.parametrize(
@@ -46,16 +46,13 @@ def test_the_grid_widens_by_its_own_ratio_until_the_best_rate_is_inside_or_the_l
     assert rates(trials) == pytest.approx(tried)
     assert tuning.best(trials) == pytest.approx(best)
     assert len(trials) == 2 * len(tried)
-    assert max(trial.round for trial in trials) == len(tried) - len(GRID)
+    assert len({trial.learning_rate for trial in trials if trial.stage == "widened"}) == len(tried) - len(GRID)
 
 
 def test_a_rate_that_fails_with_one_seed_cannot_win():
-    trials = [tuning.Trial(0.1, 1, 0, "ok", 0.5, 1.0), tuning.Trial(0.1, 2, 0, "diverged", None, None)]
+    trials = [tuning.Trial(0.1, 1, "grid", "ok", 0.5, 1.0), tuning.Trial(0.1, 2, "grid", "diverged", None, None)]
     assert tuning.best(trials) is None
-    assert (
-        tuning.best([*trials, tuning.Trial(0.01, 1, 0, "ok", 9.0, 1.0), tuning.Trial(0.01, 2, 0, "ok", 9.0, 1.0)])
-        == 0.01
-    )
+    assert tuning.best([*trials, *(tuning.Trial(0.01, seed, "grid", "ok", 9.0, 1.0) for seed in (1, 2))]) == 0.01
 
 
 def test_where_every_rate_fails_smaller_ones_are_tried():
@@ -68,6 +65,28 @@ def test_no_widening_without_permission():
     assert rates(searched(1e9, widen=0)) == list(GRID)
 
 
+def test_refining_tries_the_rates_half_way_to_the_neighbours_of_the_best():
+    trials = searched(0.05, refine=1)
+    assert rates(trials) == pytest.approx([0.01, math.sqrt(0.001), 0.1, math.sqrt(0.1), 1.0])
+    assert tuning.best(trials) == pytest.approx(math.sqrt(0.001))
+    assert {trial.learning_rate for trial in trials if trial.stage == "refined"} == {math.sqrt(0.001), math.sqrt(0.1)}
+
+
+def test_refining_again_goes_on_from_the_best_rate_of_the_first_time():
+    trials = searched(0.05, refine=2)
+    assert rates(trials) == pytest.approx([10**-2, 10**-1.75, 10**-1.5, 10**-1.25, 10**-1, 10**-0.5, 1])
+    assert tuning.best(trials) == pytest.approx(10**-1.25)
+
+
+def test_below_a_rate_that_fails_refining_finds_how_far_one_can_go():
+    trials = searched(1.0, refine=1, fails=lambda rate: rate > 0.5)
+    assert tuning.best(trials) == pytest.approx(math.sqrt(0.1))
+
+
+def test_at_the_edge_there_is_one_neighbour_to_refine_towards():
+    assert rates(searched(1e9, widen=0, refine=1)) == pytest.approx([0.01, 0.1, math.sqrt(0.1), 1.0])
+
+
 def test_a_run_uses_the_rate_that_its_tuning_chose(tmp_path):
     data = blobs()
     arrays = {
@@ -75,10 +94,10 @@ def test_a_run_uses_the_rate_that_its_tuning_chose(tmp_path):
     }
     meta = json.dumps({"classes": data.meta["classes"], "digest": datasets.digest(arrays)})
     np.savez(tmp_path / "data.npz", **arrays, meta=np.array(meta))
-    made = recipe(tuning={"learning_rates": [0.0001, 0.01, 1.0], "seeds": [101, 102], "widen": 1})
+    made = recipe(tuning={"learning_rates": [0.0001, 0.01, 1.0], "seeds": [101, 102], "widen": 1, "refine": 1})
     settings = {"engine": "tensorflow", "loop": "fused", "device": "cpu", "threads": 1}
     cell = {"dataset": "blobs", "recipe": "small", "batch_size": "16"}
-    names = ("trials", "run", "steps", "evaluations", "telemetry", "manifest")
+    names = ("trials", "run", "steps", "evaluations", "telemetry", "manifest", "weights")
     outputs = {name: str(tmp_path / f"{name}.{'json' if name == 'manifest' else 'parquet'}") for name in names}
     jobs.tune_cell([str(tmp_path / "data.npz")], made, cell, settings, "code", outputs)
     trials = records.read_table("trials", outputs["trials"]).to_pandas()

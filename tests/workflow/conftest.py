@@ -33,7 +33,7 @@ recipes:
     tuning: {learning_rates: [0.01, 0.1, 1.0], seeds: [11, 12], widen: 1}
 comparisons:
   - {datasets: [flowers], recipes: [own], batch_sizes: [8, full]}
-  - {datasets: [flowers], recipes: [tuned], batch_sizes: [8], timing: false}
+  - {datasets: [flowers], recipes: [tuned], batch_sizes: [8], timing: own}
 seeds: [1, 2]
 targets:
   - {metric: train_loss, values: [1.0, 0.5, 0.000001], evaluations_in_a_row: 1}

@@ -52,7 +52,7 @@ def study_tables(study: Mapping[str, Any], **files: Sequence[Path]) -> dict[str,
         ValueError: the files do not describe the same runs.
     """
     paired = study["measurements"] is None
-    tables = _recorded(study["targets"], **files) if paired else _imported(study["measurements"])
+    tables = _recorded(study, **files) if paired else _imported(study["measurements"])
     runs, timings, of_target = tables["runs"], tables["timings"], tables["to_target"]
     n_train = {name: _number(size) for name, size in zip(runs["dataset"], runs["n_train"], strict=True)}
     tables |= {
@@ -75,7 +75,7 @@ def study_tables(study: Mapping[str, Any], **files: Sequence[Path]) -> dict[str,
 
 
 def _recorded(
-    aims: Sequence[Mapping[str, Any]],
+    study: Mapping[str, Any],
     *,
     run: Sequence[Path],
     evaluations: Sequence[Path],
@@ -86,8 +86,9 @@ def _recorded(
     timing_manifest: Sequence[Path],
     trials: Sequence[Path],
 ) -> dict[str, pd.DataFrame]:
-    """What the jobs of a study recorded, and when its runs reached the targets `aims` of the study."""
-    runs, timings = concat("run", run), concat("timing", timing)
+    """What the jobs of a study recorded, and when its runs reached its targets."""
+    runs, timed = concat("run", run), concat("timing", timing)
+    timings = with_borrowed(timed, study["borrowed_timings"])
     tables = {
         "runs": runs,
         "evaluations": concat("evaluations", evaluations),
@@ -97,8 +98,8 @@ def _recorded(
         "not_measured": not_measured(run_manifest, timing_manifest),
         "trials": concat("trials", trials),
     }
-    _check_same_runs(runs, timings, tables)
-    to_target = targets.to_target(runs, tables["evaluations"], timings, aims)
+    _check_same_runs(runs, timed, tables)
+    to_target = targets.to_target(runs, tables["evaluations"], timings, study["targets"])
     return {**tables, "to_target": to_target, "savings": savings.savings(to_target, pd.DataFrame(), None)}
 
 
@@ -109,13 +110,29 @@ def _imported(measurements: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
         "runs": found.runs,
         "evaluations": found.evaluations,
         "steps": found.steps,
-        "timings": found.timings,
+        "timings": with_borrowed(found.timings, []),
         "windows": found.windows,
         "not_measured": not_measured([], []),
         "trials": concat("trials", []),
         "to_target": found.to_target,
         "savings": savings.savings(found.to_target, found.timings_by_limit, measurements["baseline"]),
     }
+
+
+def with_borrowed(timings: pd.DataFrame, borrowed: Sequence[Mapping[str, str]]) -> pd.DataFrame:
+    """`timings` and, for each data set and recipe that takes them from another recipe, those under its own name.
+
+    Adds the column timed_recipe: the recipe that was trained when the seconds were measured.
+
+    Args:
+        timings: the table `timing` of `records`.
+        borrowed: keys dataset, recipe and timed_recipe.
+    """
+    parts = [timings.assign(timed_recipe=timings["recipe"])]
+    for item in borrowed:
+        found = parts[0][(timings["dataset"] == item["dataset"]) & (timings["recipe"] == item["timed_recipe"])]
+        parts.append(found.assign(recipe=item["recipe"]))
+    return pd.concat(parts, ignore_index=True)
 
 
 def _number(size: Any) -> int | None:

@@ -46,7 +46,7 @@ def draw_tuning(frames: Frames) -> Figure:
 def caption_tuning(frames: Frames) -> str:
     """What is drawn, over how many tuning seeds, and how the grid was widened."""
     trials = frames.trials
-    seeds, widened = trials["seed"].nunique(), int((trials["round"] > 0).sum())
+    seeds, widened = trials["seed"].nunique(), int((trials["stage"] == "widened").sum())
     bad = int((trials["outcome"] != "ok").sum())
     return joined(
         [
@@ -60,6 +60,7 @@ def caption_tuning(frames: Frames) -> str:
             f"{widened} of {len(trials)} trials were added because the best rate lay at the edge of the grid."
             if widened
             else "No grid had to be widened.",
+            _refined_in_words(trials),
             _edge_in_words(frames),
             f"Crosses at the upper edge: the {bad} {'trial' if bad == 1 else 'trials'} that did not end ok; triangles "
             "there: losses beyond it."
@@ -207,6 +208,11 @@ def _used(frames: Frames) -> list[tuple[Size, float | None]]:
 def _at_edge(frames: Frames, size: Size) -> bool:
     row = of_size(frames.rates, size) if len(frames.rates) else frames.rates
     return len(row) > 0 and not pd.isna(row["at_edge"].iloc[0]) and bool(row["at_edge"].iloc[0])
+
+
+def _refined_in_words(trials: pd.DataFrame) -> str:
+    refined = int((trials["stage"] == "refined").sum())
+    return f"{refined} were added half-way between the best rate and its neighbours." if refined else ""
 
 
 def _edge_in_words(frames: Frames) -> str:

@@ -95,7 +95,10 @@ def _timing_in_words(frames: Frames) -> str:
     if not counts:
         return "This study has no timings."
     number = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    lenders = sorted(set(frames.timings["timed_recipe"]) - set(frames.timings["recipe"]))
+    borrowed = f" The timings are those of {lenders[0]}, which does the same work per update." if lenders else ""
+    singles = "" if lenders else "; small dots: single windows"
     return (
-        f"Large dots: medians over {number} timed windows alone on the machine; bars: quartiles; small dots: single "
-        "windows. Bars shorter than a dot are hidden by it."
+        f"Large dots: medians over {number} timed windows alone on the machine; bars: quartiles{singles}. "
+        f"Bars shorter than a dot are hidden by it.{borrowed}"
     )

@@ -113,6 +113,19 @@ def timing(study: Mapping[str, Any]) -> str:
         "with the last, "
         "short batch of an epoch counted as a whole one. They hold for the number of threads, the precision and the "
         "deterministic operations named under Training and in the manifest; other settings can favour other sizes."
+        f"{_borrowed(study['borrowed_timings'])}"
+    )
+
+
+def _borrowed(items: Sequence[Mapping[str, str]]) -> str:
+    lenders: dict[str, list[str]] = {}
+    for item in items:
+        found = lenders.setdefault(item["timed_recipe"], [])
+        found += [item["recipe"]] if item["recipe"] not in found else []
+    return "".join(
+        f" {numbers.listing(recipes)} {'takes' if len(recipes) == 1 else 'take'} the seconds of {timed}, from which "
+        f"{'it differs' if len(recipes) == 1 else 'they differ'} only in budget or learning rate."
+        for timed, recipes in lenders.items()
     )
 
 
@@ -185,9 +198,12 @@ def _optimiser(optimiser: Mapping[str, Any], scaling: Mapping[str, Any], tuning:
 
 def _tuned(tuning: Mapping[str, Any]) -> str:
     rates = numbers.listing([f"{rate:g}" for rate in tuning["learning_rates"]])
+    times = {0: "", 1: ", halved once round the best"}.get(
+        tuning["refine"], f", halved {tuning['refine']} times round the best"
+    )
     return (
         f"a learning rate of its own for every batch size, chosen among {rates} and up to {tuning['widen']} more "
-        f"beyond the edge, by the lowest mean validation loss over {len(tuning['seeds'])} seeds that no run uses"
+        f"beyond the edge{times}, by the lowest mean validation loss over {len(tuning['seeds'])} seeds that no run uses"
     )
 
 

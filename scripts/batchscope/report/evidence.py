@@ -193,18 +193,13 @@ def _trials(content: Content, pair: Pair) -> str:
             [elements.value(number(row, "selected_validation_loss")) for row in found],
         ),
         (Column("Outcome", kind="text"), [elements.text(str(row["outcome"]).replace("_", " ")) for row in found]),
-        (Column("Grid", kind="text"), [elements.text(_round(row)) for row in found]),
+        (Column("Grid", kind="text"), [elements.text(str(row["stage"])) for row in found]),
         (Column("Chosen", kind="text"), [elements.text("chosen" if row["chosen"] else "") for row in found]),
     ]
     table = elements.table_of(
         elements.slug("table-trials", *pair), f"{_where(pair)} Every trial of a learning rate.", columns
     )
     return elements.folded(f"All {numbers.count(len(found), 'trial')}", table)
-
-
-def _round(row: Row) -> str:
-    number_of_round = int(row["round"])
-    return f"widened, round {number_of_round}" if number_of_round else "first"
 
 
 def _where(pair: Pair) -> str:

@@ -185,7 +185,7 @@ def lost(content: Content, pair: Pair) -> bool:
 def outcomes(content: Content) -> str:
     """What diverged or ran out of memory: one row per run or timing; a sentence where nothing did."""
     runs = content.tables["runs"].assign(kind="run")
-    timings = content.tables["timings"].assign(kind="timing", seed=None)
+    timings = content.tables["timings"].assign(kind="timing", seed=None).query("timed_recipe == recipe")
     both = [row for frame in (runs, timings) for row in rows(frame[frame["outcome"] != "ok"])]
     if not both:
         done = f"{numbers.count(len(runs), 'run')} and {numbers.count(len(timings), 'timing')}"
