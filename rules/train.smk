@@ -5,6 +5,7 @@ TRAINING_CODE = (
     "models.py",
     "recipes.py",
     "functions.py",
+    "job.py",
     "jobs.py",
     "memory.py",
     "records.py",

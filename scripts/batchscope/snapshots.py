@@ -51,17 +51,20 @@ def moments(recipe: Mapping[str, Any]) -> list[str]:
     return [at(share) for share in wanted["at"]] + [below(loss) for loss in wanted["train_losses"]]
 
 
-def due(recipe: Mapping[str, Any], taken: Sequence[Snapshot], share: float, train_loss: float) -> list[str]:
+def due(
+    recipe: Mapping[str, Any], taken: Sequence[Snapshot], share: float, train_loss: float, *, ended: bool
+) -> list[str]:
     """The moments that have come and were not `taken` yet, at an evaluation.
 
     Args:
         recipe: resolved recipe.
         taken: snapshots of the run so far.
-        share: of the budget that is spent, 0 to 1; 1 also where early stopping ended the run.
+        share: of the budget that is spent, 0 to 1.
         train_loss: at this evaluation.
+        ended: whether this is the last evaluation, since the budget is spent or the run stopped early.
     """
     wanted, done = recipe["snapshots"], {snapshot.moment for snapshot in taken}
-    names = [at(each) for each in wanted["at"] if share >= each]
+    names = [at(each) for each in wanted["at"] if share >= each or (ended and each == 1)]
     names += [below(loss) for loss in wanted["train_losses"] if train_loss <= loss]
     return [name for name in names if name not in done]
 

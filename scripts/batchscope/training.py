@@ -146,7 +146,7 @@ def _train(engine: ModuleType, data: Data, plan: Plan, progress: Progress, log: 
             break
         _keep_weights(engine, trainer, plan, progress, stop / int(points[-1]))
 
-    _keep_weights(engine, trainer, plan, progress, 1.0)
+    _keep_weights(engine, trainer, plan, progress, stop / int(points[-1]), ended=True)
     _conclude(engine, trainer, progress, best_weights)
 
 
@@ -175,10 +175,12 @@ def _train_stretch(
     return Stretch(np.concatenate(losses), np.concatenate(sizes), plan.batch_size, float(rates[-1]), seconds)
 
 
-def _keep_weights(engine: ModuleType, trainer: Any, plan: Plan, progress: Progress, share: float) -> None:
+def _keep_weights(
+    engine: ModuleType, trainer: Any, plan: Plan, progress: Progress, share: float, *, ended: bool = False
+) -> None:
     """Keep the present weights for the moments of the recipe that have come; `share` of the budget is spent."""
     row = progress.evaluations[-1]
-    for moment in snapshots.due(plan.recipe, progress.snapshots, share, row["train_loss"]):
+    for moment in snapshots.due(plan.recipe, progress.snapshots, share, row["train_loss"], ended=ended):
         weights = engine.get_weights(trainer)
         progress.snapshots.append(Snapshot(moment, row["epoch"], progress.updates, row["train_loss"], weights))
 

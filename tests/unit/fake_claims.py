@@ -42,7 +42,7 @@ def recipe(name: str = "mlp", **changes: Any) -> dict[str, Any]:
 
 
 def dataset(name: str = "digits", **changes: Any) -> dict[str, Any]:
-    return {"name": name, "source": "digits", "draw": "fixed", **changes}
+    return {"name": name, "source": "digits", "draw": "fixed", "order": "source", **changes}
 
 
 def study(

@@ -100,7 +100,14 @@ def write(study: FakeStudy) -> FakeFiles:
 
 def tables(made: FakeFiles, study: Mapping[str, Any] | None = None) -> dict[str, pd.DataFrame]:
     """All tables of the made-up study; `study` is `Study.describe()`, by default without targets and claims."""
-    nothing: Row = {"measurements": None, "targets": [], "claims": {}, "datasets": {}, "recipes": {}}
+    nothing: Row = {
+        "measurements": None,
+        "targets": [],
+        "borrowed_timings": [],
+        "claims": {},
+        "datasets": {},
+        "recipes": {},
+    }
     return study_tables(
         study or nothing,
         run=made.run,

@@ -320,6 +320,20 @@ def test_a_timing_that_ran_out_of_memory_leaves_nulls(tmp_path: Path) -> None:
     assert pd.isna(cell(best(found["runs"], timings), 32)["fastest"])
 
 
+def test_borrowed_timings_stand_under_the_name_of_their_borrower(tmp_path: Path) -> None:
+    found = fake_results.tables(fake_results.write(replace(SMALL, root=tmp_path)))
+    own = found["timings"].drop(columns="timed_recipe")
+    dataset, lender = own["dataset"].iloc[0], own["recipe"].iloc[0]
+    both = study.with_borrowed(own, [{"dataset": dataset, "recipe": "longer", "timed_recipe": lender}])
+    assert both["recipe"].value_counts().to_dict() == {lender: len(own), "longer": len(own)}
+    assert set(both["timed_recipe"]) == {lender}
+    borrowed = both[both["recipe"] == "longer"]
+    assert borrowed["seconds_per_update"].tolist() == own["seconds_per_update"].tolist()
+    assert study.with_borrowed(own, [{"dataset": "other", "recipe": "longer", "timed_recipe": lender}]).equals(
+        study.with_borrowed(own, [])
+    )
+
+
 def test_summary_without_timings(tmp_path: Path) -> None:
     found = fake_results.tables(fake_results.write(replace(SMALL, root=tmp_path, timings=False)))
     row = cell(found["summary"], 4)

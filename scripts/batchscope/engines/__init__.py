@@ -6,6 +6,8 @@ train(trainer, order, rates)                make len(rates) updates over the exa
 evaluate(trainer, part)                     loss and accuracy of a part of the data, in inference mode
 get_weights / set_weights(trainer)          all variables of the model, statistics of normalisation included
 allocator_peak_bytes(device)                peak of the device's allocator, or None and the reason
+
+The probes look at a model whose weights do not move: `frozen(name)` is the engine's class for that, see `Frozen`.
 """
 
 from __future__ import annotations
@@ -13,12 +15,14 @@ from __future__ import annotations
 import importlib
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 Part = Literal["train", "validation", "test"]
+Precision = Literal["float32", "float64"]
+Vector = NDArray[np.float64]
 
 
 class OutOfMemoryError(RuntimeError):
@@ -38,6 +42,46 @@ class Steps:
     loss: NDArray[np.float64]
     gradient_norm: NDArray[np.float64]
     weight: NDArray[np.float64]
+
+
+class Frozen(Protocol):
+    """The mean loss over `n_examples` examples (nat, penalties of the model included) near fixed weights.
+
+    In inference mode: without dropout, and with the stored statistics of batch normalisation. p is the number of
+    trainable weights.
+    """
+
+    @property
+    def n_examples(self) -> int:
+        """Number of examples."""
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shapes of the trainable arrays, in the order in which `weights` holds them."""
+
+    @property
+    def weights(self) -> Vector:
+        """The trainable weights, shape (p,)."""
+
+    def loss(self, weights: Vector) -> float:
+        """Mean loss at other `weights`, shape (p,)."""
+
+    def loss_and_gradient(self, weights: Vector) -> tuple[float, Vector]:
+        """Mean loss and its gradient, shape (p,), at other `weights`."""
+
+    def hessian_vector(self, direction: Vector) -> Vector:
+        """Product of the Hessian of the mean loss, at the fixed weights, with `direction`; both of shape (p,)."""
+
+    def batch_gradient(self, indices: NDArray[np.int64]) -> Vector:
+        """Gradient of the mean loss of the examples at `indices`, shape (p,), at the fixed weights."""
+
+    def example_gradients(self, indices: NDArray[np.int64]) -> NDArray[Any]:
+        """Gradients of the single examples at `indices`, shape (len(indices), p), at the fixed weights."""
+
+
+def frozen(name: str) -> Any:
+    """The class with which the engine called `name` makes a `Frozen`; its arguments are those of `FrozenModel`."""
+    return importlib.import_module(f"batchscope.engines.{name}_frozen").FrozenModel
 
 
 def engine(name: str) -> ModuleType:

@@ -1,0 +1,76 @@
+"""Weights that a run keeps: when, and that they are those of that moment."""
+
+import numpy as np
+import pytest
+from small import blobs, recipe
+
+from batchscope import engines, snapshots, training
+from batchscope.recipes import Plan
+from batchscope.snapshots import Snapshot
+
+
+@pytest.fixture(scope="module")
+def engine():
+    made = engines.engine("tensorflow")
+    made.configure("cpu", 1)
+    return made
+
+
+def trained(engine, *, epochs=4, stopping=None, **wanted):
+    made = recipe(
+        snapshots=wanted,
+        optimiser={"learning_rate": 0.2},
+        budget={"epochs": epochs, "early_stopping": stopping},
+    )
+    return training.train(engine, blobs(), Plan(made, 16, 1, "fused"), step_records=100)
+
+
+def test_weights_are_kept_at_shares_of_the_budget(engine):
+    progress = trained(engine, at=[0.0, 0.5, 1.0])
+    assert [(s.moment, s.epoch, s.updates) for s in progress.snapshots] == [
+        ("start", 0, 0),
+        ("50 %", 2, 8),
+        ("end", 4, 16),
+    ]
+
+
+def test_the_kept_weights_give_the_loss_of_their_moment(engine):
+    progress = trained(engine, at=[0.5])
+    kept, trainer = progress.snapshots[0], engine.build(Plan(recipe(), 16, 9, "fused"), blobs())
+    engine.set_weights(trainer, kept.weights)
+    assert engine.evaluate(trainer, "train")[0] == kept.train_loss == progress.evaluations[2]["train_loss"]
+
+
+def test_a_run_that_stops_early_has_an_end_and_no_middle(engine):
+    stopping = {"patience": 1, "restore_best": True}
+    progress = trained(engine, epochs=1000, stopping=stopping, at=[0.5, 1.0])
+    assert progress.stopped_early
+    assert [s.moment for s in progress.snapshots] == ["end"]
+    assert progress.snapshots[0].updates == progress.updates
+
+
+def test_weights_are_kept_where_the_training_loss_first_falls_to_a_value(engine):
+    progress = trained(engine, epochs=8, train_losses=[0.9, 1e-9])
+    losses = [row["train_loss"] for row in progress.evaluations]
+    first = next(number for number, loss in enumerate(losses) if loss <= 0.9)
+    assert first > 0, "the untrained network is above the value"
+    assert [(s.moment, s.train_loss) for s in progress.snapshots] == [("train loss 0.9", losses[first])]
+
+
+def test_moments_have_one_name_each():
+    made = recipe(snapshots={"at": [0.0, 0.25, 1.0], "train_losses": [0.3]})
+    assert snapshots.moments(made) == ["start", "25 %", "end", "train loss 0.3"]
+
+
+def test_snapshots_are_read_as_they_were_written(tmp_path):
+    weights = [np.arange(n, dtype=np.float32) for n in range(12)]
+    written = [Snapshot("start", 0.0, 0, 2.5, weights), Snapshot("end", 3.0, 12, 0.25, weights[:1])]
+    snapshots.write(written, tmp_path / "weights.npz")
+    found = snapshots.read(tmp_path / "weights.npz")
+    assert list(found) == ["start", "end"]
+    for one in written:
+        other = found[one.moment]
+        assert (other.epoch, other.updates, other.train_loss) == (one.epoch, one.updates, one.train_loss)
+        assert all(np.array_equal(a, b) for a, b in zip(one.weights, other.weights, strict=True))
+    snapshots.write([], tmp_path / "none.npz")
+    assert snapshots.read(tmp_path / "none.npz") == {}
