@@ -101,7 +101,6 @@ def study(
         "timings": pd.DataFrame(timings),
         "summary": pd.DataFrame(cells).astype({"energy_per_epoch_joules": "float64"}),
         "targets": targets,
-        "borrowed_timings": [],
         "to_target": reached_frame,
     }
 
