@@ -13,6 +13,7 @@ report: "reports/workflow.rst"
 include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
+include: "rules/probe.smk"
 include: "rules/analyse.smk"
 include: "rules/report.smk"
 

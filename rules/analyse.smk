@@ -4,6 +4,8 @@ ANALYSIS_CODE = (
     "analysis/claims/*.py",
     "claims.py",
     "numbers.py",
+    "columns.py",
+    "probe_columns.py",
     "records.py",
     "splits.py",
 )
@@ -21,6 +23,15 @@ rule tabulate:
         timing_manifest=timing_files("manifest.json"),
         trials=all_tuning_files("trials.parquet"),
         measurements=measured.files(STUDY.measurements),
+        gradients=probe_files("gradients.parquet", "gradients"),
+        noise_scale=probe_files("noise_scale.parquet", "gradients"),
+        sharpness=probe_files("sharpness.parquet", "sharpness"),
+        slices=probe_files("slices.parquet", "sharpness"),
+        modes=probe_files("modes.parquet", "modes"),
+        rate_ranges=probe_files("rate_ranges.parquet", "rates"),
+        rate_curves=probe_files("rate_curves.parquet", "rates"),
+        accumulation=probe_files("accumulation.parquet", "accumulation"),
+        loop_windows=probe_files("loop_windows.parquet", "overheads"),
     output:
         parquet=table_files("parquet"),
         csv=[
@@ -88,4 +99,54 @@ use rule draw_figures as draw_tuning_figures with:
         "logs/draw_figures/{study}/{dataset}/{recipe}/tuning.log",
     params:
         group="tuning",
+        code=FIGURE_CODE,
+
+
+use rule draw_figures as draw_gradient_figures with:
+    output:
+        figure_outputs("gradients"),
+    log:
+        "logs/draw_figures/{study}/{dataset}/{recipe}/gradients.log",
+    params:
+        group="gradients",
+        code=FIGURE_CODE,
+
+
+use rule draw_figures as draw_sharpness_figures with:
+    output:
+        figure_outputs("sharpness"),
+    log:
+        "logs/draw_figures/{study}/{dataset}/{recipe}/sharpness.log",
+    params:
+        group="sharpness",
+        code=FIGURE_CODE,
+
+
+use rule draw_figures as draw_rate_figures with:
+    output:
+        figure_outputs("rates"),
+    log:
+        "logs/draw_figures/{study}/{dataset}/{recipe}/rates.log",
+    params:
+        group="rates",
+        code=FIGURE_CODE,
+
+
+use rule draw_figures as draw_mode_figures with:
+    output:
+        figure_outputs("modes"),
+    log:
+        "logs/draw_figures/{study}/{dataset}/{recipe}/modes.log",
+    params:
+        group="modes",
+        code=FIGURE_CODE,
+
+
+use rule draw_figures as draw_overhead_figures with:
+    output:
+        figure_outputs("overheads"),
+    log:
+        "logs/draw_figures/{study}/{dataset}/{recipe}/overheads.log",
+    params:
+        group="overheads",
         code=FIGURE_CODE,

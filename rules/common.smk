@@ -88,6 +88,41 @@ def all_tuning_files(name):
     return [file for cell in STUDY.tunings for file in tuning_files(name, **vars(cell))]
 
 
+def probe_files(name, probe):
+    """One file of every job of a probe of the study."""
+    folder = f"results/{STUDY.name}/probes/{probe}"
+    if probe == "overheads":
+        jobs = [
+            f"{cell.dataset}/{cell.recipe}/bs{cell.batch_size}"
+            for cell in STUDY.probed_cells(probe)
+        ]
+    else:
+        jobs = [
+            f"{run.dataset}/{run.recipe}/bs{run.batch_size}/seed{run.seed}"
+            for run in STUDY.probed_runs(probe)
+        ]
+    return [f"{folder}/{job}/{name}" for job in jobs]
+
+
+def probe_params(probe):
+    """What a probe's job gets beside its files: the recipe, the run, and the study's own keys of the probe."""
+    own = STUDY.probes[probe] or {}
+    chosen = {key: own[key] for key in own if key not in ("recipes", "trained_with")}
+    return {
+        "probe": probe,
+        "recipe": lambda wildcards: STUDY.recipes[wildcards.recipe],
+        "run": lambda wildcards: {
+            "dataset": wildcards.dataset,
+            "recipe": wildcards.recipe,
+            "batch_size": wildcards.batch_size,
+            "seed": int(wildcards.get("seed", 0)),
+        },
+        "settings": {**SETTINGS, **STUDY.settings["timing"], **chosen},
+        "code": PROBE_CODE,
+        "software": code("train.yaml", root=ROOT / "envs"),
+    }
+
+
 def table_files(suffix):
     """The study's tables; for a rule, so with its wildcard."""
     return [f"results/{{study}}/tables/{table}.{suffix}" for table in TABLES]
@@ -114,14 +149,16 @@ def figure_outputs(group):
 
 def figure_files():
     """Every figure that the study has something to draw for, for every data set and recipe that meet in it."""
-    tuned = {(cell.dataset, cell.recipe) for cell in STUDY.tunings}
+    pairs = {"tuning": {(cell.dataset, cell.recipe) for cell in STUDY.tunings}}
+    for probe in STUDY.probes:
+        pairs[probe] = {(run.dataset, run.recipe) for run in STUDY.probed_runs(probe)}
     return [
         f"results/{STUDY.name}/figures/{name}-{dataset}-{recipe}.svg"
         for dataset, recipe in STUDY.pairs
         for name, figure in FIGURES.items()
         if (figure.group == "runs" and STUDY.measurements is None)
         or (figure.group == "targets" and STUDY.has_targets(dataset))
-        or (figure.group == "tuning" and (dataset, recipe) in tuned)
+        or (dataset, recipe) in pairs.get(figure.group, ())
     ]
 
 

@@ -4,6 +4,11 @@ rule describe:
         run_manifest=run_files("manifest.json"),
         timing_manifest=timing_files("manifest.json"),
         tuning_manifest=all_tuning_files("manifest.json"),
+        probe_manifest=[
+            file
+            for probe in STUDY.probes
+            for file in probe_files("manifest.json", probe)
+        ],
         measurements=measured.files(STUDY.measurements),
     output:
         study="results/{study}/study.json",
@@ -18,7 +23,7 @@ rule describe:
         runtime=10,
     params:
         study=STUDY.describe(),
-        code=code("manifest.py", "records.py"),
+        code=code("manifest.py", "columns.py", "records.py"),
     message:
         "Manifest of the study {wildcards.study}"
     script:

@@ -8,6 +8,7 @@ TRAINING_CODE = (
     "job.py",
     "jobs.py",
     "memory.py",
+    "columns.py",
     "records.py",
     "snapshots.py",
     "datasets/__init__.py",

@@ -10,7 +10,7 @@ logs.redirect(snakemake.log[0])
 from batchscope import manifest, records
 
 records.write_json(snakemake.params.study, snakemake.output.study)
-jobs = {kind: list(snakemake.input[f"{kind}_manifest"]) for kind in ("run", "timing", "tuning")}
+jobs = {kind: list(snakemake.input[f"{kind}_manifest"]) for kind in ("run", "timing", "tuning", "probe")}
 records.write_json(
     manifest.summarise({kind: files for kind, files in jobs.items() if files}, list(snakemake.input.measurements)),
     snakemake.output.manifest,

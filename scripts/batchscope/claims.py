@@ -73,19 +73,24 @@ METRICS: dict[str, Metric] = {
     "joules_to_target": Metric("energy to the target", "J", "to_target"),
     "best_learning_rate": Metric("best learning rate", "", "trials", "tuning seeds"),
     "critical_batch_size": Metric("critical batch size", "examples", "critical_batch_size", "targets"),
-    # Probes: their tables have the columns of a run and one column per metric.
-    "gradient_bias": Metric("relative bias of the gradient", "", "gradients", probe="the gradient"),
-    "gradient_variance": Metric("variance of the gradient", "", "gradients", probe="the gradient"),
-    "gradient_signal_to_noise": Metric("signal-to-noise ratio of the gradient", "", "gradients", probe="the gradient"),
-    "sharpness": Metric("sharpness of the minimum", "", "sharpness", probe="sharpness"),
+    # Probes, at one moment of the run, which the verdict names.
+    "gradient_bias": Metric("relative bias of the gradient", "", "gradients", probe="gradients"),
+    "gradient_variance": Metric("variance of the gradient", "", "gradients", probe="gradients"),
+    "gradient_signal_to_noise": Metric("signal-to-noise ratio of the gradient", "", "gradients", probe="gradients"),
+    "lambda_max": Metric("largest eigenvalue of the Hessian", "", "sharpness", probe="sharpness"),
+    "keskar_0_001": Metric("sharpness φ of Keskar et al. at ε = 0.001", "%", "sharpness", probe="sharpness"),
+    "adaptive_sharpness": Metric("sharpness in a box proportional to the weights", "%", "sharpness", probe="sharpness"),
+    "matched_generalisation_gap": Metric(
+        "training minus test accuracy where the sharpness was measured", "", "sharpness", probe="sharpness"
+    ),
     "training_mode_shift": Metric(
         "change of the loss with the batch that is evaluated, in training mode",
         "nat",
-        "evaluation_modes",
-        probe="evaluation in training mode",
+        "modes",
+        probe="modes",
     ),
     "overhead_share": Metric(
-        "share of the time per update that is not computation", "", "overheads", probe="the overhead of an update"
+        "share of the time per update that does not depend on the batch", "", "overheads", "windows", "overheads"
     ),
 }
 

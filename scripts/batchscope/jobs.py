@@ -148,7 +148,7 @@ def tune_cell(
 
     def train(rate: float, seed: int) -> tuple[str, float | None, float | None]:
         trial = recipes.Plan(recipes.with_learning_rate(recipe, rate), job.batch_size, seed, settings["loop"])
-        progress = training.train(job.engine, data[seed], trial, step_records=1)
+        progress = training.train(job.engine, data[seed], trial, step_records=1, trial=True)
         loss = progress.metrics["selected_validation_loss"] if progress.outcome == "ok" else None
         log.info("rate %.4g, seed %d: %s, lowest validation loss %s", rate, seed, progress.outcome, loss)
         return progress.outcome, loss, None if loss is None else progress.selected_epoch

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from batchscope import claims, comparisons, definitions, measured
+from batchscope import claims, comparisons, definitions, measured, probing
 from batchscope.comparisons import Cell, Run
 from batchscope.definition_files import dataset_files, recipe_files
 from batchscope.definitions import Definition, Kind
@@ -40,6 +40,7 @@ class Study:
         cells: every cell to be timed once; none where `timing` is false.
         borrowed_timings: by data set and recipe, the recipe of the study whose timings stand in for its own.
         seeds: seeds of the runs.
+        probes: what is probed, by kind of probe; None for a kind that is not.
         targets: what the runs have to reach, each with datasets (or None), metric, values and evaluations_in_a_row.
         claims: the claims that get a verdict, resolved, by name.
         measurements: results made elsewhere that stand in for runs, with the paths of their files; None where runs are
@@ -58,6 +59,7 @@ class Study:
     cells: tuple[Cell, ...]
     borrowed_timings: dict[tuple[str, str], str]
     seeds: tuple[int, ...]
+    probes: dict[str, dict[str, Any] | None]
     targets: tuple[dict[str, Any], ...]
     claims: dict[str, dict[str, Any]]
     measurements: dict[str, Any] | None
@@ -82,6 +84,14 @@ class Study:
             return measured.reach_targets(self.measurements["runs"])
         return any(target["datasets"] is None or dataset in target["datasets"] for target in self.targets)
 
+    def probed_runs(self, probe: str) -> tuple[Run, ...]:
+        """The runs that a probe looks at."""
+        return probing.probed_runs(self.probes, probe, self.runs)
+
+    def probed_cells(self, probe: str) -> tuple[Cell, ...]:
+        """The cells that a probe without seeds looks at."""
+        return probing.probed_cells(self.probes, probe, self.runs)
+
     def describe(self) -> dict[str, Any]:
         """The study as JSON-like content, for the report."""
         return {
@@ -98,6 +108,7 @@ class Study:
                 for (dataset, recipe), timed in self.borrowed_timings.items()
             ],
             "seeds": list(self.seeds),
+            "probes": self.probes,
             "targets": list(self.targets),
             "claims": self.claims,
             "measurements": self.measurements,
@@ -133,6 +144,8 @@ def load(config: Mapping[str, Any], base: Path) -> Study:
     used_recipes = {name: recipes[name] for name in dict.fromkeys(run.recipe for run in runs)}
     _check_loop(settings, used_recipes)
     _check_tuning_seeds(content, used_recipes)
+    known_sizes = {name: definitions.known_size(dataset) for name, dataset in used_datasets.items()}
+    probing.check(content["probes"], runs, used_recipes, known_sizes, locate)
     _check_targets(content["targets"], used_datasets, locate)
     return Study(
         name=path.stem,
@@ -145,6 +158,7 @@ def load(config: Mapping[str, Any], base: Path) -> Study:
         cells=comparisons.timed(content),
         borrowed_timings=comparisons.borrowed_timings(content, used_recipes, locate),
         seeds=tuple(content.get("seeds", ())),
+        probes=content["probes"],
         targets=tuple(content["targets"]),
         claims=_claims(content, path, base, locate),
         measurements=measurements,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from batchscope import recipes, snapshots
 from batchscope.datasets import Data
-from batchscope.engines import OutOfMemoryError, Steps
+from batchscope.engines import OutOfMemoryError, Part, Steps
 from batchscope.recipes import Plan
 from batchscope.snapshots import Snapshot
 
@@ -46,6 +46,7 @@ class Progress:
     """What a run has recorded so far; after an outcome other than `ok` it holds what happened before it."""
 
     keep_every: int
+    trial: bool = False
     outcome: str = "ok"
     outcome_detail: str | None = None
     n_parameters: int | None = None
@@ -86,6 +87,7 @@ def train(
     plan: Plan,
     *,
     step_records: int,
+    trial: bool = False,
     log: Callable[[str], None] = lambda message: None,
 ) -> Progress:
     """Train one run to the end of its budget, to early stopping, or until it diverges or runs out of memory.
@@ -96,13 +98,15 @@ def train(
         plan: what to train.
         step_records: `steps` keeps every k-th update, with the smallest k for which the whole budget gives at most this
             many, and the last one.
+        trial: whether no more is asked than how the run ends and its validation losses. Then the training part is
+            evaluated at both ends only, which takes most of the time of a short run, and the test part not at all.
         log: called with one line per evaluation.
 
     Returns:
         the records; `metrics` has the keys `last_…` and `selected_…` of the table `run`, null where not measured.
     """
     total = recipes.total_updates(len(data.y_train), plan)
-    progress = Progress(keep_every=math.ceil(total / step_records))
+    progress = Progress(keep_every=math.ceil(total / step_records), trial=trial)
     try:
         _train(engine, data, plan, progress, log)
     except OutOfMemoryError as error:
@@ -179,6 +183,8 @@ def _keep_weights(
     engine: ModuleType, trainer: Any, plan: Plan, progress: Progress, share: float, *, ended: bool = False
 ) -> None:
     """Keep the present weights for the moments of the recipe that have come; `share` of the budget is spent."""
+    if progress.trial:
+        return
     row = progress.evaluations[-1]
     for moment in snapshots.due(plan.recipe, progress.snapshots, share, row["train_loss"], ended=ended):
         weights = engine.get_weights(trainer)
@@ -188,11 +194,18 @@ def _keep_weights(
 def _conclude(engine: ModuleType, trainer: Any, progress: Progress, best_weights: list[NDArray[Any]]) -> None:
     """Metrics of the last weights and of those of the evaluation with the lowest validation loss."""
     row, untrained = progress.evaluations[-1], progress.evaluations[0]
+    if progress.trial:
+        row |= _evaluated(engine, trainer, "train")
     if not row["train_loss"] <= DIVERGED * untrained["train_loss"]:
         progress.outcome = "diverged"
         progress.outcome_detail = (
             f"training loss {row['train_loss']:.4g}, before training {untrained['train_loss']:.4g}"
         )
+    if progress.trial and progress.selected is not None:
+        loss = progress.evaluations[progress.selected]["validation_loss"]
+        progress.metrics["selected_validation_loss"] = loss
+    if progress.trial:
+        return
     _final_metrics(engine, trainer, progress, "last", row)
     if progress.selected is None:  # no evaluation had a finite validation loss
         return
@@ -228,7 +241,10 @@ def _evaluate(engine: ModuleType, trainer: Any, progress: Progress, stretch: Str
     """Evaluate on train and validation part and append the row; `stretch` is None before training."""
     before = progress.clocks.seconds["evaluate"]
     with progress.clocks.measure("evaluate"):
-        (train_loss, train_accuracy), (loss, accuracy) = (engine.evaluate(trainer, p) for p in ("train", "validation"))
+        train: dict[str, Any] = dict.fromkeys((f"train_{metric}" for metric in METRICS), None)
+        if not progress.trial or stretch is None:
+            train = _evaluated(engine, trainer, "train")
+        validation = _evaluated(engine, trainer, "validation")
     mean = noise = rate = None
     if stretch is not None:
         mean, rate = float(np.average(stretch.losses, weights=stretch.sizes)), stretch.learning_rate
@@ -241,10 +257,8 @@ def _evaluate(engine: ModuleType, trainer: Any, progress: Progress, stretch: Str
         "examples": progress.examples,
         "step_loss_mean": mean,
         "step_loss_noise": noise,
-        "train_loss": train_loss,
-        "train_accuracy": train_accuracy,
-        "validation_loss": loss,
-        "validation_accuracy": accuracy,
+        **train,
+        **validation,
         "learning_rate": rate,
         "train_seconds": stretch.seconds if stretch is not None else 0.0,
         "evaluate_seconds": progress.clocks.seconds["evaluate"] - before,
@@ -259,8 +273,11 @@ def _final_metrics(engine: ModuleType, trainer: Any, progress: Progress, when: s
         for metric in METRICS:
             progress.metrics[f"{when}_{part}_{metric}"] = row[f"{part}_{metric}"]
     with progress.clocks.measure("evaluate"):
-        for metric, value in zip(METRICS, engine.evaluate(trainer, "test"), strict=True):
-            progress.metrics[f"{when}_test_{metric}"] = value
+        progress.metrics |= {f"{when}_{name}": value for name, value in _evaluated(engine, trainer, "test").items()}
+
+
+def _evaluated(engine: ModuleType, trainer: Any, part: Part) -> dict[str, float]:
+    return {f"{part}_{metric}": value for metric, value in zip(METRICS, engine.evaluate(trainer, part), strict=True)}
 
 
 def step_loss_noise(losses: NDArray[np.float64]) -> float | None:

@@ -241,7 +241,7 @@ def test_one_seed_decides_nothing() -> None:
             {"kind": "lower", "batch_sizes": [8], "than": ["smallest"]},
             "the study has only batch size 8 where two",
         ),
-        ("sharpness", {"kind": "rises"}, "no probe of sharpness yet"),
+        ("lambda_max", {"kind": "rises"}, "the study has no probe of sharpness"),
         ("updates_to_target", {"kind": "falls"}, "no target was set"),
         ("seconds_per_epoch", {"kind": "falls"}, "nothing was timed"),
         ("best_learning_rate", {"kind": "rises"}, "no learning rate was tuned"),
@@ -261,6 +261,7 @@ def test_what_the_study_lacks_is_not_measured(metric: str, test: dict[str, Any],
 def test_probe_metric_is_read_from_the_table_of_its_probe() -> None:
     values = dict(zip((8, 32, 128), around(0.4, 0.1, 0.025, noise=1e-4), strict=True))
     gradients = runs("gradient_variance", values).drop(columns="outcome")
+    gradients = gradients.assign(drawn_batch_size=gradients["batch_size"], batch_size=8, moment="start", updates=0)
     tables = {"runs": runs(LOSS, values), "gradients": gradients}
     assert verdict(claim("gradient_variance", {"kind": "slope", "equals": -1}, 0.1), tables)["verdict"] == "supported"
 

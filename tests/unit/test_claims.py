@@ -73,7 +73,8 @@ def test_recipes_that_differ_in_one_thing(relation: str, means: tuple[float, flo
         ({}, True),
         ({"dataset": {"source": ["blobs", "digits"]}}, True),
         ({"dataset": {"source": "blobs"}}, False),
-        ({"dataset": {"name": "digits", "draw": "fixed"}}, True),
+        ({"dataset": {"name": "digits", "draw": "fixed", "order": ["source", "by-class"]}}, True),
+        ({"dataset": {"order": "by-class"}}, False),
         ({"recipe": {"optimiser": "adam", "learning_rate": "fixed", "budget": "epochs", "accumulation": False}}, True),
         ({"recipe": {"optimiser": ["sgd", "adamw"]}}, False),
         ({"recipe": {"learning_rate": "tuned"}}, False),
@@ -87,6 +88,29 @@ def test_claim_is_tested_where_its_scope_holds(scope: dict[str, Any], fits: bool
     assert row["verdict"] == ("supported" if fits else "not measured")
     assert pd.isna(row["dataset"]) == (not fits)
     assert row["reason"].startswith("" if fits else "nothing in the study meets its conditions: ")
+
+
+def test_claim_on_shuffling_is_tested_on_data_in_class_order_only() -> None:
+    known = claims.load(REGISTRY, {}, Path("my.yaml"))["C27"]
+    metric, (still, shuffled) = known["metric"], around(0.5, 0.9)
+    arms = {"still": still, "mlp": shuffled}
+    tables = {
+        "runs": pd.concat(
+            [
+                runs(metric, {32: values}, pair=(name, recipe_name))
+                for name in ("digits", "sorted")
+                for recipe_name, values in arms.items()
+            ]
+        )
+    }
+    row = verdict(
+        known,
+        tables,
+        datasets=(dataset(), dataset("sorted", order="by-class")),
+        recipes=(recipe(), recipe("still", shuffle=False)),
+    )
+    assert (row["dataset"], row["recipe"], row["verdict"]) == ("sorted", "still", "supported")
+    assert row["scope"].startswith("data set sorted, in the order of its classes; recipe still")
 
 
 def test_tuned_and_scaled_recipes_are_told_apart() -> None:
@@ -170,7 +194,7 @@ def test_registry_has_the_thirty_statements() -> None:
     assert list(known) == [f"C{i:02}" for i in range(1, 31)]
     for each in known.values():
         assert each["statement"].endswith(".")
-        assert (each["figure"] is None) == bool(claims.METRICS[each["metric"]].probe or each["test"].get("along"))
+        assert each["figure"] is not None
 
 
 def test_study_of_one_pair_gives_every_statement_a_row() -> None:
@@ -180,7 +204,7 @@ def test_study_of_one_pair_gives_every_statement_a_row() -> None:
     assert list(found.index) == list(known)
     assert found.loc["C01", "verdict"] == "supported"
     assert found.loc["C03", "verdict"] == "supported"
-    assert found.loc["C16", "reason"] == "no probe of sharpness yet"
+    assert found.loc["C16", "reason"] == "the study has no probe of sharpness"
     assert (found["reason"] != "").sum() == 28
 
 

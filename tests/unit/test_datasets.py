@@ -24,7 +24,7 @@ HALVES = {"validation": 0.25, "test": 0.25}
 
 def resolved(source: str, split: dict[str, Any], **keys: Any) -> dict[str, Any]:
     defaults = {"name": "mine", "source": source, "split": split, "scale": "none", "draw": "fixed", "split_seed": 0}
-    return {**defaults, **keys}
+    return {**defaults, "order": "source", **keys}
 
 
 def npz(folder: Path, split: dict[str, Any] | None = None, keys: dict[str, Any] | None = None, **arrays: Any) -> Any:
@@ -177,6 +177,32 @@ def test_the_order_of_the_source_is_kept_in_each_part(tmp_path: Path) -> None:
     data = made(npz(tmp_path, x=np.arange(40.0)[:, None], y=Y), tmp_path)
     for part in (data.x_train, data.x_validation, data.x_test):
         assert (np.diff(part[:, 0]) > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "draw"),
+    [
+        (resolved("digits", {"validation": 0.15, "test": 0.2}, scale="standardise"), "fixed"),
+        (resolved("blobs", BLOBS_SPLIT, **BLOBS), "seed1"),
+    ],
+)
+def test_class_order_moves_training_examples_and_touches_nothing_else(
+    tmp_path: Path, dataset: dict[str, Any], draw: str
+) -> None:
+    plain, ordered = (made({**dataset, "order": order}, tmp_path, draw) for order in ("source", "by-class"))
+    for name in ("x_validation", "y_validation", "x_test", "y_test"):
+        np.testing.assert_array_equal(getattr(ordered, name), getattr(plain, name))
+    classes = range(plain.meta["classes"])
+    assert (np.diff(ordered.y_train) >= 0).all()
+    assert (np.diff(plain.y_train) < 0).any()
+    by_class = [np.array([x for x, y in zip(plain.x_train, plain.y_train, strict=True) if y == c]) for c in classes]
+    np.testing.assert_array_equal(ordered.x_train, np.concatenate(by_class))
+    assert {key for key in plain.meta if ordered.meta[key] != plain.meta[key]} == {"digest"}
+
+
+def test_without_class_order_the_arrays_are_those_of_the_first_version(tmp_path: Path) -> None:
+    digits = made(resolved("digits", {"validation": 0.15, "test": 0.2}, scale="unit"), tmp_path)
+    assert digits.meta["digest"] == "6175f84a360f695da6e5d9cb1506effddc827f4e469e5062c9f3738020597770"
 
 
 def test_csv_with_quotes_mark_and_late_fractions(tmp_path: Path) -> None:

@@ -241,7 +241,8 @@ def test_a_data_set_is_downloaded_checked_and_made(mirror: Mirror, tmp_path: Pat
         mirror.answers[f"/{name}.gz"] = [whole(gzip.compress(content, mtime=0))]
         files.append(remote(mirror, f"/{name}.gz", content=gzip.compress(content, mtime=0), name=f"{name}.gz"))
     split = {"validation": 10}
-    dataset = {"name": "m", "source": "mnist", "split": split, "scale": "unit", "draw": "fixed", "split_seed": 0}
+    drawn = {"draw": "fixed", "split_seed": 0, "order": "source"}
+    dataset = {"name": "m", "source": "mnist", "split": split, "scale": "unit", **drawn}
     path = tmp_path / "m.npz"
     making.make(dataset, "fixed", path, data_folders=[], cache=tmp_path / "cache", remote_files={"mnist": files})
     data = datasets.load(path)

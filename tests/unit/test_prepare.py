@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from batchscope.datasets.prepare import (
     Examples,
+    by_class,
     check,
     check_classes_trained,
     encode_labels,
@@ -137,6 +138,16 @@ def test_no_value_that_is_not_finite_passes(position: int, value: float) -> None
     x[position, 1] = value
     with pytest.raises(DataError, match=f"no finite number of 32 bits, first in example {position + 1};"):
         check(Examples(x, np.zeros(10_000), "x", "y"))
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=40))
+def test_class_order_is_sorted_and_stable(labels: list[int]) -> None:
+    x, y = np.arange(len(labels), dtype=np.float32)[:, None], np.array(labels, np.int32)
+    moved, classes = by_class(x, y)
+    expected = sorted(range(len(labels)), key=lambda i: labels[i])  # Python's sort is stable
+    assert moved[:, 0].tolist() == expected
+    assert classes.tolist() == [labels[i] for i in expected]
+    assert x[:, 0].tolist() == list(range(len(labels)))
 
 
 @settings(deadline=None)

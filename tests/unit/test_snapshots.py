@@ -1,19 +1,11 @@
 """Weights that a run keeps: when, and that they are those of that moment."""
 
 import numpy as np
-import pytest
 from small import blobs, recipe
 
-from batchscope import engines, snapshots, training
+from batchscope import snapshots, training
 from batchscope.recipes import Plan
 from batchscope.snapshots import Snapshot
-
-
-@pytest.fixture(scope="module")
-def engine():
-    made = engines.engine("tensorflow")
-    made.configure("cpu", 1)
-    return made
 
 
 def trained(engine, *, epochs=4, stopping=None, **wanted):

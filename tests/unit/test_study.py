@@ -203,6 +203,7 @@ def test_defaults_are_filled_in_everywhere(tmp_path: Path) -> None:
         "scale": "none",
         "draw": "fixed",
         "split_seed": 0,
+        "order": "source",
     }
 
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from small import blobs, recipe
 
-from batchscope import engines
 from batchscope.engines import OutOfMemoryError
 from batchscope.probes import timing
 from batchscope.recipes import Plan
@@ -68,9 +67,7 @@ def test_too_little_memory_is_an_outcome_without_windows(monkeypatch):
     assert measured.windows == []
 
 
-def test_timing_leaves_the_weights_of_a_real_model_alone():
-    engine = engines.engine("tensorflow")
-    engine.configure("cpu", 1)
+def test_timing_leaves_the_weights_of_a_real_model_alone(engine):
     trainer = engine.build(Plan(recipe(optimiser={"name": "adamw", "weight_decay": 0.1}), 8, 0, "fused"), blobs())
     before = engine.get_weights(trainer)
     engine.train(trainer, np.arange(60, dtype=np.int32), np.zeros(8, np.float32))

@@ -6,16 +6,9 @@ import numpy as np
 import pytest
 from small import blobs, recipe
 
-from batchscope import engines, recipes, training
+from batchscope import recipes, training
 from batchscope.functions import FunctionError
 from batchscope.recipes import Plan
-
-
-@pytest.fixture(scope="module")
-def engine():
-    module = engines.engine("tensorflow")
-    module.configure("cpu", 1)
-    return module
 
 
 def train(engine, made=None, *, batch_size=16, seed=1, loop="fused", data=None, step_records=10_000):
@@ -208,6 +201,36 @@ def test_a_budget_in_updates_is_the_same_training_cut_at_an_update(engine):
     assert (cut.updates, cut.examples, cut.epoch) == (10, 2 * 60 + 32, pytest.approx(2 + 32 / 60))
     assert [row["updates"] for row in cut.evaluations] == [0, 5, 10]
     assert train(engine, made, batch_size=60).epoch == 10  # a full batch needs ten epochs for ten updates
+
+
+def test_a_trial_is_the_same_training_and_never_looks_at_the_test_part(engine):
+    made = recipe(
+        model={"dropout": 0.3},
+        snapshots={"at": [0.0, 1.0], "train_losses": [9.0]},
+        budget={"epochs": 6, "early_stopping": {"patience": 1, "restore_best": True}},
+    )
+    plan = Plan(made, 16, 1, "fused")
+    whole = training.train(engine, blobs(), plan, step_records=10)
+    trial = training.train(engine, blobs(), plan, step_records=10, trial=True)
+    for name in ("outcome", "selected_epoch", "updates", "stopped_early"):
+        assert getattr(trial, name) == getattr(whole, name)
+    assert (
+        column(trial.evaluations, "validation_loss").tolist() == column(whole.evaluations, "validation_loss").tolist()
+    )
+    assert trial.metrics["selected_validation_loss"] == whole.metrics["selected_validation_loss"]
+    assert trial.metrics["selected_test_loss"] is None
+    assert trial.evaluations[-1]["train_loss"] == whole.evaluations[-1]["train_loss"]
+    assert trial.snapshots == []
+
+
+@pytest.mark.parametrize("rate", [1e4, 1e30])
+def test_a_trial_that_diverges_says_so(engine, rate):
+    made = recipe(optimiser={"learning_rate": rate})
+    ends = [
+        training.train(engine, blobs(), Plan(made, 16, 1, "fused"), step_records=10, trial=trial).outcome
+        for trial in (False, True)
+    ]
+    assert ends == ["diverged", "diverged"]
 
 
 def test_full_batch_is_one_update_per_epoch_and_its_noise_spans_epochs(engine):

@@ -13,12 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchscope import analysis, records
-from batchscope.analysis import advice, budgets, decision_tree, rates, savings, scaling, targets
+from batchscope.analysis import advice, budgets, decision_tree, overheads, probes, rates, savings, scaling, targets
 from batchscope.analysis.best import best, choices
 from batchscope.analysis.claims import verdicts
 from batchscope.analysis.measurements import read
 from batchscope.analysis.ranks import ranks
 from batchscope.analysis.summary import metrics, summary
+from batchscope.probe_columns import PROBES
 
 PAIR = ["dataset", "recipe"]
 CELL = list(records.CELL)
@@ -32,7 +33,18 @@ _KEYS = {
     "timing": CELL,
     "windows": [*CELL, "window"],
     "trials": [*RUN, "learning_rate"],
+    "gradients": [*RUN, "updates", "moment", "drawn_batch_size"],
+    "noise_scale": [*RUN, "updates", "moment"],
+    "sharpness": [*RUN, "updates", "moment"],
+    "slices": [*RUN, "updates", "moment", "position"],
+    "modes": [*RUN, "updates", "moment", "evaluated_batch_size"],
+    "rate_ranges": RUN,
+    "rate_curves": [*RUN, "update"],
+    "accumulation": [*RUN, "micro_batch_size"],
+    "loop_windows": [*CELL, "loop", "window"],
 }
+# Tables that the probes of a study write; one that it does not make is empty.
+PROBED = tuple(PROBES)
 STEPS_PER_RUN = 400
 
 
@@ -44,7 +56,8 @@ def study_tables(study: Mapping[str, Any], **files: Sequence[Path]) -> dict[str,
     Args:
         study: `Study.describe()`.
         files: run, evaluations, steps, timing, windows and trials: tables of `records`; run_manifest and
-            timing_manifest: JSON. All empty where `study` names measurements instead.
+            timing_manifest: JSON. All empty where `study` names measurements instead. The names of `PROBED` may be
+            missing.
 
     Raises:
         FileNotFoundError: a file is missing.
@@ -52,7 +65,8 @@ def study_tables(study: Mapping[str, Any], **files: Sequence[Path]) -> dict[str,
         ValueError: the files do not describe the same runs.
     """
     paired = study["measurements"] is None
-    tables = _recorded(study, **files) if paired else _imported(study["measurements"])
+    probed = _probed(**{name: files.pop(name, ()) for name in PROBED})
+    tables = probed | (_recorded(study, **files) if paired else _imported(study["measurements"]))
     runs, timings, of_target = tables["runs"], tables["timings"], tables["to_target"]
     n_train = {name: _number(size) for name, size in zip(runs["dataset"], runs["n_train"], strict=True)}
     tables |= {
@@ -101,6 +115,19 @@ def _recorded(
     _check_same_runs(runs, timed, tables)
     to_target = targets.to_target(runs, tables["evaluations"], timings, study["targets"])
     return {**tables, "to_target": to_target, "savings": savings.savings(to_target, pd.DataFrame(), None)}
+
+
+def _probed(**files: Sequence[Path]) -> dict[str, pd.DataFrame]:
+    """What the probes of a study recorded, and what follows from it."""
+    tables = {name: concat(name, paths) for name, paths in files.items()}
+    windows = tables.pop("loop_windows")
+    tables["sharpness"] = probes.with_gap(tables["sharpness"])
+    return tables | {
+        "gradient_slopes": probes.gradient_slopes(tables["gradients"]),
+        "sharpness_trends": probes.sharpness_trends(tables["sharpness"]),
+        "update_costs": overheads.update_costs(windows),
+        "overheads": overheads.overheads(windows),
+    }
 
 
 def _imported(measurements: Mapping[str, Any]) -> dict[str, pd.DataFrame]:

@@ -12,7 +12,14 @@ import numpy as np
 
 from batchscope.datasets import ARRAYS, Data, digest
 from batchscope.datasets.download import RemoteFile
-from batchscope.datasets.prepare import check, check_classes_trained, encode_labels, scale_parts, split_indices
+from batchscope.datasets.prepare import (
+    by_class,
+    check,
+    check_classes_trained,
+    encode_labels,
+    scale_parts,
+    split_indices,
+)
 from batchscope.datasets.published import REMOTE_FILES
 from batchscope.datasets.sources import read_source
 from batchscope.records import atomic_path
@@ -83,6 +90,8 @@ def _prepare(dataset: Mapping[str, Any], draw: str, seed: int, **where: Any) -> 
         "source": dataset["source"],
         "files": dict(source.files),
     }
+    if dataset["order"] == "by-class":  # after scaling, whose sums would else be rounded in another order
+        x_train, y_train = by_class(x_train, y_train)
     return Data(x_train, y_train, x_validation, y_validation, x_test, y_test, meta)
 
 

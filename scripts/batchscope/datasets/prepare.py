@@ -115,6 +115,13 @@ def check_classes_trained(train: Integers, held_out: Mapping[str, Integers], nam
             raise DataError(f"the {part} part has the class {names[unknown[0]]}, but no training example has it")
 
 
+def by_class(x: Floats, y: Integers) -> tuple[Floats, Integers]:
+    """The examples (n, ...) and their labels (n,), all of one class before those of the next; within a class the order
+    stays."""
+    order = np.argsort(y, kind="stable")
+    return x[order], y[order]
+
+
 def scale_parts(kind: str, parts: Sequence[Floats]) -> dict[str, Any]:
     """Scale all parts in place by numbers fitted on the first, the training part; return these numbers.
 

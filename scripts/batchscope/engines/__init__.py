@@ -4,6 +4,9 @@ configure(device, threads)                  set up the framework, once per proce
 build(plan, data)                           compile a trainer for one run
 train(trainer, order, rates)                make len(rates) updates over the examples in `order`
 evaluate(trainer, part)                     loss and accuracy of a part of the data, in inference mode
+batch_losses(trainer, part, batches, ...)   loss of single batches, with stored statistics or those of the batch
+fit_seconds(trainer, data, ...)             time of updates in Keras' own loop, of a trainer built for the loop `fit`
+batch_reader(trainer, batch_size)           function that reads the batches of an order and does nothing with them
 get_weights / set_weights(trainer)          all variables of the model, statistics of normalisation included
 allocator_peak_bytes(device)                peak of the device's allocator, or None and the reason
 

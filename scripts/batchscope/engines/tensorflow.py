@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from batchscope import models, recipes
 from batchscope.datasets import Data
-from batchscope.engines import OutOfMemoryError, Part, Steps
+from batchscope.engines import OutOfMemoryError, Part, Steps, tensorflow_loops
 from batchscope.recipes import Plan
 
 EXAMPLES_TRIED = 32  # examples for a look at the untrained model: what it returns, which weight moves most
@@ -27,8 +27,6 @@ _OPTIMISERS = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam, "adam
 
 Tensor = Any  # TensorFlow has no usable type stubs
 Gradient = Callable[[Tensor, Tensor], tuple[Tensor, list[Tensor]]]
-
-
 Loop = Callable[[NDArray[np.int32], NDArray[np.float32]], Steps]
 
 
@@ -53,6 +51,7 @@ class Trainer:
     n_parameters: int
     steps: Loop
     evaluation: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+    losses: Callable[[Tensor, Tensor], Tensor]
     parts: Mapping[Part, tuple[Tensor, Tensor]]
     tracked_weight: tuple[int, ...]
 
@@ -66,8 +65,7 @@ def configure(device: str, threads: int) -> dict[str, Any]:
         RuntimeError: a GPU is asked for and TensorFlow sees none.
     """
     tf.config.threading.set_intra_op_parallelism_threads(threads)
-    # One: with more, a second thread would only hand over the small operations of an update, which costs more than it
-    # saves.
+    # One: a second thread would only hand over the small operations of an update, which costs more than it saves.
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.experimental.enable_op_determinism()
     tf.config.experimental.enable_tensor_float_32_execution(False)
@@ -119,6 +117,7 @@ def build(plan: Plan, data: Data) -> Trainer:
             n_parameters=int(sum(np.prod(variable.shape) for variable in model.trainable_variables)),
             steps=_fused_steps(network, plan, parts["train"], tracked) if fused else _fit_steps(network, plan, data),
             evaluation=_evaluation(network, recipe["evaluation_batch_size"]),
+            losses=network.losses,
             parts=parts,
             tracked_weight=tracked,
         )
@@ -141,6 +140,38 @@ def evaluate(trainer: Trainer, part: Part) -> tuple[float, float]:
     with _memory_errors():
         loss, accuracy = trainer.evaluation(*trainer.parts[part])
         return float(loss), float(accuracy)
+
+
+def batch_losses(
+    trainer: Trainer, part: Part, batches: NDArray[np.int32], *, batch_statistics: bool
+) -> NDArray[np.float64]:
+    """Mean loss of each batch of a part (nat, penalties of the model included), shape (K,); no variable changes.
+
+    In inference mode, so without dropout or other noise, except that with `batch_statistics` every trainable batch
+    normalisation uses the statistics of the batch, as it does in training.
+
+    Args:
+        trainer: what `build` gave.
+        part: of the data.
+        batches: indices of the examples of each batch, shape (K, B).
+        batch_statistics: normalise with the batch's own statistics, and not with the stored ones.
+
+    Raises:
+        OutOfMemoryError: a batch does not fit.
+    """
+    x, y = trainer.parts[part]
+
+    def loss(batch: Tensor) -> Tensor:
+        outputs = trainer.model(tf.gather(x, batch), training=False)
+        return tf.add_n([tf.reduce_mean(trainer.losses(outputs, tf.gather(y, batch))), *trainer.model.losses])
+
+    run = tf.function(lambda rows: tf.map_fn(loss, rows, tf.float32, parallel_iterations=1), autograph=False)
+    before = get_weights(trainer)
+    try:
+        with _memory_errors(), _batch_statistics(trainer.model if batch_statistics else None):
+            return np.asarray(run(tf.constant(batches)), dtype=np.float64)
+    finally:
+        set_weights(trainer, before)  # batch normalisation moves its stored statistics
 
 
 def get_weights(trainer: Trainer) -> list[NDArray[Any]]:
@@ -167,6 +198,28 @@ def _memory_errors() -> Iterator[None]:
         yield
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
         raise OutOfMemoryError(str(error).splitlines()[0]) from error
+
+
+fit_seconds = _memory_errors()(tensorflow_loops.fit_seconds)
+batch_reader = _memory_errors()(tensorflow_loops.batch_reader)
+
+
+@contextlib.contextmanager
+def _batch_statistics(model: keras.Model | None) -> Iterator[None]:
+    """Within the block the batch normalisations of `model` are in training mode, whatever mode the model is in."""
+    layers = model._flatten_layers() if model is not None else []
+    found = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
+
+    def in_training_mode(call: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        return lambda *args, **options: call(*args, **(options | {"training": True}))
+
+    for layer in found:
+        layer.call = in_training_mode(layer.call)
+    try:
+        yield
+    finally:
+        for layer in found:
+            del layer.call  # the method of the class shows again
 
 
 def _seed_dropout(model: keras.Model, seed: int) -> None:
@@ -324,7 +377,6 @@ def _compile_fit(network: Network, x: NDArray[np.float32], y: NDArray[np.int32])
 
 def _evaluation(network: Network, size: int) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """Function of all examples and labels of a part that gives its loss and accuracy, in passes of `size` examples."""
-
     model = network.model
 
     @tf.function(autograph=False)

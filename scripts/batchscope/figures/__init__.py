@@ -36,11 +36,9 @@ class FigureSpec:
 
     @property
     def group(self) -> str:
-        """`tuning` and `targets` are drawn only in studies that tune the rate or have targets, `runs` in all."""
-        if "trials" in self.needs or "rate_slopes" in self.needs:
-            return "tuning"
-        tables = {need.partition(".")[0] for need in self.needs}
-        return "targets" if {"to_target", "critical_batch_size"} & tables else "runs"
+        """What a study must have for the figure to be drawn: `runs`, `targets`, `tuning`, or the name of a probe."""
+        tables = [need.partition(".")[0] for need in self.needs]
+        return next((_GROUPS[table] for table in tables if table in _GROUPS), "runs")
 
     def has_rows(self, frames: Frames) -> bool:
         """Whether there is anything to draw for this data set and recipe."""
@@ -105,7 +103,32 @@ _EVIDENCE = (
     FigureSpec("rate_vs_batch", "Best learning rate against batch size", "rates", ("rates", "rate_slopes")),
     FigureSpec("pareto", "Training time against test error", "front", ("pareto",)),
 )
-FIGURES: dict[str, FigureSpec] = {spec.name: spec for spec in (*_SPECS, *_EVIDENCE)}
+_PROBES = (
+    FigureSpec("gradient_variance", "Variance and signal-to-noise of the gradient", "gradients", ("gradients",)),
+    FigureSpec("gradient_direction", "Direction and bias of the gradient", "gradients", ("gradients",)),
+    FigureSpec("noise_scale", "Gradient noise scale and critical batch size", "noise_scale", ("noise_scale",)),
+    FigureSpec("sharpness_vs_batch", "Sharpness against batch size", "sharpness", ("sharpness",)),
+    FigureSpec("sharpness_vs_gap", "Generalisation gap against sharpness", "sharpness", ("sharpness",)),
+    FigureSpec("loss_slices", "Loss along a random direction", "sharpness", ("slices",)),
+    FigureSpec("rate_range", "Learning-rate range test", "ranges", ("rate_curves",)),
+    FigureSpec("evaluation_modes", "Evaluation in training and in inference mode", "modes", ("modes",)),
+    FigureSpec("update_costs", "Where the time of an update goes", "overheads", ("overheads",)),
+)
+# The table that says to which group a figure belongs; figures that need none of them are drawn in every study.
+_GROUPS = {
+    "trials": "tuning",
+    "rate_slopes": "tuning",
+    "to_target": "targets",
+    "critical_batch_size": "targets",
+    "gradients": "gradients",
+    "noise_scale": "gradients",
+    "sharpness": "sharpness",
+    "slices": "sharpness",
+    "rate_curves": "rates",
+    "modes": "modes",
+    "overheads": "overheads",
+}
+FIGURES: dict[str, FigureSpec] = {spec.name: spec for spec in (*_SPECS, *_EVIDENCE, *_PROBES)}
 
 
 def render(name: str, frames: Frames, path: str | Path) -> None:

@@ -45,10 +45,22 @@ class Frames:
     rates: pd.DataFrame
     rate_slopes: pd.DataFrame
     pareto: pd.DataFrame
+    gradients: pd.DataFrame
+    gradient_slopes: pd.DataFrame
+    noise_scale: pd.DataFrame
+    sharpness: pd.DataFrame
+    sharpness_trends: pd.DataFrame
+    slices: pd.DataFrame
+    modes: pd.DataFrame
+    rate_ranges: pd.DataFrame
+    rate_curves: pd.DataFrame
+    accumulation: pd.DataFrame
+    overheads: pd.DataFrame
+    update_costs: pd.DataFrame
 
 
 _TABLES = ("runs", "evaluations", "steps", "timings", "windows", "metrics", "summary")
-# Tables without rows where a study has no targets, tunes no rate or times nothing.
+# Tables without rows where a study has no targets, tunes no rate, times nothing or has no such probe.
 _EVIDENCE = (
     "to_target",
     "targets",
@@ -58,6 +70,18 @@ _EVIDENCE = (
     "rates",
     "rate_slopes",
     "pareto",
+    "gradients",
+    "gradient_slopes",
+    "noise_scale",
+    "sharpness",
+    "sharpness_trends",
+    "slices",
+    "modes",
+    "rate_ranges",
+    "rate_curves",
+    "accumulation",
+    "overheads",
+    "update_costs",
 )
 
 
@@ -70,7 +94,7 @@ def pairs(tables: Mapping[str, pd.DataFrame]) -> list[tuple[str, str]]:
 def select(tables: Mapping[str, pd.DataFrame], dataset: str, recipe: str) -> Frames:
     """What `tables` (as `analysis.tables.study_tables` makes them) say about one data set and recipe.
 
-    A table of evidence (targets, budgets, rates) that is not among `tables` is taken as one without rows.
+    A table of evidence (targets, budgets, rates, probes) that is not among `tables` is taken as one without rows.
     """
     if (dataset, recipe) not in pairs(tables):
         raise ValueError(f"no runs of data set {dataset!r} with recipe {recipe!r}: there are {pairs(tables)}")

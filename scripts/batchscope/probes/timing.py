@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -11,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from batchscope.datasets import Data
 from batchscope.engines import OutOfMemoryError
@@ -18,6 +20,8 @@ from batchscope.recipes import Plan
 
 MEMORY_UPDATES = 4  # after which memory has been through all that an update does
 MAX_UPDATES = 1_000_000  # in one window, so that its order of examples stays small
+
+Take = Callable[[int], float]  # makes so many updates and returns their seconds
 
 
 @dataclass
@@ -52,43 +56,50 @@ def measure(
         trainer = engine.build(plan, data)
         engine.train(trainer, np.empty(0, np.int32), np.empty(0, np.float32))
         timing.compile_seconds = time.perf_counter() - start
-        _seconds(engine, trainer, n_train, batch_size, MEMORY_UPDATES)
+        take = functools.partial(train_seconds, engine, trainer, n_train, batch_size)
+        take(MEMORY_UPDATES)
         at_peak()
-        pace = _warm_up(engine, trainer, n_train, batch_size, settings)
+        updates = timing.updates_per_window = warm_up(take, settings)
     except OutOfMemoryError as error:
         timing.outcome, timing.outcome_detail = "out_of_memory", str(error)
         with observer:
             return timing
-    updates = timing.updates_per_window = min(MAX_UPDATES, math.ceil(settings["window_seconds"] / pace))
     with observer:
         for window in range(1, int(settings["windows"]) + 1):
-            seconds = _seconds(engine, trainer, n_train, batch_size, updates)
-            row = {"window": window, "updates": updates, "seconds": seconds, "seconds_per_update": seconds / updates}
-            timing.windows.append(row)
+            timing.windows.append({"window": window, **timed(take, updates)})
     return timing
 
 
-def _warm_up(engine: ModuleType, trainer: Any, n: int, batch_size: int, settings: Mapping[str, float]) -> float:
-    """Run for at least `warmup_seconds`, doubling the updates per call; returns the last call's seconds per update.
+def warm_up(take: Take, settings: Mapping[str, float]) -> int:
+    """Run for at least `warmup_seconds`, doubling the updates per call; returns how many updates fill a window.
 
     The first updates of all, which initialise the framework, lie before it and say nothing about the pace; and the last
     call must be long enough, a tenth of a window, to tell how many updates fill one.
     """
     spent, updates = 0.0, 1
     while True:
-        took = _seconds(engine, trainer, n, batch_size, updates)
+        took = take(updates)
         spent += took
         long_enough = spent >= settings["warmup_seconds"] and took >= settings["window_seconds"] / 10
         if long_enough or 2 * updates > MAX_UPDATES:
-            return took / updates
+            return min(MAX_UPDATES, math.ceil(settings["window_seconds"] / (took / updates)))
         updates *= 2
 
 
-def _seconds(engine: ModuleType, trainer: Any, n: int, batch_size: int, updates: int) -> float:
+def timed(take: Take, updates: int) -> dict[str, Any]:
+    """One window: its `updates`, `seconds` and `seconds_per_update`."""
+    seconds = take(updates)
+    return {"updates": updates, "seconds": seconds, "seconds_per_update": seconds / updates}
+
+
+def train_seconds(engine: ModuleType, trainer: Any, n: int, batch_size: int, updates: int) -> float:
     """Time of `updates` full batches, the engine synchronised at both ends; drawing the order is not timed."""
-    examples = np.random.default_rng(0).permutation(n).astype(np.int32)
-    order = np.resize(examples, updates * batch_size)  # the epoch's examples, over and over
-    rates = np.zeros(updates, np.float32)
+    order, rates = full_batches(n, batch_size, updates), np.zeros(updates, np.float32)
     start = time.perf_counter()
     engine.train(trainer, order, rates)
     return time.perf_counter() - start
+
+
+def full_batches(n: int, batch_size: int, updates: int) -> NDArray[np.int32]:
+    """Examples of `updates` full batches, shape (updates * batch_size,): one random order of `n`, over and over."""
+    return np.resize(np.random.default_rng(0).permutation(n).astype(np.int32), updates * batch_size)

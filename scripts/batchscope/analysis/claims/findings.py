@@ -95,6 +95,8 @@ def _sizes(claim: Claim, found: Samples) -> list[Size]:
 
 
 def _fewest(found: Samples, sizes: Sequence[Size]) -> int:
+    if found.fitted:
+        return min(fitted.freedom for fitted in found.fitted.values()) + 2
     if found.of == "sizes":
         return len([size for size in sizes if size in found.values])
     return min((len(found.values[size]) for size in sizes if size in found.values), default=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from batchscope.analysis.best import label
+from batchscope.analysis.probes import lowest_common_loss
 from batchscope.analysis.rates import optima
 from batchscope.analysis.summary import GAP, with_gap
 from batchscope.claims import METRICS
@@ -41,6 +42,16 @@ class NotMeasuredError(Exception):
 
 
 @dataclass(frozen=True)
+class Fitted:
+    """A number that a fit gives, with its 95 % interval and the degrees of freedom of Student's t behind it."""
+
+    value: float
+    low: float
+    high: float
+    freedom: int
+
+
+@dataclass(frozen=True)
 class Samples:
     """The values of a metric for one data set and recipe.
 
@@ -51,6 +62,7 @@ class Samples:
         of: what the values are repeated over, in words.
         seeds: the seeds, empty where the values are not paired.
         note: what else a reader must know of the metric, such as the target.
+        fitted: by size, where the value is what a fit over all sizes gives there.
     """
 
     values: dict[Size, Values]
@@ -59,6 +71,7 @@ class Samples:
     of: str
     seeds: tuple[int, ...] = ()
     note: str = ""
+    fitted: Mapping[Size, Fitted] = field(default_factory=dict)
 
     @property
     def sizes(self) -> list[Size]:
@@ -104,14 +117,22 @@ def samples(metric: str, tables: Tables, pair: Pair, *, paired: bool = True) -> 
         NotMeasuredError: where the study has no value of the metric at any size.
     """
     known = METRICS[metric]
-    if known.probe and known.table not in tables:
-        raise NotMeasuredError(f"no probe of {known.probe} yet")
+    if known.probe and (known.table not in tables or tables[known.table].empty):
+        raise NotMeasuredError(f"the study has no probe of {known.probe}")
+    if known.table in ("windows", "summary"):
+        _refuse_borrowed(tables, pair)
     if known.table == "windows":
         found = _timed(metric, tables, pair)
     elif known.table == "trials":
         found = _tuned(of_pair(tables, "trials", pair))
-    elif known.table == "summary":
-        found = _per_size(of_pair(tables, "summary", pair), metric)
+    elif known.of == "sizes":
+        found = _per_size(of_pair(tables, known.table, pair), metric)
+    elif known.table == "sharpness":
+        found = _sharpness(of_pair(tables, "sharpness", pair), of_pair(tables, "runs", pair), metric, paired)
+    elif known.table == "overheads":
+        found = _overheads(of_pair(tables, "overheads", pair), of_pair(tables, "update_costs", pair), metric)
+    elif known.probe:
+        found = _drawn(of_pair(tables, known.table, pair), metric, paired)
     elif known.table == "to_target":
         found = _to_target(of_pair(tables, "to_target", pair), metric, paired)
     else:
@@ -190,6 +211,60 @@ def _to_target(rows: pd.DataFrame, metric: str, paired: bool) -> Samples:
     chosen = rows[(rows["metric"] == name) & (rows["target"] == target)]
     note = f"to {str(name).replace('_', ' ')} {target:g}"
     return _per_run(chosen.drop(columns="metric").rename(columns={column: metric}), metric, paired, note)
+
+
+def _refuse_borrowed(tables: Tables, pair: Pair) -> None:
+    """One measurement is judged once: under the recipe that was timed, not under those that take its timings."""
+    timings = tables.get("timings")
+    if timings is None or "timed_recipe" not in timings:
+        return
+    lenders = set(timings.loc[(timings["dataset"] == pair[0]) & (timings["recipe"] == pair[1]), "timed_recipe"])
+    if lenders - {pair[1]}:
+        raise NotMeasuredError(f"its timings are those of {min(lenders)}, where they are judged")
+
+
+def _drawn(rows: pd.DataFrame, metric: str, paired: bool) -> Samples:
+    """Values by the size of the batches drawn, at the earliest moment and for runs of the smallest size looked at."""
+    first = rows.sort_values(["updates", "batch_size"], kind="stable").iloc[0]
+    rows = rows[(rows["moment"] == first["moment"]) & (rows["batch_size"] == first["batch_size"])]
+    drawn = next(name for name in ("drawn_batch_size", "evaluated_batch_size") if name in rows)
+    note = (
+        f"weights of runs with batch size {first['batch_size']:,}, {_when(first['moment'])}; sizes are of batches drawn"
+    )
+    return _per_run(rows.assign(batch_size=rows[drawn], full_batch=False), metric, paired, note)
+
+
+def _sharpness(rows: pd.DataFrame, runs: pd.DataFrame, metric: str, paired: bool) -> Samples:
+    """Values where all runs had fallen to the same training loss, or, where they do not meet, at their ends."""
+    moment = lowest_common_loss(rows, runs) or "end"
+    rows = rows[rows["moment"] == moment]
+    if rows.empty:
+        raise NotMeasuredError("no weights were looked at where all runs meet, nor at their ends")
+    met = "" if moment != "end" else ", so at different training losses"
+    found = _per_run(rows, metric, paired, f"weights {_when(moment)}{met}")
+    every = {_key(key) for key in runs[_SIZE].itertuples(index=False, name=None)}
+    lost = dict.fromkeys(every - set(found.sizes), "no run of it has weights there")
+    return replace(found, problems={**found.problems, **lost})
+
+
+def _overheads(rows: pd.DataFrame, costs: pd.DataFrame, metric: str) -> Samples:
+    """Shares that the line of the fused loop gives at each size; the sizes are the sample, less two for the line."""
+    freedom = int(costs.loc[costs["loop"] == "fused", "n_sizes"].iloc[0]) - 2
+    fitted, values, problems = {}, {}, {}
+    for row in rows.to_dict("records"):
+        value, low, high = (float(row[f"{metric}{end}"]) for end in ("", "_ci_low", "_ci_high"))
+        size = int(row["batch_size"]), bool(row["full_batch"])
+        if np.isfinite([value, low, high]).all():
+            fitted[size], values[size] = Fitted(value, low, high, freedom), np.array([value])
+        else:
+            problems[size] = str(row["reason"]) or "the fit gives no interval"
+    return Samples(values, problems, False, "sizes", note="from a line through the times of all sizes", fitted=fitted)
+
+
+def _when(moment: str) -> str:
+    """A moment as a sentence names it."""
+    words = {"start": "before the first update", "end": "at the end"}
+    return words.get(moment, f"at {moment}" + (" of the budget" if moment.endswith("%") else ""))
 
 
 def _timed(metric: str, tables: Tables, pair: Pair) -> Samples:

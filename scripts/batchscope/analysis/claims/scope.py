@@ -46,7 +46,7 @@ def features(recipe: Definition) -> dict[str, Any]:
 def applies(scope: Mapping[str, Mapping[str, Sequence[Any]]], pair: Pair, study: Mapping[str, Any]) -> bool:
     """Whether a data set and recipe of a study meet the conditions; of imported ones only the names are known."""
     dataset, recipe = study["datasets"].get(pair[0]), study["recipes"].get(pair[1])
-    known_dataset = {"name": pair[0]} | ({key: dataset[key] for key in ("source", "draw")} if dataset else {})
+    known_dataset = {"name": pair[0]} | ({key: dataset[key] for key in ("source", "draw", "order")} if dataset else {})
     known_recipe = features(recipe) if recipe else {"name": pair[1]}
     return _meets(scope["dataset"], known_dataset) and _meets(scope["recipe"], known_recipe)
 
@@ -98,7 +98,8 @@ def described(pair: Pair, study: Mapping[str, Any]) -> str:
     mode = known["learning_rate"]
     rule = rates.get(mode) or f"learning rate {rate:g} scaled by {mode} from {scaling['reference_batch_size']}"
     drawn = ", drawn anew for each seed" if dataset["draw"] == "per-seed" else ""
-    return f"data set {pair[0]}{drawn}; recipe {pair[1]} ({known['model']}, {known['optimiser']}, {rule})"
+    ordered = ", in the order of its classes" if dataset["order"] == "by-class" else ""
+    return f"data set {pair[0]}{drawn}{ordered}; recipe {pair[1]} ({known['model']}, {known['optimiser']}, {rule})"
 
 
 def budget(recipe: Definition | None) -> str:

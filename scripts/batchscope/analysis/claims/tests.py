@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 from batchscope.analysis.best import label
-from batchscope.analysis.claims.samples import NotMeasuredError, Samples, Size
+from batchscope.analysis.claims.samples import Fitted, NotMeasuredError, Samples, Size
 from batchscope.analysis.spread import spread_test
 from batchscope.analysis.statistics import CONFIDENCE, ROUNDING, one_sample
 from batchscope.analysis.trends import page_trend, slopes
@@ -222,7 +222,21 @@ def _ratio(claim: Mapping[str, Any], found: Samples) -> list[Part]:
 def _value(claim: Mapping[str, Any], found: Samples) -> list[Part]:
     test, size = claim["test"], found.size(claim["test"]["batch_size"])
     goal = Goal("above", test["at_least"]) if "at_least" in test else Goal("below", test["at_most"])
-    return [judge(f"at {label(*size)}", contrast(found, {size: 1.0}), goal)]
+    estimate = _of_fit(found.fitted[size]) if size in found.fitted else contrast(found, {size: 1.0})
+    return [judge(f"at {label(*size)}", estimate, goal)]
+
+
+def _of_fit(fitted: Fitted) -> Estimate:
+    """The estimate of a fit, tested by Student's t with the standard error that its interval is made of."""
+    error = (fitted.high - fitted.low) / 2 / float(stats.t.ppf((1 + CONFIDENCE) / 2, fitted.freedom))
+
+    def test(threshold: float) -> tuple[float | None, float | None]:
+        if error == 0:
+            return None, None
+        t = (fitted.value - threshold) / error
+        return float(stats.t.sf(t, fitted.freedom)), float(stats.t.cdf(t, fitted.freedom))
+
+    return Estimate(fitted.freedom + 2, fitted.value, fitted.low, fitted.high, None, test)
 
 
 def _trend(claim: Mapping[str, Any], found: Samples) -> list[Part]:

@@ -1,0 +1,121 @@
+"""Moments of a run at which probes look at its weights: their order and names, and numbers over its seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from batchscope.analysis.statistics import Interval, t_interval
+from batchscope.figures.frames import Frames, Size, of_size
+from batchscope.figures.words import plain
+from batchscope.numbers import listing
+
+Numbers = NDArray[np.float64]
+
+_LOSS = "train loss "
+
+
+def in_order(frame: pd.DataFrame) -> list[str]:
+    """The moments of a probe's table: shares of the budget, training losses from high to low, and the end."""
+    return sorted((str(moment) for moment in frame["moment"].unique()), key=_rank)
+
+
+def name(moment: str) -> str:
+    """A moment in a legend: `start`, `50 % of the budget`, `training loss 0.3`, `end`."""
+    if moment.startswith(_LOSS):
+        return f"training loss {moment.removeprefix(_LOSS)}"
+    return f"{moment} of the budget" if moment.endswith("%") else moment
+
+
+def when(moment: str) -> str:
+    """A moment in a sentence: `before the first update`, `at 50 % of the budget`, `at training loss 0.3`."""
+    words = {"start": "before the first update", "end": "at the end"}
+    return words.get(moment, f"at {name(moment)}")
+
+
+def sizes_of(frames: Frames, rows: pd.DataFrame) -> list[Size]:
+    """The batch sizes of the runs that `rows` are about."""
+    return [size for size in frames.sizes if len(of_size(rows, size))]
+
+
+def known(values: ArrayLike | pd.Series[Any]) -> Numbers:
+    """The numbers among `values`, without nulls and what is not finite."""
+    found: Numbers = pd.Series(values).to_numpy(np.float64, na_value=np.nan)
+    return found[np.isfinite(found)]
+
+
+def over_seeds(rows: pd.DataFrame, column: str, by: str = "batch_size") -> dict[int, Interval]:
+    """Mean and 95 % t-interval over the rows with a value of `column`, one per seed, for each value of `by`."""
+    found = {}
+    for key in sorted({int(value) for value in rows[by]}):
+        interval = t_interval(known(rows.loc[rows[by] == key, column]))
+        if interval.mean is not None:
+            found[key] = interval
+    return found
+
+
+def means(found: Mapping[int, Interval]) -> dict[int, float]:
+    """The means of what `over_seeds` gives."""
+    return {key: interval.mean for key, interval in found.items() if interval.mean is not None}
+
+
+def seeds(counts: Iterable[int]) -> str:
+    """`n = 5 seeds`, `n = 3 to 5 seeds`."""
+    found = sorted(set(counts)) or [0]
+    number = f"{found[0]} to {found[-1]}" if len(found) > 1 else str(found[0])
+    return f"n = {number} {'seed' if found == [1] else 'seeds'}"
+
+
+def intervals(counts: Iterable[int], what: str = "bars") -> str:
+    """`bars: 95 % t-intervals over n = 5 seeds, cut at the edges of the panel`, or that there are none."""
+    found = [*counts]
+    if max(found, default=0) < 2:
+        return f"no {what}: {seeds(found)}"
+    return f"{what}: 95 % t-intervals over {seeds(found)}, cut at the edges of the panel"
+
+
+def ranged(values: ArrayLike | pd.Series[Any], digits: int = 4) -> str:
+    """`4,096`, `512 to 4,096`; of the numbers among `values`."""
+    found = known(values)
+    if not len(found):
+        return "an unknown number of"
+    ends = dict.fromkeys(plain(float(end), digits=digits) for end in (found.min(), found.max()))
+    return " to ".join(ends)
+
+
+def estimate(value: float | None, low: float | None, high: float | None, n: int, digits: int = 3) -> str:
+    """`−1.02 (−1.03 to −1.01)`; without an interval it says so, without a value `not known`."""
+    if value is None or not np.isfinite(value):
+        return "not known"
+    middle = plain(value, digits=digits)
+    if low is None or high is None or not (np.isfinite(low) and np.isfinite(high)):
+        return f"{middle} (no interval: {'one seed' if n == 1 else 'no spread'})"
+    return f"{middle} ({plain(low, digits=digits)} to {plain(high, digits=digits)})"
+
+
+def missing_in_words(frames: Frames, rows: pd.DataFrame, sizes: Sequence[Size]) -> str:
+    """A sentence on the runs with one of `sizes` that have no weights at a moment of `rows`; empty without such."""
+    parts = []
+    for moment in in_order(rows):
+        there = rows[rows["moment"] == moment]
+        lacking = {size: of_size(frames.runs, size)["seed"].nunique() - _seeds_of(there, size) for size in sizes}
+        cells = [f"{count} at batch size {size.label}" for size, count in lacking.items() if count > 0]
+        if cells:
+            parts.append(f"{listing(cells)} {when(moment)}")
+    return f"Runs without weights to look at: {'; '.join(parts)}." if parts else ""
+
+
+def _seeds_of(rows: pd.DataFrame, size: Size) -> int:
+    return int(of_size(rows, size)["seed"].nunique())
+
+
+def _rank(moment: str) -> tuple[int, float]:
+    if moment.startswith(_LOSS):
+        return 2, -float(moment.removeprefix(_LOSS))
+    if moment.endswith("%"):
+        return 1, float(moment.removesuffix("%"))
+    return (0, 0.0) if moment == "start" else (3, 0.0)

@@ -1,0 +1,15 @@
+"""What several files of tests share and only one process may set up once."""
+
+from __future__ import annotations
+
+import pytest
+
+from batchscope import engines
+
+
+@pytest.fixture(scope="session")
+def engine():
+    """The TensorFlow engine on one thread of the CPU: TensorFlow takes its settings before its first operation only."""
+    module = engines.engine("tensorflow")
+    module.configure("cpu", 1)
+    return module

@@ -1,0 +1,147 @@
+"""What the probes say over sizes and seeds, and what claims read from them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from fake_claims import claim, verdict
+from scipy import stats
+
+from batchscope.analysis import probes
+from batchscope.analysis.claims.samples import NotMeasuredError, samples
+
+SIZES, SEEDS = (4, 16, 64), (1, 2, 3, 4, 5)
+PAIR = ("digits", "mlp")
+
+
+def run(size: int, seed: int) -> dict[str, object]:
+    return {"dataset": "digits", "recipe": "mlp", "batch_size": size, "full_batch": False, "seed": seed}
+
+
+RUNS = pd.DataFrame([{**run(size, seed), "outcome": "ok"} for size in SIZES for seed in SEEDS])
+
+
+def gradients(slope: float = -1.0, spread: float = 0.0) -> pd.DataFrame:
+    """Variances that follow a power of the size drawn, with a slope that differs by `spread` between seeds."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for seed in SEEDS:
+        own = slope + spread * rng.normal()
+        for moment, updates in (("start", 0), ("end", 90)):
+            for trained in (4, 64):
+                for drawn in SIZES:
+                    variance = (1 + seed + updates + trained) * drawn**own
+                    row = {"gradient_variance": variance, "gradient_signal_to_noise": variance**-0.5}
+                    at = {"moment": moment, "updates": updates, "drawn_batch_size": drawn, "gradient_bias": 0.01 * seed}
+                    rows.append({**run(trained, seed), **at, **row})
+    return pd.DataFrame(rows)
+
+
+def sharpness(moments: dict[str, int], lost: tuple[tuple[int, int, str], ...] = ()) -> pd.DataFrame:
+    """Curvature that grows with the size, and a gap that falls with it."""
+    rows = [
+        {
+            **run(size, seed),
+            "moment": moment,
+            "updates": updates,
+            **dict.fromkeys(probes.MEASURES, size + 0.1 * seed + updates),
+            "train_accuracy": 0.9,
+            "test_accuracy": 0.8 + size / 1000,
+        }
+        for moment, updates in moments.items()
+        for size in SIZES
+        for seed in SEEDS
+        if (size, seed, moment) not in lost
+    ]
+    return probes.with_gap(pd.DataFrame(rows))
+
+
+def test_slopes_of_the_gradient_are_those_of_the_power_law() -> None:
+    found = probes.gradient_slopes(gradients())
+    assert len(found) == 2 * 2 * 2, "trained sizes, moments, metrics"
+    assert set(found["n"]) == {5}
+    assert found.loc[found["metric"] == "gradient_variance", "slope"].to_numpy() == pytest.approx(-1)
+    assert found.loc[found["metric"] == "gradient_signal_to_noise", "slope"].to_numpy() == pytest.approx(0.5)
+    spread = probes.gradient_slopes(gradients(spread=0.1)).iloc[0]
+    assert spread["ci_low"] < spread["slope"] < spread["ci_high"]
+
+
+def test_sharpness_that_grows_with_the_size_has_a_rank_correlation_of_one_and_no_spread() -> None:
+    found = probes.sharpness_trends(sharpness({"end": 9})).set_index(["measure", "against"])
+    for measure in probes.MEASURES:
+        assert found.loc[(measure, "batch_size"), "correlation"] == 1
+        assert found.loc[(measure, probes.GAP), "correlation"] == -1
+        assert np.isnan(found.loc[(measure, "batch_size"), "ci_low"]), "the same in every seed: no interval"
+
+
+def test_two_sizes_have_no_rank_correlation() -> None:
+    two = sharpness({"end": 9}).query("batch_size > 4")
+    assert probes.sharpness_trends(two)["n"].eq(0).all()
+
+
+def test_tables_without_probes_have_their_columns() -> None:
+    none = gradients().iloc[:0]
+    assert list(probes.gradient_slopes(none)) == list(probes.GRADIENT_SLOPES)
+    assert list(probes.sharpness_trends(sharpness({"end": 9}).iloc[:0])) == list(probes.SHARPNESS_TRENDS)
+
+
+def test_runs_meet_at_the_lowest_training_loss_that_all_of_them_reached() -> None:
+    moments = {"train loss 0.5": 3, "train loss 0.3": 6, "train loss 0.1": 8, "end": 9}
+    assert probes.lowest_common_loss(sharpness(moments, ((64, 2, "train loss 0.1"),)), RUNS) == "train loss 0.3"
+    assert probes.lowest_common_loss(sharpness({"end": 9}), RUNS) is None
+
+
+def test_claims_on_gradients_are_about_the_sizes_drawn_at_the_start() -> None:
+    found = samples("gradient_variance", {"gradients": gradients()}, PAIR)
+    assert [size for size, _ in found.sizes] == list(SIZES)
+    expected = [(1 + seed + 0 + 4) / 16 for seed in SEEDS]
+    assert found.values[16, False].tolist() == pytest.approx(expected)
+    assert found.note == "weights of runs with batch size 4, before the first update; sizes are of batches drawn"
+
+
+def test_claims_on_sharpness_are_about_the_moment_where_the_runs_meet() -> None:
+    tables = {"runs": RUNS, "sharpness": sharpness({"train loss 0.3": 6, "end": 9})}
+    found = samples("lambda_max", tables, PAIR)
+    assert found.values[64, False].tolist() == pytest.approx([70.1, 70.2, 70.3, 70.4, 70.5])
+    assert found.note == "weights at train loss 0.3"
+    apart = samples("lambda_max", {**tables, "sharpness": sharpness({"end": 9})}, PAIR)
+    assert apart.note == "weights at the end, so at different training losses"
+
+
+def test_a_size_without_weights_is_not_passed_over() -> None:
+    lost = tuple((64, seed, "end") for seed in SEEDS)
+    found = samples("lambda_max", {"runs": RUNS, "sharpness": sharpness({"end": 9}, lost)}, PAIR)
+    assert found.problems == {(64, False): "no run of it has weights there"}
+
+
+def test_a_borrowed_timing_is_judged_once() -> None:
+    timings = pd.DataFrame([{"dataset": "digits", "recipe": "mlp", "batch_size": 4, "timed_recipe": "other"}])
+    for metric in ("seconds_per_update", "memory_bytes"):
+        with pytest.raises(NotMeasuredError, match="its timings are those of other, where they are judged"):
+            samples(metric, {"runs": RUNS, "timings": timings}, PAIR)
+
+
+def test_without_a_probe_nothing_was_measured() -> None:
+    for tables in ({}, {"gradients": gradients().iloc[:0]}):
+        with pytest.raises(NotMeasuredError, match="the study has no probe of gradients"):
+            samples("gradient_bias", tables, PAIR)
+
+
+def overheads(share: float, half: float, n_sizes: int = 6) -> dict[str, pd.DataFrame]:
+    """A fused loop whose fixed cost is `share` of an update of 4, with an interval of `half` to both sides."""
+    row = {**run(4, 1), "overhead_share": share, "reason": ""}
+    row |= {"overhead_share_ci_low": share - half, "overhead_share_ci_high": share + half}
+    costs = {"dataset": "digits", "recipe": "mlp", "loop": "fused", "n_sizes": n_sizes}
+    return {"overheads": pd.DataFrame([row]), "update_costs": pd.DataFrame([costs])}
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.8, "supported"), (0.52, "undecided"), (0.2, "contradicted")])
+def test_a_share_of_a_fit_is_judged_by_the_interval_of_the_fit(share: float, expected: str) -> None:
+    test = {"kind": "value", "batch_size": "smallest", "at_least": 0.5}
+    row = verdict(claim("overhead_share", test, None), {"runs": RUNS, **overheads(share, 0.1)})
+    assert row["verdict"] == expected
+    assert (row["ci_low"], row["ci_high"]) == pytest.approx((share - 0.1, share + 0.1))
+    error = 0.1 / stats.t.ppf(0.975, 4)
+    if expected == "supported":
+        assert row["p"] == pytest.approx(2 * stats.t.sf((share - 0.5) / error, 4)), "either side could have been shown"
