@@ -32,6 +32,7 @@ rule tabulate:
         rate_curves=probe_files("rate_curves.parquet", "rates"),
         accumulation=probe_files("accumulation.parquet", "accumulation"),
         loop_windows=probe_files("loop_windows.parquet", "overheads"),
+        overheads_manifest=probe_files("manifest.json", "overheads"),
     output:
         parquet=table_files("parquet"),
         csv=[

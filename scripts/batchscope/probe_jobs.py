@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchscope import engines, records, snapshots
-from batchscope.engines import Frozen, Precision
+from batchscope.engines import Frozen, OutOfMemoryError, Precision
 from batchscope.job import Job
 from batchscope.probes import accumulation, gradients, modes, overheads, rates, sharpness
 from batchscope.recipes import Plan
@@ -101,8 +101,12 @@ def probe_accumulation(inputs: Paths, recipe: Row, run: Row, settings: Settings,
 def probe_overheads(inputs: Paths, recipe: Row, cell: Row, settings: Settings, code: str, outputs: Paths) -> None:
     """Timed windows of the compiled loop, of Keras' own loop and of one that only reads the data."""
     job = Job(inputs["data"], recipe, cell, settings, code)
-    windows = overheads.measure(job.engine, job.data, Plan(recipe, job.batch_size, 0, "fused"), settings)
-    _write(job, outputs, loop_windows=[{**job.cell, **window} for window in windows])
+    windows, reasons = [], {}
+    try:
+        windows = overheads.measure(job.engine, job.data, Plan(recipe, job.batch_size, 0, "fused"), settings)
+    except OutOfMemoryError as error:
+        reasons["seconds_per_update"] = f"memory ran out: {error}"
+    _write(job, outputs, reasons, loop_windows=[{**job.cell, **window} for window in windows])
 
 
 def _taken(weights: str, moments: Sequence[str]) -> Iterator[Snapshot]:
@@ -151,9 +155,9 @@ def _stability_threshold(recipe: Mapping[str, Any], run: str) -> float | None:
     return float(2 * (1 + optimiser["momentum"]) / rate)
 
 
-def _write(job: Job, outputs: Paths, **tables: list[Row]) -> None:
+def _write(job: Job, outputs: Paths, not_measured: Mapping[str, str] | None = None, **tables: list[Row]) -> None:
     """The manifest and the tables; the tables last, so that they stand only where all else does."""
-    records.write_json(job.provenance(), outputs["manifest"])
+    records.write_json({**job.provenance(), "not_measured": dict(not_measured or {})}, outputs["manifest"])
     for table, rows in tables.items():
         records.write_table(table, rows, Path(outputs[table]))
 

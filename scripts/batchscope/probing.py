@@ -40,6 +40,11 @@ def check(
                 raise ConfigError(f"{place}: no run of the study uses the recipe `{recipe}`{choice(recipe, recipes)}")
             if name in _OF_WEIGHTS:
                 _check_snapshots(name, recipes[recipe])
+            if name in ("accumulation", "overheads") and recipes[recipe].content["micro_batch_size"] is not None:
+                raise ConfigError(
+                    f"{locate(['probes', name, 'recipes', position])}: {recipe} accumulates micro batches itself; "
+                    "valid is a recipe with micro_batch_size: null"
+                )
         _check_trained_with(probe, name, runs, locate)
     if probes["gradients"] is not None:
         _check_drawn(probes["gradients"], runs, sizes, locate)
@@ -118,10 +123,10 @@ def _check_accumulation(
             f"batch size of {probe['batch_size']}; valid is an integer from 1 to {probe['batch_size'] - 1}"
         )
     for position, recipe in enumerate(probe["recipes"]):
-        if recipes[recipe].content["micro_batch_size"] is not None:
+        if recipes[recipe].content["tuning"] is not None:
             raise ConfigError(
-                f"{locate(['probes', 'accumulation', 'recipes', position])}: {recipe} accumulates micro batches "
-                "itself; valid is a recipe with micro_batch_size: null"
+                f"{locate(['probes', 'accumulation', 'recipes', position])}: {recipe} has no rate of its own before "
+                "its tuning; valid is a recipe with tuning: null"
             )
     for dataset in sorted({run.dataset for run in runs if run.recipe in probe["recipes"]}):
         n_train = sizes[dataset]

@@ -208,7 +208,7 @@ def test_reasons_are_collapsed_and_counted(tmp_path: Path) -> None:
 def test_a_manifest_without_reasons_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text(json.dumps({"seed": 1}))
     with pytest.raises(ValueError, match=r"manifest\.json.*not_measured"):
-        study.not_measured([tmp_path / "manifest.json"], [])
+        study.not_measured(run=[tmp_path / "manifest.json"])
 
 
 # Metrics and summary
@@ -324,13 +324,15 @@ def test_borrowed_timings_stand_under_the_name_of_their_borrower(tmp_path: Path)
     found = fake_results.tables(fake_results.write(replace(SMALL, root=tmp_path)))
     own = found["timings"].drop(columns="timed_recipe")
     dataset, lender = own["dataset"].iloc[0], own["recipe"].iloc[0]
-    both = study.with_borrowed(own, [{"dataset": dataset, "recipe": "longer", "timed_recipe": lender}])
-    assert both["recipe"].value_counts().to_dict() == {lender: len(own), "longer": len(own)}
+    runs = found["runs"].assign(recipe="longer")
+    runs = runs[runs["batch_size"] != own["batch_size"].max()]  # the borrower lacks a size of the lender
+    both = study.with_borrowed(own, runs, [{"dataset": dataset, "recipe": "longer", "timed_recipe": lender}])
+    assert both["recipe"].value_counts().to_dict() == {lender: len(own), "longer": len(own) - 1}
     assert set(both["timed_recipe"]) == {lender}
     borrowed = both[both["recipe"] == "longer"]
-    assert borrowed["seconds_per_update"].tolist() == own["seconds_per_update"].tolist()
-    assert study.with_borrowed(own, [{"dataset": "other", "recipe": "longer", "timed_recipe": lender}]).equals(
-        study.with_borrowed(own, [])
+    assert borrowed["seconds_per_update"].tolist() == own["seconds_per_update"].tolist()[:-1]
+    assert study.with_borrowed(own, runs, [{"dataset": "other", "recipe": "longer", "timed_recipe": lender}]).equals(
+        study.with_borrowed(own, runs, [])
     )
 
 

@@ -56,8 +56,8 @@ def study_tables(study: Mapping[str, Any], **files: Sequence[Path]) -> dict[str,
     Args:
         study: `Study.describe()`.
         files: run, evaluations, steps, timing, windows and trials: tables of `records`; run_manifest and
-            timing_manifest: JSON. All empty where `study` names measurements instead. The names of `PROBED` may be
-            missing.
+            timing_manifest: JSON. All empty where `study` names measurements instead. The names of `PROBED` and
+            overheads_manifest may be missing.
 
     Raises:
         FileNotFoundError: a file is missing.
@@ -99,17 +99,18 @@ def _recorded(
     run_manifest: Sequence[Path],
     timing_manifest: Sequence[Path],
     trials: Sequence[Path],
+    overheads_manifest: Sequence[Path] = (),
 ) -> dict[str, pd.DataFrame]:
     """What the jobs of a study recorded, and when its runs reached its targets."""
     runs, timed = concat("run", run), concat("timing", timing)
-    timings = with_borrowed(timed, study["borrowed_timings"])
+    timings = with_borrowed(timed, runs, study["borrowed_timings"])
     tables = {
         "runs": runs,
         "evaluations": concat("evaluations", evaluations),
         "steps": thin(concat("steps", steps)),
         "timings": timings,
         "windows": concat("windows", windows),
-        "not_measured": not_measured(run_manifest, timing_manifest),
+        "not_measured": not_measured(run=run_manifest, timing=timing_manifest, overhead=overheads_manifest),
         "trials": concat("trials", trials),
     }
     _check_same_runs(runs, timed, tables)
@@ -137,28 +138,30 @@ def _imported(measurements: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
         "runs": found.runs,
         "evaluations": found.evaluations,
         "steps": found.steps,
-        "timings": with_borrowed(found.timings, []),
+        "timings": with_borrowed(found.timings, found.runs, []),
         "windows": found.windows,
-        "not_measured": not_measured([], []),
+        "not_measured": not_measured(),
         "trials": concat("trials", []),
         "to_target": found.to_target,
         "savings": savings.savings(found.to_target, found.timings_by_limit, measurements["baseline"]),
     }
 
 
-def with_borrowed(timings: pd.DataFrame, borrowed: Sequence[Mapping[str, str]]) -> pd.DataFrame:
+def with_borrowed(timings: pd.DataFrame, runs: pd.DataFrame, borrowed: Sequence[Mapping[str, str]]) -> pd.DataFrame:
     """`timings` and, for each data set and recipe that takes them from another recipe, those under its own name.
 
     Adds the column timed_recipe: the recipe that was trained when the seconds were measured.
 
     Args:
         timings: the table `timing` of `records`.
+        runs: the table `run`; only sizes that the borrower has runs of are taken.
         borrowed: keys dataset, recipe and timed_recipe.
     """
     parts = [timings.assign(timed_recipe=timings["recipe"])]
+    cells = runs[CELL].drop_duplicates()
     for item in borrowed:
         found = parts[0][(timings["dataset"] == item["dataset"]) & (timings["recipe"] == item["timed_recipe"])]
-        parts.append(found.assign(recipe=item["recipe"]))
+        parts.append(found.assign(recipe=item["recipe"]).merge(cells, on=CELL))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -195,15 +198,15 @@ def thin(steps: pd.DataFrame, limit: int = STEPS_PER_RUN) -> pd.DataFrame:
     return kept.reset_index(drop=True)
 
 
-def not_measured(run_manifests: Sequence[Path], timing_manifests: Sequence[Path]) -> pd.DataFrame:
-    """What is null in the runs and timings, and why: one row per kind and reason.
+def not_measured(**manifests: Sequence[Path]) -> pd.DataFrame:
+    """What is null in the rows of jobs, and why: one row per kind and reason, from the manifests of each kind.
 
-    Columns: kind (run or timing), columns (names, separated by commas), reason, n (manifests that give this reason for
-    these columns), of (all manifests of the kind).
+    Columns: kind (run, timing or overhead), columns (names, separated by commas), reason, n (manifests that give this
+    reason for these columns), of (all manifests of the kind).
     """
     counts: dict[tuple[str, str, str], int] = {}
-    totals = {"run": len(run_manifests), "timing": len(timing_manifests)}
-    for kind, paths in (("run", run_manifests), ("timing", timing_manifests)):
+    totals = {kind: len(paths) for kind, paths in manifests.items()}
+    for kind, paths in manifests.items():
         for path in paths:
             for column, reason in _read_reasons(path).items():
                 counts[kind, reason, column] = counts.get((kind, reason, column), 0) + 1

@@ -217,7 +217,7 @@ def not_measured(content: Content) -> str:
             [elements.value(float(row["n"]), f"{row['n']:,} of {row['of']:,}") for row in found],
         ),
     ]
-    caption = "Columns that are empty in the tables of runs and timings. Nothing that was not measured counts as zero."
+    caption = "Columns that are empty in the tables of the jobs. Nothing that was not measured counts as zero."
     return elements.table_of("table-not-measured", caption, columns)
 
 
