@@ -28,6 +28,7 @@ recipes:
     model: {function: "model.py:build", arguments: {width: 6}, outputs: probabilities}
     optimiser: {name: sgd, learning_rate: 0.1}
     budget: {epochs: 3, evaluations: 6}
+    snapshots: {at: [0, 1], train_losses: [1.0]}
   tuned:
     extends: own
     tuning: {learning_rates: [0.01, 0.1, 1.0], seeds: [11, 12], widen: 1}
@@ -37,6 +38,13 @@ comparisons:
 seeds: [1, 2]
 targets:
   - {metric: train_loss, values: [1.0, 0.5, 0.000001], evaluations_in_a_row: 1}
+probes:
+  gradients: {recipes: [own], trained_with: [8], batch_sizes: [1, 8], batches: 20, examples: 32}
+  sharpness: {recipes: [own], examples: 32}
+  rates: {recipes: [tuned], updates: 50}
+  modes: {recipes: [own], trained_with: [8], batch_sizes: [1, 20]}
+  accumulation: {recipes: [own], batch_size: 8, micro_batch_size: 4, updates: 3}
+  overheads: {recipes: [own]}
 claims:
   counted:
     statement: Sixty flowers make eight updates of eight.
@@ -48,7 +56,7 @@ claims:
     source: hope
     metric: selected_test_accuracy
     test: {kind: value, batch_size: 8, at_least: 1.5}
-verdicts: [counted, perfect, C16]
+verdicts: [counted, perfect, C07, C16, C30]
 """
 
 MODEL = """\

@@ -18,6 +18,9 @@ PROFILES = ROOT / "profiles"
 CLUSTER = Path(__file__).with_name("slurm_cluster.sh")
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue")
 
+PROBES = {f"probe_{name}" for name in ("gradients", "sharpness", "modes", "rates", "accumulation", "overheads")}
+ALONE = {"time_cell", "probe_overheads"}
+
 # Snakemake shows a rule's message in place of its resources; here it shows what a job asks for.
 SHOW_JOBS = """
 import json
@@ -33,10 +36,10 @@ cli.main()
 
 
 def dry_run(folder, profile, *config):
-    """What each job of the default study would ask for, as (rule, resources) pairs."""
+    """What each job of the study with every kind of job would ask for, as (rule, resources) pairs."""
     arguments = ["--snakefile", ROOT / "Snakefile", "--workflow-profile", PROFILES / profile, "--dry-run"]
     done = subprocess.run(
-        [sys.executable, "-c", SHOW_JOBS, *arguments, "--config", "study=quickstart", *config],
+        [sys.executable, "-c", SHOW_JOBS, *arguments, "--config", "study=probes", *config],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -55,7 +58,9 @@ def cluster_jobs(tmp_path_factory):
 
 
 def test_every_job_asks_the_cluster_for_memory_minutes_and_cores(cluster_jobs):
-    assert {"make_dataset", "train", "time_cell", "tabulate", "render_report"} <= {rule for rule, _ in cluster_jobs}
+    assert {"make_dataset", "train", "time_cell", *PROBES, "tabulate", "render_report"} <= {
+        rule for rule, _ in cluster_jobs
+    }
     for rule, asked in cluster_jobs:
         assert asked["mem_mb"] >= 500, rule  # Snakemake itself needs 220 of them
         assert 5 <= asked["runtime"] <= 24 * 60, rule
@@ -63,8 +68,8 @@ def test_every_job_asks_the_cluster_for_memory_minutes_and_cores(cluster_jobs):
 
 
 def test_only_timings_have_a_node_to_themselves(cluster_jobs):
-    assert {rule for rule, asked in cluster_jobs if asked.get("slurm_extra") == "--exclusive"} == {"time_cell"}
-    assert not any("slurm_extra" in asked for rule, asked in cluster_jobs if rule != "time_cell")
+    assert {rule for rule, asked in cluster_jobs if asked.get("slurm_extra") == "--exclusive"} == ALONE
+    assert not any("slurm_extra" in asked for rule, asked in cluster_jobs if rule not in ALONE)
 
 
 def test_no_cluster_is_assumed(cluster_jobs):
@@ -79,9 +84,9 @@ def test_a_profile_repeats_what_the_default_one_says(profile):
 
 
 @pytest.mark.parametrize(("profile", "config"), [("gpu", []), ("slurm", ["device=gpu"])])
-def test_training_and_timing_ask_for_one_gpu_each(tmp_path, profile, config):
+def test_jobs_that_train_or_probe_ask_for_one_gpu_each(tmp_path, profile, config):
     gpus = {(rule, asked.get("gpu", 0)) for rule, asked in dry_run(tmp_path, profile, *config)}
-    assert {rule for rule, gpu in gpus if gpu == 1} == {"train", "time_cell"}
+    assert {rule for rule, gpu in gpus if gpu == 1} == {"train", "tune_cell", "time_cell", *PROBES}
     assert {gpu for _, gpu in gpus} == {0, 1}
 
 

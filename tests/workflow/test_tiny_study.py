@@ -79,8 +79,37 @@ def test_verdicts_are_given_and_stand_in_the_report(finished):
     verdicts = tables(finished, "verdicts").set_index(["claim", "recipe"])["verdict"]
     assert verdicts["counted"].tolist() == ["supported", "supported"]
     assert verdicts["perfect"].tolist() == ["contradicted"] * 2 or "undecided" in verdicts["perfect"].tolist()
-    assert set(verdicts["C16"]) == {"not measured"}
+    assert verdicts[("C07", "own")] == "supported"
+    assert (
+        verdicts[("C16", "tuned")] == verdicts[("C30", "own")] == "not measured"
+    )  # no probe of it; two sizes give no line
     assert "Sixty flowers make eight updates" in (finished / "results/tiny/report.html").read_text(encoding="utf-8")
+
+
+def test_every_probe_looks_at_the_runs_it_is_asked_for(finished):
+    gradients = tables(finished, "gradients")
+    looked_at = gradients[["recipe", "batch_size", "seed", "moment", "drawn_batch_size"]]
+    expected = [("own", 8, seed, moment, drawn) for seed in (1, 2) for moment in ("end", "start") for drawn in (1, 8)]
+    assert sorted(looked_at.itertuples(index=False, name=None)) == expected
+    assert gradients["reason"].isna().all()
+    scales = tables(finished, "noise_scale")
+    assert (scales["noise_scale"].notna() | scales["reason"].notna()).all()
+    sharpness, runs = tables(finished, "sharpness"), tables(finished, "runs")
+    assert set(sharpness["batch_size"]) == {8, 60}
+    ends = sharpness[sharpness["moment"] == "end"].merge(runs, on=["recipe", "batch_size", "seed"])
+    assert len(ends) == 4
+    # Dropout is off in both; the loss is that of 32 of the 60 examples.
+    assert ends["subset_loss"].to_numpy() == pytest.approx(ends["last_train_loss"].to_numpy(), rel=0.5)
+    assert ends["train_accuracy"].to_numpy() == pytest.approx(ends["last_train_accuracy"].to_numpy())
+    assert tables(finished, "rate_curves").groupby("seed").size().to_dict() == {1: 50, 2: 50}
+    modes = tables(finished, "modes")
+    assert set(modes["evaluated_batch_size"]) == {1, 20}
+    assert modes["training_mode_shift"].abs().max() < 1e-6  # no batch normalisation; dropout stays off
+    accumulated = tables(finished, "accumulation")
+    assert accumulated["rounding"].isna().all()  # dropout draws a mask for every place in a batch
+    assert (accumulated["relative_difference"] > 0.01).all()
+    windows = pd.read_parquet(finished / "results/tiny/probes/overheads/flowers/own/bs8/loop_windows.parquet")
+    assert windows.groupby("loop").size().to_dict() == {"data": 3, "fit": 3, "fused": 3}
 
 
 MEASURED = """\
