@@ -48,7 +48,8 @@ HTML(
             if (box := advice.advice(report, pair))
         ),
         "Which batch size to use depends on what is to be saved. A goal is decided where every other size is told "
-        "apart from the size named; where it is not, that size has the best mean and others may be as good or better.",
+        "apart from the size named; where it is not, that size has the best mean and others may be as good or "
+        "better.",
     )
 )
 
@@ -76,8 +77,8 @@ HTML(
         "Which sizes can be told apart",
         "comparison",
         lambda pair: built.comparison(report, pair) if built.compared(report, pair) else "",
-        "The size with the lowest mean is the best of those tried only as far as the others can be told apart from it. "
-        "Sizes that cannot be told apart are not shown to be equal: more seeds may separate them.",
+        "The size with the lowest mean is the best of those tried only as far as the others can be told apart from "
+        "it. Sizes that cannot be told apart are not shown to be equal: more seeds may separate them.",
     )
 )
 
@@ -132,9 +133,9 @@ HTML(
         ),
         "The batch size at which a run needs twice the fewest epochs to a target: well below it larger batches save "
         "updates at hardly any cost in examples, well above it they cost examples and save hardly any updates.",
-        "It is fitted to runs and is not the gradient noise scale, which is measured on frozen weights and may differ "
-        "from it by far. It holds for its target, this model and this policy for the learning rate; it tends to grow "
-        "as the target tightens.",
+        "It is fitted to runs and is not the gradient noise scale, which is measured on frozen weights and may "
+        "differ from it by far. It holds for its target, this model and this policy for the learning rate; it tends "
+        "to grow as the target tightens.",
     )
 )
 
@@ -157,8 +158,8 @@ HTML(
         "From update to update",
         "updates",
         lambda pair: content.figures(report, pair, "step_losses", "noise_vs_batch", "gradient_norm", "weight_path"),
-        "The loss of a single batch is a reading of the loss of all the data with noise in it. How large the noise is "
-        "at each size, and what of it reaches a weight, is measured here.",
+        "The loss of a single batch is a reading of the loss of all the data with noise in it. How large the noise "
+        "is at each size, and what of it reaches a weight, is measured here.",
     )
 )
 
@@ -172,9 +173,8 @@ HTML(
             content.figures(report, pair, "gradient_variance", "gradient_direction")
             + probes.gradient_table(report, pair)
         ),
-        "Batches of several sizes, drawn again and again with the weights held still, so that nothing but "
-        "the draw differs. "
-        "What a batch of some size says about the gradient of all examples is measured here, not what "
+        "Batches of several sizes, drawn again and again with the weights held still, so that nothing but the draw "
+        "differs. What a batch of some size says about the gradient of all examples is measured here, not what "
         "training with it does.",
     )
 )
@@ -186,11 +186,9 @@ HTML(
         "Gradient noise scale",
         "noise-scale",
         lambda pair: probes.noise_scale_table(report, pair) + content.figures(report, pair, "noise_scale"),
-        "The batch size at which the noise of the gradient is as large as the gradient. It is measured with "
-        "the weights held "
-        "still and grows as training proceeds. It is not the critical batch size, which is fitted to runs; "
-        "both are shown, "
-        "and no equality is claimed.",
+        "The batch size at which the noise of the gradient is as large as the gradient. It is measured with the "
+        "weights held still and tends to grow as training proceeds. It is not the critical batch size, which is "
+        "fitted to runs; both are shown, and no equality is claimed.",
     )
 )
 
@@ -204,10 +202,9 @@ HTML(
             content.figures(report, pair, "sharpness_vs_batch", "sharpness_vs_gap", "loss_slices")
             + probes.sharpness_table(report, pair)
         ),
-        "How fast the training loss rises around the weights of a run. Sharpness changes along a run, so "
-        "sizes are compared "
-        "where they have the same training loss. The largest eigenvalue and φ change when layers of a ReLU network are "
-        "rescaled although the network computes the same; the adaptive measure does not.",
+        "How fast the training loss rises around the weights of a run. Sharpness changes along a run, so sizes are "
+        "compared where they have the same training loss. The largest eigenvalue and φ change when layers of a ReLU "
+        "network are rescaled although the network computes the same; the adaptive measure does not.",
     )
 )
 
@@ -218,9 +215,8 @@ HTML(
         "Learning-rate range test",
         "ranges",
         lambda pair: content.figures(report, pair, "rate_range") + mechanics.rate_range_table(report, pair),
-        "One short training per size and seed whose learning rate rises from update to update. It looks at "
-        "the first updates "
-        "only: the rate that suits them need not suit a whole training.",
+        "One short training per size and seed whose learning rate rises from update to update. It looks at the first "
+        "updates only: the rate that suits them need not suit a whole training.",
     )
 )
 
@@ -231,9 +227,8 @@ HTML(
         "Training mode and inference mode",
         "modes",
         lambda pair: content.figures(report, pair, "evaluation_modes") + mechanics.modes_table(report, pair),
-        "The same weights, evaluated in batches of several sizes. With batch normalisation in training mode "
-        "the answer to an "
-        "example depends on the others in its batch.",
+        "The same weights, evaluated in batches of several sizes. With batch normalisation in training mode the "
+        "answer to an example depends on the others in its batch.",
     )
 )
 
@@ -273,8 +268,8 @@ HTML(
         "Where the time of an update goes",
         "costs",
         lambda pair: mechanics.overheads_table(report, pair) + content.figures(report, pair, "update_costs"),
-        "The compiled loop, the framework's own loop and one that only reads the data, timed in turns, alone "
-        "on the machine.",
+        "The compiled loop, the framework's own loop and one that only reads the data, timed in turns, alone on the "
+        "machine.",
     )
 )
 
@@ -304,8 +299,8 @@ HTML(
             if report.trained or report.has("best", pair, "accuracy_mean")
             else ""
         ),
-        "Equal epochs give a large batch fewer updates than a small one, so a lower accuracy at a large size may be a "
-        "lack of updates and not a property of the size.",
+        "Equal epochs give a large batch fewer updates than a small one, so a lower accuracy at a large size may be "
+        "a lack of updates and not a property of the size.",
     )
 )
 
