@@ -131,8 +131,11 @@ def tables(sizes: Sequence[int | str] = SIZES, seeds: Sequence[int] = SEEDS, **p
     ]
     names = [name for name in Frames.__dataclass_fields__ if name not in ("dataset", "recipe", "sizes", "runs")]
     empty = pd.DataFrame(columns=list(cell(1)))
-    rates = tuned_rates(sizes, tuned=False)  # every study has this table
-    return {**dict.fromkeys(names, empty), "runs": pd.DataFrame(runs), "rates": rates, **probed}
+    rates = tuned_rates(sizes, tuned=False)  # every study has this table, and the next
+    used = [{"utilisation_percent": 40.0 + 10 * i, "utilisation_kind": "CPU time"} for i in range(len(sizes))]
+    summary = pd.DataFrame([{**cell(size), **row} for size, row in zip(sizes, used, strict=True)])
+    own = {"runs": pd.DataFrame(runs), "rates": rates, "summary": summary}
+    return {**dict.fromkeys(names, empty), **own, **probed}
 
 
 def frames_of(sizes: Sequence[int | str] = SIZES, seeds: Sequence[int] = SEEDS, **probed: pd.DataFrame) -> Frames:

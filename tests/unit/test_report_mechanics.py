@@ -184,7 +184,9 @@ def test_the_tables_of_overheads_have_times_shares_and_costs() -> None:
     shares = ["dispatch_share", "overhead_share", "data_share", "compute_share", "fit_overhead_share"]
     for position, name in enumerate(shares, 4):
         assert floats(html, position) == pytest.approx(list(100 * frame[name]))
-    assert floats(html, 9) == [7] * 5
+    assert floats(html, 9) == [40, 50, 60, 70, 80]
+    assert "Utilisation, of another job: CPU time." in text_of(html)
+    assert floats(html, 10) == [7] * 5
     assert column(html, 0, 1) == ["Compiled loop", "Keras' own loop", "Only reading"]
     assert floats(html, 1, 1) == pytest.approx(list(1e6 * costs["fixed_seconds"]))
     assert floats(html, 2, 1) == pytest.approx(list(1e6 * costs["marginal_seconds"]))

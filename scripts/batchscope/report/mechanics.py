@@ -20,6 +20,7 @@ Pair = tuple[str, str]
 Columns = list[tuple[Column, Sequence[Cell]]]
 
 SIZE = Column("Batch size", "examples")
+_OF_SUMMARY = ["batch_size", "full_batch", "utilisation_percent", "utilisation_kind"]
 _LOOPS = {"fit": "Keras' own loop", "fused": "Compiled loop", "data": "Only reading"}
 
 
@@ -150,7 +151,7 @@ def overheads_table(content: Content, pair: Pair) -> str:
     frame = content.of("overheads", pair)
     if frame.empty:
         return ""
-    found = rows(frame)
+    found = rows(frame.merge(content.of("summary", pair)[_OF_SUMMARY], on=_OF_SUMMARY[:2], how="left"))
     columns: Columns = [
         (SIZE, [size_cell(row) for row in found]),
         *(
@@ -162,13 +163,16 @@ def overheads_table(content: Content, pair: Pair) -> str:
         (Column("Reading", "% of the compiled loop"), [_bounded(row, "data_share", 100) for row in found]),
         (Column("Computing", "% of the compiled loop"), [_bounded(row, "compute_share", 100) for row in found]),
         (Column("Fixed cost", "% of Keras' own loop"), [_bounded(row, "fit_overhead_share", 100) for row in found]),
+        (Column("Utilisation", "%"), [_number(row, "utilisation_percent") for row in found]),
         (Column("Windows"), [_whole(row, "windows") for row in found]),
     ]
+    kinds = {str(row["utilisation_kind"]) for row in found if pd.notna(row["utilisation_percent"])}
     caption = (
         f"{_where(pair)} Time per update: medians over windows of one job with quartiles, alone on the machine, the "
         f"loops in turns. Shares with {LEVEL} intervals. What compiling saves is measured in pairs of windows; the "
         "other shares come from lines fitted over the batch sizes, where these were accepted, and are not cut at 0 and "
-        "100. Another job on the same machine may differ by more than the intervals say."
+        "100. Another job on the same machine may differ by more than the intervals say. Utilisation, of another job: "
+        f"{' and '.join(sorted(kinds)) or 'not measured'}."
     )
     return elements.table_of(elements.slug("table-overheads", *pair), caption, columns) + _costs(content, pair)
 
