@@ -263,7 +263,10 @@ def test_probe_metric_is_read_from_the_table_of_its_probe() -> None:
     gradients = runs("gradient_variance", values).drop(columns="outcome")
     gradients = gradients.assign(drawn_batch_size=gradients["batch_size"], batch_size=8, moment="start", updates=0)
     tables = {"runs": runs(LOSS, values), "gradients": gradients}
-    assert verdict(claim("gradient_variance", {"kind": "slope", "equals": -1}, 0.1), tables)["verdict"] == "supported"
+    sloped = claim("gradient_variance", {"kind": "slope", "equals": -1}, 0.1)
+    assert verdict(sloped, tables)["verdict"] == "supported"
+    of_other = verdict(sloped, {**tables, "gradients": gradients.assign(recipe="other")})
+    assert of_other["reason"] == "the probe of gradients does not look at this recipe"
 
 
 def targets(values: Mapping[float, Mapping[int, Sequence[float]]], reached: bool = True) -> pd.DataFrame:
@@ -325,7 +328,7 @@ def test_best_learning_rates_come_from_the_tuning_seeds(power: float, expected: 
     assert "the best rate is at the edge of those tried" in row["reason"]
 
 
-def critical(*rows: tuple[float, float, float, bool]) -> Tables:
+def critical(*rows: tuple[float, float, float, bool], n_sizes: int = 4) -> Tables:
     content = [
         {
             **{"dataset": "digits", "recipe": "mlp", "metric": "validation_loss", "target": 0.5 - 0.1 * i},
@@ -334,7 +337,8 @@ def critical(*rows: tuple[float, float, float, bool]) -> Tables:
         }
         for i, (value, low, high, ok) in enumerate(rows)
     ]
-    return {"critical_batch_size": pd.DataFrame(content)}
+    reached = targets({0.5: dict.fromkeys((8, 32, 128, 512)[:n_sizes], [1.0])})
+    return {"critical_batch_size": pd.DataFrame(content), "to_target": reached}
 
 
 @pytest.mark.parametrize(
@@ -356,6 +360,12 @@ def test_critical_batch_size_at_the_tightest_target_where_the_law_holds(
     assert row["unit"] == "examples"
     assert row["ci_low"] < row["effect"] < row["ci_high"]
     assert all(f"{0.5 - 0.1 * i:g}" in row["measured"] for i in range(len(rows)))  # the others are shown
+
+
+def test_a_recipe_with_too_few_sizes_for_the_law_was_not_made_to_show_it() -> None:
+    tested = claim("critical_batch_size", {"kind": "critical", "equals": 128}, 2)
+    row = verdict(tested, critical((140, 125, 160, False), n_sizes=3), datasets=(), recipes=())
+    assert (row["verdict"], row["reason"]) == ("not measured", "3 batch sizes; the fit needs 4")
 
 
 def test_where_the_law_holds_at_no_target_the_reason_is_given() -> None:

@@ -15,6 +15,7 @@ from batchscope.analysis.best import label
 from batchscope.analysis.claims import scope, words
 from batchscope.analysis.claims.samples import NotMeasuredError, Pair, Samples, Size, Tables, of_pair, samples
 from batchscope.analysis.claims.tests import Estimate, Goal, Part, along, judge, largest, over_seeds, parts, scaled
+from batchscope.analysis.scaling import MIN_SIZES
 from batchscope.analysis.statistics import CONFIDENCE
 from batchscope.claims import METRICS
 from batchscope.recipes import updates_per_epoch
@@ -58,7 +59,9 @@ def find(claim: Claim, pair: Pair, pairs: Sequence[Pair], tables: Tables, study:
     if kind == "count":
         return _count(claim, of_pair(tables, "runs", pair))
     if kind == "critical":
-        return _critical(claim, of_pair(tables, "critical_batch_size", pair))
+        fits = of_pair(tables, "critical_batch_size", pair)
+        _enough_sizes(of_pair(tables, "to_target", pair))
+        return _critical(claim, fits)
     paired = pair[1] in study["recipes"]
     found = samples(claim["metric"], tables, pair, paired=paired)
     if kind == "arms":
@@ -121,6 +124,13 @@ def _count(claim: Claim, runs: pd.DataFrame) -> Finding:
     both = f"{len(claim['test']['cases'])} counts of the source and those of {numbers.count(len(made), 'run')}"
     text = f"Of {both} not all are N/B rounded up: {wrong[0]}" if wrong else f"All {both} are N/B rounded up"
     return Finding((), False, "", "runs", len(made), sizes, text, not wrong)
+
+
+def _enough_sizes(reached: pd.DataFrame) -> None:
+    """A recipe without the sizes that the law needs was not made to show it."""
+    n_sizes = reached["batch_size"].nunique()
+    if n_sizes < MIN_SIZES:
+        raise NotMeasuredError(f"{numbers.count(n_sizes, 'batch size')}; the fit needs {MIN_SIZES}")
 
 
 def _critical(claim: Claim, rows: pd.DataFrame) -> Finding:

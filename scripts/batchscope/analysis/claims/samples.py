@@ -97,10 +97,14 @@ class Samples:
 def of_pair(tables: Tables, table: str, pair: Pair) -> pd.DataFrame:
     """The rows of a table about one data set and recipe; raise `NotMeasuredError` where there are none."""
     frame = tables.get(table)
-    found = None if frame is None else frame[(frame["dataset"] == pair[0]) & (frame["recipe"] == pair[1])]
+    found = None if frame is None else _of(frame, pair)
     if found is None or found.empty:
         raise NotMeasuredError(_NOTHING.get(table, f"there is no table {table}"))
     return found
+
+
+def _of(frame: pd.DataFrame, pair: Pair) -> pd.DataFrame:
+    return frame[(frame["dataset"] == pair[0]) & (frame["recipe"] == pair[1])]
 
 
 def samples(metric: str, tables: Tables, pair: Pair, *, paired: bool = True) -> Samples:
@@ -119,6 +123,8 @@ def samples(metric: str, tables: Tables, pair: Pair, *, paired: bool = True) -> 
     known = METRICS[metric]
     if known.probe and (known.table not in tables or tables[known.table].empty):
         raise NotMeasuredError(f"the study has no probe of {known.probe}")
+    if known.probe and _of(tables[known.table], pair).empty:
+        raise NotMeasuredError(f"the probe of {known.probe} does not look at this recipe")
     if known.table in ("windows", "summary"):
         _refuse_borrowed(tables, pair)
     if known.table == "windows":
