@@ -337,7 +337,7 @@ def critical(*rows: tuple[float, float, float, bool], n_sizes: int = 4) -> Table
         }
         for i, (value, low, high, ok) in enumerate(rows)
     ]
-    reached = targets({0.5: dict.fromkeys((8, 32, 128, 512)[:n_sizes], [1.0])})
+    reached = targets({0.5: {size: [1.0] for size in (8, 32, 128, 512)[:n_sizes]}})
     return {"critical_batch_size": pd.DataFrame(content), "to_target": reached}
 
 
