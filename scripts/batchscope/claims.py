@@ -84,7 +84,7 @@ METRICS: dict[str, Metric] = {
         "training minus test accuracy where the sharpness was measured", "", "sharpness", probe="sharpness"
     ),
     "training_mode_shift": Metric(
-        "change of the loss with the batch that is evaluated, in training mode",
+        "distance between the validation losses in training mode and in inference mode",
         "nat",
         "modes",
         probe="modes",
@@ -260,9 +260,19 @@ def _refuse_twin(size: int | str, keys: Sequence[Key], locate: Locate) -> None:
 
 def _check_value(claim: Mapping[str, Any], locate: Locate) -> None:
     test = claim["test"]
-    if test["kind"] == "value" and ("at_least" in test) == ("at_most" in test):
-        given = "both are" if "at_least" in test else "neither is"
-        raise ConfigError(f"{locate(['test'])}: of at_least and at_most {given} given; valid is one of the two")
+    if test["kind"] != "value":
+        return
+    given = [key for key in ("at_least", "at_most", "between") if key in test]
+    if len(given) != 1:
+        count = f"{len(given)} are" if given else "none is"
+        raise ConfigError(
+            f"{locate(['test'])}: of at_least, at_most and between {count} given; valid is one of the three"
+        )
+    if "between" in test and test["between"][0] >= test["between"][1]:
+        low, high = test["between"]
+        raise ConfigError(
+            f"{locate(['test', 'between'])}: {low:g} is not below {high:g}; valid are a lower and an upper end"
+        )
 
 
 def _check_arms(claim: Mapping[str, Any], locate: Locate) -> None:

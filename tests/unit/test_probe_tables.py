@@ -34,17 +34,19 @@ def gradients(slope: float = -1.0, spread: float = 0.0) -> pd.DataFrame:
                     variance = (1 + seed + updates + trained) * drawn**own
                     row = {"gradient_variance": variance, "gradient_signal_to_noise": variance**-0.5}
                     at = {"moment": moment, "updates": updates, "drawn_batch_size": drawn, "gradient_bias": 0.01 * seed}
+                    at["examples"] = 101
                     rows.append({**run(trained, seed), **at, **row})
     return pd.DataFrame(rows)
 
 
 def sharpness(moments: dict[str, int], lost: tuple[tuple[int, int, str], ...] = ()) -> pd.DataFrame:
-    """Curvature that grows with the size, and a gap that falls with it."""
+    """Curvature that grows with the size and the updates, and a gap that falls with the size; the loss is 1/updates."""
     rows = [
         {
             **run(size, seed),
             "moment": moment,
             "updates": updates,
+            "train_loss": 1 / updates,
             **dict.fromkeys(probes.MEASURES, size + 0.1 * seed + updates),
             "train_accuracy": 0.9,
             "test_accuracy": 0.8 + size / 1000,
@@ -86,8 +88,9 @@ def test_tables_without_probes_have_their_columns() -> None:
     assert list(probes.sharpness_trends(sharpness({"end": 9}).iloc[:0])) == list(probes.SHARPNESS_TRENDS)
 
 
-def test_runs_meet_at_the_lowest_training_loss_that_all_of_them_reached() -> None:
+def test_runs_meet_at_the_lowest_training_loss_that_most_sizes_reached() -> None:
     moments = {"train loss 0.5": 3, "train loss 0.3": 6, "train loss 0.1": 8, "end": 9}
+    assert probes.lowest_common_loss(sharpness({**moments, "equal loss 0.3": 5}), RUNS) == "equal loss 0.3"
     assert probes.lowest_common_loss(sharpness(moments, ((64, 2, "train loss 0.1"),)), RUNS) == "train loss 0.3"
     assert probes.lowest_common_loss(sharpness({"end": 9}), RUNS) is None
 
@@ -95,24 +98,59 @@ def test_runs_meet_at_the_lowest_training_loss_that_all_of_them_reached() -> Non
 def test_claims_on_gradients_are_about_the_sizes_drawn_at_the_start() -> None:
     found = samples("gradient_variance", {"gradients": gradients()}, PAIR)
     assert [size for size, _ in found.sizes] == list(SIZES)
-    expected = [(1 + seed + 0 + 4) / 16 for seed in SEEDS]
+    expected = [(1 + seed + 0 + 4) / 16 * 100 / 85 for seed in SEEDS]  # 16 of 101 examples, without replacement
     assert found.values[16, False].tolist() == pytest.approx(expected)
-    assert found.note == "weights of runs with batch size 4, before the first update; sizes are of batches drawn"
+    assert found.note == (
+        "with the weights of runs with batch size 4, before the first update; sizes are of batches drawn, corrected "
+        "for draws without replacement"
+    )
+    assert samples("gradient_bias", {"gradients": gradients()}, PAIR).values[4, False][0] == 0.01
 
 
 def test_claims_on_sharpness_are_about_the_moment_where_the_runs_meet() -> None:
     tables = {"runs": RUNS, "sharpness": sharpness({"train loss 0.3": 6, "end": 9})}
     found = samples("lambda_max", tables, PAIR)
     assert found.values[64, False].tolist() == pytest.approx([70.1, 70.2, 70.3, 70.4, 70.5])
-    assert found.note == "weights at train loss 0.3"
-    apart = samples("lambda_max", {**tables, "sharpness": sharpness({"end": 9})}, PAIR)
-    assert apart.note == "weights at the end, so at different training losses"
+    assert found.note == (
+        "of the weights at the first evaluation at or below training loss 0.3, so at training losses from 0.17 to 0.17"
+    )
+    with pytest.raises(NotMeasuredError, match="fewer than 3 batch sizes kept weights at a common training loss"):
+        samples("lambda_max", {**tables, "sharpness": sharpness({"end": 9})}, PAIR)
 
 
-def test_a_size_without_weights_is_not_passed_over() -> None:
-    lost = tuple((64, seed, "end") for seed in SEEDS)
-    found = samples("lambda_max", {"runs": RUNS, "sharpness": sharpness({"end": 9}, lost)}, PAIR)
-    assert found.problems == {(64, False): "no run of it has weights there"}
+def test_a_size_that_never_fell_so_far_is_left_out_and_named() -> None:
+    more = pd.concat([RUNS, RUNS[RUNS["batch_size"] == 4].assign(batch_size=256)])
+    found = samples("lambda_max", {"runs": more, "sharpness": sharpness({"train loss 0.3": 6})}, PAIR)
+    assert [size for size, _ in found.sizes] == list(SIZES)
+    assert found.note.endswith(", without 256, whose runs did not all fall so far")
+
+
+def test_the_verdict_on_the_largest_eigenvalue_tells_what_other_measures_say() -> None:
+    frame = sharpness({"train loss 0.3": 6})
+    frame["adaptive_sharpness"] = 1 / frame["adaptive_sharpness"]
+    tables = {"runs": RUNS, "sharpness": frame, "sharpness_trends": probes.sharpness_trends(frame)}
+    note = samples("lambda_max", tables, PAIR).note
+    assert note.endswith("(rank correlation with the batch size there: λ_max 1.00, φ 1.00, adaptive sharpness −1.00)")
+
+
+def test_measures_are_interpolated_to_exactly_the_training_loss() -> None:
+    # log(measure) and accuracy are straight lines over log(loss): so is what lies between two weights of a run.
+    losses = {"train loss 0.3": 0.25, "train loss 0.1": 0.04, "end": 0.01}
+    content = {name: [loss**-1.5 for loss in losses.values()] for name in (*probes.MEASURES, "subset_loss")}
+    content |= {
+        f"{part}_accuracy": [0.5 - 0.1 * np.log(loss) for loss in losses.values()] for part in ("train", "test")
+    }
+    made = pd.DataFrame({**content, "moment": [*losses], "train_loss": [*losses.values()], "updates": [10, 20, 30]})
+    gone = ("lambda_residual", "lambda_products", "trace_ci_low", "trace_ci_high")
+    made = made.assign(epoch=made["updates"] / 10, **run(4, 1), **dict.fromkeys(gone, 1.0))
+    found = probes.at_equal_loss(made)
+    assert found.iloc[:3].equals(made.reset_index(drop=True))
+    (row,) = found.iloc[3:].to_dict("records")  # none at 0.3, above which there are no weights
+    assert (row["moment"], row["train_loss"]) == ("equal loss 0.1", 0.1)
+    for name in probes.MEASURES:
+        assert row[name] == pytest.approx(0.1**-1.5)
+    assert row["test_accuracy"] == pytest.approx(0.5 - 0.1 * np.log(0.1))
+    assert row["updates"] == round(10 + 10 * np.log(0.25 / 0.1) / np.log(0.25 / 0.04))
 
 
 def test_a_borrowed_timing_is_judged_once() -> None:

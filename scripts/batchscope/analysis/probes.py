@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from batchscope import records
 from batchscope.analysis.statistics import t_interval
 from batchscope.analysis.trends import slopes
 
@@ -41,6 +43,7 @@ SHARPNESS_TRENDS = {
 SLOPED = ("gradient_variance", "gradient_signal_to_noise")
 MEASURES = ("lambda_max", "trace", "keskar_0_001", "keskar_0_0005", "adaptive_sharpness")
 GAP = "matched_generalisation_gap"
+CROSSED, EQUAL = "train loss ", "equal loss "  # how the names of moments begin; a number follows
 MIN_SIZES = 3  # below which ranks say nothing
 
 
@@ -68,6 +71,43 @@ def gradient_slopes(gradients: pd.DataFrame) -> pd.DataFrame:
 def with_gap(sharpness: pd.DataFrame) -> pd.DataFrame:
     """The table of sharpness with the generalisation gap of its moments: training minus test accuracy."""
     return sharpness.assign(**{GAP: sharpness["train_accuracy"] - sharpness["test_accuracy"]})
+
+
+def at_equal_loss(sharpness: pd.DataFrame) -> pd.DataFrame:
+    """The table of sharpness and, below it, rows at exactly the training losses that runs fell to.
+
+    Weights are kept at the first evaluation at or below a training loss, and a small batch falls far below it between
+    two evaluations. So each measure is interpolated, in its logarithm over that of the training loss, between those
+    weights and the ones of the same run next above that loss; accuracies, epoch and updates on the same scale. A run
+    without weights above it (the highest of `train_losses`) has no such row.
+
+    Args:
+        sharpness: the table of `records`.
+
+    Returns:
+        rows with the moment `EQUAL` and the loss instead of `CROSSED` and the loss.
+    """
+    found = []
+    for _, of_run in sharpness.groupby([*records.RUN], sort=False):
+        for below in of_run[of_run["moment"].str.startswith(CROSSED)].to_dict("records"):
+            wanted = float(str(below["moment"]).removeprefix(CROSSED))
+            above = of_run[of_run["train_loss"] > wanted].sort_values("train_loss").head(1).to_dict("records")
+            if above:
+                found.append(_between(above[0], below, wanted))
+    return pd.concat([sharpness, pd.DataFrame(found, columns=sharpness.columns).astype(sharpness.dtypes)])
+
+
+def _between(above: Mapping[Any, Any], below: Mapping[Any, Any], loss: float) -> dict[Any, Any]:
+    """The row of a run at a training loss between those of two of its weights."""
+    way = math.log(above["train_loss"] / loss) / math.log(above["train_loss"] / below["train_loss"])
+    row = {**below, "moment": f"{EQUAL}{loss:g}", "train_loss": loss}
+    for name in (*MEASURES, "subset_loss"):
+        ends = np.array([above[name], below[name]], dtype=np.float64)
+        row[name] = float(np.exp((1 - way, way) @ np.log(ends))) if (ends > 0).all() else None
+    for name in ("epoch", "updates", "train_accuracy", "test_accuracy"):
+        row[name] = (1 - way) * above[name] + way * below[name]
+    gone = ("lambda_residual", "lambda_products", "trace_ci_low", "trace_ci_high")
+    return row | {"updates": round(row["updates"]), **dict.fromkeys(gone)}
 
 
 def sharpness_trends(sharpness: pd.DataFrame) -> pd.DataFrame:
@@ -101,13 +141,29 @@ def sharpness_trends(sharpness: pd.DataFrame) -> pd.DataFrame:
 
 
 def lowest_common_loss(sharpness: pd.DataFrame, runs: pd.DataFrame) -> str | None:
-    """The moment at which all `runs` of a data set and recipe met at the lowest training loss; None without one.
+    """The moment at which the runs of a data set and recipe are compared; None where they have none in common.
 
-    Sharpness falls and rises along a run, so sizes are compared where they fit the training part equally well.
+    Sharpness falls and rises along a run, so sizes are compared where they fit the training part equally well: at
+    exactly the same loss where `at_equal_loss` has it, else at or below the same loss. Of the losses, that which most
+    sizes (at least `MIN_SIZES`) reached in all their runs, and of those the lowest.
     """
-    counts = sharpness["moment"].value_counts()
-    common = [str(moment) for moment in counts.index[counts == len(runs)] if str(moment).startswith("train loss")]
-    return min(common, key=lambda moment: float(moment.removeprefix("train loss ")), default=None)
+    for kind in (EQUAL, CROSSED):
+        found = [moment for moment in sharpness["moment"].unique() if moment.startswith(kind)]
+        reached = {moment: len(complete_sizes(sharpness, runs, moment)) for moment in found}
+        most = max(reached.values(), default=0)
+        if most >= MIN_SIZES:
+            losses = [float(moment.removeprefix(kind)) for moment, count in reached.items() if count == most]
+            return f"{kind}{min(losses):g}"
+    return None
+
+
+def complete_sizes(sharpness: pd.DataFrame, runs: pd.DataFrame, moment: str) -> list[tuple[int, bool]]:
+    """The batch sizes, each with whether it is the full batch, all of whose runs have weights at a moment."""
+    keys = ["batch_size", "full_batch"]
+    seeds = sharpness[sharpness["moment"] == moment].groupby(keys)["seed"].nunique().reset_index()
+    both = runs.groupby(keys)["seed"].nunique().reset_index().merge(seeds, on=keys, suffixes=("", "_there"))
+    kept = both.loc[both["seed"] == both["seed_there"], keys].sort_values(keys)
+    return [(int(size), bool(full)) for size, full in kept.itertuples(index=False, name=None)]
 
 
 def _correlation(first: ArrayLike, second: ArrayLike) -> float | None:

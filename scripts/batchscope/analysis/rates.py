@@ -164,7 +164,8 @@ def _at_cliff(x: NDArray[np.float64], y: NDArray[np.float64], best: int, flat: i
 
 def _optimum(found: Optima) -> dict[str, float | None]:
     interval = t_interval(np.log(list(found.by_seed.values())) if found.by_seed else [])
-    ends = {"optimum": interval.mean, "optimum_ci_low": interval.low, "optimum_ci_high": interval.high}
+    low, high = (None, None) if found.at_edge else (interval.low, interval.high)  # at the edge it is a bound
+    ends = {"optimum": interval.mean, "optimum_ci_low": low, "optimum_ci_high": high}
     return {name: None if end is None else math.exp(end) for name, end in ends.items()}
 
 

@@ -122,7 +122,7 @@ def _probed(**files: Sequence[Path]) -> dict[str, pd.DataFrame]:
     """What the probes of a study recorded, and what follows from it."""
     tables = {name: concat(name, paths) for name, paths in files.items()}
     windows = tables.pop("loop_windows")
-    tables["sharpness"] = probes.with_gap(tables["sharpness"])
+    tables["sharpness"] = probes.with_gap(probes.at_equal_loss(tables["sharpness"]))
     return tables | {
         "gradient_slopes": probes.gradient_slopes(tables["gradients"]),
         "sharpness_trends": probes.sharpness_trends(tables["sharpness"]),

@@ -16,6 +16,9 @@ from batchscope.datasets import Data
 
 Tensor = Any  # TensorFlow has no usable type stubs
 
+UPDATES_PER_EPOCH = 200
+REPEATED_BYTES = 2**28
+
 
 def batch_reader(trainer: Any, batch_size: int) -> Callable[[NDArray[np.int32]], float]:
     """Function that gathers the whole batches of an order, one after the other, as the fused loop does; nothing else.
@@ -42,19 +45,25 @@ def fit_seconds(trainer: Any, data: Data, batch_size: int, updates: int) -> floa
     """Seconds of `updates` updates with whole batches in Keras' own loop, at learning rate zero.
 
     One call of `model.fit` on NumPy arrays, without progress bar and callbacks of the user, over as many epochs as that
-    takes; examples keep their order, since Keras' shuffling is refused where operations are deterministic. The clock
+    takes. Small data are repeated until an epoch has `UPDATES_PER_EPOCH` updates or takes `REPEATED_BYTES`: Keras needs
+    tens of milliseconds between epochs, which are no part of an update.
+
+    Examples keep their order, since Keras' shuffling is refused where operations are deterministic. The clock
     starts after the first update, when the call has copied the data and set up its pipeline (some tenths of a second,
     once per call), and stops at the end of an epoch, when Keras has waited for the device. Between them lie updates and
     what Keras does between epochs.
     """
     whole = len(data.y_train) // batch_size * batch_size
+    x, y = data.x_train[:whole], data.y_train[:whole]
+    times = min(math.ceil(UPDATES_PER_EPOCH * batch_size / whole), max(1, REPEATED_BYTES // x.nbytes))
+    x, y = np.concatenate([x] * times), np.concatenate([y] * times)
     clock = _Clock(updates)
     trainer.model.optimizer.learning_rate.assign(0.0)
     trainer.model.fit(
-        data.x_train[:whole],
-        data.y_train[:whole],
+        x,
+        y,
         batch_size=batch_size,
-        epochs=math.ceil((updates + 1) * batch_size / whole),
+        epochs=math.ceil((updates + 1) * batch_size / len(y)),
         shuffle=False,
         verbose=0,
         callbacks=[clock],

@@ -9,14 +9,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from batchscope.analysis.probes import CROSSED, EQUAL
 from batchscope.analysis.statistics import Interval, t_interval
 from batchscope.figures.frames import Frames, Size, of_size
 from batchscope.figures.words import plain
 from batchscope.numbers import listing
 
 Numbers = NDArray[np.float64]
-
-_LOSS = "train loss "
 
 
 def in_order(frame: pd.DataFrame) -> list[str]:
@@ -25,16 +24,18 @@ def in_order(frame: pd.DataFrame) -> list[str]:
 
 
 def name(moment: str) -> str:
-    """A moment in a legend: `start`, `50 % of the budget`, `training loss 0.3`, `end`."""
-    if moment.startswith(_LOSS):
-        return f"training loss {moment.removeprefix(_LOSS)}"
+    """A moment in a legend: `start`, `50 % of the budget`, `training loss 0.3`, `first below training loss 0.3`."""
+    if moment.startswith(CROSSED):
+        return f"first below training loss {moment.removeprefix(CROSSED)}"
+    if moment.startswith(EQUAL):
+        return f"training loss {moment.removeprefix(EQUAL)}"
     return f"{moment} of the budget" if moment.endswith("%") else moment
 
 
 def when(moment: str) -> str:
     """A moment in a sentence: `before the first update`, `at 50 % of the budget`, `at training loss 0.3`."""
     words = {"start": "before the first update", "end": "at the end"}
-    return words.get(moment, f"at {name(moment)}")
+    return words.get(moment, name(moment) if moment.startswith(CROSSED) else f"at {name(moment)}")
 
 
 def sizes_of(frames: Frames, rows: pd.DataFrame) -> list[Size]:
@@ -113,9 +114,10 @@ def _seeds_of(rows: pd.DataFrame, size: Size) -> int:
     return int(of_size(rows, size)["seed"].nunique())
 
 
-def _rank(moment: str) -> tuple[int, float]:
-    if moment.startswith(_LOSS):
-        return 2, -float(moment.removeprefix(_LOSS))
+def _rank(moment: str) -> tuple[int, float, float]:
+    for place, kind in ((2.0, EQUAL), (2.5, CROSSED)):
+        if moment.startswith(kind):
+            return 2, -float(moment.removeprefix(kind)), place
     if moment.endswith("%"):
-        return 1, float(moment.removesuffix("%"))
-    return (0, 0.0) if moment == "start" else (3, 0.0)
+        return 1, float(moment.removesuffix("%")), 0.0
+    return (0, 0.0, 0.0) if moment == "start" else (3, 0.0, 0.0)

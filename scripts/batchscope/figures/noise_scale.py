@@ -29,8 +29,8 @@ _ENDS = ("noise_scale_ci_low", "noise_scale_ci_high")
 class Place:
     """The runs of a batch size at a moment.
 
-    `mean` is the geometric mean of their noise scales, None unless every one could be estimated: a mean over the others
-    would leave out the largest.
+    `mean` is the mean of tr(Σ) over the mean of |G|², each over all runs, None where the latter is not above zero: a
+    mean of the noise scales would leave out those that could not be estimated, which are the largest.
     """
 
     size: Size
@@ -64,13 +64,14 @@ def caption_noise_scale(frames: Frames) -> str:
     return joined(
         [
             "Left: gradient noise scale B_simple = tr(Σ)/|G|², with Σ the covariance of the gradients of single "
-            f"examples and G their mean, from {moments.ranged(rows['examples'])} training examples at weights that do "
-            "not move, the model in inference mode. Weights: those of runs with batch size "
+            f"examples and G the gradient of all data like them, from {moments.ranged(rows['examples'])} training "
+            "examples at weights that do not move, the model in inference mode. Weights: those of runs with batch size "
             f"{listing([size.label for size in moments.sizes_of(frames, rows)])}, "
             f"{listing([when(moment) for moment in in_order(rows)])}.",
             "Small dots: single runs, side by side; bars: 95 % intervals (Fieller, jackknife over the examples), cut "
-            "at the edges of the panel. Large dots: geometric means over "
-            f"{moments.seeds(len(place.rows) for place in _places(frames))}, only where every run has an estimate.",
+            "at the edges of the panel. Large dots: mean tr(Σ) over mean |G|² of "
+            f"{moments.seeds(len(place.rows) for place in _places(frames))}. After the first update the weights have "
+            "been fitted to these very examples: the intervals hold for others like them only before it.",
             _open_in_words(rows),
             _refused_in_words(_places(frames)),
             _growth_in_words(frames),
@@ -90,7 +91,7 @@ def alt_noise_scale(frames: Frames) -> str:
         for place in _places(frames)
         if place.mean is not None
     ]
-    found = f"The geometric mean is {listing(parts)}." if parts else "There is no mean over seeds."
+    found = f"Over all seeds it is {listing(parts)}." if parts else "There is no mean over seeds."
     head = "Gradient noise scale against the moment of the run, beside the critical batch size."
     return joined([head, found, _refused_in_words(_places(frames)), _critical_in_words(frames)])
 
@@ -109,8 +110,9 @@ def _places(frames: Frames) -> list[Place]:
             here = of_size(rows[rows["moment"] == moment], size)
             if here.empty:
                 continue
-            values = known(here["noise_scale"])
-            mean = float(np.exp(np.log(values).mean())) if len(values) == len(here) and (values > 0).all() else None
+            trace, length = (known(here[name]) for name in ("covariance_trace", "gradient_norm_squared"))
+            both = len(trace) == len(length) == len(here)
+            mean = float(trace.mean() / length.mean()) if both and length.mean() > 0 else None
             found.append(Place(size, moment, mean, here.sort_values("seed")))
     return found
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from batchscope.analysis.probes import GAP, MIN_SIZES, lowest_common_loss
+from batchscope.analysis.probes import CROSSED, EQUAL, GAP, MIN_SIZES, lowest_common_loss
 from batchscope.analysis.statistics import Interval, t_interval
 from batchscope.figures import marks, moments, theme
 from batchscope.figures.frames import Frames, Size, of_size
@@ -61,7 +61,7 @@ def draw_sharpness_vs_batch(frames: Frames) -> Figure:
 
 def caption_sharpness_vs_batch(frames: Frames) -> str:
     """What is drawn, the rank correlations, and what the measures do not say."""
-    rows = _rows(frames)
+    rows = frames.sharpness[frames.sharpness["moment"].isin(_moments(frames))]
     counts = [found.n for moment in _moments(frames) for found in _over_seeds(frames, moment, "lambda_max").values()]
     return joined(
         [
@@ -229,11 +229,6 @@ def _moments(frames: Frames) -> list[str]:
     return [*([met] if met else []), *(["end"] if ends else [])]
 
 
-def _rows(frames: Frames) -> pd.DataFrame:
-    found: pd.DataFrame = frames.sharpness[frames.sharpness["moment"].isin(_moments(frames))]
-    return found
-
-
 def _compared(frames: Frames) -> pd.DataFrame:
     found: pd.DataFrame = frames.sharpness[frames.sharpness["moment"] == _moment(frames)]
     return found
@@ -277,7 +272,8 @@ def _face(shown: Sequence[str], moment: str) -> dict[str, Any]:
 
 def _measure_panel(axes: Axes, frames: Frames, measure: str, thresholds: Mapping[Size, float]) -> None:
     """One measure: means with bars and single runs, the moments side by side."""
-    shown, rows = _moments(frames), _rows(frames)
+    shown, rows = _moments(frames), frames.sharpness
+    rows = rows[rows["moment"].isin(shown)]
     values = [*known(rows[measure]), *thresholds.values()]
     if not len(known(rows[measure])):
         theme.say(axes, "not measured")
@@ -372,16 +368,21 @@ def _when_in_words(frames: Frames) -> str:
     apart = f"At their ends runs are at different training losses{between}"
     if len(shown) > 1:
         return f"{apart}. {_met_in_words(frames, shown[0])}"
-    return f"{apart}, and there is no training loss at which all runs kept their weights: sizes differ in that as well."
+    return f"{apart}, and no training loss was reached in all runs of {MIN_SIZES} sizes: sizes differ in that as well."
 
 
 def _met_in_words(frames: Frames, moment: str) -> str:
     """How nearly alike the training losses are where the runs meet."""
+    if moment.startswith(EQUAL):
+        return (
+            f"{sentence_case(moments.name(moment))} is the lowest of those that most sizes fell to in all their runs; "
+            "measures are interpolated to it, in their logarithms over that of the training loss."
+        )
     losses = known(frames.sharpness.loc[frames.sharpness["moment"] == moment, "train_loss"])
-    between = f", so at {moments.ranged(losses, digits=2)} nat" if len(losses) else ""
+    between = f", so at {moments.ranged(losses, digits=2)} nat, which may differ by size" if len(losses) else ""
     return (
-        f"{sentence_case(moments.name(moment))} is the lowest at which all runs kept weights: at the first evaluation "
-        f"at or below it{between}."
+        f"Training loss {moment.removeprefix(CROSSED)} is the lowest of those that most sizes fell to in all their "
+        f"runs: weights are those of the first evaluation at or below it{between}."
     )
 
 

@@ -36,7 +36,7 @@ def rate_range_table(content: Content, pair: Pair) -> str:
         (Column("Suggested rate"), [_rate(part, "suggested_rate") for part in parts]),
         (Column("Seeds with one"), [_known(part, "suggested_rate") for part in parts]),
         (Column("Rate of the lowest loss"), [_rate(part, "lowest_loss_rate") for part in parts]),
-        (Column("Diverged at"), [_rate(part, "diverged_rate") for part in parts]),
+        (Column("Diverged at"), [_reach(part, "diverged_rate") for part in parts]),
         (Column("Seeds that diverged"), [_known(part, "diverged_rate") for part in parts]),
     ]
     tuned, recipe = _tuned(content, pair)
@@ -48,7 +48,8 @@ def rate_range_table(content: Content, pair: Pair) -> str:
     caption = (
         f"{_where(pair)} Geometric means over the seeds that have a value, with {LEVEL} t-intervals of the logarithm. "
         "Suggested: where the loss falls fastest over the logarithm of the rate. Diverged: the first rate with which "
-        f"the smoothed loss is far above its lowest. {beside if recipe is not None else ''}"
+        "the smoothed loss is far above its lowest, from the lowest to the highest of the seeds that did; the others "
+        f"held out up to the last rate. {beside if recipe is not None else ''}"
         "The test looks at the first updates only: a rate that suits them need not suit a whole training."
     )
     missing = [
@@ -57,6 +58,15 @@ def rate_range_table(content: Content, pair: Pair) -> str:
         if (reasons := null_in_words(frame, column, cells))
     ]
     return elements.table_of(elements.slug("table-ranges", *pair), caption, columns) + "".join(missing)
+
+
+def _reach(part: pd.DataFrame, column: str) -> Cell:
+    """From the smallest to the largest of the values that there are."""
+    found = part[column].dropna()
+    if found.empty:
+        return elements.value(None)
+    ends = dict.fromkeys(numbers.number(float(end)) for end in (found.min(), found.max()))
+    return Cell(" to ".join(ends), float(found.min()))
 
 
 def modes_table(content: Content, pair: Pair) -> str:

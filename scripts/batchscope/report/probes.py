@@ -86,17 +86,27 @@ def noise_scale_table(content: Content, pair: Pair) -> str:
         (Column("Noise scale", "examples"), [_noise_scale(row) for row in rows(found)]),
         (Column("tr(Σ)"), _values(found, "covariance_trace")),
         (Column("|G|²"), _values(found, "gradient_norm_squared")),
+        (Column("tr(Σ)/|G|² of these examples", "examples"), _values(_of_these(found), "of_these")),
         (Column("Remark", kind="text"), [elements.text(_remark(row)) for row in rows(found)]),
     ]
     caption = (
         f"{pair[0]} with {pair[1]}. Gradient noise scale tr(Σ)/|G|² at the weights of single runs, from "
-        f"{_examples(frame)} training examples in inference mode: unbiased estimates of the trace of the covariance of "
-        f"single gradients and of the squared length of the full one, and their ratio with its {LEVEL} interval "
-        "(Fieller, jackknife over the examples; the spread between seeds is not in it). Where |G|² cannot be told "
-        "apart from zero the interval has no upper end; where its estimate is not above zero there is no noise scale."
+        f"{_examples(frame)} training examples in inference mode. |G|² is the squared length of the gradient of all "
+        "the data that these examples are a sample of: estimated by what the length for these examples exceeds noise "
+        f"by, with a {LEVEL} interval of the ratio (Fieller, jackknife over the examples; the spread between seeds is "
+        "not in it). Where |G|² cannot be told apart from zero the interval has no upper end; where its estimate is "
+        "not above zero there is no noise scale. Unbiased before the first update; later the weights have been fitted "
+        "to these very examples. The last number takes the length of the gradient of these examples as it is: what a "
+        "batch drawn from them sees."
     )
     table = elements.table_of(elements.slug("table-noise-scale", *pair), caption, columns)
     return _folded(table, len(found), "every run and moment")
+
+
+def _of_these(frame: pd.DataFrame) -> pd.DataFrame:
+    """The noise scale with the gradient of the examples themselves, whose square has tr(Σ)/n more than |G|²."""
+    length = frame["gradient_norm_squared"] + frame["covariance_trace"] / frame["examples"]
+    return frame.assign(of_these=frame["covariance_trace"] / length)
 
 
 def sharpness_table(content: Content, pair: Pair) -> str:

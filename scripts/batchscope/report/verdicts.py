@@ -78,7 +78,7 @@ def _table(content: Content, judged: Sequence[Row]) -> str:
         (Column("Statement", kind="text"), [_statement(row) for row in judged]),
         (Column("Verdict", kind="text"), [_verdict(row) for row in judged]),
         (Column("What was measured", kind="text"), [_measured(content, row) for row in judged]),
-        (Column("Effect", "and margin"), [_effect(row) for row in judged]),
+        (Column("Effect", "and what counts"), [_effect(content, row) for row in judged]),
         (Column("Runs or seeds"), [elements.value(number(row, "n"), _count(row)) for row in judged]),
         (Column("p, adjusted"), [_p(row) for row in judged]),
         (Column("Smallest effect found", "power 80 %"), [elements.value(number(row, "detectable")) for row in judged]),
@@ -136,13 +136,26 @@ def _sentence(reason: str) -> str:
     return f"{reason[0].upper()}{reason[1:].rstrip('.')}." if reason else ""
 
 
-def _effect(row: Row) -> Cell:
+def _effect(content: Content, row: Row) -> Cell:
     cell = elements.spread(number(row, "effect"), number(row, "ci_low"), number(row, "ci_high"))
     if cell.value is None:
         return cell
     margin = number(row, "margin")
-    counts = "" if margin is None else f"margin {numbers.number(margin)}"
-    return Cell(cell.html + elements.remark(_text(row["unit"])) + elements.remark(counts), cell.value)
+    counts = _stated(content, str(row["claim"])) + ([] if margin is None else [f"margin {numbers.number(margin)}"])
+    return Cell(cell.html + elements.remark(_text(row["unit"])) + elements.remark(", ".join(counts)), cell.value)
+
+
+def _stated(content: Content, claim: str) -> list[str]:
+    """The number that a statement names, as its test has it."""
+    test = content.study.get("claims", {}).get(claim, {}).get("test", {})
+    found = [
+        f"stated: {words} {numbers.number(test[key])}"
+        for key, words in (("at_least", "at least"), ("at_most", "at most"), ("equals", "equal to"))
+        if key in test
+    ]
+    if "between" in test:
+        found.append(f"stated: between {numbers.listing([numbers.number(end) for end in test['between']])}")
+    return found
 
 
 def _count(row: Row) -> str:

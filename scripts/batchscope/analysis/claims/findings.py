@@ -61,7 +61,7 @@ def find(claim: Claim, pair: Pair, pairs: Sequence[Pair], tables: Tables, study:
     if kind == "critical":
         fits = of_pair(tables, "critical_batch_size", pair)
         _enough_sizes(of_pair(tables, "to_target", pair))
-        return _critical(claim, fits)
+        return _critical(claim, fits, _edges(tables, pair))
     paired = pair[1] in study["recipes"]
     found = samples(claim["metric"], tables, pair, paired=paired)
     if kind == "arms":
@@ -133,7 +133,21 @@ def _enough_sizes(reached: pd.DataFrame) -> None:
         raise NotMeasuredError(f"{numbers.count(n_sizes, 'batch size')}; the fit needs {MIN_SIZES}")
 
 
-def _critical(claim: Claim, rows: pd.DataFrame) -> Finding:
+def _edges(tables: Tables, pair: Pair) -> str:
+    """A warning where tuned rates are at an edge, since the critical size depends on how rates are chosen."""
+    rates = tables.get("rates")
+    if rates is None:
+        return ""
+    of = rates[(rates["dataset"] == pair[0]) & (rates["recipe"] == pair[1])]
+    count = int(of["at_edge"].fillna(False).sum())
+    return (
+        f"; the tuned rate of {numbers.count(count, 'batch size')} is at the edge of what could be trained"
+        if count
+        else ""
+    )
+
+
+def _critical(claim: Claim, rows: pd.DataFrame, warning: str) -> Finding:
     """The critical batch size at the tightest target, of each metric, for which the law holds, with its interval.
 
     The critical size grows as the target tightens, so one number cannot be right at all of them.
@@ -150,7 +164,7 @@ def _critical(claim: Claim, rows: pd.DataFrame) -> Finding:
             tested.append(judge(where, f"{where}: {estimate}" if isinstance(estimate, str) else estimate, goal))
         shown.append(f"{'none' if isinstance(estimate, str) else numbers.number(fit['b_crit'])} {where}")
     n = int(tightest["n_runs"].min()) if len(tightest) else 0
-    text = f"Critical batch size in examples: {', '.join(shown)}"
+    text = f"Critical batch size in examples: {', '.join(shown)}{warning}"
     return Finding(tuple(tested), True, "examples", "runs", n, (), text)
 
 

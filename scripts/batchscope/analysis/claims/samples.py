@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from batchscope.analysis.best import label
-from batchscope.analysis.probes import lowest_common_loss
+from batchscope.analysis.probes import CROSSED, EQUAL, MIN_SIZES, complete_sizes, lowest_common_loss
 from batchscope.analysis.rates import optima
 from batchscope.analysis.summary import GAP, with_gap
 from batchscope.claims import METRICS
+from batchscope import numbers
 
 Tables = Mapping[str, pd.DataFrame]
 Pair = tuple[str, str]  # data set and recipe
@@ -30,6 +31,9 @@ _NOTHING = {
     "trials": "no learning rate was tuned",
     "critical_batch_size": "no critical batch size was fitted",
 }
+_DRAWN = (("drawn_batch_size", "drawn"), ("evaluated_batch_size", "evaluated"))
+# Powers of the factor (n − 1)/(n − B) by which draws without replacement shrink what a batch of B examples shows.
+_FINITE = {"gradient_variance": 1.0, "gradient_signal_to_noise": -0.5}
 _ENDS = {
     "diverged": "diverged",
     "out_of_memory": "ran out of memory",
@@ -134,7 +138,7 @@ def samples(metric: str, tables: Tables, pair: Pair, *, paired: bool = True) -> 
     elif known.of == "sizes":
         found = _per_size(of_pair(tables, known.table, pair), metric)
     elif known.table == "sharpness":
-        found = _sharpness(of_pair(tables, "sharpness", pair), of_pair(tables, "runs", pair), metric, paired)
+        found = _sharpness(tables, pair, metric, paired)
     elif known.table == "overheads":
         found = _overheads(of_pair(tables, "overheads", pair), of_pair(tables, "update_costs", pair), metric)
     elif known.probe:
@@ -233,24 +237,52 @@ def _drawn(rows: pd.DataFrame, metric: str, paired: bool) -> Samples:
     """Values by the size of the batches drawn, at the earliest moment and for runs of the smallest size looked at."""
     first = rows.sort_values(["updates", "batch_size"], kind="stable").iloc[0]
     rows = rows[(rows["moment"] == first["moment"]) & (rows["batch_size"] == first["batch_size"])]
-    drawn = next(name for name in ("drawn_batch_size", "evaluated_batch_size") if name in rows)
-    note = (
-        f"weights of runs with batch size {first['batch_size']:,}, {_when(first['moment'])}; sizes are of batches drawn"
-    )
+    drawn, what = next(kind for kind in _DRAWN if kind[0] in rows)
+    weights = f"the weights of runs with batch size {first['batch_size']:,}, {_when(first['moment'])}"
+    note = f"with {weights}; sizes are of batches {what}"
+    if metric in _FINITE:
+        n, size = rows["examples"].astype("float64"), rows[drawn].astype("float64")
+        rows = rows.assign(**{metric: rows[metric] * ((n - 1) / (n - size)) ** _FINITE[metric]})
+        note += ", corrected for draws without replacement"
     return _per_run(rows.assign(batch_size=rows[drawn], full_batch=False), metric, paired, note)
 
 
-def _sharpness(rows: pd.DataFrame, runs: pd.DataFrame, metric: str, paired: bool) -> Samples:
-    """Values where all runs had fallen to the same training loss, or, where they do not meet, at their ends."""
-    moment = lowest_common_loss(rows, runs) or "end"
-    rows = rows[rows["moment"] == moment]
-    if rows.empty:
-        raise NotMeasuredError("no weights were looked at where all runs meet, nor at their ends")
-    met = "" if moment != "end" else ", so at different training losses"
-    found = _per_run(rows, metric, paired, f"weights {_when(moment)}{met}")
-    every = {_key(key) for key in runs[_SIZE].itertuples(index=False, name=None)}
-    lost = dict.fromkeys(every - set(found.sizes), "no run of it has weights there")
-    return replace(found, problems={**found.problems, **lost})
+def _sharpness(tables: Tables, pair: Pair, metric: str, paired: bool) -> Samples:
+    """Values at the training loss that most sizes reached in all their runs; the others are left out, and named."""
+    rows, runs = of_pair(tables, "sharpness", pair), of_pair(tables, "runs", pair)
+    moment = lowest_common_loss(rows, runs)
+    if moment is None:
+        raise NotMeasuredError(f"fewer than {MIN_SIZES} batch sizes kept weights at a common training loss in all runs")
+    shared = complete_sizes(rows, runs, moment)
+    rows = rows[rows["moment"] == moment].merge(pd.DataFrame(shared, columns=_SIZE), on=_SIZE)
+    losses = rows["train_loss"].astype("float64")
+    apart = "" if moment.startswith(EQUAL) else f", so at training losses from {losses.min():.2g} to {losses.max():.2g}"
+    lost = [
+        in_words(size)
+        for size in sorted({_key(key) for key in runs[_SIZE].itertuples(index=False, name=None)} - set(shared))
+    ]
+    without = f", without {numbers.listing(lost)}, whose runs did not all fall so far" if lost else ""
+    others = _by_other_measures(tables, pair, moment) if metric == "lambda_max" else ""
+    return _per_run(rows, metric, paired, f"of the weights {_when(moment)}{apart}{without}{others}")
+
+
+def _by_other_measures(tables: Tables, pair: Pair, moment: str) -> str:
+    """What the measures that rescaling leaves alone, or changes otherwise, say of the batch size at a moment."""
+    trends = _of(tables["sharpness_trends"], pair) if "sharpness_trends" in tables else pd.DataFrame()
+    if trends.empty:
+        return ""
+    here = trends[(trends["moment"] == moment) & (trends["against"] == "batch_size")]
+    parts = []
+    for measure, words in (
+        ("lambda_max", "λ_max"),
+        ("keskar_0_001", "φ"),
+        ("adaptive_sharpness", "adaptive sharpness"),
+    ):
+        for row in here[here["measure"] == measure].dropna(subset=["correlation"]).to_dict("records"):
+            ends = [float(row[name]) for name in ("correlation", "ci_low", "ci_high")]
+            value, low, high = (round(end, 2) if np.isfinite(end) else None for end in ends)
+            parts.append(f"{words} {numbers.interval(value, low, high)}")
+    return f" (rank correlation with the batch size there: {', '.join(parts)})" if parts else ""
 
 
 def _overheads(rows: pd.DataFrame, costs: pd.DataFrame, metric: str) -> Samples:
@@ -270,6 +302,10 @@ def _overheads(rows: pd.DataFrame, costs: pd.DataFrame, metric: str) -> Samples:
 def _when(moment: str) -> str:
     """A moment as a sentence names it."""
     words = {"start": "before the first update", "end": "at the end"}
+    if moment.startswith(EQUAL):
+        return f"at training loss {moment.removeprefix(EQUAL)}, interpolated"
+    if moment.startswith(CROSSED):
+        return f"at the first evaluation at or below training loss {moment.removeprefix(CROSSED)}"
     return words.get(moment, f"at {moment}" + (" of the budget" if moment.endswith("%") else ""))
 
 
@@ -299,7 +335,9 @@ def _tuned(trials: pd.DataFrame) -> Samples:
         if found.by_seed is None or set(found.by_seed) != set(seeds):
             problems[size] = "a tuning seed has no rate that did not diverge"
         elif found.at_edge:
-            problems[size] = "the best rate is at the edge of those tried"
+            problems[size] = (
+                "the best rate of a tuning seed is the first, the last, or beside one that could not be trained"
+            )
         else:
             values[size] = np.array([found.by_seed[seed] for seed in seeds])
     return Samples(values, problems, True, "tuning seeds", tuple(seeds))

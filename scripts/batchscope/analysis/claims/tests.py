@@ -221,19 +221,25 @@ def _ratio(claim: Mapping[str, Any], found: Samples) -> list[Part]:
 
 def _value(claim: Mapping[str, Any], found: Samples) -> list[Part]:
     test, size = claim["test"], found.size(claim["test"]["batch_size"])
-    goal = Goal("above", test["at_least"]) if "at_least" in test else Goal("below", test["at_most"])
+    if "between" in test:
+        low, high = test["between"]
+        goal = Goal("within", (low + high) / 2, (high - low) / 2)
+    else:
+        goal = Goal("above", test["at_least"]) if "at_least" in test else Goal("below", test["at_most"])
     estimate = _of_fit(found.fitted[size]) if size in found.fitted else contrast(found, {size: 1.0})
     return [judge(f"at {label(*size)}", estimate, goal)]
 
 
 def _of_fit(fitted: Fitted) -> Estimate:
-    """The estimate of a fit, tested by Student's t with the standard error that its interval is made of."""
-    error = (fitted.high - fitted.low) / 2 / float(stats.t.ppf((1 + CONFIDENCE) / 2, fitted.freedom))
+    """The estimate of a fit, tested by Student's t, with the half of its interval that faces the threshold as the
+    standard error: so that test and interval agree also where the interval is not symmetric."""
+    quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, fitted.freedom))
 
     def test(threshold: float) -> tuple[float | None, float | None]:
-        if error == 0:
+        half = fitted.value - fitted.low if threshold < fitted.value else fitted.high - fitted.value
+        if half <= 0:
             return None, None
-        t = (fitted.value - threshold) / error
+        t = (fitted.value - threshold) / half * quantile
         return float(stats.t.sf(t, fitted.freedom)), float(stats.t.cdf(t, fitted.freedom))
 
     return Estimate(fitted.freedom + 2, fitted.value, fitted.low, fitted.high, None, test)
