@@ -18,7 +18,7 @@ PROBES: dict[str, dict[str, Column]] = {
     "gradients": {
         **MOMENT,
         "drawn_batch_size": integer("examples", "size of the batches drawn"),
-        "batches": integer("", "batches drawn"),
+        "batches": integer("", "batches drawn; the bias is from more, `bias_batches`"),
         "gradient_bias": number("", "mean over batches of the gradient along G, minus G, relative to |G|"),
         "gradient_bias_se": number("", "standard error of that mean"),
         "bias_batches": integer("", "batches, drawn from the projections of single gradients, behind that mean"),

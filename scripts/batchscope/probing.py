@@ -78,12 +78,13 @@ def probed_cells(probes: Mapping[str, Any], name: str, runs: Sequence[Run]) -> t
 def _check_snapshots(name: str, recipe: Definition) -> None:
     kept, place = recipe.content["snapshots"], recipe.locate(["snapshots"])
     if name == "gradients" and not kept["at"]:
-        raise ConfigError(f"{place}: the probe of gradients needs weights; valid is snapshots: {{at: [0, 0.5, 1]}}")
+        raise ConfigError(f"{place}: the probe of gradients needs weights kept by `at`; valid is at: [0, 0.5, 1], say")
     if name == "modes" and 1 not in kept["at"]:
-        raise ConfigError(f"{place}: the probe of modes needs the last weights; valid is snapshots: {{at: [1]}}")
+        raise ConfigError(f"{place}: the probe of modes needs the last weights; valid is at: [1], also with others")
     if name == "sharpness" and 1 not in kept["at"] and not kept["train_losses"]:
         raise ConfigError(
-            f"{place}: the probe of sharpness needs weights; valid is snapshots: {{at: [1]}}, or train_losses"
+            f"{place}: the probe of sharpness needs the last weights or those at training losses; valid is at: [1], "
+            "or train_losses"
         )
 
 

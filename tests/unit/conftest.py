@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
 
 from batchscope import engines
+
+settings.register_profile("shared machine", deadline=None)  # how long one example takes says nothing here
+settings.load_profile("shared machine")
 
 
 @pytest.fixture(scope="session")

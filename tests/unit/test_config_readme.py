@@ -16,12 +16,18 @@ import pytest
 import yaml
 
 from batchscope import study
+from batchscope.claims import METRICS
 from batchscope.validation import SCHEMAS
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "config" / "README.md"
 KINDS = ("config", "study", "datasets", "recipes", "claims")
 BRANCH = ("datasets", "recipes", "claims")  # their keys depend on the source, the model, the optimiser or the test
+
+
+def test_every_metric_of_a_claim_is_named() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert [name for name in METRICS if f"`{name}`" not in text] == []
 
 
 def schema(kind: str) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def test_verdicts_are_counted_by_statement_and_by_kind() -> None:
     rows = [verdict("C1", "supported"), verdict("C1", "undecided"), verdict("C2", "contradicted")]
     rows += [verdict("C3", "not measured"), verdict("C4", "not measured")]
     text = verdicts.counted(rows)
-    assert "2 statements of the source documents were tested here, with 3 verdicts" in text
+    assert "2 statements were tested here, with 3 verdicts" in text
     assert "1 supported, 1 contradicted and 1 undecided" in text
     assert "2 statements were not measured in this study" in text
 

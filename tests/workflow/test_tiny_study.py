@@ -76,10 +76,11 @@ def test_targets_are_those_of_the_evaluations_and_missed_ones_stay(finished):
 
 
 def test_verdicts_are_given_and_stand_in_the_report(finished):
-    verdicts = tables(finished, "verdicts").set_index(["claim", "recipe"])["verdict"]
+    judged = tables(finished, "verdicts").set_index(["claim", "recipe"])
+    verdicts = judged["verdict"]
     assert verdicts["counted"].tolist() == ["supported", "supported"]
     assert verdicts["perfect"].tolist() == ["contradicted"] * 2 or "undecided" in verdicts["perfect"].tolist()
-    assert verdicts[("C07", "own")] == "supported"
+    assert judged["effect"][("C07", "own")] == pytest.approx(-1, abs=0.1)
     assert (
         verdicts[("C16", "tuned")] == verdicts[("C30", "own")] == "not measured"
     )  # no probe of it; two sizes give no line

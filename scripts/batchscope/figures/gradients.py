@@ -84,8 +84,9 @@ def caption_gradient_direction(frames: Frames) -> str:
             "Above: cosine of the angle between the gradient of a batch and G, the gradient of all these examples. "
             f"Markers: means over the batches; bars: quartiles over the batches; both means over "
             f"{moments.seeds(counts)}.",
-            "Below: bias, the mean over batches of the gradient along G minus G, relative to |G|; bars: ± 2 standard "
-            f"errors. {_beyond_in_words(beyond, len(biases))}",
+            "Below: bias, the mean over batches (more of them, "
+            f"{moments.ranged(rows['bias_batches'])}) of the gradient along G minus G, relative to |G|; bars: ± 2 "
+            f"standard errors. {_beyond_in_words(beyond, len(biases))}",
             moments.missing_in_words(frames, rows, _trained(frames)),
             "The mean over batches drawn at random is G by design: the panel shows how small a bias would have been "
             "seen. It does not test the order of the examples in a run, nor a loss that depends on the batch, as with "

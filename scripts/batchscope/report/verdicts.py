@@ -24,8 +24,9 @@ _HOW = (
     "Each statement comes with a test and with a margin, the smallest effect that counts; both were fixed before the "
     "runs. Supported means that the test rules out that there is no effect in the direction of the statement; "
     "contradicted, that it rules out an effect as large as the margin: the effect may still be there, and then the row "
-    "says that it is smaller than what counts. All p-values are two-sided and adjusted (Holm) over the tests of the "
-    f"statement's family, and a verdict needs an adjusted p of at most {ALPHA}. Everything else is undecided. "
+    "says that it is smaller than what counts. Each p-value is twice the smaller of those two tests and adjusted (Holm) "
+    f"over the tests of the statement's family, and a verdict needs an adjusted p of at most {ALPHA}. Everything else is "
+    "undecided. "
     "Undecided is not “no effect”: beside it stands the smallest effect that as many seeds would find four times out "
     "of five. Tests are over seeds; those of a time are over the timed windows of one job per size, and do not hold "
     "how another job, or another day, would differ."
@@ -61,7 +62,7 @@ def counted(found: Sequence[Row]) -> str:
         counts = {kind: sum(row["verdict"] == kind for row in judged) for kind in KINDS}
         words = numbers.listing([f"{count} {kind}" for kind, count in counts.items() if count])
         sentences.append(
-            f"{numbers.count(len(claims), 'statement')} of the source documents {_was(len(claims))} tested here, with "
+            f"{numbers.count(len(claims), 'statement')} {_was(len(claims))} tested here, with "
             f"{numbers.count(len(judged), 'verdict')}, one per data set and recipe: {words}."
         )
     if missing:
