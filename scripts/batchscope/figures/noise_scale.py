@@ -63,9 +63,10 @@ def caption_noise_scale(frames: Frames) -> str:
     rows = frames.noise_scale
     return joined(
         [
-            "Left: gradient noise scale B_simple = tr(Σ)/|G|², with Σ the covariance of the gradients of single "
-            f"examples and G the gradient of all data like them, from {moments.ranged(rows['examples'])} training "
-            "examples at weights that do not move, the model in inference mode. Weights: those of runs with batch size "
+            f"{'Left: g' if _accepted(frames) else 'G'}radient noise scale B_simple = tr(Σ)/|G|², with Σ the "
+            "covariance of the gradients of single examples and G the gradient of all data like them, from "
+            f"{moments.ranged(rows['examples'])} training examples at weights that do not move, the model in "
+            "inference mode. Weights: those of runs with batch size "
             f"{listing([size.label for size in moments.sizes_of(frames, rows)])}, "
             f"{listing([when(moment) for moment in in_order(rows)])}.",
             "Small dots: single runs, side by side; bars: 95 % intervals (Fieller, jackknife over the examples), cut "

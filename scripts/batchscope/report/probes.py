@@ -51,22 +51,22 @@ def gradient_table(content: Content, pair: Pair) -> str:
         (_MOMENT, [elements.text(name(str(row["moment"]))) for row in rows(found)]),
         (Column("Size drawn", "examples"), _whole(found, "drawn_batch_size")),
         (Column("Batches"), _whole(found, "batches")),
-        (Column("Weight", "number"), _whole(found, "coordinate")),
-        *((Column(words), _values(found, f"coordinate_{part}")) for part, words in _PARTS.items()),
         (Column("Variance", "trace"), _values(found, "gradient_variance")),
         (Column("Signal-to-noise"), _between(found, _NOISE, f"{_NOISE}_q25", f"{_NOISE}_q75")),
         (Column("Cosine"), _between(found, "cosine_mean", "cosine_q25", "cosine_q75")),
         (Column("Bias", "of |G|"), spread_cells(found, "bias")),
         (Column("Seeds"), _whole(found, "seeds")),
+        (Column("Weight", "number"), _whole(found, "coordinate")),
+        *((Column(words), _values(found, f"coordinate_{part}")) for part, words in _PARTS.items()),
     ]
     caption = (
         f"{pair[0]} with {pair[1]}. Gradients of batches drawn at random, without replacement, from {_examples(frame)} "
-        "training examples, at the weights of runs with the batch size in the first column. Weight: the one with the "
-        "largest full gradient at that moment, in the run of the lowest seed; mean, standard deviation, minimum and "
-        "maximum of its gradient over the batches. The other columns are means over the seeds, of: the trace of the "
-        "covariance of the gradient; the signal-to-noise ratio, median over all weights and quartiles; the cosine to "
-        "the full gradient G, mean over the batches and quartiles; the mean over batches of the gradient along G minus "
-        "G, relative to |G|, with ± 2 standard errors."
+        "training examples, at the weights of runs with the batch size in the first column. Means over the seeds, of: "
+        "the trace of the covariance of the gradient; the signal-to-noise ratio, median over all weights and "
+        "quartiles; the cosine to the full gradient G, mean over the batches and quartiles; the mean over batches of "
+        "the gradient along G minus G, relative to |G|, with ± 2 standard errors. Last, one weight, the one with the "
+        "largest full gradient at that moment, in the run of the lowest seed: mean, standard deviation, minimum and "
+        "maximum of its gradient over the batches."
     )
     table = elements.table_of(elements.slug("table-gradients", *pair), caption, columns)
     return _folded(table, len(found), "every moment and size of the batches drawn")
