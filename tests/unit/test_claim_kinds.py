@@ -100,6 +100,9 @@ def test_trend_that_turns_says_so() -> None:
     row = verdict(claim(LOSS, {"kind": "falls"}, 0.01), {"runs": runs(LOSS, values)})
     assert row["verdict"] == "supported"
     assert "not monotone: the mean rises from 8 to 32" in row["measured"]
+    rising = dict(zip((8, 32, 128), around(0.1, 0.5, 0.55), strict=True))
+    throughout = verdict(claim(LOSS, {"kind": "falls"}, 0.01), {"runs": runs(LOSS, rising)})
+    assert "the mean rises throughout" in throughout["measured"]
     assert row["unit"] == "nat per doubling"
 
 

@@ -58,13 +58,16 @@ def effect(part: Part, unit: str, of: str, log: bool) -> str:
 
 def turn(found: Samples, sizes: Sequence[Size], falls: bool) -> str:
     """Where a trend goes the other way between two neighbouring sizes; empty where it is monotone."""
-    for one, other in itertools.pairwise(sizes):
-        if one in found.values and other in found.values:
-            before, after = float(found.values[one].mean()), float(found.values[other].mean())
-            if (after > before) if falls else (after < before):
-                way = "rises" if falls else "falls"
-                return f"not monotone: the mean {way} from {label(*one)} to {label(*other)}"
-    return ""
+    known = [(size, float(found.values[size].mean())) for size in sizes if size in found.values]
+    steps = [(one, other, after - before) for (one, before), (other, after) in itertools.pairwise(known)]
+    against = [(one, other) for one, other, change in steps if (change > 0) == falls and change != 0]
+    way = "rises" if falls else "falls"
+    if not against:
+        return ""
+    if len(against) == len(steps):
+        return f"the mean {way} throughout" if len(steps) > 1 else ""
+    one, other = against[0]
+    return f"not monotone: the mean {way} from {label(*one)} to {label(*other)}"
 
 
 def detectable(estimate: Estimate | None, tests: int) -> float | None:
