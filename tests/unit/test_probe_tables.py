@@ -141,8 +141,8 @@ def test_measures_are_interpolated_to_exactly_the_training_loss() -> None:
         f"{part}_accuracy": [0.5 - 0.1 * np.log(loss) for loss in losses.values()] for part in ("train", "test")
     }
     made = pd.DataFrame({**content, "moment": [*losses], "train_loss": [*losses.values()], "updates": [10, 20, 30]})
-    gone = ("lambda_residual", "lambda_products", "trace_ci_low", "trace_ci_high")
-    made = made.assign(epoch=made["updates"] / 10, **run(4, 1), **dict.fromkeys(gone, 1.0))
+    gone = ("lambda_residual", "trace_ci_low", "trace_ci_high")
+    made = made.assign(epoch=made["updates"] / 10, **run(4, 1), lambda_products=20, **dict.fromkeys(gone, 1.0))
     found = probes.at_equal_loss(made)
     assert found.iloc[:3].equals(made.reset_index(drop=True))
     (row,) = found.iloc[3:].to_dict("records")  # none at 0.3, above which there are no weights
@@ -150,6 +150,7 @@ def test_measures_are_interpolated_to_exactly_the_training_loss() -> None:
     for name in probes.MEASURES:
         assert row[name] == pytest.approx(0.1**-1.5)
     assert row["test_accuracy"] == pytest.approx(0.5 - 0.1 * np.log(0.1))
+    assert row["lambda_products"] == 40
     assert row["updates"] == round(10 + 10 * np.log(0.25 / 0.1) / np.log(0.25 / 0.04))
 
 

@@ -106,8 +106,9 @@ def _between(above: Mapping[Any, Any], below: Mapping[Any, Any], loss: float) ->
         row[name] = float(np.exp((1 - way, way) @ np.log(ends))) if (ends > 0).all() else None
     for name in ("epoch", "updates", "train_accuracy", "test_accuracy"):
         row[name] = (1 - way) * above[name] + way * below[name]
-    gone = ("lambda_residual", "lambda_products", "trace_ci_low", "trace_ci_high")
-    return row | {"updates": round(row["updates"]), **dict.fromkeys(gone)}
+    products = above["lambda_products"] + below["lambda_products"]
+    whole = {"updates": round(row["updates"]), "lambda_products": products}
+    return row | whole | dict.fromkeys(("lambda_residual", "trace_ci_low", "trace_ci_high"))
 
 
 def sharpness_trends(sharpness: pd.DataFrame) -> pd.DataFrame:
