@@ -192,7 +192,8 @@ def test_a_killed_study_resumes_and_ends_with_the_same_tables(finished, tmp_path
     assert unlocked.returncode == 0, unlocked.stderr
     resumed = snakemake(tmp_path)
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-    for name in ("runs", "evaluations", "steps", "trials", "to_target", "verdicts"):
+    trained = ("runs", "evaluations", "steps", "trials", "to_target", "verdicts")
+    for name in (*trained, "gradients", "noise_scale", "sharpness", "modes", "rate_curves", "accumulation"):
         pd.testing.assert_frame_equal(tables(tmp_path, name), tables(finished, name))
     complete = [path for path in kept if path.name == "run.parquet"]
     again = [path for path in complete if path.stat().st_mtime_ns != kept[path]]
