@@ -252,7 +252,7 @@ def _reason(line: Line | None, sizes: Sequence[int]) -> str:
         return f"{n_sizes} batch size{' was' if n_sizes == 1 else 's were'} timed; the line needs {MIN_SIZES}."
     if line.rmse > MAX_RMSE:
         return (
-            f"The line misfits: the root mean square of the relative residuals is {line.rmse:.2g}, above {MAX_RMSE:g}."
+            f"The line misfits: the root mean square of the relative residuals is {line.rmse:.3g}, above {MAX_RMSE:g}."
         )
     (_, fixed), (_, marginal) = line.intervals()
     if fixed < -ROUNDING * line.seconds(min(sizes)):

@@ -87,7 +87,6 @@ def noise_scale_table(content: Content, pair: Pair) -> str:
         (Column("tr(Σ)"), _values(found, "covariance_trace")),
         (Column("|G|²"), _values(found, "gradient_norm_squared")),
         (Column("tr(Σ)/|G|² of these examples", "examples"), _values(_of_these(found), "of_these")),
-        (Column("Remark", kind="text"), [elements.text(_remark(row)) for row in rows(found)]),
     ]
     caption = (
         f"{pair[0]} with {pair[1]}. Gradient noise scale tr(Σ)/|G|² at the weights of single runs, from "
@@ -100,7 +99,11 @@ def noise_scale_table(content: Content, pair: Pair) -> str:
         "batch drawn from them sees."
     )
     table = elements.table_of(elements.slug("table-noise-scale", *pair), caption, columns)
-    return _folded(table, len(found), "every run and moment")
+    reasons = found["reason"].dropna().str.removesuffix(".").value_counts(sort=False)
+    notes = [f"{numbers.count(int(count), 'row')} of {len(found)}: {reason}." for reason, count in reasons.items()]
+    return _folded(table, len(found), "every run and moment") + "".join(
+        elements.paragraph(note, "note") for note in notes
+    )
 
 
 def _of_these(frame: pd.DataFrame) -> pd.DataFrame:
@@ -220,10 +223,6 @@ def _between(frame: pd.DataFrame, middle: str, low: str, high: str) -> list[Cell
 def _noise_scale(row: Row) -> Cell:
     value, low, high = (number(row, f"noise_scale{part}") for part in ("", "_ci_low", "_ci_high"))
     return elements.quartiles(value, low, math.inf if high is None else high)
-
-
-def _remark(row: Row) -> str:
-    return "" if pd.isna(row["reason"]) else str(row["reason"])
 
 
 def _examples(frame: pd.DataFrame) -> str:
