@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from fake_evidence import LAWS, FakeEvidence, make
+from layout import check_layout
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
@@ -89,16 +89,7 @@ def test_a_pair_without_rows_gets_a_panel_that_says_so(name: str) -> None:
 def test_labels_stay_inside_and_ticks_are_apart(name: str) -> None:
     sizes = (1, 2, 4, 8, 16, 512, 1024, "full")
     made = FIGURES[name].draw(make(replace(USUAL, batch_sizes=sizes, laws=TWO_METRICS, energy=True)))
-    made.draw_without_rendering()
-    page = made.bbox.padded(1)
-    for axes in made.axes:
-        low, high = sorted(axes.get_ylim())
-        ticks = [tick for tick in axes.get_yticklabels() if tick.get_text() and low <= tick.get_position()[1] <= high]
-        for text in [axes.xaxis.label, axes.yaxis.label, *axes.texts, *ticks]:
-            box = text.get_window_extent()
-            assert not text.get_text() or (page.contains(box.x0, box.y0) and page.contains(box.x1, box.y1)), text
-        boxes = sorted((tick.get_window_extent() for tick in ticks), key=lambda box: box.y0)
-        assert all(below.y1 <= above.y0 + 1 for below, above in pairwise(boxes))
+    check_layout(made)
 
 
 def test_files_are_written_with_title_and_description(tmp_path: Path) -> None:

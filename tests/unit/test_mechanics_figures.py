@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -22,6 +21,7 @@ from fake_mechanics import (
     tuned_rates,
     without,
 )
+from layout import check_layout
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
@@ -95,16 +95,7 @@ def test_labels_stay_inside_and_ticks_are_apart(name: str) -> None:
     sizes = (1, 2, 4, 8, 16, 512, 1024, "full")
     probed = {**rate_tables(sizes), "rates": tuned_rates(sizes), **cost_tables(loop_windows(sizes))}
     made = FIGURES[name].draw(frames_of(sizes, **probed, modes=mode_table(sizes[:3], (1, 2, 4, 8, 16, 32, 64))))
-    made.draw_without_rendering()
-    page = made.bbox.padded(1)
-    for axes in made.axes:
-        low, high = sorted(axes.get_ylim())
-        ticks = [tick for tick in axes.get_yticklabels() if tick.get_text() and low <= tick.get_position()[1] <= high]
-        for text in [axes.xaxis.label, axes.yaxis.label, *axes.texts, *ticks]:
-            box = text.get_window_extent()
-            assert not text.get_text() or (page.contains(box.x0, box.y0) and page.contains(box.x1, box.y1)), text
-        boxes = sorted((tick.get_window_extent() for tick in ticks), key=lambda box: box.y0)
-        assert all(below.y1 <= above.y0 + 1 for below, above in pairwise(boxes))
+    check_layout(made)
 
 
 def test_curves_are_means_over_seeds_and_end_where_the_first_seed_diverges() -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from itertools import pairwise
 
 import numpy as np
 import pytest
 from fake_probes import FakeProbes, make, one_example
+from layout import check_layout
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
@@ -68,16 +68,7 @@ def test_every_panel_shows_numbers_or_says_why_not(name: str, study: str) -> Non
 @pytest.mark.parametrize("name", NAMES)
 def test_labels_stay_inside_and_ticks_are_apart(name: str) -> None:
     made = FIGURES[name].draw(make(STUDIES["many sizes"]))
-    made.draw_without_rendering()
-    page = made.bbox.padded(1)
-    for axes in made.axes:
-        low, high = sorted(axes.get_ylim())
-        ticks = [tick for tick in axes.get_yticklabels() if tick.get_text() and low <= tick.get_position()[1] <= high]
-        for text in [axes.xaxis.label, axes.yaxis.label, *axes.texts, *ticks]:
-            box = text.get_window_extent()
-            assert not text.get_text() or (page.contains(box.x0, box.y0) and page.contains(box.x1, box.y1)), text
-        boxes = sorted((tick.get_window_extent() for tick in ticks), key=lambda box: box.y0)
-        assert all(below.y1 <= above.y0 + 1 for below, above in pairwise(boxes))
+    check_layout(made)
 
 
 def test_the_variance_is_drawn_beside_what_is_expected_of_random_draws() -> None:

@@ -61,28 +61,7 @@ class Frames:
 
 _TABLES = ("runs", "evaluations", "steps", "timings", "windows", "metrics", "summary")
 # Tables without rows where a study has no targets, tunes no rate, times nothing or has no such probe.
-_EVIDENCE = (
-    "to_target",
-    "targets",
-    "critical_batch_size",
-    "equal_budget",
-    "trials",
-    "rates",
-    "rate_slopes",
-    "pareto",
-    "gradients",
-    "gradient_slopes",
-    "noise_scale",
-    "sharpness",
-    "sharpness_trends",
-    "slices",
-    "modes",
-    "rate_ranges",
-    "rate_curves",
-    "accumulation",
-    "overheads",
-    "update_costs",
-)
+_EVIDENCE = tuple(name for name in Frames.__dataclass_fields__ if name not in ("dataset", "recipe", "sizes", *_TABLES))
 
 
 def pairs(tables: Mapping[str, pd.DataFrame]) -> list[tuple[str, str]]:

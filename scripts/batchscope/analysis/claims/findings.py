@@ -13,7 +13,7 @@ from scipy import special
 
 from batchscope.analysis.best import label
 from batchscope.analysis.claims import scope, words
-from batchscope.analysis.claims.samples import NotMeasuredError, Pair, Samples, Size, Tables, of_pair, samples
+from batchscope.analysis.claims.samples import NotMeasuredError, Pair, Samples, Size, Tables, of_pair, rows_of, samples
 from batchscope.analysis.claims.tests import Estimate, Goal, Part, along, judge, largest, over_seeds, parts, scaled
 from batchscope.analysis.scaling import MIN_SIZES
 from batchscope.analysis.statistics import CONFIDENCE
@@ -138,8 +138,7 @@ def _edges(tables: Tables, pair: Pair) -> str:
     rates = tables.get("rates")
     if rates is None:
         return ""
-    of = rates[(rates["dataset"] == pair[0]) & (rates["recipe"] == pair[1])]
-    count = int(of["at_edge"].fillna(False).sum())
+    count = int(rows_of(rates, pair)["at_edge"].fillna(False).sum())
     return (
         f"; the tuned rate of {numbers.count(count, 'batch size')} is at the edge of what could be trained"
         if count

@@ -101,13 +101,14 @@ class Samples:
 def of_pair(tables: Tables, table: str, pair: Pair) -> pd.DataFrame:
     """The rows of a table about one data set and recipe; raise `NotMeasuredError` where there are none."""
     frame = tables.get(table)
-    found = None if frame is None else _of(frame, pair)
+    found = None if frame is None else rows_of(frame, pair)
     if found is None or found.empty:
         raise NotMeasuredError(_NOTHING.get(table, f"there is no table {table}"))
     return found
 
 
-def _of(frame: pd.DataFrame, pair: Pair) -> pd.DataFrame:
+def rows_of(frame: pd.DataFrame, pair: Pair) -> pd.DataFrame:
+    """The rows of `frame` about one data set and recipe, also where there are none."""
     return frame[(frame["dataset"] == pair[0]) & (frame["recipe"] == pair[1])]
 
 
@@ -127,7 +128,7 @@ def samples(metric: str, tables: Tables, pair: Pair, *, paired: bool = True) -> 
     known = METRICS[metric]
     if known.probe and (known.table not in tables or tables[known.table].empty):
         raise NotMeasuredError(f"the study has no probe of {known.probe}")
-    if known.probe and _of(tables[known.table], pair).empty:
+    if known.probe and rows_of(tables[known.table], pair).empty:
         raise NotMeasuredError(f"the probe of {known.probe} does not look at this recipe")
     if known.table in ("windows", "summary"):
         _refuse_borrowed(tables, pair)
@@ -228,7 +229,7 @@ def _refuse_borrowed(tables: Tables, pair: Pair) -> None:
     timings = tables.get("timings")
     if timings is None or "timed_recipe" not in timings:
         return
-    lenders = set(timings.loc[(timings["dataset"] == pair[0]) & (timings["recipe"] == pair[1]), "timed_recipe"])
+    lenders = set(rows_of(timings, pair)["timed_recipe"])
     if lenders - {pair[1]}:
         raise NotMeasuredError(f"its timings are those of {min(lenders)}, where they are judged")
 
@@ -258,7 +259,7 @@ def _sharpness(tables: Tables, pair: Pair, metric: str, paired: bool) -> Samples
     losses = rows["train_loss"].astype("float64")
     apart = "" if moment.startswith(EQUAL) else f", so at training losses from {losses.min():.2g} to {losses.max():.2g}"
     lost = [
-        in_words(size)
+        label(*size)
         for size in sorted({_key(key) for key in runs[_SIZE].itertuples(index=False, name=None)} - set(shared))
     ]
     without = f", without {numbers.listing(lost)}, whose runs did not all fall so far" if lost else ""
@@ -268,7 +269,7 @@ def _sharpness(tables: Tables, pair: Pair, metric: str, paired: bool) -> Samples
 
 def _by_other_measures(tables: Tables, pair: Pair, moment: str) -> str:
     """What the measures that rescaling leaves alone, or changes otherwise, say of the batch size at a moment."""
-    trends = _of(tables["sharpness_trends"], pair) if "sharpness_trends" in tables else pd.DataFrame()
+    trends = rows_of(tables["sharpness_trends"], pair) if "sharpness_trends" in tables else pd.DataFrame()
     if trends.empty:
         return ""
     here = trends[(trends["moment"] == moment) & (trends["against"] == "batch_size")]
@@ -353,8 +354,3 @@ def _per_size(summary: pd.DataFrame, metric: str) -> Samples:
 def _key(key: Any) -> Size:
     size, full = key
     return int(size), bool(full)
-
-
-def in_words(size: Size) -> str:
-    """A size as sentences name it: `32`, or `800 (full)`."""
-    return label(*size)
