@@ -68,10 +68,10 @@ def resolve(kind: Kind, name: str, known: Mapping[str, Layer]) -> Definition:
     return definition
 
 
-def known_size(dataset: Definition) -> int | None:
-    """Number of training examples, or None where only the user's function knows."""
+def known_size(dataset: Definition, part: splits.Part = "train") -> int | None:
+    """Number of examples of a part, or None where only the user's function knows."""
     try:
-        return splits.known_size(dataset.content)
+        return splits.known_size(dataset.content, part)
     except splits.DataError as error:
         text = str(error).removeprefix(f"data set {dataset.content['name']}: ")
         if text.startswith("split: "):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from batchscope.comparisons import Cell, Run
-from batchscope.definitions import Definition
+from batchscope.definitions import Definition, known_size
 from batchscope.validation import ConfigError, Locate, choice
 
 _OF_WEIGHTS = ("gradients", "sharpness", "modes")  # of those that a run keeps; the others train for themselves
@@ -16,7 +16,7 @@ def check(
     probes: Mapping[str, Any],
     runs: Sequence[Run],
     recipes: Mapping[str, Definition],
-    sizes: Mapping[str, int | None],
+    datasets: Mapping[str, Definition],
     locate: Locate,
 ) -> None:
     """Refuse probes of runs that the study does not have, or that keep no weights.
@@ -25,7 +25,7 @@ def check(
         probes: key `probes` of the study, with its defaults.
         runs: every run of the study.
         recipes: the recipes that the runs use.
-        sizes: by data set, the number of training examples, None where it is not known before the data are read.
+        datasets: the data sets that the runs use.
         locate: where the user wrote a key of the study.
 
     Raises:
@@ -46,6 +46,9 @@ def check(
                     "valid is a recipe with micro_batch_size: null"
                 )
         _check_trained_with(probe, name, runs, locate)
+    sizes = {name: known_size(dataset) for name, dataset in datasets.items()}
+    if probes["modes"] is not None:
+        _check_evaluated(probes["modes"], runs, datasets, locate)
     if probes["gradients"] is not None:
         _check_drawn(probes["gradients"], runs, sizes, locate)
     if probes["rates"] is not None and probes["rates"]["lowest"] >= probes["rates"]["highest"]:
@@ -108,6 +111,20 @@ def _check_drawn(
                 raise ConfigError(
                     f"{locate(['probes', 'gradients', 'batch_sizes', position])}: batches of {size} cannot be drawn "
                     f"from the {limit:,} examples of {dataset} that are looked at; valid is an integer below {limit}"
+                )
+
+
+def _check_evaluated(
+    probe: Mapping[str, Any], runs: Sequence[Run], datasets: Mapping[str, Definition], locate: Locate
+) -> None:
+    """The validation part, as far as its size is known, holds a batch of every size."""
+    for dataset in sorted({run.dataset for run in probed_runs({"modes": probe}, "modes", runs)}):
+        limit = known_size(datasets[dataset], "validation")
+        for position, size in enumerate(probe["batch_sizes"]):
+            if limit is not None and size > limit:
+                raise ConfigError(
+                    f"{locate(['probes', 'modes', 'batch_sizes', position])}: {size} is larger than the {limit:,} "
+                    f"validation examples of {dataset}; valid is an integer from 1 to {limit}"
                 )
 
 

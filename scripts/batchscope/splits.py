@@ -11,12 +11,15 @@ import math
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 SOURCE_SIZES = {"digits": 1797, "mnist": 60_000, "fashion-mnist": 60_000, "cifar10": 50_000}
 """Examples that a source has to train and validate on (for digits, to test on as well)."""
+
+Part = Literal["train", "validation", "test"]
+_PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
 
 class DataError(ValueError):
@@ -45,15 +48,17 @@ def split_sizes(n: int, split: Mapping[str, int | float]) -> tuple[int, int, int
     return train, validation, test
 
 
-def known_size(dataset: Mapping[str, Any]) -> int | None:
-    """Number of training examples of a resolved data set, without loading it; None where only a function knows.
+def known_size(dataset: Mapping[str, Any], part: Part = "train") -> int | None:
+    """Number of examples in a part of a resolved data set, without loading it; None where only a function knows.
+
+    The source's own test part counts as none.
 
     Raises:
         DataError: the file is missing or unreadable, or the split does not fit its size.
     """
     try:
         n = _size(dataset)
-        return None if n is None else split_sizes(n, dataset["split"])[0]
+        return None if n is None else split_sizes(n, dataset["split"])[_PARTS.index(part)]
     except DataError as error:
         raise DataError(f"data set {dataset['name']}: {error}") from error
 

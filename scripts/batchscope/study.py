@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from batchscope import claims, comparisons, definitions, measured, probing
+from batchscope import claims, comparisons, definitions, measured, own_claims, probing
 from batchscope.comparisons import Cell, Run
 from batchscope.definition_files import dataset_files, recipe_files
 from batchscope.definitions import Definition, Kind
@@ -144,10 +144,10 @@ def load(config: Mapping[str, Any], base: Path) -> Study:
     used_recipes = {name: recipes[name] for name in dict.fromkeys(run.recipe for run in runs)}
     _check_loop(settings, used_recipes)
     _check_tuning_seeds(content, used_recipes)
-    known_sizes = {name: definitions.known_size(dataset) for name, dataset in used_datasets.items()}
-    probing.check(content["probes"], runs, used_recipes, known_sizes, locate)
+    probing.check(content["probes"], runs, used_recipes, used_datasets, locate)
     _check_targets(content["targets"], used_datasets, locate)
-    return Study(
+    known_claims = claims.load(base / "config" / "claims.yaml", content["claims"], path)
+    study = Study(
         name=path.stem,
         title=content["title"].strip(),
         question=content["question"].strip(),
@@ -160,11 +160,15 @@ def load(config: Mapping[str, Any], base: Path) -> Study:
         seeds=tuple(content.get("seeds", ())),
         probes=content["probes"],
         targets=tuple(content["targets"]),
-        claims=_claims(content, path, base, locate),
+        claims=_selected_claims(content, known_claims, locate),
         measurements=measurements,
         path=Path(shown(path)),
         settings=settings,
     )
+    if measurements is None:
+        sizes = {name: definitions.known_size(dataset) for name, dataset in used_datasets.items()}
+        own_claims.check({name: known_claims[name] for name in content["claims"]}, study, sizes, locate)
+    return study
 
 
 def draw(dataset: Mapping[str, Any], seed: int) -> str:
@@ -241,9 +245,10 @@ def _measurements(
     return measured.resolve(content["measurements"], path, settings["data_folders"], locate)
 
 
-def _claims(content: Mapping[str, Any], path: Path, base: Path, locate: Locate) -> dict[str, dict[str, Any]]:
+def _selected_claims(
+    content: Mapping[str, Any], known: Mapping[str, dict[str, Any]], locate: Locate
+) -> dict[str, dict[str, Any]]:
     """The claims that the study selects, in its order."""
-    known = claims.load(base / "config" / "claims.yaml", content["claims"], path)
     selected = content["verdicts"] if content["verdicts"] is not None else list(known)
     for position, name in enumerate(selected):
         if name not in known:

@@ -79,7 +79,17 @@ def make(study: FakeEvidence) -> Frames:
         "trials": _trials(study),
         "rates": _rates(study),
         "rate_slopes": pd.DataFrame(
-            [{**PAIR, "n": 3, "n_sizes": len(study.cells), "slope": 0.52, "ci_low": 0.4, "ci_high": 0.64}]
+            [
+                {
+                    **PAIR,
+                    "n": 3,
+                    "n_sizes": len(study.cells),
+                    "n_bounded": 0,
+                    "slope": 0.52,
+                    "ci_low": 0.4,
+                    "ci_high": 0.64,
+                }
+            ]
         ),
         "pareto": _pareto(study),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -331,7 +332,20 @@ def test_best_learning_rates_come_from_the_tuning_seeds(power: float, expected: 
     assert row["n"] == 3
     row = verdict(tested, {**tables, "trials": trials(power, edge=True)})
     assert row["verdict"] == "undecided"
-    assert "the first, the last, or beside one that could not be trained" in row["reason"]
+    assert "the best rate of a tuning seed is the lowest or highest tried" in row["reason"]
+
+
+@pytest.mark.parametrize(("above", "expected"), [(0.02, "contradicted"), (0.05, "undecided")])
+def test_rates_beside_those_that_diverge_bound_the_slope(above: float, expected: str) -> None:
+    found = trials(1)  # best rates of about 0.01, 0.02, 0.04 and 0.08, of which those above `above` cannot be trained
+    found = found.assign(outcome=found["outcome"].mask(found["learning_rate"] > above, "diverged"))
+    tables = {"runs": runs(LOSS, {8: [0.1]}), "trials": found}
+    row = verdict(claim("best_learning_rate", {"kind": "slope", "equals": 1}, 0.2), tables)
+    assert row["verdict"] == expected
+    assert row["ci_low"] < row["effect"] < row["ci_high"]
+    assert re.search(r"between 0\.\d+ and 0\.\d+ at 64", row["measured"])
+    other = verdict(claim("best_learning_rate", {"kind": "rises"}, 0), tables)
+    assert "beside one that could not be trained" in other["reason"]
 
 
 def critical(*rows: tuple[float, float, float, bool], n_sizes: int = 4) -> Tables:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchscope.analysis.rates import RATE_SLOPES, RATES, rates, slopes, vertex
+from batchscope.analysis.rates import RATE_SLOPES, RATES, Optimum, optimum, rates, slopes
 
 GRID = [2.0**k for k in range(-8, 9)]
 
@@ -68,8 +68,10 @@ def test_the_optimum_is_the_geometric_mean_of_the_vertices() -> None:
 @given(st.floats(0.01, 100), st.floats(0.1, 10), st.floats(1.2, 5))
 def test_the_vertex_of_a_parabola_is_found_on_any_grid(best: float, curvature: float, ratio: float) -> None:
     grid = best * np.array([ratio**-2.5, ratio**-0.7, ratio**0.4, ratio**3])
-    found = vertex(grid, 2 + curvature * np.log(grid / best) ** 2)
-    assert found == (pytest.approx(best, rel=1e-6), False)
+    found = optimum(grid, 2 + curvature * np.log(grid / best) ** 2)
+    assert found is not None
+    assert found.rate == pytest.approx(best, rel=1e-6)
+    assert found.located
 
 
 def test_divergence_is_infinitely_bad_and_bounds_the_optimum() -> None:
@@ -152,7 +154,39 @@ def test_without_trials_the_tables_have_their_columns() -> None:
 
 def test_at_a_cliff_no_parabola_is_trusted() -> None:
     # The loss hardly changes up to 1.0 and is lost beyond: a parabola would say 0.57, half-way back to 0.32.
-    assert vertex([0.1, 0.32, 1.0, 3.2], [0.14, 0.122, 0.113, 2.28]) == (pytest.approx(1.0), True)
-    found, bound = vertex([0.1, 0.32, 1.0, 3.2], [1.8, 0.92, 0.514, 2.15])  # steep on both sides
-    assert 0.32 < found < 1.0
-    assert not bound
+    flat = optimum([0.1, 0.32, 1.0, 3.2], [0.14, 0.122, 0.113, 2.28])
+    assert flat == Optimum(pytest.approx(1.0), pytest.approx(0.32), pytest.approx(3.2))
+    steep = optimum([0.1, 0.32, 1.0, 3.2], [1.8, 0.92, 0.514, 2.15])  # on both sides
+    assert steep is not None
+    assert 0.32 < steep.rate < 1.0
+    assert steep.located
+
+
+@pytest.mark.parametrize(("losses", "low", "high"), [([0.1, 0.2, 0.3], 0.0, 0.2), ([0.3, 0.2, 0.1], 0.2, math.inf)])
+def test_beyond_the_rates_tried_nothing_bounds_the_optimum(losses: list[float], low: float, high: float) -> None:
+    found = optimum([0.1, 0.2, 0.4], losses)
+    assert found is not None
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+    assert not found.bounded
+
+
+def capped(size: int, seed: int) -> float:
+    """A best rate that grows with the square root of the size, from a different start for every seed."""
+    return 0.1 * (1 + 0.05 * (seed - 102)) * size**0.5
+
+
+def test_optima_beside_rates_that_diverge_widen_the_interval_of_the_slope() -> None:
+    # At 32 and 128 the best rates, 0.57 and 1.13, lie beyond 0.5, above which every run diverges: from 0.25 to 1.0.
+    seeds = (101, 102, 103)
+    row = slopes(trials_of(capped, seeds=seeds, diverges_above=0.5)).iloc[0]
+    assert (row["n_sizes"], row["n_bounded"]) == (3, 2)
+    x = np.log([8, 32, 128])
+    ends = [
+        [float(np.polyfit(x, np.log([capped(8, seed), *others]), 1)[0]) for seed in seeds]
+        for others in ((0.25, 0.25), (0.25, 1.0), (1.0, 1.0), (1.0, 0.25))
+    ]
+    lowest, highest = np.min(ends, axis=0), np.max(ends, axis=0)
+    error = 4.302652730 / math.sqrt(3)
+    assert row["slope"] == pytest.approx((lowest.mean() + highest.mean()) / 2)
+    assert row["ci_low"] == pytest.approx(lowest.mean() - error * lowest.std(ddof=1))
+    assert row["ci_high"] == pytest.approx(highest.mean() + error * highest.std(ddof=1))

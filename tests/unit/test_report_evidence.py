@@ -228,8 +228,10 @@ def test_rates_say_how_the_best_grows_and_fold_the_trials(tmp_path: Path) -> Non
     folded = soup(html).select_one("details.more")
     assert folded is not None
     assert len(folded.select("tbody tr")) == len(report.of("trials", PAIR))
-    unknown = {"slope": None, "n_sizes": 1, "n": 3}
+    unknown = {"slope": None, "n_sizes": 1, "n_bounded": 0, "n": 3}
     assert evidence.slope(unknown).startswith("How the best rate grows with the batch size cannot be told")
+    bounded = {"slope": 0.2, "ci_low": 0.1, "ci_high": 0.3, "n_sizes": 4, "n_bounded": 3, "n": 3}
+    assert "of 3 it is only known between which two rates tried it lies" in evidence.slope(bounded)
 
 
 def test_rates_that_were_not_tuned_have_no_section(tmp_path: Path) -> None:

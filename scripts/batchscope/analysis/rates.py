@@ -38,10 +38,35 @@ RATE_SLOPES = {
     "recipe": "str",
     "n": "int64",
     "n_sizes": "int64",
+    "n_bounded": "int64",
     "slope": "float64",
     "ci_low": "float64",
     "ci_high": "float64",
 }
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """The best learning rate of one tuning seed, which lies from `low` to `high`.
+
+    Where a parabola locates it, the three are equal. Elsewhere `rate` is the best of those tried and the ends are its
+    neighbours, between which the best must lie if the loss has one valley; beyond the rates tried they are 0 and
+    infinity.
+    """
+
+    rate: float
+    low: float
+    high: float
+
+    @property
+    def located(self) -> bool:
+        """Whether it is known better than by its neighbours."""
+        return self.low == self.high
+
+    @property
+    def bounded(self) -> bool:
+        """Whether it lies within the rates tried."""
+        return self.low > 0 and math.isfinite(self.high)
 
 
 @dataclass(frozen=True)
@@ -52,14 +77,23 @@ class Optima:
     tried or stands at a cliff: the optimum may lie beyond.
     """
 
-    by_seed: dict[int, float] | None
+    by_seed: dict[int, Optimum] | None
     at_edge: bool
+
+    def ends(self, seeds: Sequence[int]) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """Between which rates the best of each seed lies, in the order of `seeds`; None where one is not bounded."""
+        if self.by_seed is None or set(self.by_seed) != set(seeds):
+            return None
+        found = [self.by_seed[seed] for seed in seeds]
+        if not all(each.bounded for each in found):
+            return None
+        return np.array([each.low for each in found]), np.array([each.high for each in found])
 
 
 def rates(runs: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
     """One row per cell: the learning rate of its runs and, where it was tuned, the optimum that the trials locate.
 
-    `optimum` is the geometric mean over the tuning seeds of each seed's optimum (see `vertex`), with a 95 % t-interval
+    `optimum` is the geometric mean over the tuning seeds of each seed's optimum (see `optimum`), with a 95 % t-interval
     of the logarithms. It is null where the rate was not tuned or every rate of a seed diverged. A trial that did not
     end `ok` counts as infinitely bad. `learning_rate` is null where the runs of a cell differ in it.
 
@@ -84,25 +118,37 @@ def slopes(trials: pd.DataFrame) -> pd.DataFrame:
     """One row per tuned data set and recipe: the slope of log(optimum) on log(batch size), 0.5 for a square-root law.
 
     The slope is fitted by least squares to the optima of every tuning seed, and averaged over the `n` seeds with a 95 %
-    t-interval. Sizes whose optimum may lie beyond the rates tried, or which lack one for a seed, are left out, and
-    `n_sizes` remain. The slope is null for fewer than two sizes or two seeds.
+    t-interval. Of the `n_sizes` sizes in the fit, the optimum of `n_bounded` is only known to lie between two rates
+    tried: the interval then reaches from that of the lowest slope they allow to that of the highest, and `slope` is
+    half-way between the two slopes. Sizes whose optimum may lie beyond the rates tried, or which lack one for a seed,
+    are left out. The slope is null for fewer than two sizes or two seeds.
 
     Returns:
         The columns of `RATE_SLOPES`, also where there are no rows.
     """
     rows = []
     for (dataset, recipe), group in trials.groupby(["dataset", "recipe"], sort=False):
-        seeds = sorted(group["seed"].unique())
-        located = _located(group, seeds)
-        row: dict[str, Any] = {"dataset": dataset, "recipe": recipe, "n": len(seeds), "n_sizes": len(located)}
-        if len(located) > 1 and len(seeds) > 1:
-            x = np.log([float(size) for size in located])
+        seeds = sorted(int(seed) for seed in group["seed"].unique())
+        found = [(int(part["batch_size"].iloc[0]), optima(part).ends(seeds)) for _, part in group.groupby(CELL)]
+        ends = [(size, *each) for size, each in found if each is not None]
+        row: dict[str, Any] = {"dataset": dataset, "recipe": recipe, "n": len(seeds), "n_sizes": len(ends)}
+        row["n_bounded"] = sum(bool((low < high).any()) for _, low, high in ends)
+        if len(ends) > 1 and len(seeds) > 1:
+            x = np.log([float(size) for size, _, _ in ends])
             x -= x.mean()
-            by_seed = x @ np.log(np.array(list(located.values()))) / (x @ x)
-            interval = t_interval(by_seed)
-            row |= {"slope": interval.mean, "ci_low": interval.low, "ci_high": interval.high}
+            logs = np.log([[low, high] for _, low, high in ends])
+            lowest, highest = map(t_interval, weighted_ends(x / (x @ x), logs[:, 0], logs[:, 1]))
+            row |= {"slope": (lowest.mean + highest.mean) / 2, "ci_low": lowest.low, "ci_high": highest.high}
         rows.append(row)
     return pd.DataFrame(rows, columns=list(RATE_SLOPES)).astype(RATE_SLOPES)
+
+
+def weighted_ends(
+    weights: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The lowest and highest weighted sums of values from `low` to `high`, both of shape (values, seeds)."""
+    rising, falling = np.maximum(weights, 0), np.minimum(weights, 0)
+    return rising @ low + falling @ high, rising @ high + falling @ low
 
 
 def optima(trials: pd.DataFrame) -> Optima:
@@ -112,19 +158,19 @@ def optima(trials: pd.DataFrame) -> Optima:
     table = losses.pivot_table(index="learning_rate", columns="seed", values=LOSS, aggfunc="min").sort_index()
     mean = table.mean(axis="columns", skipna=False).dropna()  # rates that every seed tried
     at_edge = bool(np.isfinite(mean).any()) and int(np.argmin(mean)) in (0, len(mean) - 1)
-    by_seed: dict[int, float] = {}
+    by_seed: dict[int, Optimum] = {}
     for seed in sorted({int(seed) for seed in trials["seed"]}):
         tried = table[seed].dropna()
-        found = vertex(tried.index, tried)
+        found = optimum(tried.index, tried)
         if found is None:
             return Optima(None, at_edge)
-        by_seed[seed], bound = found
-        at_edge = at_edge or bound
+        by_seed[seed] = found
+        at_edge = at_edge or not found.located
     return Optima(by_seed, at_edge)
 
 
-def vertex(learning_rates: ArrayLike, losses: ArrayLike) -> tuple[float, bool] | None:
-    """Learning rate with the lowest loss, refined between the rates tried, and whether it is at their edge.
+def optimum(learning_rates: ArrayLike, losses: ArrayLike) -> Optimum | None:
+    """Learning rate with the lowest loss, refined between the rates tried where the losses allow it.
 
     The vertex of the parabola through the best point and its two neighbours, loss over log(rate); it lies nearer to the
     best rate than to either neighbour. Where the best is the lowest or highest rate tried, stands beside one that
@@ -141,15 +187,17 @@ def vertex(learning_rates: ArrayLike, losses: ArrayLike) -> tuple[float, bool] |
     if not np.isfinite(y).any():
         return None
     best = int(np.argmin(y))
-    if best in (0, len(y) - 1):
-        return math.exp(x[best]), True
+    around = [0.0, *np.exp(x).tolist(), math.inf][best : best + 3]
+    tried = Optimum(around[1], around[0], around[2])
+    if not tried.bounded:
+        return tried
     (left, middle, right), (low, best_loss, high) = x[best - 1 : best + 2], y[best - 1 : best + 2]
     steep = (low - best_loss) / (middle - left), (high - best_loss) / (right - middle)
     if not np.isfinite(steep).all() or _at_cliff(x, y, best, flat=-1 if steep[0] < steep[1] else 1):
-        return math.exp(middle), True
-    if sum(steep) == 0:
-        return math.exp(middle), False
-    return math.exp(middle + ((right - middle) * steep[0] - (middle - left) * steep[1]) / (2 * sum(steep))), False
+        return tried
+    aside = 0.0 if sum(steep) == 0 else ((right - middle) * steep[0] - (middle - left) * steep[1]) / (2 * sum(steep))
+    vertex = math.exp(middle + aside)
+    return Optimum(vertex, vertex, vertex)
 
 
 def _at_cliff(x: NDArray[np.float64], y: NDArray[np.float64], best: int, flat: int) -> bool:
@@ -163,17 +211,7 @@ def _at_cliff(x: NDArray[np.float64], y: NDArray[np.float64], best: int, flat: i
 
 
 def _optimum(found: Optima) -> dict[str, float | None]:
-    interval = t_interval(np.log(list(found.by_seed.values())) if found.by_seed else [])
+    interval = t_interval(np.log([each.rate for each in found.by_seed.values()]) if found.by_seed else [])
     low, high = (None, None) if found.at_edge else (interval.low, interval.high)  # at the edge it is a bound
     ends = {"optimum": interval.mean, "optimum_ci_low": low, "optimum_ci_high": high}
     return {name: None if end is None else math.exp(end) for name, end in ends.items()}
-
-
-def _located(trials: pd.DataFrame, seeds: Sequence[int]) -> dict[int, NDArray[np.float64]]:
-    """Optima in the order of `seeds`, by batch size, of the sizes that have one within the rates tried for all."""
-    located = {}
-    for _, group in trials.groupby(CELL, sort=False):
-        found = optima(group)
-        if found.by_seed is not None and not found.at_edge and set(found.by_seed) == set(seeds):
-            located[int(group["batch_size"].iloc[0])] = np.array([found.by_seed[seed] for seed in seeds])
-    return located

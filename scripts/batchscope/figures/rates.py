@@ -257,4 +257,7 @@ def _slope_in_words(frames: Frames) -> str:
     if pd.isna(row["ci_low"]) or pd.isna(row["ci_high"]):
         return f"Solid: fitted slope {slope} over {sizes} sizes (no interval: n = {n} tuning seeds)."
     low, high = (plain(float(row[column]), digits=3) for column in ("ci_low", "ci_high"))
-    return f"Solid: fitted slope {slope} (95 % t-interval {low} to {high} over n = {n} tuning seeds, {sizes} sizes)."
+    bounded = int(row["n_bounded"])
+    between = f", {bounded} of which enter with the two rates tried that theirs lies between" if bounded else ""
+    of = f"n = {n} tuning seeds, {sizes} sizes{between}"
+    return f"Solid: fitted slope {slope} (95 % t-interval {low} to {high} over {of})."

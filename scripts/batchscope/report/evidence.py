@@ -135,9 +135,12 @@ def rates(content: Content, pair: Pair) -> str:
 def slope(row: Row) -> str:
     """How the best rate grows with the batch size, in a sentence."""
     value = number(row, "slope")
+    n_sizes, n_bounded = int(row["n_sizes"]), int(row["n_bounded"])
+    beside = "all" if n_bounded == n_sizes else f"{n_bounded}"
     basis = (
-        f"{numbers.count(int(row['n_sizes']), 'size')} whose best rate lies within the rates tried, and "
+        f"{numbers.count(n_sizes, 'size')} whose best rate lies within the rates tried, and "
         f"{numbers.count(int(row['n']), 'tuning seed')}"
+        + (f"; of {beside} it is only known between which two rates tried it lies" if n_bounded else "")
     )
     if value is None:
         return f"How the best rate grows with the batch size cannot be told from {basis}."

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from batchscope import numbers
-from batchscope.analysis.claims.scope import twins
+from batchscope.scope import twins
 from batchscope.analysis.statistics import t_interval
 from batchscope.figures.frames import Size, of_size
 from batchscope.figures.mechanics_words import geometric, null_in_words, shift

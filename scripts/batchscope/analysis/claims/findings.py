@@ -12,14 +12,15 @@ import pandas as pd
 from scipy import special
 
 from batchscope.analysis.best import label
-from batchscope.analysis.claims import scope, words
-from batchscope.analysis.claims.samples import NotMeasuredError, Pair, Samples, Size, Tables, of_pair, rows_of, samples
+from batchscope.analysis.claims import words
+from batchscope.analysis.claims.samples import NotMeasuredError, Samples, Size, Tables, of_pair, rows_of, samples
 from batchscope.analysis.claims.tests import Estimate, Goal, Part, along, judge, largest, over_seeds, parts, scaled
 from batchscope.analysis.scaling import MIN_SIZES
 from batchscope.analysis.statistics import CONFIDENCE
 from batchscope.claims import METRICS
 from batchscope.recipes import updates_per_epoch
-from batchscope import numbers
+from batchscope import numbers, scope
+from batchscope.scope import Pair
 
 Claim = Mapping[str, Any]
 

@@ -15,10 +15,10 @@ from batchscope.analysis.probes import CROSSED, EQUAL, MIN_SIZES, complete_sizes
 from batchscope.analysis.rates import optima
 from batchscope.analysis.summary import GAP, with_gap
 from batchscope.claims import METRICS
+from batchscope.scope import Pair
 from batchscope import numbers
 
 Tables = Mapping[str, pd.DataFrame]
-Pair = tuple[str, str]  # data set and recipe
 Size = tuple[int, bool]  # batch_size and full_batch
 Values = NDArray[np.float64]
 
@@ -67,6 +67,8 @@ class Samples:
         seeds: the seeds, empty where the values are not paired.
         note: what else a reader must know of the metric, such as the target.
         fitted: by size, where the value is what a fit over all sizes gives there.
+        bounds: by size, the two ends that each value lies between where that is all that is known, so that the size is
+            among the problems.
     """
 
     values: dict[Size, Values]
@@ -76,6 +78,7 @@ class Samples:
     seeds: tuple[int, ...] = ()
     note: str = ""
     fitted: Mapping[Size, Fitted] = field(default_factory=dict)
+    bounds: Mapping[Size, tuple[Values, Values]] = field(default_factory=dict)
 
     @property
     def sizes(self) -> list[Size]:
@@ -327,21 +330,26 @@ def _timed(metric: str, tables: Tables, pair: Pair) -> Samples:
 
 
 def _tuned(trials: pd.DataFrame) -> Samples:
-    """The best learning rate of each tuning seed, between the rates tried; see `rates.vertex`."""
+    """The best learning rate of each tuning seed, between the rates tried; see `rates.optimum`."""
     seeds = sorted(int(seed) for seed in trials["seed"].unique())
     values: dict[Size, Values] = {}
     problems: dict[Size, str] = {}
+    bounds: dict[Size, tuple[Values, Values]] = {}
     for key, group in trials.groupby(_SIZE, sort=True):
         size, found = _key(key), optima(group)
+        ends = found.ends(seeds)
         if found.by_seed is None or set(found.by_seed) != set(seeds):
             problems[size] = "a tuning seed has no rate that did not diverge"
-        elif found.at_edge:
-            problems[size] = (
-                "the best rate of a tuning seed is the first, the last, or beside one that could not be trained"
-            )
+        elif not found.at_edge:
+            values[size] = np.array([found.by_seed[seed].rate for seed in seeds])
+        elif ends is None:
+            problems[size] = "the best rate of a tuning seed is the lowest or highest tried"
         else:
-            values[size] = np.array([found.by_seed[seed] for seed in seeds])
-    return Samples(values, problems, True, "tuning seeds", tuple(seeds))
+            problems[size], bounds[size] = (
+                "the best rate of a tuning seed is beside one that could not be trained",
+                ends,
+            )
+    return Samples(values, problems, True, "tuning seeds", tuple(seeds), bounds=bounds)
 
 
 def _per_size(summary: pd.DataFrame, metric: str) -> Samples:

@@ -30,6 +30,7 @@ from scipy import special, stats
 
 from batchscope.analysis.best import label
 from batchscope.analysis.claims.samples import Fitted, NotMeasuredError, Samples, Size
+from batchscope.analysis.rates import weighted_ends
 from batchscope.analysis.spread import spread_test
 from batchscope.analysis.statistics import CONFIDENCE, ROUNDING, one_sample
 from batchscope.analysis.trends import page_trend, slopes
@@ -321,7 +322,30 @@ def along(claim: Mapping[str, Any], found: Samples, other: Samples) -> list[Part
 def _slope(claim: Mapping[str, Any], found: Samples) -> list[Part]:
     sizes = _several(found, claim)
     goal = Goal("within", claim["test"]["equals"], claim["margin"])
-    return [judge("log-log slope", contrast(found, slope_weights(sizes, math.e), log=True), goal)]
+    weights = slope_weights(sizes, math.e)
+    between = any(size in found.bounds for size in sizes) and all(
+        size in {*found.values, *found.bounds} for size in sizes
+    )
+    estimate = _between(found, weights) if between else contrast(found, weights, log=True)
+    return [judge("log-log slope", estimate, goal)]
+
+
+def _between(found: Samples, weights: Mapping[Size, float]) -> Estimate:
+    """The weighted sum of the logarithms of paired values, some only known to lie between two ends.
+
+    Each side is tested with the ends that favour it least, and the interval reaches from that of the lowest sum to that
+    of the highest.
+    """
+    ends = [found.bounds.get(size) or (found.values[size], found.values[size]) for size in weights]
+    logs = np.log(np.array(ends))
+    w = np.array(list(weights.values()))
+    scale = largest(logs) * largest(w)
+    lowest, highest = (over_seeds(sums, scale) for sums in weighted_ends(w, logs[:, 0], logs[:, 1]))
+
+    def test(threshold: float) -> tuple[float | None, float | None]:
+        return lowest.test(threshold)[0], highest.test(threshold)[1]
+
+    return Estimate(lowest.n, (lowest.value + highest.value) / 2, lowest.low, highest.high, None, test)
 
 
 def slope_weights(sizes: Sequence[Size], base: float) -> dict[Size, float]:

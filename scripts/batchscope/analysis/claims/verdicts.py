@@ -19,13 +19,15 @@ from typing import Any
 
 import pandas as pd
 
-from batchscope.analysis.claims import scope, words
+from batchscope import scope
+from batchscope.analysis.claims import words
 from batchscope.analysis.claims.findings import Claim, Finding, find
-from batchscope.analysis.claims.samples import NotMeasuredError, Pair, Tables
+from batchscope.analysis.claims.samples import NotMeasuredError, Tables
 from batchscope.analysis.claims.tests import Part, contradict, support
 from batchscope.analysis.statistics import ALPHA, holm
 from batchscope.claims import is_near
 from batchscope.numbers import count
+from batchscope.scope import Pair
 
 Sides = tuple[float | None, float | None]  # one-sided p for a statement and against it
 
@@ -154,7 +156,7 @@ def _pairs(tables: Tables) -> list[Pair]:
 
 
 def _rows(claim: Claim, pairs: Sequence[Pair], tables: Tables, study: Mapping[str, Any]) -> list[_Row]:
-    fitting = [pair for pair in pairs if scope.applies(claim["scope"], pair, study) and _is_first(claim, pair, study)]
+    fitting = [pair for pair in pairs if scope.fits(claim, pair, study)]
     if not fitting:
         return [_Row(claim, None, None, _nowhere(claim, study))]
     return [_row(claim, pair, pairs, tables, study) for pair in fitting]
@@ -167,20 +169,8 @@ def _row(claim: Claim, pair: Pair, pairs: Sequence[Pair], tables: Tables, study:
         return _Row(claim, pair, None, str(error))
 
 
-def _is_first(claim: Claim, pair: Pair, study: Mapping[str, Any]) -> bool:
-    """Whether a recipe may be the first of two that a claim of the kind `arms` compares; true for other kinds."""
-    if claim["test"]["kind"] != "arms":
-        return True
-    recipe = study["recipes"].get(pair[1])
-    return bool(recipe) and scope.same(scope.features(recipe)[claim["test"]["key"]], claim["test"]["first"])
-
-
 def _nowhere(claim: Claim, study: Mapping[str, Any]) -> str:
-    wanted = scope.conditions(claim["scope"])
-    if claim["test"]["kind"] == "arms":
-        first = claim["test"]["first"]
-        arm = f"recipe with {claim['test']['key'].replace('_', ' ')} {str(first).lower()}"
-        wanted = f"{wanted}; {arm}" if wanted else arm
+    wanted = scope.wanted(claim)
     if not study["recipes"]:
         return f"measured elsewhere, so that it is not known whether this applies: {wanted}"
     return f"nothing in the study meets its conditions: {wanted}"

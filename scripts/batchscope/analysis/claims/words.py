@@ -23,11 +23,17 @@ def shown(value: float | None, log: bool) -> float | None:
 
 
 def means(metric: Metric, found: Samples, sizes: Sequence[Size]) -> str:
-    """`Best validation loss 0.313 nat at 8, 0.299 nat at 32`; a size without a mean says why."""
+    """`Best validation loss 0.313 nat at 8, 0.299 nat at 32`; a size without a mean says between which values
+    it lies, or why it has none."""
     words = []
     for size in sizes:
         if size in found.values:
             words.append(f"{quantity(float(found.values[size].mean()), metric.unit)} at {label(*size)}")
+        elif size in found.bounds:
+            ends = (
+                f"{numbers.number(float(end), 4)}" for end in (found.bounds[size][0].min(), found.bounds[size][1].max())
+            )
+            words.append(f"between {' and '.join(ends)} at {label(*size)}")
         else:
             words.append(f"none at {label(*size)} ({found.problems[size]})")
     name = f"{metric.words} {found.note}".strip()

@@ -1,4 +1,7 @@
-"""Where a claim applies: data sets and recipes that meet its conditions, and recipes that differ in one thing."""
+"""Where a claim applies: data sets and recipes that meet its conditions, and recipes that differ in one thing.
+
+Nothing here imports pandas, so that a study can be checked at once.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,10 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from batchscope.analysis.claims.samples import Pair
 from batchscope.numbers import count, integer, listing
 
 Definition = Mapping[str, Any]
+Pair = tuple[str, str]  # data set and recipe
 
 # Keys of a resolved recipe that a key of the scope stands for.
 _MEANS: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -49,6 +52,26 @@ def applies(scope: Mapping[str, Mapping[str, Sequence[Any]]], pair: Pair, study:
     known_dataset = {"name": pair[0]} | ({key: dataset[key] for key in ("source", "draw", "order")} if dataset else {})
     known_recipe = features(recipe) if recipe else {"name": pair[1]}
     return _meets(scope["dataset"], known_dataset) and _meets(scope["recipe"], known_recipe)
+
+
+def fits(claim: Mapping[str, Any], pair: Pair, study: Mapping[str, Any]) -> bool:
+    """Whether a claim is about a data set and recipe: by its scope, and for arms as the first of the two compared."""
+    if not applies(claim["scope"], pair, study):
+        return False
+    if claim["test"]["kind"] != "arms":
+        return True
+    recipe = study["recipes"].get(pair[1])
+    return bool(recipe) and same(features(recipe)[claim["test"]["key"]], claim["test"]["first"])
+
+
+def wanted(claim: Mapping[str, Any]) -> str:
+    """What `fits` asks for, in words; empty where it asks for nothing."""
+    words = conditions(claim["scope"])
+    if claim["test"]["kind"] == "arms":
+        first = claim["test"]["first"]
+        arm = f"recipe with {claim['test']['key'].replace('_', ' ')} {str(first).lower()}"
+        words = f"{words}; {arm}" if words else arm
+    return words
 
 
 def twins(key: str, value: Any, pair: Pair, pairs: Sequence[Pair], study: Mapping[str, Any]) -> list[Pair]:

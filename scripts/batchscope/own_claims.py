@@ -1,0 +1,134 @@
+"""Whether the runs, timings and probes of a study can decide the claims that it makes itself.
+
+A claim of `config/claims.yaml` that fits nothing in a study is reported as not measured; in one that the study's author
+wrote for it, that is a mistake. Nothing here imports pandas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from batchscope import scope
+from batchscope.claims import METRICS
+from batchscope.scope import Pair
+from batchscope.validation import ConfigError, Key, Locate, choice
+
+if TYPE_CHECKING:
+    from batchscope.study import Study
+
+Claim = Mapping[str, Any]
+_DRAWN = ("gradients", "modes")  # probes whose batch sizes are their own
+_SIZES = ("batch_size", "batch_sizes", "among", "than", "pairs")
+
+
+def check(own: Mapping[str, Claim], study: Study, sizes: Mapping[str, int | None], locate: Locate) -> None:
+    """Refuse a claim that no result of the study can decide.
+
+    Args:
+        own: the claims that the study defines, resolved, by name.
+        study: a study that trains.
+        sizes: by data set, the number of training examples, None where it is not known before the data are read.
+        locate: where the user wrote a key of the study.
+
+    Raises:
+        ConfigError: one sentence on what to change.
+    """
+    described = study.describe()
+    for name, claim in own.items():
+        fitting = [pair for pair in study.pairs if scope.fits(claim, pair, described)]
+        if not fitting:
+            where = "scope" if any(claim["scope"].values()) else "test"
+            raise ConfigError(
+                f"{locate(['claims', name, where])}: no data set and recipe of the study meet {scope.wanted(claim)}; "
+                "valid are conditions that some do"
+            )
+        if claim["test"]["kind"] == "arms":
+            _check_arms(claim, fitting, study, locate)
+        _check_source(claim["metric"], locate(["claims", name, "metric"]), fitting, study)
+        if claim["test"].get("along"):
+            _check_source(claim["test"]["along"], locate(["claims", name, "test", "along"]), fitting, study)
+        _check_sizes(claim, _available(claim, fitting, study, sizes), locate)
+
+
+def _check_arms(claim: Claim, fitting: Sequence[Pair], study: Study, locate: Locate) -> None:
+    """For every value compared with there is a recipe that differs in it alone."""
+    key, described = claim["test"]["key"], study.describe()
+    for value in claim["test"]["second"]:
+        if not any(scope.twins(key, value, pair, study.pairs, described) for pair in fitting):
+            shown = str(value).lower() if isinstance(value, bool) else value
+            recipes = " or ".join(dict.fromkeys(recipe for _, recipe in fitting))
+            raise ConfigError(
+                f"{locate(['claims', claim['name'], 'test', 'second'])}: no recipe of the study has {key} {shown} and "
+                f"is otherwise the same as {recipes}; valid is a value that such a recipe has"
+            )
+
+
+def _check_source(metric: str, place: str, fitting: Sequence[Pair], study: Study) -> None:
+    """The study measures what the claim is about."""
+    known, recipes = METRICS[metric], sorted({recipe for _, recipe in fitting})
+    probe = study.probes[known.probe] if known.probe else None
+    lacks: tuple[str, str] | None = None
+    if known.probe and not (probe and set(recipes) & set(probe["recipes"])):
+        lacks = f"the probe of {known.probe}", f"to ask for it under probes.{known.probe}"
+    elif known.table in ("to_target", "critical_batch_size") and not any(
+        study.has_targets(data) for data, _ in fitting
+    ):
+        lacks = "targets", "to set some under targets"
+    elif known.table == "windows" and not any((cell.dataset, cell.recipe) in fitting for cell in study.cells):
+        lacks = "timings of its own", "timing: true"
+    elif known.table == "trials" and not any(study.recipes[recipe]["tuning"] for recipe in recipes):
+        lacks = "a tuned learning rate", "to ask for tuning in the recipe"
+    if lacks:
+        what, valid = lacks
+        raise ConfigError(
+            f"{place}: {metric} needs {what}, which the study does not have for {' or '.join(recipes)}; valid is "
+            f"another metric, or {valid}"
+        )
+
+
+def _available(
+    claim: Claim, fitting: Sequence[Pair], study: Study, sizes: Mapping[str, int | None]
+) -> list[set[int | str]]:
+    """The sizes that a claim may name, for each data set and recipe that it fits."""
+    probe = study.probes.get(METRICS[claim["metric"]].probe)
+    if probe and METRICS[claim["metric"]].probe in _DRAWN:
+        return [set(probe["batch_sizes"])]
+    found: list[set[int | str]] = []
+    for dataset, recipe in fitting:
+        trained = {run.batch_size for run in study.runs if (run.dataset, run.recipe) == (dataset, recipe)}
+        known: set[int | str] = {size if size == "full" else int(size) for size in trained}
+        n_train = sizes[dataset]
+        found.append(known | {n_train} if "full" in trained and n_train is not None else known)
+    return found
+
+
+def _check_sizes(claim: Claim, available: Sequence[set[int | str]], locate: Locate) -> None:
+    """One data set and recipe at least has every size that the claim names."""
+    named = list(_named(claim["test"]))
+    if any({size for _, size in named} <= known for known in available):
+        return
+    most = max(available, key=lambda known: len(known & {size for _, size in named}))
+    for keys, size in named:
+        if size not in most:
+            valid = [str(each) for each in sorted(most - {"full"}, key=int)] + ["full"] * ("full" in most)
+            raise ConfigError(
+                f"{locate(['claims', claim['name'], 'test', *keys])}: the study does not have the batch size {size} "
+                f"where this claim applies{choice(str(size), valid)}"
+            )
+
+
+def _named(test: Mapping[str, Any]) -> Iterator[tuple[list[Key], int | str]]:
+    """Every size that a test names, and its place."""
+    for key in _SIZES:
+        for keys, size in _leaves(test.get(key), [key]):
+            if size not in ("all", "smallest", "largest", None):
+                yield keys, size
+
+
+def _leaves(value: Any, keys: list[Key]) -> Iterator[tuple[list[Key], Any]]:
+    if isinstance(value, list):
+        for position, each in enumerate(value):
+            yield from _leaves(each, [*keys, position])
+    else:
+        yield keys, value
