@@ -14,7 +14,7 @@ export PATH := $(BIN):$(PATH)
 report: $(ENV)/run.stamp
 	@python tools/clear_stale_lock.py
 	@if [ -t 1 ]; then logger="--logger rich"; fi; \
-	snakemake --cores $(CORES) $$logger --config "study=$(STUDY)"
+	snakemake --cores $(CORES) --quiet reason $$logger --config "study=$(STUDY)"
 	@name=$$(basename "$(STUDY)"); echo "Report: $(CURDIR)/results/$${name%.*}/report.html"
 
 test: $(ENV)/develop.stamp

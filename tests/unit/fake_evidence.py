@@ -134,6 +134,7 @@ def _to_target(study: FakeEvidence) -> pd.DataFrame:
                             **{name: value if reached else None for name, value in costs.items()},
                             "budget_epochs": study.budget_epochs,
                             "resolution_epochs": 0.5 if reached and n else None,
+                            "evaluations_in_a_row": 2 if n else None,
                         }
                     )
     return pd.DataFrame(rows).astype(dict.fromkeys((*COSTS, "resolution_epochs"), "float64"))

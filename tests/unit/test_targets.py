@@ -203,6 +203,15 @@ def test_summary_has_means_only_where_all_runs_reached() -> None:
     assert np.isnan(large["seconds_mean"])
 
 
+def test_runs_that_reach_a_target_between_the_same_evaluations_show_no_spread() -> None:
+    runs, evaluations = tables(run_of([2, 1, 1], seed=1), run_of([2, 1, 1], seed=2))
+    reached = to_target(runs, evaluations, timings(), wanted(1.0))
+    assert list(reached["evaluations_in_a_row"]) == [2, 2]
+    row = only(summarise(reached))
+    assert row["epochs_mean"] == 0.5  # somewhere from 0 to 1
+    assert row[["epochs_ci_low", "epochs_ci_high", "seconds_ci_low"]].isna().all()
+
+
 def test_restricted_means_share_the_horizon_of_the_target() -> None:
     runs, evaluations = tables(
         run_of([2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1], seed=1),

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from batchscope import records
-from batchscope.analysis.statistics import t_interval
+from batchscope.analysis.statistics import ROUNDING, t_interval
 from batchscope.analysis.survival import restricted_mean, survival_median
 
 PAIR = ["dataset", "recipe"]
@@ -33,6 +33,7 @@ TO_TARGET = {
     **dict.fromkeys(AMOUNTS, "float64"),
     "budget_epochs": "float64",
     "resolution_epochs": "float64",
+    "evaluations_in_a_row": "Int64",
 }
 TARGETS = {
     **_CELL_TYPES,
@@ -87,6 +88,7 @@ def to_target(
             ended = (group["outcome"] == "diverged") | group["stopped_early"].astype("boolean").fillna(False)
             for key, hopeless in zip(keys, ended, strict=True):
                 row: dict[str, Any] = {**dict(zip(RUN, key, strict=True)), "metric": metric, "target": target}
+                row["evaluations_in_a_row"] = in_a_row
                 if key in found:
                     row |= _spent(found[key], first_crossing(values[key], target, in_a_row), costs.get(key[:-1]))
                 else:
@@ -111,7 +113,8 @@ def summarise(to_target: pd.DataFrame) -> pd.DataFrame:
     """One row per cell and target: what it took over the runs.
 
     Means and 95 % t-intervals of what was spent are given only where all `n` runs reached the target: the mean over
-    those that did would flatter a size that often misses it. Runs that missed it count as censored at `budget_epochs`
+    those that did would flatter a size that often misses it. Where all did between the same two evaluations they show
+    no spread, and there is a mean without an interval. Runs that missed it count as censored at `budget_epochs`
     in the Kaplan-Meier median, given where half of the runs reached the target, and in the mean restricted to
     `restricted_to_epochs`. That horizon is one per data set, recipe and target, so that sizes compare: the shortest
     time for which a run that missed the target was followed (without runs out of memory), or, where none missed it, the
@@ -177,7 +180,9 @@ def _interval(group: pd.DataFrame, amount: str) -> dict[str, float | None]:
     values = group[amount].to_numpy(dtype=np.float64)
     complete = bool(group["reached"].all()) and bool(np.isfinite(values).all())
     interval = t_interval(values if complete else [])
-    return {f"{amount}_mean": interval.mean, f"{amount}_ci_low": interval.low, f"{amount}_ci_high": interval.high}
+    spread = bool(interval.sd and interval.mean and interval.sd > ROUNDING * interval.mean)
+    low, high = (interval.low, interval.high) if spread else (None, None)
+    return {f"{amount}_mean": interval.mean, f"{amount}_ci_low": low, f"{amount}_ci_high": high}
 
 
 def _horizon(of_target: pd.DataFrame) -> float | None:

@@ -22,16 +22,16 @@ def crossing_in_words(frames: Frames) -> str:
     rows = frames.to_target[frames.to_target["reached"].astype(bool)]
     if imported(frames):
         return "When a target counts as reached was decided where the measurements were made."
-    rule = (
-        "A target counts as reached at the first of as many successive evaluations at or below it as the study file "
-        "states (evaluations_in_a_row)."
-    )
+    counts = sorted({int(count) for count in frames.to_target["evaluations_in_a_row"].dropna()})
+    several = f"first of {' or '.join(map(str, counts))} successive evaluations"
+    rule = f"A target counts as reached at the {several if counts[-1] > 1 else 'first evaluation'} at or below it."
     gaps = rows.loc[rows["epochs"] > 0, "resolution_epochs"].dropna()
     if gaps.empty:
         return rule
     low, high = plain(float(gaps.min()), digits=2), plain(float(gaps.max()), digits=2)
     wide = f"{high} {'epoch' if high == '1' else 'epochs'}" if low == high else f"{low} to {high} epochs"
-    return f"{rule} It is put half-way between that evaluation and the one before, which are {wide} apart."
+    put = f"It is put half-way between that evaluation and the one before, which are {wide} apart"
+    return f"{rule} {put}; where all runs of a size reach it between the same two, they show no spread."
 
 
 def runs_in_words(frames: Frames) -> str:
