@@ -13,7 +13,18 @@ from pathlib import Path
 
 from IPython.display import HTML
 
-from batchscope.report import advice, answers, content, elements, evidence, mechanics, probes, reading, verdicts
+from batchscope.report import (
+    advice,
+    answers,
+    content,
+    elements,
+    evidence,
+    mechanics,
+    probes,
+    published,
+    reading,
+    verdicts,
+)
 from batchscope.report import tables as built
 
 # %% tags=["parameters"]
@@ -55,6 +66,9 @@ HTML(
 
 # %%
 HTML(elements.section("What the documents say, what was measured", verdicts.verdicts(report)))
+
+# %%
+HTML(elements.section("Published numbers, and those measured here", published.published(report)))
 
 # %%
 HTML(elements.section("What was done", reading.done(report), *reading.introduction(report)))

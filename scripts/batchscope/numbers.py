@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TypeGuard
 
-from batchscope.analysis.statistics import CONFIDENCE
+from batchscope.analysis import CONFIDENCE
 
 LEVEL = f"{CONFIDENCE * 100:g}\N{NO-BREAK SPACE}%"
 MINUS = "\N{MINUS SIGN}"

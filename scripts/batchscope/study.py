@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from batchscope import claims, comparisons, definitions, measured, own_claims, probing
+from batchscope import claims, comparisons, definitions, measured, own_claims, probing, published
 from batchscope.comparisons import Cell, Run
 from batchscope.definition_files import dataset_files, recipe_files
 from batchscope.definitions import Definition, Kind
@@ -43,6 +43,7 @@ class Study:
         probes: what is probed, by kind of probe; None for a kind that is not.
         targets: what the runs have to reach, each with datasets (or None), metric, values and evaluations_in_a_row.
         claims: the claims that get a verdict, resolved, by name.
+        published: what others measured, each with metric, value, plus_minus, source, batch_size, at and target.
         measurements: results made elsewhere that stand in for runs, with the paths of their files; None where runs are
             trained.
         path: the study file.
@@ -62,6 +63,7 @@ class Study:
     probes: dict[str, dict[str, Any] | None]
     targets: tuple[dict[str, Any], ...]
     claims: dict[str, dict[str, Any]]
+    published: tuple[dict[str, Any], ...]
     measurements: dict[str, Any] | None
     path: Path
     settings: dict[str, Any]
@@ -111,6 +113,7 @@ class Study:
             "probes": self.probes,
             "targets": list(self.targets),
             "claims": self.claims,
+            "published": list(self.published),
             "measurements": self.measurements,
             "settings": self.settings,
         }
@@ -161,6 +164,7 @@ def load(config: Mapping[str, Any], base: Path) -> Study:
         probes=content["probes"],
         targets=tuple(content["targets"]),
         claims=_selected_claims(content, known_claims, locate),
+        published=tuple(content["published"]),
         measurements=measurements,
         path=Path(shown(path)),
         settings=settings,
@@ -168,6 +172,7 @@ def load(config: Mapping[str, Any], base: Path) -> Study:
     if measurements is None:
         sizes = {name: definitions.known_size(dataset) for name, dataset in used_datasets.items()}
         own_claims.check({name: known_claims[name] for name in content["claims"]}, study, sizes, locate)
+    published.check(study, locate)
     return study
 
 
@@ -237,7 +242,7 @@ def _measurements(
     """The measurements of a study that trains nothing; None for one that trains."""
     if content["measurements"] is None:
         return None
-    for key in ("comparisons", "seeds", "targets", "datasets", "recipes"):
+    for key in ("comparisons", "seeds", "targets", "datasets", "recipes", "published"):
         if content.get(key):
             raise ConfigError(
                 f"{locate([key])}: a study with measurements trains nothing; valid is {key} or measurements, not both"

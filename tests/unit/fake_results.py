@@ -105,6 +105,7 @@ def tables(made: FakeFiles, study: Mapping[str, Any] | None = None) -> dict[str,
         "targets": [],
         "borrowed_timings": [],
         "claims": {},
+        "published": [],
         "datasets": {},
         "recipes": {},
     }

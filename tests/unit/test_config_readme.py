@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import yaml
 
-from batchscope import study
+from batchscope import claims, study
 from batchscope.claims import METRICS
 from batchscope.validation import SCHEMAS
 
@@ -184,22 +184,16 @@ def test_examples_of_the_readme_load(tmp_path: Path, monkeypatch: pytest.MonkeyP
         for data, recipe in [(name, "own-model") for name in yaml.safe_load(found["data sets"])]
         + [("mnist", name) for name in yaml.safe_load(found["recipes"]) if name != "own-model"]
     )
-    minimal_study = (
-        "title: t\nquestion: q\nseeds: [1]\n"
-        "comparisons: [{datasets: [digits], recipes: [task08-mlp], batch_sizes: [4]}]\n"
-    )
     for kind in ("data sets", "recipes"):
         every += kind.replace(" ", "") + ":\n" + "".join(f"  {line}\n" for line in found[kind].splitlines())
     (tmp_path / "every.yaml").write_text(every)
     (tmp_path / "mine.yaml").write_text(found["a study"])
     (tmp_path / "measured.yaml").write_text(found["a study of measurements"])
-    claimed = minimal_study + "claims:\n" + "".join(f"  {line}\n" for line in found["claims"].splitlines())
-    (tmp_path / "claimed.yaml").write_text(claimed)
     (tmp_path / "sweep.csv").write_text("config.batch_size,config.seed,epochs_to_target,test_acc\n")
     (tmp_path / "power.csv").write_text("batch_size,seconds,watts,limit\n")
     config = {**yaml.safe_load(found["config.yaml"]), "replace_datasets": {}}
-    own = study.load({**config, "study": "claimed.yaml"}, ROOT).claims
-    assert own.keys() > yaml.safe_load(found["claims"]).keys()
+    own = yaml.safe_load(found["claims"])
+    assert claims.load(ROOT / "config" / "claims.yaml", own, Path("mine.yaml")).keys() > own.keys()
     assert len(study.load({**config, "study": "every.yaml"}, ROOT).cells) == 6 + 4 - 1
     mine = study.load({**config, "study": "mine.yaml"}, ROOT)
     assert len(mine.runs) == 2 * 2 * 3 * 5

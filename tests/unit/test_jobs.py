@@ -37,6 +37,17 @@ def test_an_error_of_the_user_is_one_sentence_and_any_other_keeps_its_traceback(
     assert "ZeroDivisionError" in log
 
 
+def test_a_job_starts_without_what_keras_imports_and_no_job_uses(tmp_path):
+    code = (
+        "import sys; from batchscope import engines; engines.engine('tensorflow'); "
+        "print([name for name in ('sklearn', 'matplotlib', 'pandas') if name in sys.modules]); "
+        "import sklearn.datasets; print('and can import it')"
+    )
+    status, log = run_logged(tmp_path, code)
+    assert status == 0
+    assert log.endswith("[]\nand can import it\n")
+
+
 def clear_lock(folder):
     command = [sys.executable, ROOT / "tools/clear_stale_lock.py"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)

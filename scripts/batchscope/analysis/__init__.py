@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+CONFIDENCE = 0.95  # of every interval
+
 # Every table of a study, each written as Parquet and as CSV.
 TABLES = (
     "runs",
@@ -39,4 +41,5 @@ TABLES = (
     "overheads",
     "update_costs",
     "verdicts",
+    "published",
 )

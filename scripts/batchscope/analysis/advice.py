@@ -280,7 +280,7 @@ def _memory(tables: Tables, *, paired: bool) -> Answer:
             if choice.means[choice.best] > 0:
                 ratio = numbers.fixed(choice.means[largest] / choice.means[choice.best], 2)
                 answer = answer.saying(f"The largest, {label_of(largest)}, takes {ratio} times as much.")
-            return answer.saying(f"The peak is that of {kind}.")
+            return answer.saying(f"The peak is that of {kind}, over whole runs with their evaluations.")
     return Answer(words="Not measured: the runs have no peak of memory.")
 
 
@@ -290,7 +290,7 @@ def _same_memory(choice: Choice, kind: str) -> str:
     low, high = (f"{numbers.number(choice.means[size] / 1e6)} MB (at {label_of(size)})" for size in (least, most))
     return (
         f"No size saves memory worth choosing by: the mean peaks lie between {low} and {high}, less than "
-        f"{100 * (SAME_MEMORY - 1):.0f} % apart. The peak is that of {kind}."
+        f"{100 * (SAME_MEMORY - 1):.0f} % apart. The peak is that of {kind}, over whole runs with their evaluations."
     )
 
 

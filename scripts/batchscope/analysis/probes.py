@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from batchscope import records
-from batchscope.analysis.statistics import t_interval
+from batchscope.analysis.statistics import fieller, t_interval, t_quantile
 from batchscope.analysis.trends import slopes
 
 GRADIENT_SLOPES = {
@@ -66,6 +66,25 @@ def gradient_slopes(gradients: pd.DataFrame) -> pd.DataFrame:
                 row |= {"slope": found.mean, "ci_low": found.low, "ci_high": found.high}
             rows.append(row)
     return pd.DataFrame(rows, columns=list(GRADIENT_SLOPES)).astype(GRADIENT_SLOPES)
+
+
+def noise_scale_over_seeds(rows: pd.DataFrame) -> tuple[float | None, float | None, float | None]:
+    """The noise scale at one moment over seeds, and its 95 % interval: mean trace over mean squared length.
+
+    Fieller's interval from the spread between seeds, with one end or none where the length cannot be told apart from
+    zero. All None where a seed lacks one of the two, or the mean length is not above zero.
+
+    Args:
+        rows: those of the table `noise_scale` of one data set, recipe, batch size and moment, one per seed.
+    """
+    found = rows[["covariance_trace", "gradient_norm_squared"]].to_numpy(np.float64, na_value=np.nan)
+    if not len(found) or not np.isfinite(found).all() or found[:, 1].mean() <= 0:
+        return None, None, None
+    pair = found.mean(axis=0)
+    value = float(pair[0] / pair[1])
+    if len(found) < 2:
+        return value, None, None
+    return value, *fieller(pair, np.cov(found.T) / len(found), t_quantile(len(found)))
 
 
 def with_gap(sharpness: pd.DataFrame) -> pd.DataFrame:

@@ -137,8 +137,9 @@ def slopes(trials: pd.DataFrame) -> pd.DataFrame:
             x = np.log([float(size) for size, _, _ in ends])
             x -= x.mean()
             logs = np.log([[low, high] for _, low, high in ends])
-            lowest, highest = map(t_interval, weighted_ends(x / (x @ x), logs[:, 0], logs[:, 1]))
-            row |= {"slope": (lowest.mean + highest.mean) / 2, "ci_low": lowest.low, "ci_high": highest.high}
+            lowest, highest = weighted_ends(x / (x @ x), logs[:, 0], logs[:, 1])
+            row["slope"] = float(lowest.mean() + highest.mean()) / 2
+            row |= {"ci_low": t_interval(lowest).low, "ci_high": t_interval(highest).high}
         rows.append(row)
     return pd.DataFrame(rows, columns=list(RATE_SLOPES)).astype(RATE_SLOPES)
 

@@ -18,7 +18,8 @@ from scipy import special
 from scipy.optimize import least_squares
 
 from batchscope import records
-from batchscope.analysis.statistics import ALPHA, CONFIDENCE, t_quantile
+from batchscope.analysis import CONFIDENCE
+from batchscope.analysis.statistics import ALPHA, t_quantile
 
 CELL = list(records.CELL)
 OF_TARGET = ["dataset", "recipe", "metric", "target"]

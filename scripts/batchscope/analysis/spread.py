@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from batchscope.analysis.statistics import CONFIDENCE, ROUNDING, t_interval, t_quantile
+from batchscope.analysis import CONFIDENCE
+from batchscope.analysis.statistics import ROUNDING, t_interval, t_quantile
 
 
 @dataclass(frozen=True)

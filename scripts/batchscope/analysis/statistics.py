@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-CONFIDENCE = 0.95
+from batchscope.analysis import CONFIDENCE
+
 ALPHA = 0.05
 # Differences that vary by less than this share of their size differ by rounding only.
 ROUNDING = 1e-12
@@ -161,3 +162,23 @@ def _finite(values: ArrayLike) -> NDArray[np.float64]:
     if sample.ndim != 1 or not np.isfinite(sample).all():
         raise ValueError(f"expected a flat list of finite numbers, not {values!r}")
     return sample
+
+
+def fieller(pair: NDArray[np.float64], covariance: NDArray[np.float64], t: float) -> tuple[float | None, float | None]:
+    """Interval of the ratio of two means: all r for which numerator - r · denominator is within `t` standard errors.
+
+    Fieller 1954, Journal of the Royal Statistical Society B 16, 175-185. The upper end is None where the denominator
+    cannot be told apart from zero, and the lower end too where the numerator cannot either.
+
+    Args:
+        pair: numerator and denominator, both above zero in estimate, shape (2,).
+        covariance: of these two estimates, shape (2, 2).
+        t: quantile, of Student's t say.
+    """
+    top, bottom = (float(value) for value in pair)
+    # (top - r bottom)² <= t² Var(top - r bottom), that is a r² - 2 b r + c <= 0.
+    c, b, a = (np.array([top**2, top * bottom, bottom**2]) - t**2 * covariance[[0, 0, 1], [0, 1, 1]]).tolist()
+    root = math.sqrt(max(b * b - a * c, 0.0))
+    if a > 0:
+        return (b - root) / a, (b + root) / a
+    return (c / (b + root), None) if c > 0 else (None, None)

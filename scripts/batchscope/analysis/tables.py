@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchscope import analysis, records
-from batchscope.analysis import advice, budgets, decision_tree, overheads, probes, rates, savings, scaling, targets
+from batchscope.analysis import advice, budgets, decision_tree, overheads, probes, published, rates
+from batchscope.analysis import savings, scaling, targets
 from batchscope.analysis.best import best, choices
 from batchscope.analysis.claims import verdicts
 from batchscope.analysis.measurements import read
@@ -85,6 +86,7 @@ def study_tables(study: Mapping[str, Any], **files: Sequence[Path]) -> dict[str,
     tables["tree"] = decision_tree.tree(tables, study)
     tables["advice"] = advice.advice(tables, study)
     tables["verdicts"] = verdicts.verdicts(tables, study)
+    tables["published"] = published.published(tables, study)
     return {name: tables[name] for name in analysis.TABLES}
 
 

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from batchscope.analysis.probes import noise_scale_over_seeds
 from batchscope.analysis.statistics import t_interval
 from batchscope.figures import marks, moments, theme
 from batchscope.figures.frames import Frames, Size, of_size
@@ -111,9 +112,7 @@ def _places(frames: Frames) -> list[Place]:
             here = of_size(rows[rows["moment"] == moment], size)
             if here.empty:
                 continue
-            trace, length = (known(here[name]) for name in ("covariance_trace", "gradient_norm_squared"))
-            both = len(trace) == len(length) == len(here)
-            mean = float(trace.mean() / length.mean()) if both and length.mean() > 0 else None
+            mean, _, _ = noise_scale_over_seeds(here)
             found.append(Place(size, moment, mean, here.sort_values("seed")))
     return found
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchscope.analysis.statistics import t_quantile
+from batchscope.analysis.statistics import fieller, t_quantile
 from batchscope.engines import Frozen, Vector
 
 MEMORY_BYTES = 2**26
@@ -302,12 +302,10 @@ def _estimate(n: int, pair: NDArray[np.float64], covariance: NDArray[np.float64]
     if norm <= 0:
         reason = f"with {n} examples the gradient cannot be seen in its noise: the estimate of |G|² is not above zero"
         return NoiseScale(n, norm, trace, None, None, None, reason)
-    # Ratios r with (trace - r norm)² <= t² Var(trace - r norm), that is a r² - 2 b r + c <= 0.
-    c, b, a = (np.array([trace**2, trace * norm, norm**2]) - t**2 * covariance[[0, 0, 1], [0, 1, 1]]).tolist()
-    root = math.sqrt(max(b * b - a * c, 0.0))
-    if a > 0:
-        return NoiseScale(n, norm, trace, trace / norm, (b - root) / a, (b + root) / a, None)
+    low, high = fieller(pair, covariance, t)
+    if high is not None:
+        return NoiseScale(n, norm, trace, trace / norm, low, high, None)
     reason = f"with {n} examples |G|² cannot be told apart from zero, so the interval has no upper end"
-    if c > 0:
-        return NoiseScale(n, norm, trace, trace / norm, c / (b + root), None, reason)
-    return NoiseScale(n, norm, trace, trace / norm, None, None, f"{reason}, nor tr(S), so it has no lower end either")
+    if low is None:
+        reason += ", nor tr(S), so it has no lower end either"
+    return NoiseScale(n, norm, trace, trace / norm, low, None, reason)

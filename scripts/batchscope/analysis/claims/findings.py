@@ -16,7 +16,7 @@ from batchscope.analysis.claims import words
 from batchscope.analysis.claims.samples import NotMeasuredError, Samples, Size, Tables, of_pair, rows_of, samples
 from batchscope.analysis.claims.tests import Estimate, Goal, Part, along, judge, largest, over_seeds, parts, scaled
 from batchscope.analysis.scaling import MIN_SIZES
-from batchscope.analysis.statistics import CONFIDENCE
+from batchscope.analysis import CONFIDENCE
 from batchscope.claims import METRICS
 from batchscope.recipes import updates_per_epoch
 from batchscope import numbers, scope

@@ -32,7 +32,8 @@ from batchscope.analysis.best import label
 from batchscope.analysis.claims.samples import Fitted, NotMeasuredError, Samples, Size
 from batchscope.analysis.rates import weighted_ends
 from batchscope.analysis.spread import spread_test
-from batchscope.analysis.statistics import CONFIDENCE, ROUNDING, one_sample
+from batchscope.analysis import CONFIDENCE
+from batchscope.analysis.statistics import ROUNDING, one_sample
 from batchscope.analysis.trends import page_trend, slopes
 
 Test = Callable[[float], tuple[float | None, float | None]]  # threshold -> p of "above it", p of "below it"

@@ -1,0 +1,77 @@
+"""Numbers that others published, which a study prints beside its own: its key `published`, checked.
+
+Nothing here imports pandas, so that a dry run is instant. `analysis.published` finds the study's own numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from batchscope.claims import METRICS
+from batchscope.scope import Pair
+from batchscope.validation import ConfigError, Locate, choice
+
+if TYPE_CHECKING:
+    from batchscope.study import Study
+
+NOISE_SCALE, CRITICAL = "noise_scale", "critical_batch_size"
+UNITS = {name: metric.unit for name, metric in METRICS.items() if metric.table in ("runs", "sharpness")}
+UNITS |= {NOISE_SCALE: "examples", CRITICAL: METRICS[CRITICAL].unit}
+"""The metrics that a published number may be about, with their units."""
+WORDS = {name: METRICS[name].words for name in UNITS if name in METRICS} | {NOISE_SCALE: "gradient noise scale"}
+"""What they are called in a sentence."""
+
+
+def probe_of(metric: str) -> str:
+    """The probe that brings a metric; empty where runs alone do."""
+    return "gradients" if metric == NOISE_SCALE else METRICS[metric].probe
+
+
+def applies(entry: Mapping[str, Any], pair: Pair, study: Study) -> bool:
+    """Whether a study measures, on a data set and recipe, what a published number is about."""
+    if entry["metric"] == CRITICAL:
+        wanted = entry["target"]
+        return any(
+            target["metric"] == wanted["metric"]
+            and wanted["value"] in target["values"]
+            and (target["datasets"] is None or pair[0] in target["datasets"])
+            for target in study.targets
+        )
+    probe = probe_of(entry["metric"])
+    runs = study.probed_runs(probe) if probe else study.runs
+    if probe and entry["at"] not in study.recipes[pair[1]]["snapshots"]["at"]:
+        return False
+    size = str(entry["batch_size"])
+    return any((run.dataset, run.recipe) == pair and run.batch_size == size for run in runs)
+
+
+def check(study: Study, locate: Locate) -> None:
+    """Refuse a published number beside which the study has none to print.
+
+    Raises:
+        ConfigError: one sentence on what to change.
+    """
+    for index, entry in enumerate(study.published):
+        metric, place = entry["metric"], locate(["published", index])
+        if metric not in UNITS:
+            raise ConfigError(f"{place}.metric: there is no metric `{metric}` to print{choice(metric, UNITS)}")
+        needed = {"target"} if metric == CRITICAL else {"batch_size", "at"} if probe_of(metric) else {"batch_size"}
+        for key in ("batch_size", "at", "target"):
+            if (entry[key] is None) == (key in needed):
+                what = "needs it; valid is a value" if key in needed else "does not have it; valid is to leave it out"
+                raise ConfigError(f"{place}.{key}: {metric} {what}")
+        if not any(applies(entry, pair, study) for pair in study.pairs):
+            where = " and ".join(
+                f"{key} {_shown(entry[key])}" for key in ("batch_size", "at", "target") if key in needed
+            )
+            probe = f" and its probe of {probe_of(metric)}" if probe_of(metric) else ""
+            raise ConfigError(
+                f"{place}: the study does not measure {metric} for {where}; valid is what its runs{probe} measure"
+            )
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{value['metric']} {value['value']:g}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
