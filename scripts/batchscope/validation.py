@@ -229,8 +229,10 @@ def _value(value: object) -> str:
         return str(value).lower()
     if isinstance(value, str):
         return f'the text "{value}"' if value else "an empty text"
-    if isinstance(value, list | dict):
-        return ("a " if value else "an empty ") + ("list" if isinstance(value, list) else "mapping")
+    if isinstance(value, list):
+        return f"a list of {len(value)}" if value else "an empty list"
+    if isinstance(value, dict):
+        return "a mapping" if value else "an empty mapping"
     return str(value)
 
 
