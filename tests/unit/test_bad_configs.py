@@ -214,7 +214,11 @@ def test_key_twice_in_config_yaml_is_refused(folder: Path) -> None:
             "",
             "config/datasets.yaml: the file holds null (an empty value); valid is a mapping of keys to values",
         ),
-        ("datasets", "- digits\n", "config/datasets.yaml: the file holds a list of 1; valid is a mapping of keys to values"),
+        (
+            "datasets",
+            "- digits\n",
+            "config/datasets.yaml: the file holds a list of 1; valid is a mapping of keys to values",
+        ),
         (
             "recipes",
             RECIPES + "unused: {extends: mine}\n",

@@ -26,8 +26,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-# Keras imports these where they are installed, for wrappers, plots and data frames, which no job uses: more than a
-# quarter of the processor time that a job takes to start.
+# Keras imports these where they are installed, for wrappers, plots and data frames, which no job uses: a third of the
+# processor time of its import (docs/measurements.md).
 _NOT_NEEDED = ("sklearn", "matplotlib", "pandas")
 
 Part = Literal["train", "validation", "test"]
