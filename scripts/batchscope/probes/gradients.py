@@ -170,35 +170,38 @@ def _deviations(
 def _draw(
     frozen: Frozen, gradient: Vector, size: int, count: int, rng: np.random.Generator, memory_bytes: int
 ) -> _Sample:
-    norms, products, distances, followed = np.empty((4, count))
-    squares, largest, done = np.zeros(len(gradient)), int(np.argmax(np.abs(gradient))), 0
-    for drawn in _batch_gradients(frozen, size, count, rng, len(gradient), memory_bytes):
-        here = slice(done, done + len(drawn))
-        norms[here] = np.sqrt(np.einsum("ij,ij->i", drawn, drawn))
-        products[here], followed[here] = drawn @ gradient, drawn[:, largest]
+    found: list[NDArray[np.float64]] = []
+    squares, largest = np.zeros(len(gradient)), int(np.argmax(np.abs(gradient)))
+    for drawn, times in _batch_gradients(frozen, size, count, rng, len(gradient), memory_bytes):
+        norms, products = np.sqrt(np.einsum("ij,ij->i", drawn, drawn)), drawn @ gradient
         deviations = drawn - gradient
         deviations *= deviations
-        distances[here] = deviations.sum(axis=1)
-        squares += deviations.sum(axis=0)
-        done += len(drawn)
+        squares += times @ deviations
+        found.append(np.repeat([norms, products, deviations.sum(axis=1), drawn[:, largest]], times, axis=1))
+    norms, products, distances, followed = np.concatenate(found, axis=1)
     return _Sample(norms, products, distances, followed, squares / count)
 
 
 def _batch_gradients(
     frozen: Frozen, size: int, count: int, rng: np.random.Generator, p: int, memory_bytes: int
-) -> Iterator[NDArray[np.float64]]:
-    """Gradients of `count` random batches, some at a time, shape (k, p)."""
-    n = frozen.n_examples
-    singly = size == 1 or (size <= SINGLY and size * p <= SINGLY_NUMBERS)
-    together = memory_bytes // (8 * p) // size if singly else 0
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.int64]]]:
+    """Gradients of `count` random batches, some at a time, shape (k, p), and how often each was drawn, shape (k,)."""
+    n, held = frozen.n_examples, memory_bytes // (8 * p)
+    if size == 1:  # the same example is drawn several times
+        examples, times = np.unique(rng.integers(n, size=count), return_counts=True)
+        for start in range(0, len(examples), max(1, held)):
+            here = slice(start, start + max(1, held))
+            yield frozen.example_gradients(examples[here]).astype(np.float64), times[here]
+        return
+    together = held // size if size <= SINGLY and size * p <= SINGLY_NUMBERS else 0
     for start in range(0, count, max(1, together)):
         k = min(max(1, together), count - start)
         batches = [rng.choice(n, size, replace=False, shuffle=False) for _ in range(k)]
         if together:
             gradients = frozen.example_gradients(np.concatenate(batches))
-            yield gradients.reshape(k, size, -1).mean(axis=1, dtype=np.float64)
+            yield gradients.reshape(k, size, -1).mean(axis=1, dtype=np.float64), np.ones(k, np.int64)
         else:
-            yield frozen.batch_gradient(batches[0])[None]
+            yield frozen.batch_gradient(batches[0])[None], np.ones(1, np.int64)
 
 
 def _bias(projections: Vector, size: int, batches: int, rng: np.random.Generator) -> dict[str, Any]:
