@@ -344,6 +344,12 @@ def test_rates_beside_those_that_diverge_bound_the_slope(above: float, expected:
     assert row["verdict"] == expected
     assert row["ci_low"] < row["effect"] < row["ci_high"]
     assert re.search(r"between 0\.\d+ and 0\.\d+ at 64", row["measured"])
+    beyond = found[(found["batch_size"] != 16) | (found["learning_rate"] < 0.01)]  # its best is the highest tried
+    row_of_three = verdict(
+        claim("best_learning_rate", {"kind": "slope", "equals": 1}, 0.2), {**tables, "trials": beyond}
+    )
+    assert row_of_three["verdict"] == expected
+    assert "log-log slope without 16 =" in row_of_three["measured"]
     other = verdict(claim("best_learning_rate", {"kind": "rises"}, 0), tables)
     assert "beside one that could not be trained" in other["reason"]
 

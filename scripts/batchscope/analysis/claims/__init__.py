@@ -1,1 +1,1 @@
-"""Verdicts on claims: from the tables of a study to numbers (`samples`), tests of them (`tests`) and verdicts."""
+"""Verdicts: from the tables of a study to numbers (`samples`), `estimates`, `tests` of them, and `verdicts`."""

@@ -14,7 +14,8 @@ from scipy import special
 from batchscope.analysis.best import label
 from batchscope.analysis.claims import words
 from batchscope.analysis.claims.samples import NotMeasuredError, Samples, Size, Tables, of_pair, rows_of, samples
-from batchscope.analysis.claims.tests import Estimate, Goal, Part, along, judge, largest, over_seeds, parts, scaled
+from batchscope.analysis.claims.estimates import Estimate, largest, over_seeds
+from batchscope.analysis.claims.tests import Goal, Part, along, judge, parts, scaled
 from batchscope.analysis.scaling import MIN_SIZES
 from batchscope.analysis import CONFIDENCE
 from batchscope.claims import METRICS

@@ -25,37 +25,28 @@ from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import stats
 
 from batchscope.analysis.best import label
-from batchscope.analysis.claims.samples import Fitted, NotMeasuredError, Samples, Size
-from batchscope.analysis.rates import weighted_ends
+from batchscope.analysis.claims.estimates import (
+    Estimate,
+    between,
+    contrast,
+    largest,
+    of_fit,
+    over_seeds,
+    slope_weights,
+    student,
+)
+from batchscope.analysis.claims.samples import NotMeasuredError, Samples, Size
 from batchscope.analysis.spread import spread_test
-from batchscope.analysis import CONFIDENCE
-from batchscope.analysis.statistics import ROUNDING, one_sample
+from batchscope.analysis.statistics import ROUNDING
 from batchscope.analysis.trends import page_trend, slopes
+from batchscope.numbers import listing
 
-Test = Callable[[float], tuple[float | None, float | None]]  # threshold -> p of "above it", p of "below it"
-
+MIN_BOUNDED = 3  # sizes, some with values that are only known to lie between two ends, that a slope needs
 ONE = "one repetition gives no spread to test with"
 NO_SPREAD = "every repetition gives the same, so there is no spread to test with"
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """An effect with its 95 % interval (None where there is none), and the test of it against any threshold.
-
-    All numbers are on the scale of the test: logarithms where ratios are tested. `sd` is that of paired differences
-    over `n` seeds, None for other samples.
-    """
-
-    n: int
-    value: float
-    low: float | None
-    high: float | None
-    sd: float | None
-    test: Test
 
 
 @dataclass(frozen=True)
@@ -117,67 +108,6 @@ def judge(words: str, estimate: Estimate | str, goal: Goal) -> Part:
     return Part(words, estimate, *found, reason)
 
 
-def contrast(found: Samples, weights: Mapping[Size, float], *, log: bool = False) -> Estimate | str:
-    """The weighted sum of the values (or their logarithms) at several sizes, or the reason why there is none.
-
-    Paired samples give one sum per seed and a t-test over seeds. Others give a sum of means, whose variance is the sum
-    of the squared weights times s²/n, with Welch and Satterthwaite's degrees of freedom.
-    """
-    for size in weights:
-        if size in found.problems:
-            return f"batch size {label(*size)}: {found.problems[size]}"
-    values = {size: found.values[size] for size in weights}
-    if log:
-        if min(float(each.min()) for each in values.values()) <= 0:
-            return "a value is not above zero, so there is no ratio"
-        values = {size: np.log(each) for size, each in values.items()}
-    if found.paired:
-        total = sum((weight * values[size] for size, weight in weights.items()), np.zeros(len(found.seeds)))
-        return over_seeds(total, largest(*values.values()) * max(abs(weight) for weight in weights.values()))
-    return _welch([values[size] for size in weights], list(weights.values()))
-
-
-def over_seeds(values: NDArray[np.float64], scale: float) -> Estimate:
-    """The mean of one value per seed; `scale` is the largest of the numbers they come from, to know rounding by."""
-    interval = one_sample(values, scale=scale)
-
-    def test(threshold: float) -> tuple[float | None, float | None]:
-        against = one_sample(values, threshold, scale=scale)
-        return against.p_greater, against.p_less
-
-    sd = float(values.std(ddof=1)) if len(values) > 1 else None
-    return Estimate(len(values), float(values.mean()), interval.low, interval.high, sd, test)
-
-
-def largest(*values: NDArray[np.float64]) -> float:
-    """The largest absolute value."""
-    return max(float(np.abs(each).max()) for each in values)
-
-
-def _welch(groups: Sequence[NDArray[np.float64]], weights: Sequence[float]) -> Estimate:
-    n = min(len(group) for group in groups)
-    value = float(sum(weight * group.mean() for weight, group in zip(weights, groups, strict=True)))
-    if n < 2:
-        return Estimate(n, value, None, None, None, lambda _: (None, None))
-    shares = [weight**2 * group.var(ddof=1) / len(group) for weight, group in zip(weights, groups, strict=True)]
-    error = math.sqrt(sum(shares))
-    if error <= ROUNDING * largest(*groups):
-        return Estimate(n, value, None, None, None, lambda _: (None, None))
-    freedom = error**4 / sum(share**2 / (len(group) - 1) for share, group in zip(shares, groups, strict=True))
-    return _student(n, value, error, freedom)
-
-
-def _student(n: int, value: float, error: float, freedom: float) -> Estimate:
-    """An estimate whose distance from the truth, in standard errors, is Student's t."""
-    half = float(special.stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * error
-
-    def test(threshold: float) -> tuple[float | None, float | None]:
-        t = (value - threshold) / error
-        return float(special.stdtr(freedom, -t)), float(special.stdtr(freedom, t))
-
-    return Estimate(n, value, value - half, value + half, None, test)
-
-
 def difference(found: Samples, first: Size, second: Size, goal: Goal, *, log: bool) -> Part:
     """The metric at one size minus (or divided by) that at another."""
     words = f"{label(*first)} {'/' if log else '−'} {label(*second)}"
@@ -228,23 +158,8 @@ def _value(claim: Mapping[str, Any], found: Samples) -> list[Part]:
         goal = Goal("within", (low + high) / 2, (high - low) / 2)
     else:
         goal = Goal("above", test["at_least"]) if "at_least" in test else Goal("below", test["at_most"])
-    estimate = _of_fit(found.fitted[size]) if size in found.fitted else contrast(found, {size: 1.0})
+    estimate = of_fit(found.fitted[size]) if size in found.fitted else contrast(found, {size: 1.0})
     return [judge(f"at {label(*size)}", estimate, goal)]
-
-
-def _of_fit(fitted: Fitted) -> Estimate:
-    """The estimate of a fit, tested by Student's t, with the half of its interval that faces the threshold as the
-    standard error: so that test and interval agree also where the interval is not symmetric."""
-    quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, fitted.freedom))
-
-    def test(threshold: float) -> tuple[float | None, float | None]:
-        half = fitted.value - fitted.low if threshold < fitted.value else fitted.high - fitted.value
-        if half <= 0:
-            return None, None
-        t = (fitted.value - threshold) / half * quantile
-        return float(stats.t.sf(t, fitted.freedom)), float(stats.t.cdf(t, fitted.freedom))
-
-    return Estimate(fitted.freedom + 2, fitted.value, fitted.low, fitted.high, None, test)
 
 
 def _trend(claim: Mapping[str, Any], found: Samples) -> list[Part]:
@@ -278,7 +193,7 @@ def _regression(found: Samples, weights: Mapping[Size, float], slope: float, log
     error = math.sqrt(float(rest @ rest) / freedom * float(w @ w)) if freedom > 0 else 0.0
     if error <= ROUNDING * largest(y) * largest(w):
         return Estimate(len(y), slope, None, None, None, lambda _: (None, None))
-    return _student(len(y), slope, error, freedom)
+    return student(len(y), slope, error, freedom)
 
 
 def _by_ranks(found: Samples, sizes: Sequence[Size], estimate: Estimate) -> Estimate:
@@ -323,37 +238,11 @@ def along(claim: Mapping[str, Any], found: Samples, other: Samples) -> list[Part
 def _slope(claim: Mapping[str, Any], found: Samples) -> list[Part]:
     sizes = _several(found, claim)
     goal = Goal("within", claim["test"]["equals"], claim["margin"])
-    weights = slope_weights(sizes, math.e)
-    between = any(size in found.bounds for size in sizes) and all(
-        size in {*found.values, *found.bounds} for size in sizes
-    )
-    estimate = _between(found, weights) if between else contrast(found, weights, log=True)
-    return [judge("log-log slope", estimate, goal)]
-
-
-def _between(found: Samples, weights: Mapping[Size, float]) -> Estimate:
-    """The weighted sum of the logarithms of paired values, some only known to lie between two ends.
-
-    Each side is tested with the ends that favour it least, and the interval reaches from that of the lowest sum to that
-    of the highest.
-    """
-    ends = [found.bounds.get(size) or (found.values[size], found.values[size]) for size in weights]
-    logs = np.log(np.array(ends))
-    w = np.array(list(weights.values()))
-    scale = largest(logs) * largest(w)
-    lowest, highest = (over_seeds(sums, scale) for sums in weighted_ends(w, logs[:, 0], logs[:, 1]))
-
-    def test(threshold: float) -> tuple[float | None, float | None]:
-        return lowest.test(threshold)[0], highest.test(threshold)[1]
-
-    return Estimate(lowest.n, (lowest.value + highest.value) / 2, lowest.low, highest.high, None, test)
-
-
-def slope_weights(sizes: Sequence[Size], base: float) -> dict[Size, float]:
-    """Weights whose sum with the values is the least-squares slope on the logarithm of the batch size."""
-    x = np.log([float(size[0]) for size in sizes]) / math.log(base)
-    x -= x.mean()
-    return dict(zip(sizes, (x / (x @ x)).tolist(), strict=True))
+    known = [size for size in sizes if size in found.values or size in found.bounds]
+    if not found.bounds or len(known) < MIN_BOUNDED:
+        return [judge("log-log slope", contrast(found, slope_weights(sizes, math.e), log=True), goal)]
+    without = "" if known == sizes else f" without {listing([label(*size) for size in sizes if size not in known])}"
+    return [judge(f"log-log slope{without}", between(found, slope_weights(known, math.e)), goal)]
 
 
 def _similar(claim: Mapping[str, Any], found: Samples) -> list[Part]:

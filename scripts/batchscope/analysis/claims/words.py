@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from batchscope.analysis.best import label
 from batchscope.analysis.claims.samples import Samples, Size
-from batchscope.analysis.claims.tests import Estimate, Part
+from batchscope.analysis.claims.estimates import Estimate
+from batchscope.analysis.claims.tests import Part
 from batchscope.analysis.power import detectable_effect
 from batchscope.analysis.statistics import ALPHA
 from batchscope.claims import Metric
