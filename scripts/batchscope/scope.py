@@ -14,6 +14,7 @@ from batchscope.numbers import count, integer, listing
 Definition = Mapping[str, Any]
 Pair = tuple[str, str]  # data set and recipe
 
+_RECORDS = ("name", "snapshots", "tracked_weight")  # keys of a recipe that change nothing in its training
 # Keys of a resolved recipe that a key of the scope stands for.
 _MEANS: dict[str, tuple[tuple[str, ...], ...]] = {
     "model": (("model",),),
@@ -147,7 +148,8 @@ def _meets(wanted: Mapping[str, Sequence[Any]], known: Mapping[str, Any]) -> boo
 
 
 def _without(recipe: Definition, key: str) -> dict[str, Any]:
-    content = copy.deepcopy({name: value for name, value in recipe.items() if name != "name"})
+    """A recipe without its name, what it merely records, and what `key` stands for."""
+    content = copy.deepcopy({name: value for name, value in recipe.items() if name not in _RECORDS})
     for *above, last in _MEANS[key]:
         mapping: Any = content
         for step in above:

@@ -227,6 +227,20 @@ def test_diverged_run_leaves_no_support_but_may_leave_a_contradiction() -> None:
     assert math.isnan(row["p"])
 
 
+def test_a_diverged_run_has_an_accuracy_but_no_loss_to_compare() -> None:
+    metric = "selected_test_accuracy"
+    table = runs(metric, dict(zip((1, 32), around(0.1, 0.9), strict=True)))
+    table["outcome"] = table["outcome"].mask((table["batch_size"] == 1) & (table["seed"] < 5), "diverged")
+    lower = claim(metric, {"kind": "lower", "batch_sizes": [1], "than": [32]}, 0.02)
+    row = verdict(lower, {"runs": table})
+    assert row["verdict"] == "supported"
+    assert "(4 of 5 runs at 1 diverged, and count with the accuracy they had): 0.1" in row["measured"]
+    table.loc[0, metric] = math.nan  # not a number at the end
+    assert verdict(lower, {"runs": table})["verdict"] == "undecided"
+    table["outcome"] = table["outcome"].mask(table["outcome"] == "diverged", "out_of_memory")
+    assert "ran out of memory" in verdict(lower, {"runs": table})["reason"]
+
+
 def test_one_seed_decides_nothing() -> None:
     table = runs(LOSS, {8: [0.9], 32: [0.1]})
     row = verdict(claim(LOSS, {"kind": "lower", "batch_sizes": [32], "than": [8]}, 0.01), {"runs": table})

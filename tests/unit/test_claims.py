@@ -60,7 +60,9 @@ def test_recipes_that_differ_in_one_thing(relation: str, means: tuple[float, flo
     }
     wider = recipe("wider", shuffle=False, model={"name": "mlp", "hidden": [9], "normalisation": "none"})
     tested = claim(metric, {**ARMS, "relation": relation}, 0.02)
-    table = verdicts(tables, study(tested, recipes=(recipe(), recipe("ordered", shuffle=False), wider)))
+    table = verdicts(
+        tables, study(tested, recipes=(recipe(snapshots={"at": [1]}), recipe("ordered", shuffle=False), wider))
+    )
     assert list(table["recipe"]) == ["ordered", "wider"]
     assert table["verdict"][0] == expected
     assert table["effect"][0] == pytest.approx(means[0] - means[1], abs=0.01)

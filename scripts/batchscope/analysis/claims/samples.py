@@ -166,7 +166,10 @@ def _with_metric(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def _per_run(runs: pd.DataFrame, metric: str, paired: bool, note: str = "") -> Samples:
-    """One value per run. A size that lacks a seed of the others is not usable: the rest would be a choice of seeds."""
+    """One value per run. A size that lacks a seed of the others is not usable: the rest would be a choice of seeds.
+
+    A run that diverged has no loss to compare, but the accuracy that it had.
+    """
     seeds = sorted(int(seed) for seed in runs["seed"].unique())
     values: dict[Size, Values] = {}
     problems: dict[Size, str] = {}
@@ -177,6 +180,10 @@ def _per_run(runs: pd.DataFrame, metric: str, paired: bool, note: str = "") -> S
         ended = ordered["outcome"] if "outcome" in ordered else pd.Series("ok", ordered.index)
         if metric == "selected_epoch":
             ended = ended.mask(_cut_off(ordered), "cut off")
+        if metric.endswith("_accuracy"):
+            counted = (ended == "diverged") & np.isfinite(numbers)
+            ended = ended.mask(counted, "ok")
+            note = " ".join(filter(None, [note, _diverged(size, int(counted.sum()), len(counted))]))
         found = dict(zip(ordered["seed"].astype(int), zip(ended, numbers, strict=True), strict=True))
         lacking = [_lack(seed, found.get(seed)) for seed in (seeds if paired else found)]
         reasons = [reason for reason in lacking if reason]
@@ -187,6 +194,10 @@ def _per_run(runs: pd.DataFrame, metric: str, paired: bool, note: str = "") -> S
         else:
             values[size] = numbers
     return Samples(values, problems, paired, "seeds" if paired else "runs", tuple(seeds) if paired else (), note)
+
+
+def _diverged(size: Size, count: int, n: int) -> str:
+    return f"({count} of {n} runs at {label(*size)} diverged, and count with the accuracy they had)" if count else ""
 
 
 def _cut_off(runs: pd.DataFrame) -> pd.Series[bool]:
