@@ -234,7 +234,7 @@ def test_a_diverged_run_has_an_accuracy_but_no_loss_to_compare() -> None:
     lower = claim(metric, {"kind": "lower", "batch_sizes": [1], "than": [32]}, 0.02)
     row = verdict(lower, {"runs": table})
     assert row["verdict"] == "supported"
-    assert "(4 of 5 runs at 1 diverged, and count with the accuracy they had): 0.1" in row["measured"]
+    assert "at 1 (4 of 5 runs diverged, and count with what they had), 0.9" in row["measured"]
     table.loc[0, metric] = math.nan  # not a number at the end
     assert verdict(lower, {"runs": table})["verdict"] == "undecided"
     table["outcome"] = table["outcome"].mask(table["outcome"] == "diverged", "out_of_memory")

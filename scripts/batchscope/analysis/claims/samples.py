@@ -66,6 +66,7 @@ class Samples:
         of: what the values are repeated over, in words.
         seeds: the seeds, empty where the values are not paired.
         note: what else a reader must know of the metric, such as the target.
+        remarks: by size, what else a reader must know of its values.
         fitted: by size, where the value is what a fit over all sizes gives there.
         bounds: by size, the two ends that each value lies between where that is all that is known, so that the size is
             among the problems.
@@ -77,6 +78,7 @@ class Samples:
     of: str
     seeds: tuple[int, ...] = ()
     note: str = ""
+    remarks: Mapping[Size, str] = field(default_factory=dict)
     fitted: Mapping[Size, Fitted] = field(default_factory=dict)
     bounds: Mapping[Size, tuple[Values, Values]] = field(default_factory=dict)
 
@@ -173,6 +175,7 @@ def _per_run(runs: pd.DataFrame, metric: str, paired: bool, note: str = "") -> S
     seeds = sorted(int(seed) for seed in runs["seed"].unique())
     values: dict[Size, Values] = {}
     problems: dict[Size, str] = {}
+    remarks: dict[Size, str] = {}
     for key, group in runs.groupby(_SIZE, sort=True):
         size = _key(key)
         ordered = group.sort_values("seed")
@@ -183,7 +186,8 @@ def _per_run(runs: pd.DataFrame, metric: str, paired: bool, note: str = "") -> S
         if metric.endswith("_accuracy"):
             counted = (ended == "diverged") & np.isfinite(numbers)
             ended = ended.mask(counted, "ok")
-            note = " ".join(filter(None, [note, _diverged(size, int(counted.sum()), len(counted))]))
+            if counted.any():
+                remarks[size] = f"{int(counted.sum())} of {len(counted)} runs diverged, and count with what they had"
         found = dict(zip(ordered["seed"].astype(int), zip(ended, numbers, strict=True), strict=True))
         lacking = [_lack(seed, found.get(seed)) for seed in (seeds if paired else found)]
         reasons = [reason for reason in lacking if reason]
@@ -193,11 +197,8 @@ def _per_run(runs: pd.DataFrame, metric: str, paired: bool, note: str = "") -> S
             problems[size] = reasons[0] + (f"; so for {len(reasons) - 1} more" if len(reasons) > 1 else "")
         else:
             values[size] = numbers
-    return Samples(values, problems, paired, "seeds" if paired else "runs", tuple(seeds) if paired else (), note)
-
-
-def _diverged(size: Size, count: int, n: int) -> str:
-    return f"({count} of {n} runs at {label(*size)} diverged, and count with the accuracy they had)" if count else ""
+    of, shared = ("seeds", tuple(seeds)) if paired else ("runs", ())
+    return Samples(values, problems, paired, of, shared, note, remarks)
 
 
 def _cut_off(runs: pd.DataFrame) -> pd.Series[bool]:

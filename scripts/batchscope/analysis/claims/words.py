@@ -29,7 +29,8 @@ def means(metric: Metric, found: Samples, sizes: Sequence[Size]) -> str:
     words = []
     for size in sizes:
         if size in found.values:
-            words.append(f"{quantity(float(found.values[size].mean()), metric.unit)} at {label(*size)}")
+            remark = f" ({found.remarks[size]})" if size in found.remarks else ""
+            words.append(f"{quantity(float(found.values[size].mean()), metric.unit)} at {label(*size)}{remark}")
         elif size in found.bounds:
             ends = (
                 f"{numbers.number(float(end), 4)}" for end in (found.bounds[size][0].min(), found.bounds[size][1].max())
