@@ -23,6 +23,7 @@ from batchscope.report import (
     probes,
     published,
     reading,
+    side_by_side,
     verdicts,
 )
 from batchscope.report import tables as built
@@ -83,6 +84,9 @@ HTML(
         "One row per batch size. In a browser, a click on a heading sorts the table by it.",
     )
 )
+
+# %%
+HTML(elements.section("Recipes side by side", side_by_side.side_by_side(report) if report.trained else ""))
 
 # %%
 HTML(

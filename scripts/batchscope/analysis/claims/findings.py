@@ -207,10 +207,11 @@ def _arms(
             if not chosen or (test["batch_sizes"] != "all" and len(chosen) < len(test["batch_sizes"])):
                 raise NotMeasuredError(f"{pair[1]} and {twin[1]} do not share the batch sizes")
             tested += [_arm(claim, twin[1], found, other, size) for size in chosen]
-            texts.append(f"with {twin[1]}, {words.means(metric, other, chosen)}")
+            texts.append(f"with {twin[1]} {words.series(metric, other, chosen)}")
             sizes |= set(chosen)
     ordered = sorted(sizes)
-    text = "; ".join([f"With {pair[1]}, {words.means(metric, found, ordered)}", *texts])
+    head = f"{words.named(metric, found)}: with {pair[1]} {words.series(metric, found, ordered)}"
+    text = "; ".join([head, *texts])
     log, unit = _unit(claim)
     return Finding(tuple(tested), log, unit, found.of, _fewest(found, ordered), tuple(ordered), text)
 

@@ -24,8 +24,18 @@ def shown(value: float | None, log: bool) -> float | None:
 
 
 def means(metric: Metric, found: Samples, sizes: Sequence[Size]) -> str:
-    """`Best validation loss 0.313 nat at 8, 0.299 nat at 32`; a size without a mean says between which values
-    it lies, or why it has none."""
+    """`Best validation loss: 0.313 nat at 8, 0.299 nat at 32`."""
+    return f"{named(metric, found)}: {series(metric, found, sizes)}"
+
+
+def named(metric: Metric, found: Samples) -> str:
+    """What was measured, with what else a reader must know of it."""
+    name = f"{metric.words} {found.note}".strip()
+    return f"{name[0].upper()}{name[1:]}"
+
+
+def series(metric: Metric, found: Samples, sizes: Sequence[Size]) -> str:
+    """`0.313 nat at 8, 0.299 nat at 32`; a size without a mean says between which values, or why it has none."""
     words = []
     for size in sizes:
         if size in found.values:
@@ -38,8 +48,7 @@ def means(metric: Metric, found: Samples, sizes: Sequence[Size]) -> str:
             words.append(f"between {' and '.join(ends)} at {label(*size)}")
         else:
             words.append(f"none at {label(*size)} ({found.problems[size]})")
-    name = f"{metric.words} {found.note}".strip()
-    return f"{name[0].upper()}{name[1:]}: {', '.join(words)}"
+    return ", ".join(words)
 
 
 def quantity(value: float, unit: str) -> str:

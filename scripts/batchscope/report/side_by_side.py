@@ -1,0 +1,61 @@
+"""The recipes of a data set beside each other, a row per batch size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from batchscope import numbers
+from batchscope.numbers import LEVEL
+from batchscope.report import elements
+from batchscope.report.content import Content, number, rows, size_cell
+from batchscope.report.elements import Cell, Column
+
+_ACCURACY = ("test_accuracy_mean", "test_accuracy_ci_low", "test_accuracy_ci_high")
+
+
+def side_by_side(content: Content) -> str:
+    """One table of test accuracies for every data set on which two recipes or more share a batch size."""
+    datasets = list(dict.fromkeys(dataset for dataset, _ in content.pairs))
+    return "".join(_table(content, dataset) for dataset in datasets)
+
+
+def _table(content: Content, dataset: str) -> str:
+    recipes = [recipe for each, recipe in content.pairs if each == dataset]
+    frame = content.tables["summary"]
+    frame = frame[frame["dataset"] == dataset].sort_values(["batch_size", "full_batch"], kind="stable")
+    sizes = frame.drop_duplicates(["batch_size", "full_batch"])
+    if len(sizes) == len(frame) or frame["test_accuracy_mean"].isna().all():
+        return ""
+    columns: list[tuple[Column, Sequence[Cell]]] = [
+        (Column("Batch size", "examples"), [size_cell(row) for row in rows(sizes)]),
+        *((Column(recipe), _cells(frame[frame["recipe"] == recipe], sizes)) for recipe in recipes),
+    ]
+    caption = (
+        f"{dataset}. Test accuracy at the epoch with the lowest validation loss, a column per recipe: means over the "
+        f"runs that finished, with {LEVEL} t-intervals over seeds. Where runs were lost, how many finished stands "
+        "below: the mean of the others flatters. Two recipes are compared by the verdicts that name them, not by "
+        "whether their intervals overlap: runs of one seed share data, order and, where networks agree, their start."
+    )
+    return elements.table_of(elements.slug("table-side-by-side", dataset), caption, columns)
+
+
+def _cells(of_recipe: pd.DataFrame, sizes: pd.DataFrame) -> list[Cell]:
+    """The accuracies of a recipe at `sizes`; a dash where it was not run."""
+    keys = ["batch_size", "full_batch"]
+    found = rows(sizes[keys].merge(of_recipe[[*keys, *_ACCURACY, "n_ok", "n_runs"]], on=keys, how="left"))
+    places = numbers.decimals((high - low) / 2 for low, high in _ends(of_recipe))
+    cells = []
+    for row in found:
+        mean, low, high = (number(row, name) for name in _ACCURACY)
+        cell = elements.spread(mean, low, high, places)
+        n_ok, n_runs = number(row, "n_ok"), number(row, "n_runs")
+        if n_ok is not None and n_runs is not None and n_ok < n_runs:
+            cell = Cell(cell.html + elements.remark(f"{n_ok:.0f} of {n_runs:.0f} runs finished"), cell.value)
+        cells.append(cell)
+    return cells
+
+
+def _ends(frame: pd.DataFrame) -> list[tuple[float, float]]:
+    return [(float(low), float(high)) for low, high in frame[list(_ACCURACY[1:])].dropna().to_numpy()]
