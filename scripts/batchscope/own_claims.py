@@ -95,11 +95,14 @@ def _available(
     if probe and METRICS[claim["metric"]].probe in _DRAWN:
         return [set(probe["batch_sizes"])]
     found: list[set[int | str]] = []
+    named = {size for _, size in _named(claim["test"]) if isinstance(size, int)}
     for dataset, recipe in fitting:
         trained = {run.batch_size for run in study.runs if (run.dataset, run.recipe) == (dataset, recipe)}
         known: set[int | str] = {size if size == "full" else int(size) for size in trained}
         n_train = sizes[dataset]
-        found.append(known | {n_train} if "full" in trained and n_train is not None else known)
+        if "full" in trained:  # of unknown size, it may be any that is named
+            known |= named if n_train is None else {n_train}
+        found.append(known)
     return found
 
 

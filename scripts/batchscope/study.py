@@ -150,6 +150,8 @@ def load(config: Mapping[str, Any], base: Path) -> Study:
     probing.check(content["probes"], runs, used_recipes, used_datasets, locate)
     _check_targets(content["targets"], used_datasets, locate)
     known_claims = claims.load(base / "config" / "claims.yaml", content["claims"], path)
+    for name in content["claims"]:
+        _rename_datasets(known_claims[name]["scope"]["dataset"], settings["replace_datasets"])
     study = Study(
         name=path.stem,
         title=content["title"].strip(),
@@ -171,7 +173,9 @@ def load(config: Mapping[str, Any], base: Path) -> Study:
     )
     if measurements is None:
         sizes = {name: definitions.known_size(dataset) for name, dataset in used_datasets.items()}
-        own_claims.check({name: known_claims[name] for name in content["claims"]}, study, sizes, locate)
+        own_claims.check(
+            {name: study.claims[name] for name in content["claims"] if name in study.claims}, study, sizes, locate
+        )
     published.check(study, locate)
     return study
 
@@ -248,6 +252,12 @@ def _measurements(
                 f"{locate([key])}: a study with measurements trains nothing; valid is {key} or measurements, not both"
             )
     return measured.resolve(content["measurements"], path, settings["data_folders"], locate)
+
+
+def _rename_datasets(scope: dict[str, Any], replaced: Mapping[str, str]) -> None:
+    """A claim of the study's own follows the data sets that are put in the place of others."""
+    if "name" in scope:
+        scope["name"] = [replaced.get(name, name) for name in scope["name"]]
 
 
 def _selected_claims(

@@ -86,6 +86,8 @@ def make(study: FakeEvidence) -> Frames:
                     "n_sizes": len(study.cells),
                     "n_bounded": 0,
                     "slope": 0.52,
+                    "slope_lowest": 0.52,
+                    "slope_highest": 0.52,
                     "ci_low": 0.4,
                     "ci_high": 0.64,
                 }

@@ -234,7 +234,7 @@ def test_a_diverged_run_has_an_accuracy_but_no_loss_to_compare() -> None:
     lower = claim(metric, {"kind": "lower", "batch_sizes": [1], "than": [32]}, 0.02)
     row = verdict(lower, {"runs": table})
     assert row["verdict"] == "supported"
-    assert "at 1 (4 of 5 runs diverged, and count with what they had), 0.9" in row["measured"]
+    assert "at 1 (4 of 5 runs diverged, and count with the accuracy they had), 0.9" in row["measured"]
     table.loc[0, metric] = math.nan  # not a number at the end
     assert verdict(lower, {"runs": table})["verdict"] == "undecided"
     table["outcome"] = table["outcome"].mask(table["outcome"] == "diverged", "out_of_memory")
@@ -346,7 +346,7 @@ def test_best_learning_rates_come_from_the_tuning_seeds(power: float, expected: 
     assert row["n"] == 3
     row = verdict(tested, {**tables, "trials": trials(power, edge=True)})
     assert row["verdict"] == "undecided"
-    assert "the best rate of a tuning seed is the lowest or highest tried" in row["reason"]
+    assert "the rates tried bound the slope on neither side" in row["reason"]
 
 
 @pytest.mark.parametrize(("above", "expected"), [(0.02, "contradicted"), (0.05, "undecided")])
@@ -358,14 +358,24 @@ def test_rates_beside_those_that_diverge_bound_the_slope(above: float, expected:
     assert row["verdict"] == expected
     assert row["ci_low"] < row["effect"] < row["ci_high"]
     assert re.search(r"between 0\.\d+ and 0\.\d+ at 64", row["measured"])
-    beyond = found[(found["batch_size"] != 16) | (found["learning_rate"] < 0.01)]  # its best is the highest tried
-    row_of_three = verdict(
-        claim("best_learning_rate", {"kind": "slope", "equals": 1}, 0.2), {**tables, "trials": beyond}
-    )
-    assert row_of_three["verdict"] == expected
-    assert "log-log slope without 16 =" in row_of_three["measured"]
+    assert re.search(r"log-log slope between \S+ and \S+; with the spread of tuning seeds between", row["measured"])
+    assert row["unit"] == "half-way between its bounds"
     other = verdict(claim("best_learning_rate", {"kind": "rises"}, 0), tables)
-    assert "beside one that could not be trained" in other["reason"]
+    assert "is the last before training fails or its loss jumps" in other["reason"]
+
+
+@pytest.mark.parametrize(("size", "words"), [(8, "at least"), (64, "at most")])
+def test_a_best_rate_at_the_end_of_the_grid_leaves_one_side_of_the_slope(size: int, words: str) -> None:
+    found = trials(0.5)
+    best = 1e-2 * (size / 8) ** 0.5
+    cut = (found["batch_size"] == size) & (found["learning_rate"] < best * 0.9)  # the best is the lowest tried
+    tables = {"runs": runs(LOSS, {8: [0.1]}), "trials": found[~cut]}
+    row = verdict(claim("best_learning_rate", {"kind": "slope", "equals": 0.5}, 0.2), tables)
+    assert row["verdict"] == "undecided"  # a bound to one side cannot show that the slope is near to something
+    assert row["unit"] == words
+    assert f"log-log slope {words}" in row["measured"]
+    steeper = claim("best_learning_rate", {"kind": "slope", "equals": 1.5 if words == "at most" else -0.5}, 0.2)
+    assert verdict(steeper, tables)["verdict"] == "contradicted"
 
 
 def critical(*rows: tuple[float, float, float, bool], n_sizes: int = 4) -> Tables:

@@ -114,7 +114,9 @@ def test_claims_on_sharpness_are_about_the_moment_where_the_runs_meet() -> None:
     assert found.note == (
         "of the weights at the first evaluation at or below training loss 0.3, so at training losses from 0.17 to 0.17"
     )
-    with pytest.raises(NotMeasuredError, match="fewer than 3 batch sizes kept weights at a common training loss"):
+    with pytest.raises(
+        NotMeasuredError, match=r"fewer than 3 batch sizes .both of two. kept weights at a common training loss"
+    ):
         samples("lambda_max", {**tables, "sharpness": sharpness({"end": 9})}, PAIR)
 
 

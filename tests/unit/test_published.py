@@ -59,18 +59,29 @@ def test_means_of_runs_stand_beside_the_published_number() -> None:
 
 def test_a_lost_run_leaves_no_number() -> None:
     table = runs(ACCURACY, {8: [0.9, 0.94]})
-    table.loc[0, "outcome"] = "diverged"
+    table.loc[0, "outcome"] = "out_of_memory"
     row = of(table, entry(metric=ACCURACY, batch_size=8)).iloc[0]
     assert math.isnan(row["value"])
-    assert "the run of seed 1 diverged" in row["reason"]
+    assert "the run of seed 1 ran out of memory" in row["reason"]
+    table.loc[0, "outcome"] = "diverged"
+    row = of(table, entry(metric=ACCURACY, batch_size=8)).iloc[0]
+    assert row["value"] == pytest.approx(0.92)
+    assert row["reason"] == "1 of 2 runs diverged, and count with the accuracy they had"
 
 
 def test_sharpness_is_that_of_the_moment() -> None:
     sharpness = weights(keskar_0_001=[1.0, 1.0, 1.0, 2.0, 3.0, 4.0])
-    row = of(runs(ACCURACY, {32: [0.9]}), entry(metric="keskar_0_001", batch_size=32, at=1), sharpness=sharpness).iloc[
-        0
-    ]
+    row = of(
+        runs(ACCURACY, {32: [0.9] * 3}), entry(metric="keskar_0_001", batch_size=32, at=1), sharpness=sharpness
+    ).iloc[0]
     assert (row["moment"], row["value"], row["n"], row["sd"]) == ("end", 3.0, 3, 1.0)
+
+
+def test_weights_of_some_runs_give_no_number() -> None:
+    sharpness = weights(keskar_0_001=1.0)
+    row = of(runs(ACCURACY, {32: [0.9] * 4}), entry(metric="keskar_0_001", batch_size=32, at=1), sharpness=sharpness)
+    assert row["value"].isna().all()
+    assert row["reason"].tolist() == ["only 3 of 4 runs got there"]
 
 
 def test_the_noise_scale_is_a_ratio_of_means_with_fiellers_interval() -> None:

@@ -228,9 +228,13 @@ def test_rates_say_how_the_best_grows_and_fold_the_trials(tmp_path: Path) -> Non
     folded = soup(html).select_one("details.more")
     assert folded is not None
     assert len(folded.select("tbody tr")) == len(report.of("trials", PAIR))
-    unknown = {"slope": None, "n_sizes": 1, "n_bounded": 0, "n": 3}
+    unknown = {**dict.fromkeys(("slope", "slope_lowest", "slope_highest")), "n_sizes": 1, "n_bounded": 0, "n": 3}
     assert evidence.slope(unknown).startswith("How the best rate grows with the batch size cannot be told")
-    bounded = {"slope": 0.2, "ci_low": 0.1, "ci_high": 0.3, "n_sizes": 4, "n_bounded": 3, "n": 3}
+    bounded = {"slope": None, "slope_lowest": 0.15, "slope_highest": 0.25, "ci_low": 0.1, "ci_high": 0.3}
+    bounded |= {"n_sizes": 4, "n_bounded": 3, "n": 3}
+    assert "to a power between 0.150 and 0.250, with the spread of the seeds between 0.100 and 0.300" in evidence.slope(
+        bounded
+    )
     assert "of 3 it is only known between which two rates tried it lies" in evidence.slope(bounded)
 
 

@@ -165,13 +165,14 @@ def lowest_common_loss(sharpness: pd.DataFrame, runs: pd.DataFrame) -> str | Non
 
     Sharpness falls and rises along a run, so sizes are compared where they fit the training part equally well: at
     exactly the same loss where `at_equal_loss` has it, else at or below the same loss. Of the losses, that which most
-    sizes (at least `MIN_SIZES`) reached in all their runs, and of those the lowest.
+    sizes (at least `MIN_SIZES`, or both of two) reached in all their runs, and of those the lowest.
     """
+    needed = max(2, min(MIN_SIZES, len(runs[["batch_size", "full_batch"]].drop_duplicates())))
     for kind in (EQUAL, CROSSED):
         found = [moment for moment in sharpness["moment"].unique() if moment.startswith(kind)]
         reached = {moment: len(complete_sizes(sharpness, runs, moment)) for moment in found}
         most = max(reached.values(), default=0)
-        if most >= MIN_SIZES:
+        if most >= needed:
             losses = [float(moment.removeprefix(kind)) for moment, count in reached.items() if count == most]
             return f"{kind}{min(losses):g}"
     return None

@@ -45,7 +45,8 @@ def published(tables: Tables, study: Mapping[str, Any]) -> pd.DataFrame:
 
     `value` is the mean over the `n` seeds with its 95 % t-interval and standard deviation; of the noise scale the ratio
     of means with Fieller's interval; of a critical batch size what the fit gives, over `n` runs. Null, with a reason,
-    where a run was lost, a fit was refused or there is no estimate.
+    where a run was lost, a fit was refused or there is no estimate. Runs that diverged count with the accuracy they
+    had, which `reason` then says.
 
     Args:
         tables: those of the study.
@@ -71,12 +72,20 @@ def _found(entry: Mapping[str, Any], pair: Pair, tables: Tables) -> Row | None:
         return _critical(entry["target"], rows_of(tables[keys.CRITICAL], pair))
     if not keys.probe_of(entry["metric"]):
         return _of_runs(entry, pair, tables)
+    return _of_weights(entry, pair, tables)
+
+
+def _of_weights(entry: Mapping[str, Any], pair: Pair, tables: Tables) -> Row | None:
+    """What a probe measured at the weights that every run kept at one moment."""
     moment = snapshots.at(entry["at"])
     rows = rows_of(tables["noise_scale" if entry["metric"] == keys.NOISE_SCALE else "sharpness"], pair)
     rows = _of_size(rows[rows["moment"] == moment], entry["batch_size"])
     if rows.empty:
         return None
     head = {"moment": moment, "n": len(rows), **rows.iloc[0][["batch_size", "full_batch"]]}
+    n_runs = len(_of_size(rows_of(tables["runs"], pair), entry["batch_size"]))
+    if len(rows) < n_runs:
+        return {**head, "reason": f"only {len(rows)} of {n_runs} runs got there"}
     if entry["metric"] == keys.NOISE_SCALE:
         value, low, high = noise_scale_over_seeds(rows)
         reason = "" if value is not None else "noise hides the gradient: |G|² is not above zero"
@@ -97,7 +106,9 @@ def _of_runs(entry: Mapping[str, Any], pair: Pair, tables: Tables) -> Row | None
         found = samples(entry["metric"], tables, pair)
     except NotMeasuredError as error:
         return {**head, "reason": str(error)}
-    return {**head, **_mean(found.values[size])} if size in found.values else {**head, "reason": found.problems[size]}
+    if size not in found.values:
+        return {**head, "reason": found.problems[size]}
+    return {**head, **_mean(found.values[size]), "reason": found.remarks.get(size, "")}
 
 
 def _of_size(rows: pd.DataFrame, size: int | str) -> pd.DataFrame:

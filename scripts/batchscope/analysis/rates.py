@@ -40,6 +40,8 @@ RATE_SLOPES = {
     "n_sizes": "int64",
     "n_bounded": "int64",
     "slope": "float64",
+    "slope_lowest": "float64",
+    "slope_highest": "float64",
     "ci_low": "float64",
     "ci_high": "float64",
 }
@@ -63,11 +65,6 @@ class Optimum:
         """Whether it is known better than by its neighbours."""
         return self.low == self.high
 
-    @property
-    def bounded(self) -> bool:
-        """Whether it lies within the rates tried."""
-        return self.low > 0 and math.isfinite(self.high)
-
 
 @dataclass(frozen=True)
 class Optima:
@@ -81,12 +78,13 @@ class Optima:
     at_edge: bool
 
     def ends(self, seeds: Sequence[int]) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-        """Between which rates the best of each seed lies, in the order of `seeds`; None where one is not bounded."""
+        """Between which rates the best of each seed lies, in the order of `seeds`; 0 and infinity without a bound.
+
+        None where a seed has no finite loss.
+        """
         if self.by_seed is None or set(self.by_seed) != set(seeds):
             return None
         found = [self.by_seed[seed] for seed in seeds]
-        if not all(each.bounded for each in found):
-            return None
         return np.array([each.low for each in found]), np.array([each.high for each in found])
 
 
@@ -119,9 +117,10 @@ def slopes(trials: pd.DataFrame) -> pd.DataFrame:
 
     The slope is fitted by least squares to the optima of every tuning seed, and averaged over the `n` seeds with a 95 %
     t-interval. Of the `n_sizes` sizes in the fit, the optimum of `n_bounded` is only known to lie between two rates
-    tried: the interval then reaches from that of the lowest slope they allow to that of the highest, and `slope` is
-    half-way between the two slopes. Sizes whose optimum may lie beyond the rates tried, or which lack one for a seed,
-    are left out. The slope is null for fewer than two sizes or two seeds.
+    tried. Where there are such, `slope` is null; `slope_lowest` and `slope_highest` are the means of the lowest and the
+    highest slopes that they allow, and the interval reaches from that of the one to that of the other. Sizes whose
+    optimum may lie beyond the rates tried, or which lack one for a seed, are left out. All are null for fewer than two
+    sizes or two seeds.
 
     Returns:
         The columns of `RATE_SLOPES`, also where there are no rows.
@@ -130,7 +129,7 @@ def slopes(trials: pd.DataFrame) -> pd.DataFrame:
     for (dataset, recipe), group in trials.groupby(["dataset", "recipe"], sort=False):
         seeds = sorted(int(seed) for seed in group["seed"].unique())
         found = [(int(part["batch_size"].iloc[0]), optima(part).ends(seeds)) for _, part in group.groupby(CELL)]
-        ends = [(size, *each) for size, each in found if each is not None]
+        ends = [(size, *each) for size, each in found if each and each[0].min() > 0 and np.isfinite(each[1]).all()]
         row: dict[str, Any] = {"dataset": dataset, "recipe": recipe, "n": len(seeds), "n_sizes": len(ends)}
         row["n_bounded"] = sum(bool((low < high).any()) for _, low, high in ends)
         if len(ends) > 1 and len(seeds) > 1:
@@ -138,7 +137,8 @@ def slopes(trials: pd.DataFrame) -> pd.DataFrame:
             x -= x.mean()
             logs = np.log([[low, high] for _, low, high in ends])
             lowest, highest = weighted_ends(x / (x @ x), logs[:, 0], logs[:, 1])
-            row["slope"] = float(lowest.mean() + highest.mean()) / 2
+            row |= {"slope_lowest": float(lowest.mean()), "slope_highest": float(highest.mean())}
+            row["slope"] = None if row["n_bounded"] else row["slope_lowest"]
             row |= {"ci_low": t_interval(lowest).low, "ci_high": t_interval(highest).high}
         rows.append(row)
     return pd.DataFrame(rows, columns=list(RATE_SLOPES)).astype(RATE_SLOPES)
@@ -147,9 +147,16 @@ def slopes(trials: pd.DataFrame) -> pd.DataFrame:
 def weighted_ends(
     weights: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The lowest and highest weighted sums of values from `low` to `high`, both of shape (values, seeds)."""
-    rising, falling = np.maximum(weights, 0), np.minimum(weights, 0)
-    return rising @ low + falling @ high, rising @ high + falling @ low
+    """The lowest and highest weighted sums of values from `low` to `high`, both of shape (values, seeds).
+
+    Ends may be infinite.
+    """
+    column = weights[:, None]
+    least, most = np.where(column > 0, low, high), np.where(column > 0, high, low)
+    lowest, highest = (
+        np.multiply(column, ends, out=np.zeros(ends.shape), where=column != 0).sum(axis=0) for ends in (least, most)
+    )
+    return lowest, highest
 
 
 def optima(trials: pd.DataFrame) -> Optima:
@@ -190,7 +197,7 @@ def optimum(learning_rates: ArrayLike, losses: ArrayLike) -> Optimum | None:
     best = int(np.argmin(y))
     around = [0.0, *np.exp(x).tolist(), math.inf][best : best + 3]
     tried = Optimum(around[1], around[0], around[2])
-    if not tried.bounded:
+    if best in (0, len(y) - 1):
         return tried
     (left, middle, right), (low, best_loss, high) = x[best - 1 : best + 2], y[best - 1 : best + 2]
     steep = (low - best_loss) / (middle - left), (high - best_loss) / (right - middle)

@@ -103,7 +103,7 @@ def draw_rate_vs_batch(frames: Frames) -> Figure:
     handles = [
         Line2D([], [], color=theme.INK, linewidth=0, marker="o", markersize=5, label="optimum"),
         Line2D([], [], linewidth=0, marker="s", markersize=8, **_HOLLOW, label="used by the runs"),
-        Line2D([], [], color=theme.INK, linewidth=1.2, label="fitted slope"),
+        *([Line2D([], [], color=theme.INK, linewidth=1.2, label="fitted slope")] if _fitted(frames) else []),
         *(Line2D([], [], color=theme.GREY, linestyle=style, label=words) for words, (_, style) in _REFERENCES.items()),
     ]
     if at:
@@ -242,22 +242,33 @@ def _slopes(axes: Axes, frames: Frames, optima: Sequence[tuple[Size, float]]) ->
     y = np.array([value for _, value in optima])
     for power, style in _REFERENCES.values():
         axes.plot(x, y[0] * (x / x[0]) ** power, color=theme.GREY, linestyle=style, linewidth=1.0, zorder=1)
-    slope = frames.rate_slopes["slope"].dropna()
-    if len(slope):
-        middle = np.exp(np.log(y).mean() + float(slope.iloc[0]) * (np.log(x) - np.log(x).mean()))
+    slope = _fitted(frames)
+    if slope is not None:
+        middle = np.exp(np.log(y).mean() + slope * (np.log(x) - np.log(x).mean()))
         axes.plot(x, middle, color=theme.INK, linewidth=1.2, zorder=2)
 
 
+def _fitted(frames: Frames) -> float | None:
+    """The slope of the best rates; None where there is none, or only its bounds are known."""
+    slopes = frames.rate_slopes["slope"].dropna().tolist() if len(frames.rate_slopes) else []
+    return float(slopes[0]) if slopes else None
+
+
 def _slope_in_words(frames: Frames) -> str:
-    rows = frames.rate_slopes.dropna(subset=["slope"]) if len(frames.rate_slopes) else frames.rate_slopes
+    rows = frames.rate_slopes.dropna(subset=["slope_lowest"]) if len(frames.rate_slopes) else frames.rate_slopes
     if rows.empty:
         return "No slope was fitted."
     row = rows.iloc[0]
-    slope, n, sizes = plain(float(row["slope"]), digits=3), int(row["n"]), int(row["n_sizes"])
-    if pd.isna(row["ci_low"]) or pd.isna(row["ci_high"]):
-        return f"Solid: fitted slope {slope} over {sizes} sizes (no interval: n = {n} tuning seeds)."
-    low, high = (plain(float(row[column]), digits=3) for column in ("ci_low", "ci_high"))
-    bounded = int(row["n_bounded"])
-    between = f", {bounded} of which enter with the two rates tried that theirs lies between" if bounded else ""
-    of = f"n = {n} tuning seeds, {sizes} sizes{between}"
-    return f"Solid: fitted slope {slope} (95 % t-interval {low} to {high} over {of})."
+    least, most = (plain(float(row[f"slope_{end}"]), digits=3) for end in ("lowest", "highest"))
+    n, sizes, bounded = (int(row[name]) for name in ("n", "n_sizes", "n_bounded"))
+    open_ended = pd.isna(row["ci_low"]) or pd.isna(row["ci_high"])
+    low, high = ("", "") if open_ended else (plain(float(row[name]), digits=3) for name in ("ci_low", "ci_high"))
+    if bounded:
+        reach = "" if open_ended else f", with the spread of n = {n} tuning seeds {low} to {high} (95 %)"
+        return (
+            f"No slope is drawn: over {sizes} sizes it lies between {least} and {most}{reach}, since of {bounded} "
+            "sizes it is only known between which two rates tried the best lies."
+        )
+    if open_ended:
+        return f"Solid: fitted slope {least} over {sizes} sizes (no interval: n = {n} tuning seeds)."
+    return f"Solid: fitted slope {least} (95 % t-interval {low} to {high} over n = {n} tuning seeds, {sizes} sizes)."

@@ -368,7 +368,8 @@ def _when_in_words(frames: Frames) -> str:
     apart = f"At their ends runs are at different training losses{between}"
     if len(shown) > 1:
         return f"{apart}. {_met_in_words(frames, shown[0])}"
-    return f"{apart}, and no training loss was reached in all runs of {MIN_SIZES} sizes: sizes differ in that as well."
+    common = f"no training loss was reached in all runs of {MIN_SIZES} sizes (both of two)"
+    return f"{apart}, and {common}: sizes differ in that as well."
 
 
 def _met_in_words(frames: Frames, moment: str) -> str:

@@ -134,7 +134,6 @@ def rates(content: Content, pair: Pair) -> str:
 
 def slope(row: Row) -> str:
     """How the best rate grows with the batch size, in a sentence."""
-    value = number(row, "slope")
     n_sizes, n_bounded = int(row["n_sizes"]), int(row["n_bounded"])
     beside = "all" if n_bounded == n_sizes else f"{n_bounded}"
     basis = (
@@ -142,13 +141,18 @@ def slope(row: Row) -> str:
         f"{numbers.count(int(row['n']), 'tuning seed')}"
         + (f"; of {beside} it is only known between which two rates tried it lies" if n_bounded else "")
     )
-    if value is None:
+    value, least, most = (number(row, name) for name in ("slope", "slope_lowest", "slope_highest"))
+    if least is None or most is None:
         return f"How the best rate grows with the batch size cannot be told from {basis}."
-    middle = numbers.interval(value, number(row, "ci_low"), number(row, "ci_high"))
-    return (
-        f"The best rate grows as the batch size to the power {middle} ({LEVEL} t-interval, from {basis}). In "
-        "proportion would be 1, with the square root 0.5."
-    )
+    low, high = number(row, "ci_low"), number(row, "ci_high")
+    if value is not None:
+        power = f"to the power {numbers.interval(value, low, high)} ({LEVEL} t-interval, from {basis})"
+    else:
+        ends = [numbers.number(each) for each in (least, most)]
+        reach = [numbers.number(each) for each in (low, high) if each is not None]
+        seeds = f", with the spread of the seeds between {' and '.join(reach)} ({LEVEL})" if len(reach) == 2 else ""
+        power = f"to a power between {' and '.join(ends)}{seeds} (from {basis})"
+    return f"The best rate grows as the batch size {power}. In proportion would be 1, with the square root 0.5."
 
 
 def savings(content: Content, pair: Pair) -> str:

@@ -24,7 +24,8 @@ class Estimate:
     """An effect with its 95 % interval (None where there is none), and the test of it against any threshold.
 
     All numbers are on the scale of the test: logarithms where ratios are tested. `sd` is that of paired differences
-    over `n` seeds, None for other samples.
+    over `n` seeds, None for other samples. `ends` are given where the effect is only known to lie between two numbers
+    (None on a side without one): `value` is then half-way, or the one that is known.
     """
 
     n: int
@@ -33,6 +34,7 @@ class Estimate:
     high: float | None
     sd: float | None
     test: Test
+    ends: tuple[float | None, float | None] | None = None
 
 
 def contrast(found: Samples, weights: Mapping[Size, float], *, log: bool = False) -> Estimate | str:
@@ -111,24 +113,30 @@ def of_fit(fitted: Fitted) -> Estimate:
     return Estimate(fitted.freedom + 2, fitted.value, fitted.low, fitted.high, None, test)
 
 
-def between(found: Samples, weights: Mapping[Size, float]) -> Estimate:
+def between(found: Samples, weights: Mapping[Size, float]) -> Estimate | str:
     """The weighted sum of the logarithms of paired values, some only known to lie between two ends.
 
-    Sizes without a bound are left out before: a law for all sizes holds for the rest.
-
     Each side is tested with the ends that favour it least, and the interval reaches from that of the lowest sum to that
-    of the highest.
+    of the highest; a side on which an end is open has neither. Where both are, a reason.
     """
     ends = [found.bounds.get(size) or (found.values[size], found.values[size]) for size in weights]
-    logs = np.log(np.array(ends))
+    with np.errstate(divide="ignore"):
+        logs = np.log(np.array(ends))
     w = np.array(list(weights.values()))
-    scale = largest(logs) * largest(w)
-    lowest, highest = (over_seeds(sums, scale) for sums in weighted_ends(w, logs[:, 0], logs[:, 1]))
+    scale = largest(logs[np.isfinite(logs)]) * largest(w)
+    sums = weighted_ends(w, logs[:, 0], logs[:, 1])
+    lowest, highest = (over_seeds(each, scale) if np.isfinite(each).all() else None for each in sums)
+    least, low = (lowest.value, lowest.low) if lowest else (None, None)
+    most, high = (highest.value, highest.high) if highest else (None, None)
+    known = [each for each in (least, most) if each is not None]
+    if not known:
+        return "the rates tried bound the slope on neither side"
 
     def test(threshold: float) -> tuple[float | None, float | None]:
-        return lowest.test(threshold)[0], highest.test(threshold)[1]
+        above = lowest.test(threshold)[0] if lowest else None
+        return above, highest.test(threshold)[1] if highest else None
 
-    return Estimate(lowest.n, (lowest.value + highest.value) / 2, lowest.low, highest.high, None, test)
+    return Estimate(len(found.seeds), sum(known) / len(known), low, high, None, test, (least, most))
 
 
 def slope_weights(sizes: Sequence[Size], base: float) -> dict[Size, float]:

@@ -68,8 +68,8 @@ class Samples:
         note: what else a reader must know of the metric, such as the target.
         remarks: by size, what else a reader must know of its values.
         fitted: by size, where the value is what a fit over all sizes gives there.
-        bounds: by size, the two ends that each value lies between where that is all that is known, so that the size is
-            among the problems.
+        bounds: by size, the two ends that each value lies between (0 and infinity where it has none) where that is all
+            that is known, so that the size is among the problems.
     """
 
     values: dict[Size, Values]
@@ -187,7 +187,9 @@ def _per_run(runs: pd.DataFrame, metric: str, paired: bool, note: str = "") -> S
             counted = (ended == "diverged") & np.isfinite(numbers)
             ended = ended.mask(counted, "ok")
             if counted.any():
-                remarks[size] = f"{int(counted.sum())} of {len(counted)} runs diverged, and count with what they had"
+                remarks[size] = (
+                    f"{int(counted.sum())} of {len(counted)} runs diverged, and count with the accuracy they had"
+                )
         found = dict(zip(ordered["seed"].astype(int), zip(ended, numbers, strict=True), strict=True))
         lacking = [_lack(seed, found.get(seed)) for seed in (seeds if paired else found)]
         reasons = [reason for reason in lacking if reason]
@@ -268,7 +270,9 @@ def _sharpness(tables: Tables, pair: Pair, metric: str, paired: bool) -> Samples
     rows, runs = of_pair(tables, "sharpness", pair), of_pair(tables, "runs", pair)
     moment = lowest_common_loss(rows, runs)
     if moment is None:
-        raise NotMeasuredError(f"fewer than {MIN_SIZES} batch sizes kept weights at a common training loss in all runs")
+        raise NotMeasuredError(
+            f"fewer than {MIN_SIZES} batch sizes (both of two) kept weights at a common training loss in all runs"
+        )
     shared = complete_sizes(rows, runs, moment)
     rows = rows[rows["moment"] == moment].merge(pd.DataFrame(shared, columns=_SIZE), on=_SIZE)
     losses = rows["train_loss"].astype("float64")
@@ -350,16 +354,17 @@ def _tuned(trials: pd.DataFrame) -> Samples:
     for key, group in trials.groupby(_SIZE, sort=True):
         size, found = _key(key), optima(group)
         ends = found.ends(seeds)
-        if found.by_seed is None or set(found.by_seed) != set(seeds):
+        if found.by_seed is None or ends is None:
             problems[size] = "a tuning seed has no rate that did not diverge"
         elif not found.at_edge:
             values[size] = np.array([found.by_seed[seed].rate for seed in seeds])
-        elif ends is None:
-            problems[size] = "the best rate of a tuning seed is the lowest or highest tried"
         else:
-            problems[size], bounds[size] = (
-                "the best rate of a tuning seed is beside one that could not be trained",
-                ends,
+            bounds[size] = ends
+            beyond = ends[0].min() == 0 or np.isinf(ends[1]).any()
+            problems[size] = (
+                "the best rate of a tuning seed is the lowest or highest tried"
+                if beyond
+                else "the best rate of a tuning seed is the last before training fails or its loss jumps"
             )
     return Samples(values, problems, True, "tuning seeds", tuple(seeds), bounds=bounds)
 

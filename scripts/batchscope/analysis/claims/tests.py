@@ -42,9 +42,7 @@ from batchscope.analysis.claims.samples import NotMeasuredError, Samples, Size
 from batchscope.analysis.spread import spread_test
 from batchscope.analysis.statistics import ROUNDING
 from batchscope.analysis.trends import page_trend, slopes
-from batchscope.numbers import listing
 
-MIN_BOUNDED = 3  # sizes, some with values that are only known to lie between two ends, that a slope needs
 ONE = "one repetition gives no spread to test with"
 NO_SPREAD = "every repetition gives the same, so there is no spread to test with"
 
@@ -102,7 +100,8 @@ def judge(words: str, estimate: Estimate | str, goal: Goal) -> Part:
     else:
         (above_low, below_low), (above_high, below_high) = test(at - margin), test(at + margin)
         near = None if above_low is None or below_high is None else max(above_low, below_high)
-        far = None if below_low is None or above_high is None else min(1.0, 2 * min(below_low, above_high))
+        sides = [side for side in (below_low, above_high) if side is not None]
+        far = min(1.0, 2 * min(sides)) if sides else None
         found = near, far
     reason = "" if None not in found else ONE if estimate.n < 2 else NO_SPREAD
     return Part(words, estimate, *found, reason)
@@ -238,11 +237,11 @@ def along(claim: Mapping[str, Any], found: Samples, other: Samples) -> list[Part
 def _slope(claim: Mapping[str, Any], found: Samples) -> list[Part]:
     sizes = _several(found, claim)
     goal = Goal("within", claim["test"]["equals"], claim["margin"])
-    known = [size for size in sizes if size in found.values or size in found.bounds]
-    if not found.bounds or len(known) < MIN_BOUNDED:
-        return [judge("log-log slope", contrast(found, slope_weights(sizes, math.e), log=True), goal)]
-    without = "" if known == sizes else f" without {listing([label(*size) for size in sizes if size not in known])}"
-    return [judge(f"log-log slope{without}", between(found, slope_weights(known, math.e)), goal)]
+    weights = slope_weights(sizes, math.e)
+    bounded = any(size in found.bounds for size in sizes)
+    whole = all(size in found.values or size in found.bounds for size in sizes)
+    estimate = between(found, weights) if bounded and whole else contrast(found, weights, log=True)
+    return [judge("log-log slope", estimate, goal)]
 
 
 def _similar(claim: Mapping[str, Any], found: Samples) -> list[Part]:

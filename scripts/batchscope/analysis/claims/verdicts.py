@@ -201,6 +201,7 @@ def _content(row: _Row, decision: Decision, tests: int, study: Mapping[str, Any]
     if part is not None and part.estimate is not None:
         bounds = {"effect": part.estimate.value, "ci_low": part.estimate.low, "ci_high": part.estimate.high}
         content |= {name: words.shown(value, finding.log) for name, value in bounds.items()}
+        content["unit"] = words.kind_of_bound(part.estimate) or finding.unit
         if not is_near(claim):  # of being near to something, the distance from zero says nothing
             content["detectable"] = words.shown(words.detectable(part.estimate, tests), finding.log)
         content["measured"] += f"; {words.effect(part, finding.unit, finding.of, finding.log)}"

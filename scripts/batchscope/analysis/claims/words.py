@@ -42,13 +42,26 @@ def series(metric: Metric, found: Samples, sizes: Sequence[Size]) -> str:
             remark = f" ({found.remarks[size]})" if size in found.remarks else ""
             words.append(f"{quantity(float(found.values[size].mean()), metric.unit)} at {label(*size)}{remark}")
         elif size in found.bounds:
-            ends = (
-                f"{numbers.number(float(end), 4)}" for end in (found.bounds[size][0].min(), found.bounds[size][1].max())
-            )
-            words.append(f"between {' and '.join(ends)} at {label(*size)}")
+            low, high = float(found.bounds[size][0].min()), float(found.bounds[size][1].max())
+            words.append(f"{span(low or None, high if math.isfinite(high) else None)} at {label(*size)}")
         else:
             words.append(f"none at {label(*size)} ({found.problems[size]})")
     return ", ".join(words)
+
+
+def span(low: float | None, high: float | None) -> str:
+    """`between 0.2 and 0.4`, `at most 0.4`, `at least 0.2`."""
+    if low is None or high is None:
+        return f"at most {numbers.number(high, 4)}" if low is None else f"at least {numbers.number(low, 4)}"
+    return f"between {numbers.number(low, 4)} and {numbers.number(high, 4)}"
+
+
+def kind_of_bound(estimate: Estimate) -> str:
+    """What the value of an estimate is, of which only ends are known; empty for others."""
+    if not estimate.ends:
+        return ""
+    low, high = estimate.ends
+    return "at most" if low is None else "at least" if high is None else "half-way between its bounds"
 
 
 def quantity(value: float, unit: str) -> str:
@@ -70,6 +83,9 @@ def effect(part: Part, unit: str, of: str, log: bool) -> str:
     unit = unit.partition(" per doubling")[0]  # the words of a trend say it
     unit = f" {unit}" if unit not in ("", "×") and not unit.startswith("per doubling") else ""
     repeated = of.removesuffix("s") if estimate.n == 1 else of
+    if estimate.ends:
+        reach = f"; with the spread of {repeated} {span(low, high)}" if low is not None or high is not None else ""
+        return f"{part.words} {span(*estimate.ends)}{reach}, n = {estimate.n} {repeated}"
     return f"{part.words} = {text}{unit}, n = {estimate.n} {repeated}"
 
 
