@@ -44,18 +44,20 @@ def check(own: Mapping[str, Claim], study: Study, sizes: Mapping[str, int | None
                 "valid are conditions that some do"
             )
         if claim["test"]["kind"] == "arms":
-            _check_arms(claim, fitting, study, locate)
+            _check_arms(claim, fitting, study.pairs, described, locate)
         _check_source(claim["metric"], locate(["claims", name, "metric"]), fitting, study)
         if claim["test"].get("along"):
             _check_source(claim["test"]["along"], locate(["claims", name, "test", "along"]), fitting, study)
         _check_sizes(claim, _available(claim, fitting, study, sizes), locate)
 
 
-def _check_arms(claim: Claim, fitting: Sequence[Pair], study: Study, locate: Locate) -> None:
+def _check_arms(
+    claim: Claim, fitting: Sequence[Pair], pairs: Sequence[Pair], described: Mapping[str, Any], locate: Locate
+) -> None:
     """For every value compared with there is a recipe that differs in it alone."""
-    key, described = claim["test"]["key"], study.describe()
+    key = claim["test"]["key"]
     for value in claim["test"]["second"]:
-        if not any(scope.twins(key, value, pair, study.pairs, described) for pair in fitting):
+        if not any(scope.twins(key, value, pair, pairs, described) for pair in fitting):
             shown = str(value).lower() if isinstance(value, bool) else value
             recipes = " or ".join(dict.fromkeys(recipe for _, recipe in fitting))
             raise ConfigError(

@@ -17,6 +17,7 @@ def check(
     runs: Sequence[Run],
     recipes: Mapping[str, Definition],
     datasets: Mapping[str, Definition],
+    sizes: Mapping[str, int | None],
     locate: Locate,
 ) -> None:
     """Refuse probes of runs that the study does not have, or that keep no weights.
@@ -26,6 +27,7 @@ def check(
         runs: every run of the study.
         recipes: the recipes that the runs use.
         datasets: the data sets that the runs use.
+        sizes: by data set, the number of training examples, None where it is not known before the data are read.
         locate: where the user wrote a key of the study.
 
     Raises:
@@ -46,7 +48,6 @@ def check(
                     "valid is a recipe with micro_batch_size: null"
                 )
         _check_trained_with(probe, name, runs, locate)
-    sizes = {name: known_size(dataset) for name, dataset in datasets.items()}
     if probes["modes"] is not None:
         _check_evaluated(probes["modes"], runs, datasets, locate)
     if probes["gradients"] is not None:

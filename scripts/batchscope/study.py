@@ -147,7 +147,8 @@ def load(config: Mapping[str, Any], base: Path) -> Study:
     used_recipes = {name: recipes[name] for name in dict.fromkeys(run.recipe for run in runs)}
     _check_loop(settings, used_recipes)
     _check_tuning_seeds(content, used_recipes)
-    probing.check(content["probes"], runs, used_recipes, used_datasets, locate)
+    sizes = {name: definitions.known_size(dataset) for name, dataset in used_datasets.items()}
+    probing.check(content["probes"], runs, used_recipes, used_datasets, sizes, locate)
     _check_targets(content["targets"], used_datasets, locate)
     known_claims = claims.load(base / "config" / "claims.yaml", content["claims"], path)
     for name in content["claims"]:
@@ -172,7 +173,6 @@ def load(config: Mapping[str, Any], base: Path) -> Study:
         settings=settings,
     )
     if measurements is None:
-        sizes = {name: definitions.known_size(dataset) for name, dataset in used_datasets.items()}
         own_claims.check(
             {name: study.claims[name] for name in content["claims"] if name in study.claims}, study, sizes, locate
         )

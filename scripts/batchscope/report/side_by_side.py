@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from batchscope import numbers
 from batchscope.numbers import LEVEL
 from batchscope.report import elements
-from batchscope.report.content import Content, number, rows, size_cell
+from batchscope.report.content import Content, number, rows, size_cell, spread_cells
 from batchscope.report.elements import Cell, Column
 
 _ACCURACY = ("test_accuracy_mean", "test_accuracy_ci_low", "test_accuracy_ci_high")
@@ -44,18 +43,11 @@ def _table(content: Content, dataset: str) -> str:
 def _cells(of_recipe: pd.DataFrame, sizes: pd.DataFrame) -> list[Cell]:
     """The accuracies of a recipe at `sizes`; a dash where it was not run."""
     keys = ["batch_size", "full_batch"]
-    found = rows(sizes[keys].merge(of_recipe[[*keys, *_ACCURACY, "n_ok", "n_runs"]], on=keys, how="left"))
-    places = numbers.decimals((high - low) / 2 for low, high in _ends(of_recipe))
+    found = sizes[keys].merge(of_recipe[[*keys, *_ACCURACY, "n_ok", "n_runs"]], on=keys, how="left")
     cells = []
-    for row in found:
-        mean, low, high = (number(row, name) for name in _ACCURACY)
-        cell = elements.spread(mean, low, high, places)
+    for row, cell in zip(rows(found), spread_cells(found, "test_accuracy"), strict=True):
         n_ok, n_runs = number(row, "n_ok"), number(row, "n_runs")
-        if n_ok is not None and n_runs is not None and n_ok < n_runs:
-            cell = Cell(cell.html + elements.remark(f"{n_ok:.0f} of {n_runs:.0f} runs finished"), cell.value)
-        cells.append(cell)
+        lost = n_ok is not None and n_runs is not None and n_ok < n_runs
+        remark = elements.remark(f"{n_ok:.0f} of {n_runs:.0f} runs finished") if lost else ""
+        cells.append(Cell(cell.html + remark, cell.value))
     return cells
-
-
-def _ends(frame: pd.DataFrame) -> list[tuple[float, float]]:
-    return [(float(low), float(high)) for low, high in frame[list(_ACCURACY[1:])].dropna().to_numpy()]
