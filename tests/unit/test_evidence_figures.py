@@ -207,6 +207,12 @@ def test_examples_stand_beside_epochs_where_n_train_is_known() -> None:
     assert drawn("examples_to_target", make(IMPORT))[0].child_axes == []
 
 
+def test_an_import_that_reached_nothing_has_a_caption() -> None:
+    frames = make(replace(IMPORT, budget_epochs=0.1))
+    assert not frames.to_target["reached"].any()
+    assert "decided where the measurements were made" in FIGURES["steps_to_target"].caption(frames)
+
+
 def test_updates_of_an_import_without_n_train_are_given_over_it() -> None:
     frames = make(replace(IMPORT, laws={"WER": {50.0: (4.0, 165.0)}}, batch_sizes=(8, 32)))
     axes = drawn("steps_to_target", frames)[0]

@@ -13,8 +13,7 @@ NOT_NOISE_SCALE = "B_crit comes from these runs alone; it is not the noise scale
 
 def imported(frames: Frames) -> bool:
     """Whether the runs were measured elsewhere: then nothing says how finely they were looked at."""
-    rows = frames.to_target[frames.to_target["reached"].astype(bool)]
-    return len(rows) > 0 and bool(rows["resolution_epochs"].isna().all())
+    return len(frames.to_target) > 0 and bool(frames.to_target["evaluations_in_a_row"].isna().all())
 
 
 def crossing_in_words(frames: Frames) -> str:
