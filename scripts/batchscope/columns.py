@@ -116,7 +116,7 @@ TABLES: dict[str, dict[str, Column]] = {
         "selected_epoch": number("epochs", "epoch of the evaluation with the lowest validation loss"),
         **_metrics("last", "after the last update"),
         **_metrics("selected", "at `selected_epoch`"),
-        "step_loss_noise": number("nat", "median over the last half of the evaluations of their `step_loss_noise`"),
+        "step_loss_noise": number("nat", "median `step_loss_noise` of the evaluations in the last half of the run"),
         "compile_seconds": number("s", "building, tracing and compiling"),
         "train_seconds": number("s", "updates only; other runs may share the machine"),
         "evaluate_seconds": number("s", "evaluations on the three parts"),

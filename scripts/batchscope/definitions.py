@@ -164,7 +164,9 @@ def _other_kind(parent: Mapping[str, Any], child: Mapping[str, Any]) -> bool:
 def _other_budget(parent: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, Any]:
     """What is left of a budget in epochs where the child gives updates, or the other way round."""
     changed = {"epochs", "updates"} & child.keys()
-    dropped = {"epochs", "updates", "evaluations"} if changed and not changed & parent.keys() else set()
+    if not changed or changed & parent.keys():
+        return dict(parent)
+    dropped = {"epochs", "updates", "evaluations", "first_evaluation_at"}
     return {key: value for key, value in parent.items() if key not in dropped}
 
 
@@ -241,6 +243,18 @@ def _check_budget(budget: Mapping[str, Any], locate: Locate) -> None:
         raise ConfigError(
             f"{locate(['budget', 'evaluations'])}: a budget in updates needs it, since epochs differ in length; "
             "valid is an integer of at least 1"
+        )
+    if budget["first_evaluation_at"] is None:
+        return
+    if budget["evaluations"] is None or budget["evaluations"] < 2:
+        raise ConfigError(
+            f"{locate(['budget', 'first_evaluation_at'])}: it spreads evaluations from this share of the budget to its "
+            "end, so it needs at least two; valid is evaluations of at least 2 beside it, or null here"
+        )
+    if budget["early_stopping"] is not None:
+        raise ConfigError(
+            f"{locate(['budget', 'first_evaluation_at'])}: early stopping counts evaluations, which would lie further "
+            "and further apart; valid is early_stopping: null beside it, or null here"
         )
 
 

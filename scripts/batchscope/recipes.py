@@ -69,14 +69,27 @@ def total_updates(n_train: int, plan: Plan) -> int:
 
 
 def evaluation_points(n_train: int, plan: Plan) -> NDArray[np.int64]:
-    """Updates after which a run is evaluated, spread evenly over its budget; the last one ends the budget.
+    """Updates after which a run is evaluated; the last one ends the budget.
 
+    They are spread evenly over the budget or, with `first_evaluation_at`, evenly in the logarithm from that share of it
+    on: epochs to a target are then known to the same share of themselves at fast and at slow batch sizes. Weights to be
+    kept would be far from an evaluation there, so their shares of the budget are evaluated as well.
     Every batch size is looked at as often, and at the same shares of the budget, up to one update: the best of many
     looks is lower than the best of few (the exception is a size that makes fewer updates than there are evaluations).
     """
     budget, total = plan.recipe["budget"], total_updates(n_train, plan)
     n = budget["epochs"] if budget["evaluations"] is None else budget["evaluations"]
+    if budget["first_evaluation_at"] is not None:
+        spread = np.maximum(1, np.rint(total * np.geomspace(budget["first_evaluation_at"], 1, n)).astype(np.int64))
+        kept = [_first_update(share, total) for share in plan.recipe["snapshots"]["at"] if share > 0]
+        return np.unique([*spread, *kept])
     return np.unique(-(-total * np.arange(1, n + 1) // n))
+
+
+def _first_update(share: float, total: int) -> int:
+    """The first update, of `total`, at which a share of the budget is spent."""
+    update = int(share * total)
+    return update if update / total >= share else update + 1
 
 
 def pieces(start: int, stop: int, per_epoch: int) -> Iterator[tuple[int, int, int]]:

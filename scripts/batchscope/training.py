@@ -292,9 +292,10 @@ def step_loss_noise(losses: NDArray[np.float64]) -> float | None:
 
 
 def median_noise(evaluations: list[dict[str, Any]]) -> float | None:
-    """Median `step_loss_noise` over the last half of the evaluations, where the loss has settled most."""
-    trained = evaluations[1:]
-    values = [row["step_loss_noise"] for row in trained[len(trained) // 2 :] if row["step_loss_noise"] is not None]
+    """Median `step_loss_noise` of the evaluations in the last half of the updates, where the loss has settled most."""
+    half = evaluations[-1]["updates"] / 2
+    late = [row["step_loss_noise"] for row in evaluations if row["updates"] > half]
+    values = [noise for noise in late if noise is not None]
     return float(np.median(values)) if values else None
 
 

@@ -36,7 +36,7 @@ RECIPE: dict[str, Any] = {
     "evaluation_batch_size": 7,
     "tuning": None,
     "snapshots": {"at": [], "train_losses": []},
-    "budget": {"epochs": 3, "updates": None, "evaluations": None, "early_stopping": None},
+    "budget": {"epochs": 3, "updates": None, "evaluations": None, "first_evaluation_at": None, "early_stopping": None},
     "tracked_weight": None,
 }
 

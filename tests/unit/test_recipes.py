@@ -17,6 +17,9 @@ def recipe(rate=0.1, *, rule="none", reference=None, warmup=0.0, shuffle=True, l
     }
 
 
+NO_SNAPSHOTS = {"at": [], "train_losses": []}
+
+
 def order(n, batch_size, seed, epoch, made):
     return recipes.epoch_order(n, recipes.Plan(made, batch_size, seed, "fused"), epoch)
 
@@ -27,9 +30,10 @@ def rates(made, batch_size, n, epoch):
     return recipes.learning_rates(n, plan, (epoch - 1) * per_epoch, epoch * per_epoch)
 
 
-def points(n, batch_size, **budget):
-    budget = {"epochs": None, "updates": None, "evaluations": None} | budget
-    return recipes.evaluation_points(n, recipes.Plan({**recipe(), "budget": budget}, batch_size, 0, "fused")).tolist()
+def points(n, batch_size, snapshots=NO_SNAPSHOTS, **budget):
+    budget = {"epochs": None, "updates": None, "evaluations": None, "first_evaluation_at": None} | budget
+    made = {**recipe(), "budget": budget, "snapshots": snapshots}
+    return recipes.evaluation_points(n, recipes.Plan(made, batch_size, 0, "fused")).tolist()
 
 
 @pytest.mark.parametrize(
@@ -86,6 +90,22 @@ def test_runs_are_evaluated_at_equal_shares_of_the_budget():
     assert points(40, 10, epochs=3, evaluations=6) == [2, 4, 6, 8, 10, 12]
     assert points(40, 40, epochs=3, evaluations=6) == [1, 2, 3]  # once per update at most
     assert points(40, 10, updates=10, evaluations=4) == [3, 5, 8, 10]
+
+
+def test_evaluations_from_a_share_of_the_budget_on_lie_evenly_in_the_logarithm():
+    assert points(1000, 1, epochs=1, evaluations=4, first_evaluation_at=0.001) == [1, 10, 100, 1000]
+    assert points(1000, 100, epochs=1, evaluations=4, first_evaluation_at=0.001) == [1, 10]  # the same shares
+    assert points(40, 10, updates=10, evaluations=2, first_evaluation_at=0.5) == [5, 10]
+    kept = {"at": [0, 0.3, 0.7], "train_losses": []}
+    assert points(10, 1, kept, epochs=1, evaluations=2, first_evaluation_at=0.1) == [1, 3, 7, 10]
+
+
+@given(updates=st.integers(1, 500), evaluations=st.integers(2, 60), first=st.floats(1e-4, 0.99))
+def test_the_last_evaluation_ends_the_budget_and_none_comes_before_an_update(updates, evaluations, first):
+    found = points(40, 10, updates=updates, evaluations=evaluations, first_evaluation_at=first)
+    assert found[0] >= 1
+    assert found[-1] == updates
+    assert len(found) <= evaluations
 
 
 @given(st.integers(0, 100), st.integers(0, 100), st.integers(1, 30))

@@ -13,6 +13,7 @@ import papermill
 import pytest
 import yaml
 from bs4 import BeautifulSoup, Tag
+from small import recipe
 
 from batchscope import numbers, study
 from batchscope.figures import FIGURES
@@ -316,6 +317,13 @@ def test_every_data_set_and_recipe_of_the_registries_can_be_put_into_words(tmp_p
     for name, dataset in whole["datasets"].items():
         assert "1,168 examples to train on" in describe.dataset(dataset, (1168, 270, 359)), name
     assert describe.comparisons(whole["cells"])[-1].startswith("mnist with cnn: batch sizes 32 and full (full is")
+
+
+@pytest.mark.parametrize(
+    ("first", "words"), [(None, "6 times, evenly spread over them"), (0.002, "in the logarithm from 0.2 % of them on")]
+)
+def test_a_recipe_says_when_its_runs_are_evaluated(first: float | None, words: str) -> None:
+    assert words in describe.recipe(recipe(budget={"evaluations": 6, "first_evaluation_at": first}))
 
 
 # Rendering

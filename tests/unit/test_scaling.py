@@ -302,12 +302,12 @@ def test_the_full_batch_beside_its_own_number_is_one_size() -> None:
 def test_targets_met_before_training_or_between_few_evaluations_are_refused() -> None:
     assert "met before training" in fitted(to_target({**law(5.0, 200), 8: [0.0]}))["reason"]
     coarse = to_target(law(1.0, 200), resolution=1.0)
-    assert "evaluate more often" in fitted(coarse)["reason"]
+    assert "evaluate earlier" in fitted(coarse)["reason"]
     assert fitted(to_target(law(5.0, 200), resolution=1.0))["accepted"]
     assert fitted(to_target(law(5.0, 200), resolution=0.24 * 5.2))["accepted"]  # batch size 8 needs 5.2 epochs
     row = fitted(to_target(law(5.0, 200), resolution=0.26 * 5.2))
     assert not row["accepted"]
-    assert row["reason"].startswith("At batch size 8 the target takes 5.2 epochs, known only to 1.35: evaluate more")
+    assert row["reason"].startswith("At batch size 8 the target takes 5.2 epochs, known only to 1.35: evaluate ear")
 
 
 def test_unknown_epochs_are_refused() -> None:

@@ -8,11 +8,11 @@ from batchscope.recipes import Plan
 from batchscope.snapshots import Snapshot
 
 
-def trained(engine, *, epochs=4, stopping=None, **wanted):
+def trained(engine, *, epochs=4, stopping=None, budget=None, **wanted):
     made = recipe(
         snapshots=wanted,
         optimiser={"learning_rate": 0.2},
-        budget={"epochs": epochs, "early_stopping": stopping},
+        budget={"epochs": epochs, "early_stopping": stopping, **(budget or {})},
     )
     return training.train(engine, blobs(), Plan(made, 16, 1, "fused"), step_records=100)
 
@@ -24,6 +24,12 @@ def test_weights_are_kept_at_shares_of_the_budget(engine):
         ("50 %", 2, 8),
         ("end", 4, 16),
     ]
+
+
+def test_evaluations_spread_in_the_logarithm_meet_the_shares_at_which_weights_are_kept(engine):
+    progress = trained(engine, budget={"evaluations": 3, "first_evaluation_at": 0.0625}, at=[0.5])
+    assert [row["updates"] for row in progress.evaluations] == [0, 1, 4, 8, 16]
+    assert [(s.moment, s.updates) for s in progress.snapshots] == [("50 %", 8)]
 
 
 def test_the_kept_weights_give_the_loss_of_their_moment(engine):

@@ -38,6 +38,11 @@ def minimal(dataset: str = "digits", recipe: str = "task08-mlp", **more: Any) ->
     return {"title": "T", "question": "Q?", "comparisons": [comparison], "seeds": [1], **more}
 
 
+def budget(**given: object) -> dict[str, object]:
+    empty = dict.fromkeys(("epochs", "updates", "evaluations", "first_evaluation_at", "early_stopping"))
+    return {**empty, **given}
+
+
 def resolved_recipe(folder: Path, definition: dict[str, Any]) -> dict[str, Any]:
     return load(folder, minimal(recipe="mine", recipes={"mine": definition})).recipes["mine"]
 
@@ -156,7 +161,7 @@ def test_a_study_runs_on_another_data_set_by_one_key() -> None:
 def test_a_budget_of_another_kind_replaces_the_one_it_extends(tmp_path: Path) -> None:
     recipe = resolved_recipe(tmp_path, {"extends": "task08-mlp", "budget": {"updates": 50, "evaluations": 5}})
     stopping = {"patience": 3, "restore_best": True}
-    assert recipe["budget"] == {"epochs": None, "updates": 50, "evaluations": 5, "early_stopping": stopping}
+    assert recipe["budget"] == budget(updates=50, evaluations=5, early_stopping=stopping)
 
 
 def test_a_comparison_may_leave_out_its_timings(tmp_path: Path) -> None:
@@ -189,7 +194,7 @@ def test_defaults_are_filled_in_everywhere(tmp_path: Path) -> None:
         "normalisation": "none",
     }
     assert recipe["learning_rate_scaling"] == {"rule": "none", "reference_batch_size": None, "warmup_epochs": 0.0}
-    assert recipe["budget"] == {"epochs": 2, "updates": None, "evaluations": None, "early_stopping": None}
+    assert recipe["budget"] == budget(epochs=2)
     assert {key: recipe[key] for key in ("micro_batch_size", "last_batch", "shuffle", "evaluation_batch_size")} == {
         "micro_batch_size": None,
         "last_batch": "keep",
@@ -255,7 +260,7 @@ def test_extends_merges_mapping_by_mapping_along_the_chain(tmp_path: Path) -> No
     assert recipe["name"] == "two"
     assert "extends" not in recipe
     stopping = {"patience": 9, "restore_best": True}
-    assert recipe["budget"] == {"epochs": 20, "updates": None, "evaluations": None, "early_stopping": stopping}
+    assert recipe["budget"] == budget(epochs=20, early_stopping=stopping)
     assert recipe["model"]["hidden"] == [7, 5]
     assert recipe["model"]["dropout"] == 0.1
     assert (recipe["optimiser"]["name"], recipe["optimiser"]["beta_1"]) == ("adam", 0.5)
@@ -263,7 +268,7 @@ def test_extends_merges_mapping_by_mapping_along_the_chain(tmp_path: Path) -> No
 
 def test_null_takes_an_inherited_mapping_away(tmp_path: Path) -> None:
     recipe = resolved_recipe(tmp_path, {"extends": "task08-mlp", "budget": {"early_stopping": None}})
-    assert recipe["budget"] == {"epochs": 20, "updates": None, "evaluations": None, "early_stopping": None}
+    assert recipe["budget"] == budget(epochs=20)
 
 
 def test_another_optimiser_or_model_replaces_the_inherited_one(tmp_path: Path) -> None:

@@ -300,8 +300,15 @@ def test_step_loss_noise_is_the_standard_deviation_of_noise_around_a_falling_lin
 
 
 @pytest.mark.parametrize(
-    ("noises", "expected"), [([0.3], 0.3), ([9, 9, 1, 3], 2), ([9, 1, 3], 2), ([None, None], None)]
+    ("updates", "noises", "expected"),
+    [
+        ([5], [0.3], 0.3),
+        ([5, 10, 15, 20], [9, 9, 1, 3], 2),
+        ([5, 10, 15], [9, 1, 3], 2),
+        ([1, 2, 4, 8, 9, 16], [9, 9, 9, 9, 1, 3], 2),  # evenly spread in the logarithm
+        ([5, 10], [None, None], None),
+    ],
 )
-def test_the_noise_of_a_run_is_the_median_over_the_last_half_of_its_epochs(noises, expected):
-    rows = [{"step_loss_noise": None}, *({"step_loss_noise": noise} for noise in noises)]
-    assert training.median_noise(rows) == expected
+def test_the_noise_of_a_run_is_the_median_over_the_last_half_of_its_updates(updates, noises, expected):
+    trained = ({"updates": at, "step_loss_noise": noise} for at, noise in zip(updates, noises, strict=True))
+    assert training.median_noise([{"updates": 0, "step_loss_noise": None}, *trained]) == expected

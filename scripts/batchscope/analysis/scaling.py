@@ -190,7 +190,8 @@ def _reason(group: pd.DataFrame, sizes: Sequence[_Size], found: Fit | None, boun
     if coarse:
         return (
             f"At batch size {coarse[0].batch_size:,} the target takes {coarse[0].epochs.mean():.3g} epochs, known only "
-            f"to {coarse[0].resolution:.3g}: evaluate more often, or choose a tighter target."
+            f"to {coarse[0].resolution:.3g}: evaluate earlier (first_evaluation_at) or more often, or choose a tighter "
+            "target."
         )
     return _fall(sizes) or _missed(group, sizes) or _misfit(sizes, found, bounded)
 

@@ -132,7 +132,7 @@ def caption_noise_vs_batch(frames: Frames) -> str:
     return _caption(
         frames,
         "Spread of the losses of successive whole batches: root of a sixth of their mean squared second difference, in "
-        "which a steady fall cancels, median over the last half of the epochs. Each size is measured at its "
+        "which a steady fall cancels, median over the last half of the run. Each size is measured at its "
         "own weights "
         "and its own loss, so sizes differ in more than their batch. The dashed line starts at the smallest size and "
         "falls as one over the root of the batch size, to compare with; it is not fitted.",

@@ -6,8 +6,7 @@ from batchscope import numbers
 from batchscope.report import elements
 from batchscope.report.content import Content, Row, number, pair_title, rows, size
 from batchscope.report.elements import Cell, Column
-
-Pair = tuple[str, str]
+from batchscope.scope import Pair
 
 GOALS = {
     "time_to_target": "Least time to a target",

@@ -12,8 +12,8 @@ from batchscope import numbers
 from batchscope.report import elements
 from batchscope.report.content import Content, Row, number, pair_title, rows, size
 from batchscope.numbers import LEVEL
-from batchscope.report.tables import Pair, disturbed
-
+from batchscope.report.tables import disturbed
+from batchscope.scope import Pair
 
 ENOUGH_SEEDS = 5
 

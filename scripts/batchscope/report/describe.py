@@ -219,12 +219,19 @@ def _budget(budget: Mapping[str, Any]) -> str:
     unit = "updates" if budget["epochs"] is None else "epochs"
     length = numbers.count(budget[unit], unit.removesuffix("s"))
     stopping, n = budget["early_stopping"], budget["evaluations"]
-    looks = "" if n is None else f" It is evaluated {n} times, evenly spread over them and at most once per update."
+    looks = "" if n is None else f" It is evaluated {n} times, {_spread(budget)} and at most once per update."
     if stopping is None:
         return f"Every run trains for {length}.{looks}"
     patience = numbers.count(stopping["patience"], "evaluation" if n else "epoch")
     kept = "the weights of the best evaluation are kept" if stopping["restore_best"] else "the last weights are kept"
     return f"Up to {length}; a run stops when the validation loss has not fallen for {patience}, and {kept}.{looks}"
+
+
+def _spread(budget: Mapping[str, Any]) -> str:
+    first = budget["first_evaluation_at"]
+    if first is None:
+        return "evenly spread over them"
+    return f"evenly spread in the logarithm from {100 * first:g} % of them on"
 
 
 def _arguments(arguments: Mapping[str, Any]) -> str:

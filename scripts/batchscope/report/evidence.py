@@ -11,8 +11,8 @@ from batchscope.report import elements
 from batchscope.report.content import Content, Row, number, rows, size_cell, spread_cells
 from batchscope.report.elements import Cell, Column
 from batchscope.numbers import LEVEL
+from batchscope.scope import Pair
 
-Pair = tuple[str, str]
 Columns = list[tuple[Column, Sequence[Cell]]]
 
 METRICS = {
@@ -44,8 +44,9 @@ def targets(content: Content, pair: Pair) -> str:
     ]
     caption = (
         f"{_where(pair)} Means over the runs with {LEVEL} t-intervals, given only where every run reached the target: "
-        "a mean over those that did would leave out the slow ones. Elsewhere a run counts as not there yet at the end "
-        "of its budget: the restricted mean counts every run up to the same number of epochs, given beside it, and the "
+        "a mean over those that did would leave out the slow ones. Where all did between the same two evaluations, "
+        "there is no interval. Where some did not, a run that missed it counts as not there yet at the end of its "
+        "budget: the restricted mean counts every run up to the same number of epochs, given beside it, and the "
         "median is that of the Kaplan–Meier estimate, given where half of the runs got there or more. "
         + (
             "Seconds are updates times the time per update measured alone on the machine, as if that were exact."

@@ -15,8 +15,8 @@ from batchscope.numbers import LEVEL
 from batchscope.report import elements
 from batchscope.report.content import Content, Row, number, rows, size_cell, spread_cells
 from batchscope.report.elements import Cell, Column
+from batchscope.scope import Pair
 
-Pair = tuple[str, str]
 Columns = list[tuple[Column, Sequence[Cell]]]
 
 SIZE = Column("Batch size", "examples")

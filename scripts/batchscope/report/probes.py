@@ -17,8 +17,8 @@ from batchscope.report import elements
 from batchscope.report.content import Content, Row, number, rows, size_cell, spread_cells
 from batchscope.report.elements import Cell, Column
 from batchscope.report.evidence import LONG
+from batchscope.scope import Pair
 
-Pair = tuple[str, str]
 Columns = list[tuple[Column, Sequence[Cell]]]
 
 _NOISE = "gradient_signal_to_noise"

@@ -190,7 +190,7 @@ _TERMS = (
     (
         "Noise of the step loss",
         "Root of a sixth of the mean squared second difference of the losses of successive whole batches, median over "
-        "the last half of the evaluations: how far the loss of one batch strays, a steady fall left out.",
+        "the last half of the run: how far the loss of one batch strays, a steady fall left out.",
     ),
     (
         "Told apart",

@@ -14,8 +14,7 @@ from batchscope.report import elements
 from batchscope.report.content import Content, Row, number, rows, size, size_cell, spread_cells
 from batchscope.report.elements import Cell, Column
 from batchscope.numbers import LEVEL
-
-Pair = tuple[str, str]
+from batchscope.scope import Pair
 
 WHOLE_CORE_PERCENT = 90  # of CPU time below which a timing on one thread was not alone
 SIZE = Column("Batch size", "examples")
