@@ -21,10 +21,12 @@ from numpy.typing import NDArray
 
 from batchscope import records
 from batchscope.analysis.best import best
+from batchscope.analysis.claims.estimates import over_seeds
+from batchscope.analysis.claims.tests import Goal, judge
 from batchscope.analysis.power import detectable_effect
 from batchscope.analysis.ranks import rank_probabilities
 from batchscope.analysis.spread import spread_test
-from batchscope.analysis.statistics import ALPHA, equivalence, holm, one_sample, paired_test, t_interval
+from batchscope.analysis.statistics import ALPHA, holm, one_sample, paired_test, t_interval
 from batchscope.analysis.trends import page_trend, slopes
 
 Floats = NDArray[np.float64]
@@ -113,7 +115,9 @@ def verdicts(noise: Noise, shared: float, studies: int, seeds: int, rng: Generat
 
 def called_equal(margin: float, studies: int, seeds: int, rng: Generator) -> int:
     """The true difference is the margin (in standard deviations of one difference), so that "equal" is wrong."""
-    found = [equivalence(values, margin) for values in margin + rng.standard_normal((studies, seeds))]
+    goal = Goal("within", 0.0, margin)
+    drawn = margin + rng.standard_normal((studies, seeds))
+    found = [judge("", over_seeds(values, 0.0), goal).support for values in drawn]
     return sum(p is not None and p <= ALPHA for p in found)
 
 

@@ -1,4 +1,4 @@
-"""Intervals, differences, equivalence and the correction for many comparisons, on plain sequences of numbers.
+"""Intervals, differences and the correction for many comparisons, on plain sequences of numbers.
 
 How often the intervals cover and the tests err is measured in benchmarks/statistics_by_simulation.py.
 """
@@ -124,20 +124,6 @@ def one_sample(values: ArrayLike, threshold: float = 0.0, *, scale: float = 0.0)
     statistic = (interval.mean - threshold) / (interval.sd / math.sqrt(interval.n))
     greater, less = (float(special.stdtr(interval.n - 1, side * statistic)) for side in (-1, 1))
     return OneSided(interval.n, interval.mean, interval.low, interval.high, greater, less)
-
-
-def equivalence(values: ArrayLike, margin: float, *, scale: float = 0.0) -> float | None:
-    """p-value for "the mean of `values` lies between -`margin` and `margin`": two one-sided t-tests, the larger p.
-
-    At or below alpha exactly where the two-sided t-interval of confidence 1 - 2 alpha lies within the margins
-    (Schuirmann 1987, Journal of Pharmacokinetics and Biopharmaceutics 15, 657-680). None where there is no test: fewer
-    than two values, or values without spread. `scale` as in `one_sample`. A large p is no evidence of a difference.
-    """
-    if not (math.isfinite(margin) and margin > 0):
-        raise ValueError(f"the margin of an equivalence test is a number above zero, not {margin}")
-    above = one_sample(values, -margin, scale=scale).p_greater
-    below = one_sample(values, margin, scale=scale).p_less
-    return None if above is None or below is None else max(above, below)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
