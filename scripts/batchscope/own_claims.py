@@ -10,7 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from batchscope import scope
+from batchscope.analysis import FITTED_SIZES
 from batchscope.claims import METRICS
+from batchscope.numbers import count, listing
 from batchscope.scope import Pair
 from batchscope.validation import ConfigError, Key, Locate, choice
 
@@ -43,26 +45,43 @@ def check(own: Mapping[str, Claim], study: Study, sizes: Mapping[str, int | None
                 f"{locate(['claims', name, where])}: no data set and recipe of the study meet {scope.wanted(claim)}; "
                 "valid are conditions that some do"
             )
+        available = {pair: _available(claim, pair, study, sizes[pair[0]]) for pair in study.pairs}
         if claim["test"]["kind"] == "arms":
-            _check_arms(claim, fitting, study.pairs, described, locate)
+            _check_arms(claim, fitting, available, described, locate)
         _check_source(claim["metric"], locate(["claims", name, "metric"]), fitting, study)
         if claim["test"].get("along"):
             _check_source(claim["test"]["along"], locate(["claims", name, "test", "along"]), fitting, study)
-        _check_sizes(claim, _available(claim, fitting, study, sizes), locate)
+        _check_sizes(claim, [available[pair] for pair in fitting], locate)
+        # A full batch whose number of examples is known is there twice, by its name and its number.
+        twice = {pair: "full" in available[pair] and sizes[pair[0]] is not None for pair in fitting}
+        _check_number(claim, max(len(available[pair]) - twice[pair] for pair in fitting), locate)
 
 
 def _check_arms(
-    claim: Claim, fitting: Sequence[Pair], pairs: Sequence[Pair], described: Mapping[str, Any], locate: Locate
+    claim: Claim,
+    fitting: Sequence[Pair],
+    available: Mapping[Pair, set[int | str]],
+    described: Mapping[str, Any],
+    locate: Locate,
 ) -> None:
-    """For every value compared with there is a recipe that differs in it alone."""
-    key = claim["test"]["key"]
+    """For every value compared with there is a recipe that differs in it alone, and was trained at the same sizes."""
+    key, place = claim["test"]["key"], locate(["claims", claim["name"], "test", "second"])
+    named = {size for _, size in _named(claim["test"])}
     for value in claim["test"]["second"]:
-        if not any(scope.twins(key, value, pair, pairs, described) for pair in fitting):
+        twins = [(pair, twin) for pair in fitting for twin in scope.twins(key, value, pair, list(available), described)]
+        if not twins:
             shown = str(value).lower() if isinstance(value, bool) else value
             recipes = " or ".join(dict.fromkeys(recipe for _, recipe in fitting))
             raise ConfigError(
-                f"{locate(['claims', claim['name'], 'test', 'second'])}: no recipe of the study has {key} {shown} and "
-                f"is otherwise the same as {recipes}; valid is a value that such a recipe has"
+                f"{place}: no recipe of the study has {key} {shown} and is otherwise the same as {recipes}; valid is a "
+                "value that such a recipe has"
+            )
+        shared = [available[pair] & available[twin] for pair, twin in twins]
+        if not any(sizes and named <= sizes for sizes in shared):
+            sizes_named = f"all of {listing(sorted(map(str, named)))}" if named else "any batch size"
+            raise ConfigError(
+                f"{place}: {twins[0][0][1]} and {twins[0][1][1]} are not both trained at {sizes_named}; valid are "
+                "recipes that the study trains at the same batch sizes"
             )
 
 
@@ -89,23 +108,17 @@ def _check_source(metric: str, place: str, fitting: Sequence[Pair], study: Study
         )
 
 
-def _available(
-    claim: Claim, fitting: Sequence[Pair], study: Study, sizes: Mapping[str, int | None]
-) -> list[set[int | str]]:
-    """The sizes that a claim may name, for each data set and recipe that it fits."""
+def _available(claim: Claim, pair: Pair, study: Study, n_train: int | None) -> set[int | str]:
+    """The sizes that a claim may name: those of a data set and recipe, or those that its probe draws."""
     probe = study.probes.get(METRICS[claim["metric"]].probe)
     if probe and METRICS[claim["metric"]].probe in _DRAWN:
-        return [set(probe["batch_sizes"])]
-    found: list[set[int | str]] = []
-    named = {size for _, size in _named(claim["test"]) if isinstance(size, int)}
-    for dataset, recipe in fitting:
-        trained = {run.batch_size for run in study.runs if (run.dataset, run.recipe) == (dataset, recipe)}
-        known: set[int | str] = {size if size == "full" else int(size) for size in trained}
-        n_train = sizes[dataset]
-        if "full" in trained:  # of unknown size, it may be any that is named
-            known |= named if n_train is None else {n_train}
-        found.append(known)
-    return found
+        return set(probe["batch_sizes"])
+    trained = {run.batch_size for run in study.runs if (run.dataset, run.recipe) == pair}
+    known: set[int | str] = {size if size == "full" else int(size) for size in trained}
+    if "full" in trained:  # of unknown size, it may be any that is named
+        named = {size for _, size in _named(claim["test"]) if isinstance(size, int)}
+        known |= named if n_train is None else {n_train}
+    return known
 
 
 def _check_sizes(claim: Claim, available: Sequence[set[int | str]], locate: Locate) -> None:
@@ -121,6 +134,25 @@ def _check_sizes(claim: Claim, available: Sequence[set[int | str]], locate: Loca
                 f"{locate(['claims', claim['name'], 'test', *keys])}: the study does not have the batch size {size} "
                 f"where this claim applies{choice(str(size), valid)}"
             )
+
+
+def _check_number(claim: Claim, most: int, locate: Locate) -> None:
+    """It takes no more sizes to decide the claim than the `most` that a data set and recipe have."""
+    test, metric = claim["test"], METRICS[claim["metric"]]
+    chosen, needed = test.get("batch_sizes", "all"), 2
+    if test["kind"] == "critical" or metric.table == "overheads":
+        needed = FITTED_SIZES
+    elif test["kind"] in ("value", "count", "arms"):
+        needed = 1
+    elif test["kind"] in ("falls", "rises") and metric.of == "sizes":
+        needed = 3  # one value each, and two always lie on a line
+        most = most if chosen == "all" else len(chosen)
+    if most < needed:
+        raise ConfigError(
+            f"{locate(['claims', claim['name'], 'test'])}: {claim['metric']} needs at least "
+            f"{count(needed, 'batch size')} here and has {most}; valid is a study with more of them where this claim "
+            "applies"
+        )
 
 
 def _named(test: Mapping[str, Any]) -> Iterator[tuple[list[Key], int | str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 CONFIDENCE = 0.95  # of every interval
+FITTED_SIZES = 4  # batch sizes below which no law is fitted to them
 
 # Every table of a study, each written as Parquet and as CSV.
 TABLES = (

@@ -25,13 +25,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import least_squares
 
 from batchscope import records
+from batchscope.analysis import FITTED_SIZES
 from batchscope.analysis.statistics import t_interval, t_quantile
 
 CELL = list(records.CELL)
 LOOPS = ("fused", "fit", "data")
 
 # Two parameters; with four sizes there are two degrees of freedom left to see a misfit.
-MIN_SIZES = 4
 # Root mean square of the relative residuals. Timings of this project's studies on two busy virtual cores leave 0.04 to
 # 0.14; where large batches miss the cache, or small ones leave vector units idle, it is more and no line holds.
 MAX_RMSE = 0.15
@@ -137,9 +137,10 @@ class _Fitted:
 def update_costs(windows: pd.DataFrame) -> pd.DataFrame:
     """One row per data set, recipe and loop: the fixed cost per update and the marginal cost per example.
 
-    See `fit` for the line and its 95 % intervals. It is refused (`accepted` false, with a `reason`) below `MIN_SIZES`
-    batch sizes, above `MAX_RMSE`, and where a cost is below zero by more than chance: then the time does not grow in
-    proportion to the examples. A cost below zero within chance stands as it is. Numbers are given from three sizes on.
+    See `fit` for the line and its 95 % intervals. It is refused (`accepted` false, with a `reason`) below
+    `FITTED_SIZES` batch sizes, above `MAX_RMSE`, and where a cost is below zero by more than chance: then the time does
+    not grow in proportion to the examples. A cost below zero within chance stands as it is. Numbers are given
+    from three sizes on.
 
     Args:
         windows: columns dataset, recipe, batch_size, full_batch, loop, window, updates, seconds, seconds_per_update.
@@ -248,8 +249,8 @@ def _lines(pair: pd.DataFrame) -> dict[str, _Fitted]:
 def _reason(line: Line | None, sizes: Sequence[int]) -> str:
     """Why the line is refused, in one sentence; empty where it is not."""
     n_sizes = len(set(sizes))
-    if line is None or n_sizes < MIN_SIZES:
-        return f"{n_sizes} batch size{' was' if n_sizes == 1 else 's were'} timed; the line needs {MIN_SIZES}."
+    if line is None or n_sizes < FITTED_SIZES:
+        return f"{n_sizes} batch size{' was' if n_sizes == 1 else 's were'} timed; the line needs {FITTED_SIZES}."
     if line.rmse > MAX_RMSE:
         return (
             f"The line misfits: the root mean square of the relative residuals is {line.rmse:.3g}, above {MAX_RMSE:g}."

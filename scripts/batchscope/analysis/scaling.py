@@ -18,14 +18,13 @@ from scipy import special
 from scipy.optimize import least_squares
 
 from batchscope import records
-from batchscope.analysis import CONFIDENCE
+from batchscope.analysis import CONFIDENCE, FITTED_SIZES
 from batchscope.analysis.statistics import ALPHA, t_quantile
 
 CELL = list(records.CELL)
 OF_TARGET = ["dataset", "recipe", "metric", "target"]
 
 # Two parameters; with four sizes there are two degrees of freedom left to see a misfit.
-MIN_SIZES = 4
 # Root mean square misfit of log E, about 15 %. Measurements that follow the law (MLPerf's reference convergence points,
 # Deep Speech 2 in the Zeus trace) leave 0.02 to 0.12, the upper end being epochs counted in ones and twos.
 MAX_RMSE_LOG = 0.15
@@ -183,9 +182,9 @@ def _reason(group: pd.DataFrame, sizes: Sequence[_Size], found: Fit | None, boun
     if (reached["epochs"] <= 0).any():
         return "The target is met before training in some runs, so it says nothing about training."
     n_sizes = len({size.batch_size for size in sizes})
-    if n_sizes < MIN_SIZES:
+    if n_sizes < FITTED_SIZES:
         reach = "1 batch size reaches" if n_sizes == 1 else f"{n_sizes or 'no'} batch sizes reach"
-        return f"{reach[0].upper()}{reach[1:]} the target in all runs; the fit needs {MIN_SIZES}."
+        return f"{reach[0].upper()}{reach[1:]} the target in all runs; the fit needs {FITTED_SIZES}."
     coarse = [size for size in sizes if size.resolution > MAX_RESOLUTION * size.epochs.mean()]
     if coarse:
         return (

@@ -16,8 +16,7 @@ from batchscope.analysis.claims import words
 from batchscope.analysis.claims.samples import NotMeasuredError, Samples, Size, Tables, of_pair, rows_of, samples
 from batchscope.analysis.claims.estimates import Estimate, largest, over_seeds
 from batchscope.analysis.claims.tests import Goal, Part, along, judge, parts, scaled
-from batchscope.analysis.scaling import MIN_SIZES
-from batchscope.analysis import CONFIDENCE
+from batchscope.analysis import CONFIDENCE, FITTED_SIZES
 from batchscope.claims import METRICS
 from batchscope.recipes import updates_per_epoch
 from batchscope import numbers, scope
@@ -131,8 +130,8 @@ def _count(claim: Claim, runs: pd.DataFrame) -> Finding:
 def _enough_sizes(reached: pd.DataFrame) -> None:
     """A recipe without the sizes that the law needs was not made to show it."""
     n_sizes = reached["batch_size"].nunique()
-    if n_sizes < MIN_SIZES:
-        raise NotMeasuredError(f"{numbers.count(n_sizes, 'batch size')}; the fit needs {MIN_SIZES}")
+    if n_sizes < FITTED_SIZES:
+        raise NotMeasuredError(f"{numbers.count(n_sizes, 'batch size')}; the fit needs {FITTED_SIZES}")
 
 
 def _edges(tables: Tables, pair: Pair) -> str:
