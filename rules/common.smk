@@ -12,8 +12,9 @@ ROOT = Path(workflow.basedir)
 LIBRARY = ROOT / "scripts" / "batchscope"
 sys.path.insert(0, str(LIBRARY.parent))
 
-from batchscope import measured, records, recipes, study as studies
+from batchscope import measured, records, recipes, splits, study as studies
 from batchscope.analysis import TABLES
+from batchscope.datasets import own_files
 from batchscope.figures import FIGURES
 
 # For the manifest; jobs inherit it, and it may not be a param, which would make every new command a reason to run again.
@@ -179,7 +180,29 @@ def warn_of_other_definitions():
                 break
 
 
+def check_own_files():
+    """Refuse a user's data before any job starts; say so where they are other data than those that runs saw."""
+    for name, dataset in STUDY.datasets.items():
+        seed = next(run.seed for run in STUDY.runs if run.dataset == name)
+        made = Path(dataset_file(name, seed))
+        if dataset["source"] not in own_files.SOURCES or own_files.is_made(
+            dataset, made
+        ):
+            continue
+        try:
+            own_files.check(dataset, studies.draw(dataset, seed))
+        except splits.DataError as error:
+            sys.exit(str(error))
+        trained = any(Path("results/runs", name).glob("*/*/*/manifest.json"))
+        if trained and own_files.gives_other_data(dataset, made):
+            logger.warning(
+                f"data set {name} is not what it was when the runs in results/runs/{name} were trained: they will be "
+                "made again and replaced. To keep both, give one of the two data sets another name."
+            )
+
+
 warn_of_other_definitions()
+check_own_files()
 
 
 wildcard_constraints:

@@ -78,7 +78,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{name}: the file is not text in UTF-8") from error
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ConfigError(f"{name}{line}: {error.problem or 'this is not YAML'}") from error
+        unreadable = isinstance(error, (yaml.scanner.ScannerError, yaml.parser.ParserError))
+        valid = (
+            "; valid are spaces, no tabs, quotes that end, and quotes round a text with a colon" if unreadable else ""
+        )
+        raise ConfigError(f"{name}{line}: {error.problem or 'this is not YAML'}{valid}") from error
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{name}: this is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
@@ -176,14 +180,14 @@ def _problems(value: object, schema: str, part: str) -> Iterator[tuple[int, list
         if error.validator == "additionalProperties":
             for key in error.instance:
                 if key not in rule["properties"]:
-                    yield 0, [*path, str(key)], _unknown(key, rule, schema)
+                    yield 0, [*path, str(key)], _unknown(key, rule["properties"], schema)
         elif error.validator == "required":
+            described = rule.get("properties", _schema(schema).get("properties", {}))  # a branch has none
             for key in error.instance:  # where the key that is missing chooses the valid ones, no rule refused them
-                if key not in rule.get("properties", {}) and key not in _all_keys(schema):
-                    yield 0, [*path, str(key)], _unknown(key, rule, schema)
+                if key not in described and key not in _all_keys(schema):
+                    yield 0, [*path, str(key)], _unknown(key, described, schema)
             for key in rule["required"]:
                 if key not in error.instance:
-                    described = rule.get("properties", _schema(schema).get("properties", {}))  # a branch has none
                     missing = _follow(described.get(key, True), _schema(schema))
                     yield 1, [*path, key], f"the key is missing; valid is {_valid(missing)}"
         elif error.validator == "uniqueItems":
@@ -193,8 +197,8 @@ def _problems(value: object, schema: str, part: str) -> Iterator[tuple[int, list
             yield 2, path, _refusal(error.instance, rule)
 
 
-def _unknown(key: str, rule: Mapping[str, Any], schema: str) -> str:
-    keys = rule["properties"]
+def _unknown(key: str, keys: Iterable[str], schema: str) -> str:
+    """Why a key is refused where `keys` would be valid."""
     misspelt = difflib.get_close_matches(key, keys, n=1, cutoff=0.9)
     if key in _all_keys(schema) and not misspelt:  # misplaced: `momentum` for adam
         return f"the key does not belong here; valid is {_either(list(keys))}"

@@ -268,7 +268,11 @@ def test_registry_entry_may_not_extend_one_of_a_study(folder: Path) -> None:
             "empty.yaml: the file holds null (an empty value); valid is a mapping of keys to values",
         ),
         ("two.yaml", "a: 1\n---\nb: 1\n", "two.yaml, line 2: but found another document"),
-        ("tab.yaml", "title:\n\t- x\n", "tab.yaml, line 2: found character '\\t' that cannot start any token"),
+        (
+            "tab.yaml",
+            "title:\n\t- x\n",
+            "tab.yaml, line 2: found character '\\t' that cannot start any token; valid are spaces, ...",
+        ),
         (
             "date.yaml",
             "title: !!timestamp 2024-01-01\n",

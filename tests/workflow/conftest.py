@@ -55,7 +55,7 @@ claims:
     statement: A batch of eight makes no mistake at all.
     source: hope
     metric: selected_test_accuracy
-    test: {kind: value, batch_size: 8, at_least: 1.5}
+    test: {kind: value, batch_size: 8, at_least: 1}
 verdicts: [counted, perfect, C07, C16, C30]
 """
 

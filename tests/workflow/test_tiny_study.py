@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT, snakemake, start_and_kill, write_study
@@ -162,6 +163,23 @@ def test_nothing_is_left_to_do_and_editing_the_model_trains_again(finished, tmp_
     edited = snakemake(folder, "--dry-run", "--quiet", "rules")
     assert "train" in (edited.stdout + edited.stderr)
     assert "make_dataset" not in (edited.stdout + edited.stderr)
+
+
+def test_other_data_are_refused_or_announced_before_any_job(finished, tmp_path):
+    folder = tmp_path / "replaced"
+    shutil.copytree(finished, folder)
+    with np.load(folder / "flowers.npz") as arrays:
+        x, y = arrays["x"].copy(), arrays["y"]
+    made = (folder / "results/datasets/flowers/fixed.npz").read_bytes()
+    x[3] = np.nan
+    np.savez(folder / "flowers.npz", x=x, y=y)
+    refused = snakemake(folder)
+    assert refused.returncode != 0
+    assert "data set flowers: flowers.npz: array `x` holds a value that is no finite number" in refused.stderr
+    assert (folder / "results/datasets/flowers/fixed.npz").read_bytes() == made
+    np.savez(folder / "flowers.npz", x=np.nan_to_num(x), y=y)
+    announced = snakemake(folder, "--dry-run")
+    assert "data set flowers is not what it was when the runs in results/runs/flowers" in announced.stderr
 
 
 def test_snakemake_report_lists_figures_tables_and_the_report(finished, tmp_path):

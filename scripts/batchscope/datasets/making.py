@@ -48,15 +48,24 @@ def make(
     Raises:
         DataError: the data cannot be used; the message names data set, file and key and says what would be valid.
     """
-    try:
-        seed = _seed(dataset, draw)
-        data = _prepare(dataset, draw, seed, data_folders=data_folders, cache=cache, remote_files=remote_files)
-    except DataError as error:
-        raise DataError(f"data set {dataset['name']}: {error}") from error
+    data = prepared(dataset, draw, data_folders=data_folders, cache=cache, remote_files=remote_files)
     arrays = {name: getattr(data, name) for name in ARRAYS}
     meta = {**data.meta, "digest": digest(arrays)}
+    texts = {name: np.array(_json(content)) for name, content in (("meta", meta), ("definition", dataset))}
     with atomic_path(path) as temporary:
-        np.savez(temporary, **arrays, meta=np.array(json.dumps(meta, sort_keys=True, ensure_ascii=False)))
+        np.savez(temporary, **arrays, **texts)
+
+
+def prepared(dataset: Mapping[str, Any], draw: str, **where: Any) -> Data:
+    """The data of one draw, without their digest; arguments and errors as of `make`."""
+    try:
+        return _prepare(dataset, draw, _seed(dataset, draw), **where)
+    except DataError as error:
+        raise DataError(f"data set {dataset['name']}: {error}") from error
+
+
+def _json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, sort_keys=True, ensure_ascii=False)
 
 
 def _prepare(dataset: Mapping[str, Any], draw: str, seed: int, **where: Any) -> Data:

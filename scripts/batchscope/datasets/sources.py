@@ -196,7 +196,10 @@ def _numbers(column: pa.ChunkedArray, name: str) -> NDArray[np.float64]:
         numbers = np.asarray(pc.cast(column, pa.float64(), safe=False).to_numpy(), np.float64)
     except pa.ArrowInvalid:
         first = next(index for index, text in enumerate(column) if not _is_number(text))
-        raise DataError(f"{name}: record {first + 1} is {column[first].as_py()!r}; features must be numbers") from None
+        raise DataError(
+            f"{name}: record {first + 1} is {column[first].as_py()!r}; features must be numbers: fill "
+            "in or remove such records, or list the columns to use as `features`"
+        ) from None
     if not np.isfinite(numbers).all():
         first = int(np.argmin(np.isfinite(numbers)))
         raise DataError(f"{name}: record {first + 1} is {numbers[first]}; fill in or remove such records")
