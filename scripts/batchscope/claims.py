@@ -254,6 +254,13 @@ def _check_sizes(claim: Mapping[str, Any], locate: Locate) -> None:
             _refuse_twin(first, ["test", "pairs", index], locate)
 
 
+def beyond_share(metric: str, value: float) -> str:
+    """Why a number cannot be that of a metric which is a share; empty where it can."""
+    if not metric.endswith("_accuracy") or 0 <= value <= 1:
+        return ""
+    return f"{value:g} is no accuracy; valid is a share from 0 to 1"
+
+
 def _refuse_twin(size: int | str, keys: Sequence[Key], locate: Locate) -> None:
     raise ConfigError(f"{locate(keys)}: {size} is compared with itself; valid is another batch size")
 
@@ -268,6 +275,10 @@ def _check_value(claim: Mapping[str, Any], locate: Locate) -> None:
         raise ConfigError(
             f"{locate(['test'])}: of at_least, at_most and between {count} given; valid is one of the three"
         )
+    for key in given:
+        for value in test[key] if key == "between" else [test[key]]:
+            if beyond := beyond_share(claim["metric"], value):
+                raise ConfigError(f"{locate(['test', key])}: {beyond}")
     if "between" in test and test["between"][0] >= test["between"][1]:
         low, high = test["between"]
         raise ConfigError(

@@ -54,6 +54,7 @@ def check(own: Mapping[str, Claim], study: Study, sizes: Mapping[str, int | None
         _check_sizes(claim, [available[pair] for pair in fitting], locate)
         # A full batch whose number of examples is known is there twice, by its name and its number.
         twice = {pair: "full" in available[pair] and sizes[pair[0]] is not None for pair in fitting}
+        _check_seeds(claim, len(study.seeds), locate)
         _check_number(claim, max(len(available[pair]) - twice[pair] for pair in fitting), locate)
 
 
@@ -134,6 +135,17 @@ def _check_sizes(claim: Claim, available: Sequence[set[int | str]], locate: Loca
                 f"{locate(['claims', claim['name'], 'test', *keys])}: the study does not have the batch size {size} "
                 f"where this claim applies{choice(str(size), valid)}"
             )
+
+
+def _check_seeds(claim: Claim, n_seeds: int, locate: Locate) -> None:
+    """As many seeds as the test needs to know a spread."""
+    kind, of = claim["test"]["kind"], METRICS[claim["metric"]].of
+    needed = 3 if kind == "more_spread" else 2 if of in ("seeds", "targets") and kind != "count" else 1
+    if n_seeds < needed:
+        raise ConfigError(
+            f"{locate(['claims', claim['name'], 'test'])}: {kind} of {claim['metric']} takes its spread from the seeds "
+            f"and needs at least {needed}, and the study has {n_seeds}; valid is a study with more seeds"
+        )
 
 
 def _check_number(claim: Claim, most: int, locate: Locate) -> None:

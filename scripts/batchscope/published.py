@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from batchscope.claims import METRICS
+from batchscope.claims import METRICS, beyond_share
 from batchscope.scope import Pair
 from batchscope.validation import ConfigError, Locate, choice
 
@@ -61,6 +61,8 @@ def check(study: Study, locate: Locate) -> None:
             if (entry[key] is None) == (key in needed):
                 what = "needs it; valid is a value" if key in needed else "does not have it; valid is to leave it out"
                 raise ConfigError(f"{place}.{key}: {metric} {what}")
+        if beyond := beyond_share(metric, entry["value"]):
+            raise ConfigError(f"{place}.value: {beyond}")
         if not any(applies(entry, pair, study) for pair in study.pairs):
             where = " and ".join(
                 f"{key} {_shown(entry[key])}" for key in ("batch_size", "at", "target") if key in needed

@@ -222,6 +222,12 @@ def _study_file(study: str, base: Path) -> Path:
         )
     if path.stem in _RESERVED:
         raise ConfigError(f"{shown(path)}: results/{path.stem}/ is not free for a study; valid is another file name")
+    own = base / "config" / "studies" / path.name
+    if own.is_file() and not own.samefile(path):
+        raise ConfigError(
+            f"{shown(path)}: a study of this name comes with Batchscope, and both would write to results/{path.stem}/; "
+            "valid is another file name"
+        )
     return path
 
 

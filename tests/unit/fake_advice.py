@@ -31,6 +31,7 @@ def study(
     jitter: np.ndarray[Any, Any] = JITTER,
     budget_epochs: float = 40.0,
     curve: Sequence[float] = (2.3, 1.0, 0.5, 0.3),
+    resolution: float = 0.1,
     **summary: Any,
 ) -> dict[str, pd.DataFrame]:
     """Tables of one data set and recipe; runs of a size jitter around its number, each size in another order."""
@@ -69,12 +70,15 @@ def study(
                         "seconds": done * per_update[size] if reached else None,
                         "joules": None,
                         "budget_epochs": budget_epochs,
+                        "epochs": done / per_epoch if reached else None,
+                        "resolution_epochs": resolution if reached else None,
                     }
                 )
             evaluations += [
                 {**cell, "seed": seed, "evaluation": number, "train_loss": loss} for number, loss in enumerate(curve)
             ]
-        timing = {"seconds_per_update": per_update[size], "outcome": "ok"}
+        timing = {"seconds_per_update": per_update[size], "outcome": "ok", "device": "cpu", "threads": 1}
+        timing["cpu_percent_mean"] = 99.0
         spread = {f"seconds_per_update_{part}": per_update[size] * by for part, by in (("q25", 0.99), ("q75", 1.01))}
         timings.append({**cell, **timing, **spread})
         cells.append(

@@ -229,3 +229,19 @@ def test_time_to_the_selected_epoch_is_that_of_whole_updates(
     runs = pd.DataFrame([{**cell, **of_epochs, "seed": 1, "outcome": "ok", "selected_test_accuracy": 0.9}])
     front = advice.pareto(runs, pd.DataFrame([{**cell, "seconds_per_update": 0.5}]))
     assert front["seconds_mean"].tolist() == pytest.approx([0.5 * updates])
+
+
+def test_sizes_that_share_the_best_mean_are_named_together_and_none_alone() -> None:
+    row = goal(study(accuracy={8: 0.9, 32: 0.9, 128: 0.7}, jitter=np.zeros(5)), "test_accuracy")
+    assert pd.isna(row["batch_size"])
+    assert row["words"].startswith("8 and 32 share the highest mean test accuracy: 0.900")
+    assert "apart from it" not in row["words"]
+    assert "Of these 32 trains to its selected epoch in the least time." in row["words"]
+
+
+def test_a_time_known_only_to_lie_between_two_evaluations_names_no_size() -> None:
+    tables = study(jitter=np.zeros(5), resolution=50.0)
+    row = goal(tables, "time_to_target")
+    assert pd.isna(row["batch_size"])
+    assert "reach a validation loss of 0.5 between the same two evaluations" in row["words"]
+    assert goal(study(jitter=np.zeros(5)), "time_to_target")["batch_size"] == 128

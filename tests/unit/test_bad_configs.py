@@ -263,6 +263,12 @@ def test_registry_entry_may_not_extend_one_of_a_study(folder: Path) -> None:
         ),
         ("runs.yaml", study_text(), "runs.yaml: results/runs/ is not free for a study; valid is another file name"),
         (
+            "first.yaml",
+            study_text(),
+            "first.yaml: a study of this name comes with Batchscope, and both would write to results/first/; valid is "
+            "another file name",
+        ),
+        (
             "empty.yaml",
             "# nothing\n",
             "empty.yaml: the file holds null (an empty value); valid is a mapping of keys to values",

@@ -59,19 +59,26 @@ def test_slow_goes_up_where_the_processor_idles_and_stays_where_it_does_not() ->
     assert [step[2] for step in idle if "used little" in step[0]] == ["batch size 128"]
     busy = walk(study(seconds_per_epoch=times, utilisation_percent=95.0))
     assert [step[1:] for step in busy if "used little" in step[0]] == [("no: keep the size", "batch size 32")]
+    disturbed = study(seconds_per_epoch=times, utilisation_percent=39.0)
+    disturbed["timings"]["cpu_percent_mean"] = 39.0
+    assert [step[1:] for step in walk(disturbed) if "used little" in step[0]] == [
+        ("not known: keep the size", "batch size 32")
+    ]
     unknown = walk(study(seconds_per_epoch=times, utilisation_percent=np.nan))
     assert [step[1] for step in unknown if "used little" in step[0]] == ["not measured: keep the size"]
 
 
 def test_a_wide_gap_leads_down_but_not_below_what_the_source_names() -> None:
     sizes = dict.fromkeys((2, 8, 16, 32), 0.9)
-    steps = walk(study(accuracy=sizes, updates=dict.fromkeys(sizes, 1.0), gap_mean=0.2))
+    steps = walk(study(accuracy=sizes, updates=dict.fromkeys(sizes, 1.0), gap_mean=0.2, gap_ci_low=0.1))
     assert [step[2] for step in steps if "far below" in step[0]] == ["batch size 16", "batch size 8", "batch size 8"]
+    wide = walk(study(accuracy=sizes, updates=dict.fromkeys(sizes, 1.0), gap_mean=0.2, gap_ci_low=-0.3))
+    assert [step[1:] for step in wide if "far below" in step[0]] == [("not known: keep the size", "batch size 32")]
 
 
 def test_batch_normalisation_wants_sixteen() -> None:
     sizes = dict.fromkeys((8, 16, 32), 0.9)
-    tables = study(accuracy=sizes, updates=dict.fromkeys(sizes, 1.0), gap_mean=0.2)
+    tables = study(accuracy=sizes, updates=dict.fromkeys(sizes, 1.0), gap_mean=0.2, gap_ci_low=0.1)
     steps = walk(tables, {"normalisation": "batch"})
     assert [step[1:] for step in steps if "normalisation" in step[0]] == [("yes: at least 16", "batch size 16")]
     unknown = walk(tables, {"function": "model.py:build"})

@@ -177,7 +177,7 @@ def test_the_law_is_drawn_where_it_was_accepted_with_bend_and_plateau() -> None:
     assert y == pytest.approx(2 * 1168 / 60 * (1 + 60 / x))
     caption = FIGURES["steps_to_target"].caption(frames)
     assert "60 (48 to 78) at validation loss 0.5" in caption
-    assert "not accepted for validation loss 0.3 (the residuals turn with the batch size)" in caption
+    assert "none for validation loss 0.3 (the residuals turn with the batch size)" in caption
     assert "not the noise scale" in caption
 
 

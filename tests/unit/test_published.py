@@ -146,7 +146,7 @@ def test_the_report_prints_both_numbers_with_where_they_are_from() -> None:
         {**size, "metric": ACCURACY, "published": 0.9803, "published_plus_minus": 0.0007, "value": 0.886}
         | {"ci_low": 0.884, "ci_high": 0.888, "sd": 0.0016},
         {"metric": "critical_batch_size", "published": 200, "target_metric": "train_loss", "target": 0.2, "n": 20}
-        | {"reason": "the law is rejected: too few sizes"},
+        | {"reason": "no critical batch size: too few sizes"},
         {**size, "metric": "noise_scale", "published": 50, "moment": "start", "value": 40.0},
     )
     words = [" ".join(row.get_text(" ").split()) for row in BeautifulSoup(html, "html.parser").select("tbody tr")]
@@ -155,7 +155,7 @@ def test_the_report_prints_both_numbers_with_where_they_are_from() -> None:
     )
     assert "0.8860 [0.8840, 0.8880] 0.00160 5" in words[0]
     assert words[1].startswith("Critical batch size, to training loss 0.200 (examples)")
-    assert "the law is rejected: too few sizes" in words[1]
+    assert "no critical batch size: too few sizes" in words[1]
     assert words[2].startswith("Gradient noise scale, of runs with batch size 256, before the first update (examples)")
 
 

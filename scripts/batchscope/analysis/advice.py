@@ -24,6 +24,7 @@ from batchscope.analysis.choosing import (
     sizes_of,
     span,
 )
+from batchscope.analysis.scaling import MAX_RESOLUTION
 from batchscope.analysis.statistics import t_interval
 from batchscope import numbers
 
@@ -217,6 +218,13 @@ def _to_target(tables: Tables, target: tuple[str, float], quantity: str, *, pair
     if choice is None:
         return Answer(words=f"Not measured: no size that reaches the target with all runs has its {quantity}.")
     goal = f"{_METRICS.get(target[0], target[0])} {target[1]:g}"
+    coarse = [size for size in (choice.best, *choice.together, *choice.untested) if size in _between_two(table)]
+    if coarse and choice.best in coarse:
+        return Answer(
+            words=f"No size can be named: all runs of {span(coarse, choice.sizes)} reach {goal} between the same two "
+            "evaluations, so what they took is hardly known. Earlier evaluations (first_evaluation_at), more of them or a "
+            "tighter target would tell."
+        )
     if unit == "J" and (choice.interval.mean or 0) >= _MEGA:
         choice, unit = choice.scaled(1 / _MEGA), "MJ"
     answer = in_words(choice, unit, f"{what} {goal}", "times as long" if unit == "s" else "times as much")
@@ -228,6 +236,17 @@ def _to_target(tables: Tables, target: tuple[str, float], quantity: str, *, pair
             "ended too early for it, or how far they went is not known."
         )
     return answer
+
+
+def _between_two(reached: pd.DataFrame) -> set[Size]:
+    """Sizes whose runs all reach a target between the same two evaluations, too far apart to say when."""
+    found = set()
+    for size in sizes_of(reached):
+        rows = reached[(reached["batch_size"] == size[0]) & (reached["full_batch"] == size[1])]
+        apart = rows["resolution_epochs"] > MAX_RESOLUTION * rows["epochs"]
+        if rows["reached"].all() and rows["epochs"].nunique() == 1 and apart.fillna(False).all():
+            found.add(size)
+    return found
 
 
 def _slack(timings: pd.DataFrame) -> dict[Size, tuple[float, float]]:
@@ -248,12 +267,15 @@ def _test_accuracy(tables: Tables, *, paired: bool) -> Answer:
     answer = in_words(choice, "", "the highest mean test accuracy", "")
     seconds = _by_size(tables["pareto"], "seconds_mean")
     close = [each for each in choice.together if may_be_equal(values[each], values[choice.best], paired=paired)]
-    rivals = [choice.best, *close]
+    rivals = sorted({choice.best, *choice.equal, *close})
+    answer = answer.saying("This looks at the test data; a choice of your own should rest on validation data.")
     if len(rivals) < 2 or any(size not in seconds for size in rivals):
         return answer
     quick = min(rivals, key=lambda size: seconds[size])
-    if quick == choice.best:
+    if quick == choice.best and not choice.equal:
         return answer.saying("Of those that may be equal to it, it trains to its selected epoch in the least time.")
+    if quick in (choice.best, *choice.equal):
+        return answer.saying(f"Of these {label_of(quick)} trains to its selected epoch in the least time.")
     ratio = numbers.ratio(seconds[choice.best] / seconds[quick])
     reached, best = (numbers.number(choice.means[size]) for size in (quick, choice.best))
     return answer.saying(

@@ -41,6 +41,13 @@ class Choice:
     paired: bool
 
     @property
+    def equal(self) -> tuple[Size, ...]:
+        """Sizes other than `best` that have its mean, beyond rounding: none of them is the one to name."""
+        rounding = ROUNDING * max(abs(mean) for mean in self.means.values())
+        near = (size for size, mean in self.means.items() if abs(mean - self.means[self.best]) <= rounding)
+        return tuple(sorted(size for size in near if size != self.best))
+
+    @property
     def rivals(self) -> tuple[Size, ...]:
         """Sizes other than `best` that may be as good or better."""
         return tuple(sorted({*self.together, *self.untested, *self.open, *self.missing}))
@@ -223,15 +230,20 @@ def in_words(choice: Choice, unit: str, superlative: str, times: str) -> Answer:
     """
     middle = numbers.interval(choice.interval.mean, choice.interval.low, choice.interval.high)
     seeds = numbers.count(choice.interval.n, "seed" if choice.paired else "run")
-    best = label_of(choice.best)
-    sentences = [f"Batch size {best} has {superlative}: {middle}{f' {unit}' if unit else ''} over {seeds}."]
-    if choice.together:
+    first = sorted({choice.best, *choice.equal})
+    have = f"Batch size {label_of(choice.best)} has" if len(first) == 1 else f"{span(first, choice.sizes)} share"
+    sentences = [f"{have} {superlative}: {middle}{f' {unit}' if unit else ''} over {seeds}."]
+    together, untested = (
+        [size for size in sizes if size not in choice.equal] for sizes in (choice.together, choice.untested)
+    )
+    if together:
+        which = "it" if len(first) == 1 else "them"
         sentences.append(
-            f"{span(choice.together, choice.sizes)} cannot be told apart from it, which does not make them equal."
+            f"{span(together, choice.sizes)} cannot be told apart from {which}, which does not make them equal."
         )
-    if choice.untested:
+    if untested:
         why = "one run is no test" if choice.interval.n < 2 else "all runs differ by the same amount"
-        sentences.append(f"{span(choice.untested, choice.sizes)} could not be tested against it: {why}.")
+        sentences.append(f"{span(untested, choice.sizes)} could not be tested against it: {why}.")
     if choice.missing:
         sentences.append(
             f"Not every run of {span(choice.missing, choice.sizes)} has a value, so nothing is said about "
@@ -248,7 +260,7 @@ def in_words(choice: Choice, unit: str, superlative: str, times: str) -> Answer:
     if len(choice.sizes) == 1:
         sentences.append("There is no other size to compare it with.")
     return Answer(
-        size=choice.best,
+        size=choice.best if len(first) == 1 else None,
         value=choice.interval.mean,
         low=choice.interval.low,
         high=choice.interval.high,

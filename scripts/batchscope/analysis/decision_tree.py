@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from batchscope.analysis.summary import without_core
 from batchscope.analysis.choosing import Answer, Choice, Size, label_of, pairs, sizes_of
 from batchscope import numbers
 
@@ -111,6 +112,8 @@ def ending(steps: pd.DataFrame, tables: Tables, accuracy: Choice | None, time: C
 def _held_against(end: Size, choice: Choice) -> tuple[str, bool]:
     """A sentence on the size where the tree ends, and whether it can be told to be right or wrong."""
     best = label_of(choice.best)
+    if choice.equal and end in (choice.best, *choice.equal):
+        return "it has the best mean together with other sizes.", False
     if end == choice.best and choice.decided:
         return "this agrees with the measurement: it is the best size, told apart from all others.", True
     if end == choice.best:
@@ -172,18 +175,25 @@ def _speed(case: _Case, at: Size) -> list[_Step]:
     )
     if ratio <= SLOW_RATIO:
         return [_Step(question, measured, "no", at)]
-    slow = _Step(question, measured, "yes: look at the utilisation", at)
+    return [_Step(question, measured, "yes: look at the utilisation", at), *_idle(case, at)]
+
+
+def _idle(case: _Case, at: Size) -> list[_Step]:
+    """Larger where the processor of a slow size is used little, unless something else used it."""
     question = f"Is the processor used little at {label_of(at)}?"
     used = _number(case, at, "utilisation_percent")
     if used is None:
-        return [slow, _Step(question, "no utilisation", "not measured: keep the size", at)]
+        return [_Step(question, "no utilisation", "not measured: keep the size", at)]
     measured = f"utilisation {numbers.number(used)} % (ours: low is under {numbers.fixed(LOW_UTILISATION, 0)} %)"
     if used >= LOW_UTILISATION:
-        return [slow, _Step(question, measured, "no: keep the size", at)]
+        return [_Step(question, measured, "no: keep the size", at)]
+    if len(without_core(_rows(case.tables["timings"], at))):
+        measured += "; something outside the study used the core during this timing"
+        return [_Step(question, measured, "not known: keep the size", at)]
     found = [size for size in case.sizes if size > at]
     if not found:
-        return [slow, _Step(question, measured, "yes: larger, but the study has no larger size", at)]
-    return [slow, _Step(question, measured, "yes: larger", found[0]), *_speed(case, found[0])]
+        return [_Step(question, measured, "yes: larger, but the study has no larger size", at)]
+    return [_Step(question, measured, "yes: larger", found[0]), *_speed(case, found[0])]
 
 
 def _generalisation(case: _Case, at: Size) -> list[_Step]:
@@ -199,6 +209,9 @@ def _generalisation(case: _Case, at: Size) -> list[_Step]:
     )
     if gap <= WIDE_GAP:
         return [_Step(question, measured, "no", at)]
+    if bounds[0] is not None and bounds[0] <= WIDE_GAP:
+        measured += "; the interval holds gaps that are not far"
+        return [_Step(question, measured, "not known: keep the size", at)]
     found = [size for size in case.sizes if size < at and size[0] >= SMALLEST]
     if not found:
         answer = f"yes: smaller, but the study has no smaller size down to the {SMALLEST} that the tree names"

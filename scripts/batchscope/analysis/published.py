@@ -127,5 +127,5 @@ def _critical(target: Mapping[str, Any], fits: pd.DataFrame) -> Row | None:
         return None
     fit, head = fits.iloc[0], {"target_metric": target["metric"], "target": target["value"]}
     if not fit["accepted"]:
-        return {**head, "n": fit["n_runs"], "reason": f"the law is rejected: {fit['reason']}"}
+        return {**head, "n": fit["n_runs"], "reason": f"no critical batch size: {fit['reason']}"}
     return {**head, "n": fit["n_runs"], "value": fit["b_crit"], "ci_low": fit["ci_low"], "ci_high": fit["ci_high"]}

@@ -60,6 +60,7 @@ _MEMORY = {
     "allocator_peak_bytes": "peak of the framework's allocator on the device",
     "host_memory_peak_bytes": "peak of the process on the host above the imported framework",
 }
+WHOLE_CORE_PERCENT = 90  # of CPU time below which a timing on one thread was not alone
 _UTILISATION = {
     "gpu_utilisation_mean_percent": "share of time with a kernel running on the GPU",
     "cpu_percent_mean": "CPU time of the process in % of the threads given",
@@ -131,6 +132,13 @@ def summary(runs: pd.DataFrame, timings: pd.DataFrame, reasons: pd.DataFrame) ->
         _counts(runs),
     ]
     return cells[["n_train", "updates_per_epoch"]].first().join(parts).reset_index()
+
+
+def without_core(timings: pd.DataFrame) -> pd.DataFrame:
+    """The timings on one CPU thread that did not get the core they had reserved: something else used the machine."""
+    alone = (timings["device"] == "cpu") & (timings["threads"] == 1)
+    found: pd.DataFrame = timings[alone & (timings["cpu_percent_mean"] < WHOLE_CORE_PERCENT).fillna(False)]
+    return found
 
 
 def _speed(timings: pd.DataFrame) -> pd.DataFrame:

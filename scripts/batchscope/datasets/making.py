@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from batchscope.datasets import ARRAYS, Data, digest
 from batchscope.datasets.download import RemoteFile
@@ -51,9 +52,8 @@ def make(
     data = prepared(dataset, draw, data_folders=data_folders, cache=cache, remote_files=remote_files)
     arrays = {name: getattr(data, name) for name in ARRAYS}
     meta = {**data.meta, "digest": digest(arrays)}
-    texts = {name: np.array(_json(content)) for name, content in (("meta", meta), ("definition", dataset))}
     with atomic_path(path) as temporary:
-        np.savez(temporary, **arrays, **texts)
+        np.savez(temporary, **arrays, meta=_json(meta), definition=_json(dataset))
 
 
 def prepared(dataset: Mapping[str, Any], draw: str, **where: Any) -> Data:
@@ -64,8 +64,8 @@ def prepared(dataset: Mapping[str, Any], draw: str, **where: Any) -> Data:
         raise DataError(f"data set {dataset['name']}: {error}") from error
 
 
-def _json(content: Mapping[str, Any]) -> str:
-    return json.dumps(content, sort_keys=True, ensure_ascii=False)
+def _json(content: Mapping[str, Any]) -> NDArray[Any]:
+    return np.array(json.dumps(content, sort_keys=True, ensure_ascii=False))
 
 
 def _prepare(dataset: Mapping[str, Any], draw: str, seed: int, **where: Any) -> Data:

@@ -17,7 +17,7 @@ def is_made(dataset: Mapping[str, Any], made: Path) -> bool:
     """Whether the data set file `made` is there, of this definition, and newer than the user's file."""
     if not made.is_file() or made.stat().st_mtime < Path(dataset["path"]).stat().st_mtime:
         return False
-    return _written(made)["definition"] == dataset
+    return bool(_written(made)["definition"] == dataset)
 
 
 def gives_other_data(dataset: Mapping[str, Any], made: Path) -> bool:
@@ -27,7 +27,7 @@ def gives_other_data(dataset: Mapping[str, Any], made: Path) -> bool:
     written, path = _written(made), Path(dataset["path"])
     with path.open("rb") as stream:
         content = hashlib.file_digest(stream, "sha256").hexdigest()
-    return written["definition"] != dataset or written["meta"]["files"].get(path.name) != content
+    return bool(written["definition"] != dataset or written["meta"]["files"].get(path.name) != content)
 
 
 def check(dataset: Mapping[str, Any], draw: str) -> None:

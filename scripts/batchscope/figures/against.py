@@ -101,7 +101,7 @@ def _point(axes: Axes, point: Point, x: float, room: float, colour: str) -> None
 def cut_in_words(points: Iterable[Point]) -> str:
     """A sentence on bars that an axis from zero, or a log axis, cannot show whole; empty without such."""
     cut = any(point.low is not None and point.low <= 0 for point in points)
-    return "Bars at the lower edge of a panel go on to zero or below." if cut else ""
+    return "Bars that reach the lower edge of a panel go on to zero or below." if cut else ""
 
 
 def readings(frames: Frames, points: Mapping[Size, Point]) -> list[tuple[Size, float | None]]:

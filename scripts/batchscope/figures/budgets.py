@@ -116,7 +116,7 @@ def caption_equal_budget(frames: Frames) -> str:
             f"{amounts}, the largest that every run that ended ok has spent; {bars}.",
             _without_value_in_words(frames),
             "Equal epochs starve large batches of updates, equal updates starve small ones of examples, and equal "
-            "seconds hold for this machine alone: sizes rank differently by the budget that is held equal.",
+            "seconds hold for this machine alone: sizes can rank differently by the budget that is held equal.",
             cut_in_words(points),
         ]
     )

@@ -91,7 +91,7 @@ def fits_in_words(frames: Frames, table: str = "to_target") -> str:
                 interval = f"{plain(law.low, digits=3)} to {plain(law.high, digits=3)}"
             accepted.append(f"{plain(law.b_crit, digits=3)} ({interval}) at {target.label}")
     found = f"B_crit (95 % bootstrap interval over runs) is {', '.join(accepted)}." if accepted else ""
-    reasons = f"The law was not accepted for {'; '.join(refused)}." if refused else ""
+    reasons = f"There is none for {'; '.join(refused)}." if refused else ""
     return " ".join(part for part in (found, reasons) if part)
 
 

@@ -184,4 +184,5 @@ def _median(frames: Frames, size: Size) -> float | None:
 
 def _which(frames: Frames) -> str:
     others = frames.runs["seed"].nunique() - 1
-    return f"Coloured: seed {_seed(frames)}" + (f"; grey: the other {plain(others)} seeds." if others else ".")
+    rest = "the other seed" if others == 1 else f"the other {plain(others)} seeds"
+    return f"Coloured: seed {_seed(frames)}" + (f"; grey: {rest}." if others else ".")

@@ -13,10 +13,10 @@ from batchscope import numbers
 from batchscope.report import elements
 from batchscope.report.content import Content, Row, number, rows, size, size_cell, spread_cells
 from batchscope.report.elements import Cell, Column
+from batchscope.analysis.summary import WHOLE_CORE_PERCENT, without_core
 from batchscope.numbers import LEVEL
 from batchscope.scope import Pair
 
-WHOLE_CORE_PERCENT = 90  # of CPU time below which a timing on one thread was not alone
 SIZE = Column("Batch size", "examples")
 _VERDICTS = {
     BEST: "lowest mean",
@@ -122,7 +122,7 @@ def disturbed(content: Content, pair: Pair) -> str:
     """A warning where a timing on one CPU thread did not get its core: then something else used the machine."""
     timings = content.of("timings", pair)
     alone = timings[(timings["device"] == "cpu") & (timings["threads"] == 1) & timings["cpu_percent_mean"].notna()]
-    short = alone[alone["cpu_percent_mean"] < WHOLE_CORE_PERCENT]
+    short = without_core(alone)
     if short.empty:
         return ""
     sentence = elements.paragraph(

@@ -12,6 +12,7 @@ import pandas as pd
 from scipy import special
 
 from batchscope.analysis.best import label
+from batchscope.analysis.summary import without_core
 from batchscope.analysis.claims import words
 from batchscope.analysis.claims.samples import NotMeasuredError, Samples, Size, Tables, of_pair, rows_of, samples
 from batchscope.analysis.claims.estimates import Estimate, largest, over_seeds
@@ -73,8 +74,16 @@ def find(claim: Claim, pair: Pair, pairs: Sequence[Pair], tables: Tables, study:
     text = words.means(METRICS[claim["metric"]], found, sizes)
     if kind in ("falls", "rises") and not other:
         text = "; ".join(filter(None, [text, words.turn(found, sizes, kind == "falls")]))
+    if METRICS[claim["metric"]].table == "windows":
+        text = "; ".join(filter(None, [text, _disturbed(of_pair(tables, "timings", pair))]))
     log, unit = _unit(claim)
     return Finding(tuple(tested), log, unit, found.of, _fewest(found, sizes), tuple(sizes), text)
+
+
+def _disturbed(timings: pd.DataFrame) -> str:
+    """How many timings something else slowed down, as a warning; empty where none."""
+    short = len(without_core(timings))
+    return f"{short} of {numbers.count(len(timings), 'timing')} did not have a core alone" if short else ""
 
 
 def _unit(claim: Claim) -> tuple[bool, str]:
@@ -164,7 +173,8 @@ def _critical(claim: Claim, rows: pd.DataFrame, warning: str) -> Finding:
             tested.append(judge(where, f"{where}: {estimate}" if isinstance(estimate, str) else estimate, goal))
         shown.append(f"{'none' if isinstance(estimate, str) else numbers.number(fit['b_crit'])} {where}")
     n = int(tightest["n_runs"].min()) if len(tightest) else 0
-    text = f"Critical batch size in examples: {', '.join(shown)}{warning}"
+    found = f": {', '.join(shown)}" if len(shown) > 1 or not len(tightest) else ""
+    text = f"Critical batch size in examples{found}{warning}"
     return Finding(tuple(tested), True, "examples", "runs", n, (), text)
 
 
@@ -172,7 +182,7 @@ def _fitted(fit: Mapping[str, Any]) -> Estimate | str:
     """A fitted size and its test, normal in the logarithm, with the half-width of the interval that faces the threshold
     as 1.96 standard errors; or why the fit is not used."""
     if not fit["accepted"]:
-        return f"the law is rejected ({fit['reason']})" if fit["reason"] else "the law is rejected"
+        return f"no critical batch size ({fit['reason'].removesuffix('.')})"
     ends = [fit["b_crit"], fit["ci_low"], fit["ci_high"]]
     if pd.isna(ends).any() or not 0 < ends[1] < ends[2]:
         return "the fit has no interval"

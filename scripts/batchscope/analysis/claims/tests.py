@@ -44,6 +44,7 @@ from batchscope.analysis.statistics import ROUNDING
 from batchscope.analysis.trends import page_trend, slopes
 
 ONE = "one repetition gives no spread to test with"
+ON_A_LINE = "two sizes with one value each always lie on a line, so there is no scatter to test with"
 NO_SPREAD = "every repetition gives the same, so there is no spread to test with"
 
 
@@ -165,6 +166,8 @@ def _trend(claim: Mapping[str, Any], found: Samples) -> list[Part]:
     log, margin = scaled(claim)
     sizes = _several(found, claim)
     goal = Goal("below" if claim["test"]["kind"] == "falls" else "above", 0.0, margin)
+    if found.of == "sizes" and len(sizes) < 3:
+        return [judge(_change(log), ON_A_LINE, goal)]
     weights = slope_weights(sizes, 2)
     estimate = contrast(found, weights, log=log)
     if isinstance(estimate, Estimate):
