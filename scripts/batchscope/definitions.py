@@ -88,6 +88,13 @@ def check_pair(recipe: Definition, dataset: Definition) -> None:
             f"{recipe.locate(['model', 'name'])}: cnn needs images, which {data['name']} (source {data['source']}) "
             "does not hold; valid is mlp or a function"
         )
+    if model.get("name") == "cnn" and data["source"] == "npz":
+        shape = splits.npz_shape(Path(data["path"]), data["x"])[1:]
+        if len(shape) != 3:
+            raise ConfigError(
+                f"{recipe.locate(['model', 'name'])}: cnn needs images of shape (height, width, channels), and an "
+                f"example of {data['name']} has {shape}; valid is mlp or a function"
+            )
     features = _FEATURES.get(data["source"]) or data.get("features")
     if model.get("name") == "mlp" and tracked and isinstance(features, int) and tracked[0] >= features:
         raise ConfigError(

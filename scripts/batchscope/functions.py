@@ -14,7 +14,11 @@ class FunctionError(ValueError):
 
 
 def load_function(name: str) -> Callable[..., Any]:
-    """Import `file.py` by its path and return its function; modules beside the file can be imported by it."""
+    """Import `file.py` by its path and return its function; modules beside the file can be imported by it.
+
+    Raises:
+        FunctionError: there is no such file or function, or the file fails when it is imported.
+    """
     path, _, attribute = name.rpartition(":")
     file = Path(path).resolve()
     spec = importlib.util.spec_from_file_location(f"batchscope_user_{file.stem}", file)
@@ -24,7 +28,10 @@ def load_function(name: str) -> Callable[..., Any]:
     sys.modules[spec.name] = module
     if str(file.parent) not in sys.path:  # for good, so that the function may still import what lies beside it
         sys.path.append(str(file.parent))
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever the user's code raises; the traceback stays attached
+        raise FunctionError(f"{name}: importing {path} failed with {type(error).__name__}: {error}") from error
     function = getattr(module, attribute, None)
     if not callable(function):
         raise FunctionError(f"{name}: {path} defines no function {attribute}")

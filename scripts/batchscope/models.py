@@ -94,7 +94,11 @@ def _dropout(model: Mapping[str, Any]) -> list[keras.layers.Layer]:
 
 def _user_model(model: Mapping[str, Any], input_shape: tuple[int, ...], classes: int) -> keras.Model:
     name = model["function"]
-    built = load_function(name)(input_shape, classes, **model["arguments"])
+    function = load_function(name)
+    try:
+        built = function(input_shape, classes, **model["arguments"])
+    except Exception as error:  # whatever the user's code raises; the traceback stays attached
+        raise FunctionError(f"{name} failed with {type(error).__name__}: {error}") from error
     if not isinstance(built, keras.Model):
         raise FunctionError(f"{name} returned {type(built).__name__}; it must return a keras.Model")
     if not built.built:

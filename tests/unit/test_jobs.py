@@ -130,6 +130,9 @@ def test_functions_of_ones_own_may_use_dataclasses_and_modules_beside_them(tmp_p
     assert load_function(f"{tmp_path / 'own.py'}:build")() == 5
     with pytest.raises(FunctionError, match="defines no function other"):
         load_function(f"{tmp_path / 'own.py'}:other")
+    (tmp_path / "broken.py").write_text("import keras_with_a_typo\n")
+    with pytest.raises(FunctionError, match=r"importing .*broken.py failed with ModuleNotFoundError: No module named"):
+        load_function(f"{tmp_path / 'broken.py'}:build")
     with pytest.raises(FunctionError, match="there is no Python file"):
         load_function(f"{tmp_path / 'none.py'}:build")
 

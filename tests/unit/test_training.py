@@ -265,6 +265,13 @@ def test_probabilities_and_logits_give_the_same_training(engine, tmp_path):
     )
 
 
+def test_a_model_that_fails_is_named_with_what_it_says(engine, tmp_path):
+    (tmp_path / "model.py").write_text("def build(input_shape, classes):\n    raise ValueError('no such width')\n")
+    made = {**recipe(), "model": {"function": f"{tmp_path / 'model.py'}:build", "arguments": {}, "outputs": "logits"}}
+    with pytest.raises(FunctionError, match=r"model\.py:build failed with ValueError: no such width"):
+        train(engine, made)
+
+
 @pytest.mark.parametrize(
     ("softmax", "says", "valid"), [(True, "logits", "probabilities"), (False, "probabilities", "logits")]
 )

@@ -222,8 +222,8 @@ def _to_target(tables: Tables, target: tuple[str, float], quantity: str, *, pair
     if coarse and choice.best in coarse:
         return Answer(
             words=f"No size can be named: all runs of {span(coarse, choice.sizes)} reach {goal} between the same two "
-            "evaluations, so what they took is hardly known. Earlier evaluations (first_evaluation_at), more of them or a "
-            "tighter target would tell."
+            "evaluations, so what they took is hardly known. Earlier evaluations (first_evaluation_at), more of them, "
+            "or a tighter target would tell."
         )
     if unit == "J" and (choice.interval.mean or 0) >= _MEGA:
         choice, unit = choice.scaled(1 / _MEGA), "MJ"
