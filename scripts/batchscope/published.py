@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from batchscope.analysis import FITTED_SIZES
 from batchscope.claims import METRICS, beyond_share
 from batchscope.scope import Pair
 from batchscope.validation import ConfigError, Locate, choice
@@ -61,6 +62,11 @@ def check(study: Study, locate: Locate) -> None:
             if (entry[key] is None) == (key in needed):
                 what = "needs it; valid is a value" if key in needed else "does not have it; valid is to leave it out"
                 raise ConfigError(f"{place}.{key}: {metric} {what}")
+        if metric == CRITICAL and not any(_has_law(pair, study) for pair in study.pairs):
+            raise ConfigError(
+                f"{place}: a critical batch size is fitted to at least {FITTED_SIZES} batch sizes, and no data set and "
+                "recipe of the study have as many; valid is a study with more of them"
+            )
         if beyond := beyond_share(metric, entry["value"]):
             raise ConfigError(f"{place}.value: {beyond}")
         if not any(applies(entry, pair, study) for pair in study.pairs):
@@ -71,6 +77,12 @@ def check(study: Study, locate: Locate) -> None:
             raise ConfigError(
                 f"{place}: the study does not measure {metric} for {where}; valid is what its runs{probe} measure"
             )
+
+
+def _has_law(pair: Pair, study: Study) -> bool:
+    """Whether there may be enough batch sizes for a law; of measurements made elsewhere that is not known yet."""
+    sizes = {run.batch_size for run in study.runs if (run.dataset, run.recipe) == pair}
+    return study.measurements is not None or len(sizes) >= FITTED_SIZES
 
 
 def _shown(value: Any) -> str:
