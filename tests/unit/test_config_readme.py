@@ -196,7 +196,7 @@ def test_examples_of_the_readme_load(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert claims.load(ROOT / "config" / "claims.yaml", own, Path("mine.yaml")).keys() > own.keys()
     assert len(study.load({**config, "study": "every.yaml"}, ROOT).cells) == 6 + 4 - 1
     mine = study.load({**config, "study": "mine.yaml"}, ROOT)
-    assert len(mine.runs) == 2 * 2 * 3 * 5
+    assert len(mine.runs) == 2 * 2 * 4 * 5
     assert list(mine.claims) == ["C01", "C02", "C05", "smaller-gap"]
     assert study.load({**config, "study": "measured.yaml"}, ROOT).pairs == (("our-images", "our-network"),)
 
