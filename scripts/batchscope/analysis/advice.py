@@ -299,7 +299,7 @@ def _memory(tables: Tables, *, paired: bool) -> Answer:
                 return Answer(words=_same_memory(choice, kind), choice=choice)
             answer = in_words(choice.scaled(1e-6), "MB", "the lowest mean peak memory", "")
             largest = max(choice.means, key=lambda size: choice.means[size])
-            if choice.means[choice.best] > 0:
+            if len(choice.means) > 1 and choice.means[choice.best] > 0:
                 ratio = numbers.fixed(choice.means[largest] / choice.means[choice.best], 2)
                 answer = answer.saying(f"The largest, {label_of(largest)}, takes {ratio} times as much.")
             return answer.saying(f"The peak is that of {kind}, over whole runs with their evaluations.")
