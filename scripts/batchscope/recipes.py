@@ -72,8 +72,9 @@ def evaluation_points(n_train: int, plan: Plan) -> NDArray[np.int64]:
     """Updates after which a run is evaluated; the last one ends the budget.
 
     They are spread evenly over the budget or, with `first_evaluation_at`, evenly in the logarithm from that share of it
-    on: epochs to a target are then known to the same share of themselves at fast and at slow batch sizes. Weights to be
-    kept would be far from an evaluation there, so their shares of the budget are evaluated as well.
+    on: epochs to a target are then known to the same share of themselves at fast and at slow batch sizes. Where weights
+    are to be kept, the evaluation nearest in the logarithm moves to that share of the budget; one more would stand so
+    close to it that two in a row were hardly two looks.
     Every batch size is looked at as often, and at the same shares of the budget, up to one update: the best of many
     looks is lower than the best of few (the exception is a size that makes fewer updates than there are evaluations).
     """
@@ -81,8 +82,11 @@ def evaluation_points(n_train: int, plan: Plan) -> NDArray[np.int64]:
     n = budget["epochs"] if budget["evaluations"] is None else budget["evaluations"]
     if budget["first_evaluation_at"] is not None:
         spread = np.maximum(1, np.rint(total * np.geomspace(budget["first_evaluation_at"], 1, n)).astype(np.int64))
-        kept = [_first_update(share, total) for share in plan.recipe["snapshots"]["at"] if share > 0]
-        return np.unique([*spread, *kept])
+        for share in plan.recipe["snapshots"]["at"]:
+            if 0 < share < 1:
+                nearest = np.abs(np.log(spread[:-1] / (share * total))).argmin()
+                spread[nearest] = _first_update(share, total)
+        return np.unique(spread)
     return np.unique(-(-total * np.arange(1, n + 1) // n))
 
 

@@ -75,7 +75,8 @@ def study(
                     }
                 )
             evaluations += [
-                {**cell, "seed": seed, "evaluation": number, "train_loss": loss} for number, loss in enumerate(curve)
+                {**cell, "seed": seed, "evaluation": number, "epoch": float(number), "train_loss": loss}
+                for number, loss in enumerate(curve)
             ]
         timing = {"seconds_per_update": per_update[size], "outcome": "ok", "device": "cpu", "threads": 1}
         timing["cpu_percent_mean"] = 99.0

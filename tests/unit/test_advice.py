@@ -243,5 +243,9 @@ def test_a_time_known_only_to_lie_between_two_evaluations_names_no_size() -> Non
     tables = study(jitter=np.zeros(5), resolution=50.0)
     row = goal(tables, "time_to_target")
     assert pd.isna(row["batch_size"])
-    assert "reach a validation loss of 0.5 between the same two evaluations" in row["words"]
+    assert "8 to 128 may have reached a validation loss of 0.5 in any order" in row["words"]
     assert goal(study(jitter=np.zeros(5)), "time_to_target")["batch_size"] == 128
+    far = study(
+        updates={8: 9000, 32: 3000, 128: 2}, resolution=0.4
+    )  # at 128 within its first epoch, long before others
+    assert goal(far, "time_to_target")["batch_size"] == 128

@@ -340,7 +340,7 @@ def test_summary_without_timings(tmp_path: Path) -> None:
     found = fake_results.tables(fake_results.write(replace(SMALL, root=tmp_path, timings=False)))
     row = cell(found["summary"], 4)
     assert np.isnan(row["seconds_per_epoch"])
-    assert row["memory_kind"].endswith("beside other runs")
+    assert row["memory_kind"].endswith("beside other runs, the largest of the runs")
     assert found["best"]["fastest"].isna().all()
     assert found["choices"]["fastest"].iloc[0] == ""
 

@@ -70,15 +70,19 @@ def test_slow_goes_up_where_the_processor_idles_and_stays_where_it_does_not() ->
 
 def test_a_wide_gap_leads_down_but_not_below_what_the_source_names() -> None:
     sizes = dict.fromkeys((2, 8, 16, 32), 0.9)
-    steps = walk(study(accuracy=sizes, updates=dict.fromkeys(sizes, 1.0), gap_mean=0.2, gap_ci_low=0.1))
+    steps = walk(
+        study(accuracy=sizes, updates=dict.fromkeys(sizes, 1.0), gap_mean=0.2, gap_ci_low=0.1, gap_ci_high=0.3)
+    )
     assert [step[2] for step in steps if "far below" in step[0]] == ["batch size 16", "batch size 8", "batch size 8"]
-    wide = walk(study(accuracy=sizes, updates=dict.fromkeys(sizes, 1.0), gap_mean=0.2, gap_ci_low=-0.3))
+    wide = walk(
+        study(accuracy=sizes, updates=dict.fromkeys(sizes, 1.0), gap_mean=0.04, gap_ci_low=-0.3, gap_ci_high=0.4)
+    )
     assert [step[1:] for step in wide if "far below" in step[0]] == [("not known: keep the size", "batch size 32")]
 
 
 def test_batch_normalisation_wants_sixteen() -> None:
     sizes = dict.fromkeys((8, 16, 32), 0.9)
-    tables = study(accuracy=sizes, updates=dict.fromkeys(sizes, 1.0), gap_mean=0.2, gap_ci_low=0.1)
+    tables = study(accuracy=sizes, updates=dict.fromkeys(sizes, 1.0), gap_mean=0.2, gap_ci_low=0.1, gap_ci_high=0.3)
     steps = walk(tables, {"normalisation": "batch"})
     assert [step[1:] for step in steps if "normalisation" in step[0]] == [("yes: at least 16", "batch size 16")]
     unknown = walk(tables, {"function": "model.py:build"})
@@ -107,8 +111,14 @@ def test_where_the_tree_ends_among_sizes_that_are_not_told_apart_nothing_is_clai
 
 
 def test_a_loss_that_never_falls_is_unstable() -> None:
-    curve = pd.DataFrame({"seed": 1, "evaluation": [0, 1, 2], "train_loss": [1.0, 2.0, 3.0]})
+    curve = pd.DataFrame({"seed": 1, "evaluation": [0, 1, 2], "epoch": [0, 1, 2], "train_loss": [1.0, 2.0, 3.0]})
     assert decision_tree.largest_rise(curve) == np.inf
+
+
+def test_how_often_a_run_is_looked_at_within_an_epoch_does_not_make_it_unstable() -> None:
+    epochs, losses = [0, 0.01, 0.02, 1, 1.5, 2], [2.0, 1.5, 1.9, 1.0, 1.2, 0.9]
+    curve = pd.DataFrame({"seed": 1, "evaluation": range(6), "epoch": epochs, "train_loss": losses})
+    assert decision_tree.largest_rise(curve) == 0
 
 
 def test_where_the_tree_ends_at_a_size_that_lost_a_value_it_is_not_compared() -> None:

@@ -97,7 +97,10 @@ def test_evaluations_from_a_share_of_the_budget_on_lie_evenly_in_the_logarithm()
     assert points(1000, 100, epochs=1, evaluations=4, first_evaluation_at=0.001) == [1, 10]  # the same shares
     assert points(40, 10, updates=10, evaluations=2, first_evaluation_at=0.5) == [5, 10]
     kept = {"at": [0, 0.3, 0.7], "train_losses": []}
-    assert points(10, 1, kept, epochs=1, evaluations=2, first_evaluation_at=0.1) == [1, 3, 7, 10]
+    assert points(1000, 1, kept, epochs=1, evaluations=4, first_evaluation_at=0.001) == [1, 10, 700, 1000]
+    assert points(1000, 1, kept, epochs=1, evaluations=9, first_evaluation_at=0.1) == [
+        *(100, 133, 178, 237, 300, 422, 562, 700, 1000)
+    ]
 
 
 @given(updates=st.integers(1, 500), evaluations=st.integers(2, 60), first=st.floats(1e-4, 0.99))

@@ -179,7 +179,7 @@ def test_other_data_are_refused_or_announced_before_any_job(finished, tmp_path):
     assert (folder / "results/datasets/flowers/fixed.npz").read_bytes() == made
     np.savez(folder / "flowers.npz", x=np.nan_to_num(x), y=y)
     announced = snakemake(folder, "--dry-run")
-    assert "data set flowers is not what it was when the runs in results/runs/flowers" in announced.stderr
+    assert "data set flowers is not what it was when the runs in results/runs/flowers" in announced.stdout
 
 
 def test_snakemake_report_lists_figures_tables_and_the_report(finished, tmp_path):

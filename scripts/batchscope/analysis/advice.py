@@ -218,12 +218,12 @@ def _to_target(tables: Tables, target: tuple[str, float], quantity: str, *, pair
     if choice is None:
         return Answer(words=f"Not measured: no size that reaches the target with all runs has its {quantity}.")
     goal = f"{_METRICS.get(target[0], target[0])} {target[1]:g}"
-    coarse = [size for size in (choice.best, *choice.together, *choice.untested) if size in _between_two(table)]
-    if coarse and choice.best in coarse:
+    unclear = _unclear(choice.best, table, quantity)
+    if unclear:
+        sizes = span([choice.best, *unclear], choice.sizes)
         return Answer(
-            words=f"No size can be named: all runs of {span(coarse, choice.sizes)} reach {goal} between the same two "
-            "evaluations, so what they took is hardly known. Earlier evaluations (first_evaluation_at), more of them, "
-            "or a tighter target would tell."
+            words=f"No size can be named: evaluations are so far apart that {sizes} may have reached {goal} in any "
+            "order. Earlier evaluations (first_evaluation_at), more of them, or a tighter target would tell."
         )
     if unit == "J" and (choice.interval.mean or 0) >= _MEGA:
         choice, unit = choice.scaled(1 / _MEGA), "MJ"
@@ -238,15 +238,26 @@ def _to_target(tables: Tables, target: tuple[str, float], quantity: str, *, pair
     return answer
 
 
-def _between_two(reached: pd.DataFrame) -> set[Size]:
-    """Sizes whose runs all reach a target between the same two evaluations, too far apart to say when."""
-    found = set()
+def _unclear(best: Size, reached: pd.DataFrame, quantity: str) -> list[Size]:
+    """Sizes that may have come before `best`, since evaluations of one of the two are too far apart to say when.
+
+    The mean of a size is known to half the distance between the evaluations round each crossing, to either side.
+    """
+    known: dict[Size, tuple[float, float, bool]] = {}
     for size in sizes_of(reached):
         rows = reached[(reached["batch_size"] == size[0]) & (reached["full_batch"] == size[1])]
-        apart = rows["resolution_epochs"] > MAX_RESOLUTION * rows["epochs"]
-        if rows["reached"].all() and rows["epochs"].nunique() == 1 and apart.fillna(False).all():
-            found.add(size)
-    return found
+        epochs, apart, spent = (
+            rows[name].astype("float64").mean() for name in ("epochs", "resolution_epochs", quantity)
+        )
+        if rows["reached"].all() and epochs > 0:
+            low, high = (spent * (1 + side * apart / epochs / 2) for side in (-1, 1))
+            known[size] = (low, high, bool(apart > MAX_RESOLUTION * epochs))
+    if best not in known:
+        return []
+    _, latest, coarse = known[best]
+    return sorted(
+        size for size, (first, _, other) in known.items() if size != best and first < latest and (coarse or other)
+    )
 
 
 def _slack(timings: pd.DataFrame) -> dict[Size, tuple[float, float]]:
@@ -268,14 +279,17 @@ def _test_accuracy(tables: Tables, *, paired: bool) -> Answer:
     seconds = _by_size(tables["pareto"], "seconds_mean")
     close = [each for each in choice.together if may_be_equal(values[each], values[choice.best], paired=paired)]
     rivals = sorted({choice.best, *choice.equal, *close})
-    answer = answer.saying("This looks at the test data; a choice of your own should rest on validation data.")
+    caution = "This looks at the test data; a choice of your own should rest on validation data."
     if len(rivals) < 2 or any(size not in seconds for size in rivals):
-        return answer
+        return answer.saying(caution)
     quick = min(rivals, key=lambda size: seconds[size])
     if quick == choice.best and not choice.equal:
-        return answer.saying("Of those that may be equal to it, it trains to its selected epoch in the least time.")
+        quickest = "Of those that may be equal to it, it trains to its selected epoch in the least time."
+        return answer.saying(quickest).saying(caution)
     if quick in (choice.best, *choice.equal):
-        return answer.saying(f"Of these {label_of(quick)} trains to its selected epoch in the least time.")
+        return answer.saying(f"Of these {label_of(quick)} trains to its selected epoch in the least time.").saying(
+            caution
+        )
     ratio = numbers.ratio(seconds[choice.best] / seconds[quick])
     reached, best = (numbers.number(choice.means[size]) for size in (quick, choice.best))
     return answer.saying(
@@ -283,7 +297,7 @@ def _test_accuracy(tables: Tables, *, paired: bool) -> Answer:
         "in the least time: "
         f"{numbers.seconds(seconds[quick])} on average, {ratio} times faster than {label_of(choice.best)}, at a mean "
         f"test accuracy of {reached} instead of {best}."
-    )
+    ).saying(caution)
 
 
 def _memory(tables: Tables, *, paired: bool) -> Answer:

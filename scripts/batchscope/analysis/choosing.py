@@ -228,22 +228,23 @@ def in_words(choice: Choice, unit: str, superlative: str, times: str) -> Answer:
 
     `times` ("times as long") compares the mean of the next size told apart; "" leaves ratios out.
     """
-    middle = numbers.interval(choice.interval.mean, choice.interval.low, choice.interval.high)
     seeds = numbers.count(choice.interval.n, "seed" if choice.paired else "run")
     first = sorted({choice.best, *choice.equal})
+    mean, low, high = choice.interval.mean, choice.interval.low, choice.interval.high
+    middle = numbers.interval(mean, low, high) if len(first) == 1 else numbers.number(mean)
     have = f"Batch size {label_of(choice.best)} has" if len(first) == 1 else f"{span(first, choice.sizes)} share"
     sentences = [f"{have} {superlative}: {middle}{f' {unit}' if unit else ''} over {seeds}."]
     together, untested = (
         [size for size in sizes if size not in choice.equal] for sizes in (choice.together, choice.untested)
     )
+    which = "it" if len(first) == 1 else "them"
     if together:
-        which = "it" if len(first) == 1 else "them"
         sentences.append(
             f"{span(together, choice.sizes)} cannot be told apart from {which}, which does not make them equal."
         )
     if untested:
         why = "one run is no test" if choice.interval.n < 2 else "all runs differ by the same amount"
-        sentences.append(f"{span(untested, choice.sizes)} could not be tested against it: {why}.")
+        sentences.append(f"{span(untested, choice.sizes)} could not be tested against {which}: {why}.")
     if choice.missing:
         sentences.append(
             f"Not every run of {span(choice.missing, choice.sizes)} has a value, so nothing is said about "
@@ -262,10 +263,10 @@ def in_words(choice: Choice, unit: str, superlative: str, times: str) -> Answer:
     return Answer(
         size=choice.best if len(first) == 1 else None,
         value=choice.interval.mean,
-        low=choice.interval.low,
-        high=choice.interval.high,
+        low=choice.interval.low if len(first) == 1 else None,
+        high=choice.interval.high if len(first) == 1 else None,
         unit=unit,
-        rivals=choice.rivals,
+        rivals=choice.rivals if len(first) == 1 else tuple(sorted({*first, *choice.rivals})),
         decided=choice.decided,
         words=" ".join(sentences),
         choice=choice,

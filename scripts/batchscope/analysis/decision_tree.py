@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from batchscope.analysis.statistics import ROUNDING
 from batchscope.analysis.summary import without_core
 from batchscope.analysis.choosing import Answer, Choice, Size, label_of, pairs, sizes_of
 from batchscope import numbers
@@ -148,8 +149,8 @@ def _stability(case: _Case, at: Size) -> list[_Step]:
     limit = f"ours: a run diverged, or the rise is over {numbers.fixed(100 * UNSTABLE_RISE, 0)} %"
     known = "not measured" if rise is None else f"{numbers.fixed(100 * rise, 1)} % of its whole fall"
     measured = (
-        f"{lost} of {numbers.count(len(runs), 'run')} diverged; largest rise of the training loss between two "
-        f"evaluations, median over runs: {known} ({limit})"
+        f"{lost} of {numbers.count(len(runs), 'run')} diverged; largest rise of the training loss from one "
+        f"epoch to the next, median over runs: {known} ({limit})"
     )
     if not lost and (rise is None or rise <= UNSTABLE_RISE):
         return [_Step(question, measured, "no" if rise is not None else "not measured: keep the size", at)]
@@ -188,7 +189,7 @@ def _idle(case: _Case, at: Size) -> list[_Step]:
     if used >= LOW_UTILISATION:
         return [_Step(question, measured, "no: keep the size", at)]
     if len(without_core(_rows(case.tables["timings"], at))):
-        measured += "; something outside the study used the core during this timing"
+        measured += "; the job did not have its core all the time, for whatever reason"
         return [_Step(question, measured, "not known: keep the size", at)]
     found = [size for size in case.sizes if size > at]
     if not found:
@@ -207,11 +208,12 @@ def _generalisation(case: _Case, at: Size) -> list[_Step]:
         f"training minus test accuracy {numbers.interval(gap, *bounds)} at the selected epoch "
         f"(ours: far is over {numbers.number(WIDE_GAP, 1)})"
     )
+    low, high = bounds
+    if low is None or high is None or low <= WIDE_GAP < high:
+        measured += "; there is no interval" if low is None else "; its interval holds gaps on both sides of it"
+        return [_Step(question, measured, "not known: keep the size", at)]
     if gap <= WIDE_GAP:
         return [_Step(question, measured, "no", at)]
-    if bounds[0] is not None and bounds[0] <= WIDE_GAP:
-        measured += "; the interval holds gaps that are not far"
-        return [_Step(question, measured, "not known: keep the size", at)]
     found = [size for size in case.sizes if size < at and size[0] >= SMALLEST]
     if not found:
         answer = f"yes: smaller, but the study has no smaller size down to the {SMALLEST} that the tree names"
@@ -257,13 +259,15 @@ def _out_of_memory(case: _Case, size: Size) -> tuple[int, int]:
 
 
 def largest_rise(evaluations: pd.DataFrame) -> float | None:
-    """Largest rise of the training loss from one evaluation to the next over its whole fall, median over the runs.
+    """Largest rise of the training loss from one epoch to the next over its whole fall, median over the runs.
 
-    The fall is from the first evaluation to the lowest; a run whose loss never falls counts as infinitely unstable.
+    Of evaluations within an epoch only the first counts, so that it does not matter how often a run is looked at. The
+    fall is from the first of them to the lowest; a run whose loss never falls counts as infinitely unstable.
     """
     rises = []
     for _, run in evaluations.sort_values("evaluation").groupby("seed"):
-        losses = run["train_loss"].to_numpy(np.float64, na_value=np.nan)
+        _, first = np.unique(np.floor(run["epoch"].to_numpy(np.float64) + ROUNDING), return_index=True)
+        losses = run["train_loss"].to_numpy(np.float64, na_value=np.nan)[first]
         losses = losses[np.isfinite(losses)]
         if len(losses) < 2:
             continue

@@ -173,7 +173,7 @@ def _resources(runs: pd.DataFrame, timings: pd.DataFrame) -> list[pd.DataFrame]:
     utilisation = _first_measured(
         cells[list(_UTILISATION)].mean(), _UTILISATION, "utilisation_percent", "utilisation_kind"
     )
-    memory["memory_kind"] += f", {where}"
+    memory["memory_kind"] += f", {where}" if len(timings) else f", {where}, the largest of the runs"
     utilisation["utilisation_kind"] += f", {where}"
     return [memory, utilisation]
 

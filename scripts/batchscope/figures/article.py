@@ -38,7 +38,7 @@ def caption_curves_article(frames: Frames) -> str:
     mean = "geometric mean" if is_logarithmic(frames) else "mean"
     return " ".join(
         [
-            "Loss on the whole training part and on the validation part after each epoch, before training at 0.",
+            "Loss on the whole training part and on the validation part at each evaluation, before training at 0.",
             f"Thin lines: one run each ({seeds_in_words(frames)} per size); thick lines: their {mean}, as far as all "
             "runs of the size go.",
             "The test part is not drawn: it is read only when training has ended.",

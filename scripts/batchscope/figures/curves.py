@@ -212,7 +212,7 @@ def _caption(frames: Frames) -> str:
     bands = "bands: 95 % t-intervals; " if several else "no bands: one seed; "
     sentences = [
         f"Lines end where the first run of a size ends ({bands}{seeds_in_words(frames)} per size).",
-        "Updates and seconds are on log axes and start after the first epoch, the others before training.",
+        "Updates and seconds are on log axes and start at the first evaluation after an update, the others before one.",
         clock,
         outcomes_in_words(frames),
     ]

@@ -144,9 +144,16 @@ def size_cell(row: Row) -> elements.Cell:
 
 
 def spread_cells(
-    frame: pd.DataFrame, name: str, low: str = "_ci_low", high: str = "_ci_high", mean: str = "_mean"
+    frame: pd.DataFrame,
+    name: str,
+    low: str = "_ci_low",
+    high: str = "_ci_high",
+    mean: str = "_mean",
+    *,
+    aligned: bool = True,
 ) -> list[elements.Cell]:
-    """One cell per row with the mean `name` and its interval, all with as many decimals as the column deserves."""
+    """One cell per row with the mean `name` and its interval, with as many decimals as the column deserves or, if not
+    `aligned`, since it spans decades, as each interval deserves."""
     found = [[number(row, name + part) for part in (mean, low, high)] for row in rows(frame)]
     places = numbers.decimals((top - bottom) / 2 for _, bottom, top in found if bottom is not None and top is not None)
-    return [elements.spread(middle, bottom, top, places) for middle, bottom, top in found]
+    return [elements.spread(middle, bottom, top, places if aligned else None) for middle, bottom, top in found]

@@ -34,7 +34,7 @@ def targets(content: Content, pair: Pair) -> str:
         (Column("Batch size", "examples"), [size_cell(row) for row in rows(frame)]),
         (Column("Target", kind="text"), [elements.text(target(row)) for row in rows(frame)]),
         (Column("Reached", "runs"), [_share(row, "n_reached", "n") for row in rows(frame)]),
-        (Column("Epochs"), spread_cells(frame, "epochs")),
+        (Column("Epochs"), spread_cells(frame, "epochs", aligned=False)),
         (Column("Updates"), spread_cells(frame, "updates")),
         (Column("Examples"), spread_cells(frame, "examples")),
         *_optional(Column("Time", "s"), frame, "seconds"),

@@ -179,22 +179,26 @@ def _critical(claim: Claim, rows: pd.DataFrame, warning: str) -> Finding:
 
 
 def _fitted(fit: Mapping[str, Any]) -> Estimate | str:
-    """A fitted size and its test, normal in the logarithm, with the half-width of the interval that faces the threshold
-    as 1.96 standard errors; or why the fit is not used."""
+    """A fitted size and its test, or why the fit is not used.
+
+    Student's t in the logarithm, with the freedom of the runs of one size; the standard error is the half of the
+    interval that faces the threshold over the quantile of t.
+    """
     if not fit["accepted"]:
         return f"no critical batch size ({fit['reason'].removesuffix('.')})"
     ends = [fit["b_crit"], fit["ci_low"], fit["ci_high"]]
     if pd.isna(ends).any() or not 0 < ends[1] < ends[2]:
         return "the fit has no interval"
     value, low, high = (math.log(each) for each in ends)
-    reach = float(special.ndtri(0.5 + CONFIDENCE / 2))
+    freedom = max(1, int(fit["n_runs"]) // int(fit["n_sizes"]) - 1)
+    reach = float(special.stdtrit(freedom, 0.5 + CONFIDENCE / 2))
 
     def test(threshold: float) -> tuple[float | None, float | None]:
         error = (value - low if threshold < value else high - value) / reach
         if error <= 0:  # the interval does not reach beyond the estimate on this side
             return None, None
-        z = (value - threshold) / error
-        return float(special.ndtr(-z)), float(special.ndtr(z))
+        t = (value - threshold) / error
+        return float(special.stdtr(freedom, -t)), float(special.stdtr(freedom, t))
 
     return Estimate(int(fit["n_runs"]), value, low, high, None, test)
 
