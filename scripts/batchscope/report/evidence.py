@@ -81,7 +81,8 @@ def critical(content: Content, pair: Pair) -> str:
         f"{_where(pair)} The law E = E_min (1 + B / B_crit), with E the epochs to the target at batch size B, is "
         "fitted to the means of the sizes at which every run reached it, by least squares in the logarithm. Brackets: "
         f"{LEVEL} bootstrap intervals over runs; how far the sizes scatter about the law (the misfit) is not in them. "
-        "Where the law does not fit, the reason stands instead of the number. A critical size outside the range fitted is an extrapolation."
+        "Where the law does not fit, the reason stands instead of the number. A critical size outside the "
+        "range fitted is an extrapolation."
     )
     return elements.table_of(elements.slug("table-critical", *pair), caption, columns)
 
