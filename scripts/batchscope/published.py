@@ -62,14 +62,15 @@ def check(study: Study, locate: Locate) -> None:
             if (entry[key] is None) == (key in needed):
                 what = "needs it; valid is a value" if key in needed else "does not have it; valid is to leave it out"
                 raise ConfigError(f"{place}.{key}: {metric} {what}")
-        if metric == CRITICAL and not any(_has_law(pair, study) for pair in study.pairs):
+        fitting = [pair for pair in study.pairs if applies(entry, pair, study)]
+        if metric == CRITICAL and fitting and not any(_has_law(pair, study) for pair in fitting):
             raise ConfigError(
                 f"{place}: a critical batch size is fitted to at least {FITTED_SIZES} batch sizes, and no data set and "
-                "recipe of the study have as many; valid is a study with more of them"
+                "recipe that has this target has as many; valid is a study with more of them"
             )
         if beyond := beyond_share(metric, entry["value"]):
             raise ConfigError(f"{place}.value: {beyond}")
-        if not any(applies(entry, pair, study) for pair in study.pairs):
+        if not fitting:
             where = " and ".join(
                 f"{key} {_shown(entry[key])}" for key in ("batch_size", "at", "target") if key in needed
             )
