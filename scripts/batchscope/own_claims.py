@@ -114,7 +114,7 @@ def _available(claim: Claim, pair: Pair, study: Study, n_train: int | None) -> s
     probe = study.probes.get(METRICS[claim["metric"]].probe)
     if probe and METRICS[claim["metric"]].probe in _DRAWN:
         return set(probe["batch_sizes"])
-    trained = {run.batch_size for run in study.runs if (run.dataset, run.recipe) == pair}
+    trained = study.batch_sizes(pair)
     known: set[int | str] = {size if size == "full" else int(size) for size in trained}
     if "full" in trained:  # of unknown size, it may be any that is named
         named = {size for _, size in _named(claim["test"]) if isinstance(size, int)}

@@ -82,8 +82,7 @@ def check(study: Study, locate: Locate) -> None:
 
 def _has_law(pair: Pair, study: Study) -> bool:
     """Whether there may be enough batch sizes for a law; of measurements made elsewhere that is not known yet."""
-    sizes = {run.batch_size for run in study.runs if (run.dataset, run.recipe) == pair}
-    return study.measurements is not None or len(sizes) >= FITTED_SIZES
+    return study.measurements is not None or len(study.batch_sizes(pair)) >= FITTED_SIZES
 
 
 def _shown(value: Any) -> str:

@@ -75,6 +75,10 @@ class Study:
             return ((self.measurements["runs"]["dataset"], self.measurements["runs"]["recipe"]),)
         return tuple(dict.fromkeys((run.dataset, run.recipe) for run in self.runs))
 
+    def batch_sizes(self, pair: tuple[str, str]) -> set[str]:
+        """The batch sizes, as text, at which a recipe is trained on a data set."""
+        return {run.batch_size for run in self.runs if (run.dataset, run.recipe) == pair}
+
     @property
     def tunings(self) -> tuple[Cell, ...]:
         """Every cell whose learning rate is tuned."""

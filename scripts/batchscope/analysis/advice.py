@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -276,28 +276,30 @@ def _test_accuracy(tables: Tables, *, paired: bool) -> Answer:
     if choice is None:
         return Answer(words="Not measured: at no batch size do all runs have a test accuracy.")
     answer = in_words(choice, "", "the highest mean test accuracy", "")
-    seconds = _by_size(tables["pareto"], "seconds_mean")
     close = [each for each in choice.together if may_be_equal(values[each], values[choice.best], paired=paired)]
+    if quickest := _quickest(choice, close, _by_size(tables["pareto"], "seconds_mean")):
+        answer = answer.saying(quickest)
+    return answer.saying("This looks at the test data; a choice of your own should rest on validation data.")
+
+
+def _quickest(choice: Choice, close: Sequence[Size], seconds: Mapping[Size, float]) -> str:
+    """Which of the sizes that may be the best trains in the least time; empty where nothing is to compare."""
     rivals = sorted({choice.best, *choice.equal, *close})
-    caution = "This looks at the test data; a choice of your own should rest on validation data."
     if len(rivals) < 2 or any(size not in seconds for size in rivals):
-        return answer.saying(caution)
+        return ""
     quick = min(rivals, key=lambda size: seconds[size])
     if quick == choice.best and not choice.equal:
-        quickest = "Of those that may be equal to it, it trains to its selected epoch in the least time."
-        return answer.saying(quickest).saying(caution)
+        return "Of those that may be equal to it, it trains to its selected epoch in the least time."
     if quick in (choice.best, *choice.equal):
-        return answer.saying(f"Of these {label_of(quick)} trains to its selected epoch in the least time.").saying(
-            caution
-        )
+        return f"Of these {label_of(quick)} trains to its selected epoch in the least time."
     ratio = numbers.ratio(seconds[choice.best] / seconds[quick])
     reached, best = (numbers.number(choice.means[size]) for size in (quick, choice.best))
-    return answer.saying(
+    return (
         f"Of the sizes whose difference from it may be zero, {label_of(quick)} trains to its selected epoch "
         "in the least time: "
         f"{numbers.seconds(seconds[quick])} on average, {ratio} times faster than {label_of(choice.best)}, at a mean "
         f"test accuracy of {reached} instead of {best}."
-    ).saying(caution)
+    )
 
 
 def _memory(tables: Tables, *, paired: bool) -> Answer:

@@ -229,15 +229,15 @@ def in_words(choice: Choice, unit: str, superlative: str, times: str) -> Answer:
     `times` ("times as long") compares the mean of the next size told apart; "" leaves ratios out.
     """
     seeds = numbers.count(choice.interval.n, "seed" if choice.paired else "run")
-    first = sorted({choice.best, *choice.equal})
-    mean, low, high = choice.interval.mean, choice.interval.low, choice.interval.high
-    middle = numbers.interval(mean, low, high) if len(first) == 1 else numbers.number(mean)
-    have = f"Batch size {label_of(choice.best)} has" if len(first) == 1 else f"{span(first, choice.sizes)} share"
+    first, alone, mean = sorted({choice.best, *choice.equal}), not choice.equal, choice.interval.mean
+    low, high = (choice.interval.low, choice.interval.high) if alone else (None, None)
+    have = f"Batch size {label_of(choice.best)} has" if alone else f"{span(first, choice.sizes)} share"
+    middle = numbers.interval(mean, low, high)
     sentences = [f"{have} {superlative}: {middle}{f' {unit}' if unit else ''} over {seeds}."]
     together, untested = (
         [size for size in sizes if size not in choice.equal] for sizes in (choice.together, choice.untested)
     )
-    which = "it" if len(first) == 1 else "them"
+    which = "it" if alone else "them"
     if together:
         sentences.append(
             f"{span(together, choice.sizes)} cannot be told apart from {which}, which does not make them equal."
@@ -261,12 +261,12 @@ def in_words(choice: Choice, unit: str, superlative: str, times: str) -> Answer:
     if len(choice.sizes) == 1:
         sentences.append("There is no other size to compare it with.")
     return Answer(
-        size=choice.best if len(first) == 1 else None,
-        value=choice.interval.mean,
-        low=choice.interval.low if len(first) == 1 else None,
-        high=choice.interval.high if len(first) == 1 else None,
+        size=choice.best if alone else None,
+        value=mean,
+        low=low,
+        high=high,
         unit=unit,
-        rivals=choice.rivals if len(first) == 1 else tuple(sorted({*first, *choice.rivals})),
+        rivals=choice.rivals if alone else tuple(sorted({*first, *choice.rivals})),
         decided=choice.decided,
         words=" ".join(sentences),
         choice=choice,

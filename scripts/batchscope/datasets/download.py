@@ -15,6 +15,7 @@ from typing import Any
 import pooch
 import requests
 
+from batchscope.datasets import file_sha256
 from batchscope.splits import DataError
 
 SYSTEM_FOLDERS = (Path("/usr/share/datasets"),)
@@ -61,7 +62,7 @@ def obtain(
             _log.info("using %s", path)
             return path
         _log.warning(
-            "%s is skipped: its SHA-256 is %s, that of the published file is %s", path, _sha256(path), file.sha256
+            "%s is skipped: its SHA-256 is %s, that of the published file is %s", path, file_sha256(path), file.sha256
         )
     failures = []
     for url in file.urls:
@@ -90,7 +91,7 @@ def _candidates(file: RemoteFile, dataset: str, folders: Sequence[Path]) -> Iter
 
 
 def _matches(file: RemoteFile, path: Path) -> bool:
-    if _sha256(path) == file.sha256:
+    if file_sha256(path) == file.sha256:
         return True
     if file.content_sha256 is None:
         return False
@@ -99,11 +100,6 @@ def _matches(file: RemoteFile, path: Path) -> bool:
         return hashlib.sha256(read_bytes(path)).hexdigest() == file.content_sha256
     except (OSError, EOFError, zlib.error):
         return False
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _download(file: RemoteFile, url: str, folder: Path, retries: int) -> Path:
@@ -115,7 +111,7 @@ def _download(file: RemoteFile, url: str, folder: Path, retries: int) -> Path:
     def save(address: str, target: str, caller: Any) -> None:
         http = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), chunk_size=1 << 20, timeout=30)
         http(address, target, caller)
-        found = _sha256(Path(target))
+        found = file_sha256(Path(target))
         if found != file.sha256:
             raise _WrongHashError(f"the SHA-256 of {file.name} should be {file.sha256} but is {found}")
 

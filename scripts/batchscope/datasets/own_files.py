@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from batchscope.datasets import file_sha256
 
 SOURCES = ("npz", "table")
 
@@ -25,9 +26,7 @@ def gives_other_data(dataset: Mapping[str, Any], made: Path) -> bool:
     if not made.is_file():
         return False
     written, path = _written(made), Path(dataset["path"])
-    with path.open("rb") as stream:
-        content = hashlib.file_digest(stream, "sha256").hexdigest()
-    return bool(written["definition"] != dataset or written["meta"]["files"].get(path.name) != content)
+    return bool(written["definition"] != dataset or written["meta"]["files"].get(path.name) != file_sha256(path))
 
 
 def check(dataset: Mapping[str, Any], draw: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import pyarrow.parquet as pq
 import sklearn.datasets
 from numpy.typing import NDArray
 
+from batchscope.datasets import file_sha256
 from batchscope.datasets.download import RemoteFile, obtain
 from batchscope.datasets.prepare import Examples
 from batchscope.datasets.published import CLASS_NAMES, REMOTE_FILES, read_images
@@ -255,5 +255,4 @@ def _function(dataset: Mapping[str, Any], seed: int) -> Source:
 
 def _hash(path: Path) -> dict[str, str]:
     require_file(path)
-    with path.open("rb") as stream:
-        return {path.name: hashlib.file_digest(stream, "sha256").hexdigest()}
+    return {path.name: file_sha256(path)}
