@@ -17,7 +17,7 @@ import numpy as np
 
 from batchscope import engines
 from batchscope.datasets import Data
-from batchscope.recipes import Plan
+from batchscope.plans import Plan
 
 RECIPE = {
     "name": "task08-mlp",

@@ -7,11 +7,12 @@ if TYPE_CHECKING:
 
 logs.redirect(snakemake.log[0])
 
-from batchscope import manifest, records
+from batchscope import manifest
+from batchscope.files import write_json
 
-records.write_json(snakemake.params.study, snakemake.output.study)
+write_json(snakemake.params.study, snakemake.output.study)
 jobs = {kind: list(snakemake.input[f"{kind}_manifest"]) for kind in ("run", "timing", "tuning", "probe")}
-records.write_json(
+write_json(
     manifest.summarise({kind: files for kind, files in jobs.items() if files}, list(snakemake.input.measurements)),
     snakemake.output.manifest,
 )

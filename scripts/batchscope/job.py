@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from batchscope import datasets, engines, manifest, memory, recipes, records, telemetry
+from batchscope import datasets, engines, identity, manifest, memory, recipes, records, telemetry
+from batchscope.files import write_json
 
 
 class Job:
@@ -72,7 +73,7 @@ class Job:
         (allocator, no_allocator), (peak, no_peak) = self.peaks
         row = {
             **measured,
-            "fingerprint": records.fingerprint(self.identity),
+            "fingerprint": identity.fingerprint(self.identity),
             "outcome": outcome,
             "n_train": len(self.data.y_train),
             "updates_per_epoch": self.updates_per_epoch,
@@ -115,7 +116,7 @@ class Job:
             "not_measured": dict(not_measured),
             "measured_in_part": sampler.result.notes,
         }
-        records.write_json(content, outputs["manifest"])
+        write_json(content, outputs["manifest"])
         records.write_table(table, [row], outputs[table])
 
     def provenance(self) -> dict[str, Any]:
@@ -124,7 +125,7 @@ class Job:
             **manifest.job(self.engine.PACKAGES),
             "started_at": self.started_at,
             "ended_at": manifest.now(),
-            "fingerprint": records.fingerprint(self.identity),
+            "fingerprint": identity.fingerprint(self.identity),
             "identity": self.identity,
             "numerics": self.numerics,
         }

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from batchscope import datasets, recipes, records, snapshots, training, tuning
+from batchscope import datasets, plans, recipes, records, snapshots, training, tuning
+from batchscope.files import write_json
 from batchscope.job import Job
 from batchscope.probes import timing
 
@@ -46,7 +47,7 @@ def train_run(
         progress = training.train(
             job.engine,
             job.data,
-            recipes.Plan(recipe, job.batch_size, run["seed"], settings["loop"]),
+            plans.Plan(recipe, job.batch_size, run["seed"], settings["loop"]),
             step_records=settings["step_records"],
             log=log.info,
         )
@@ -103,7 +104,7 @@ def time_cell(
     """
     job = Job(dataset_file, recipe, cell, settings, code)
     sampler = job.sampler()
-    plan = recipes.Plan(recipe, job.batch_size, 0, settings["loop"])
+    plan = plans.Plan(recipe, job.batch_size, 0, settings["loop"])
     measured = timing.measure(job.engine, job.data, plan, settings, sampler, job.read_memory)
     per_update = [window["seconds_per_update"] for window in measured.windows]
     low, median, high = np.quantile(per_update, [0.25, 0.5, 0.75]).tolist() if per_update else (None, None, None)
@@ -147,7 +148,7 @@ def tune_cell(
         data = {seed: datasets.load(Path(file)) for seed, file in zip(plan["seeds"], dataset_files, strict=True)}
 
     def train(rate: float, seed: int) -> tuple[str, float | None, float | None]:
-        trial = recipes.Plan(recipes.with_learning_rate(recipe, rate), job.batch_size, seed, settings["loop"])
+        trial = plans.Plan(recipes.with_learning_rate(recipe, rate), job.batch_size, seed, settings["loop"])
         progress = training.train(job.engine, data[seed], trial, step_records=1, trial=True)
         loss = progress.metrics["selected_validation_loss"] if progress.outcome == "ok" else None
         log.info("rate %.4g, seed %d: %s, lowest validation loss %s", rate, seed, progress.outcome, loss)
@@ -168,7 +169,7 @@ def tune_cell(
         }
         for trial in trials
     ]
-    records.write_json(job.provenance(), outputs["manifest"])
+    write_json(job.provenance(), outputs["manifest"])
     records.write_table("trials", rows, outputs["trials"])
 
 

@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchscope import engines, records, snapshots
+from batchscope.files import write_json
 from batchscope.engines import Frozen, OutOfMemoryError, Precision
 from batchscope.job import Job
 from batchscope.probes import accumulation, gradients, modes, overheads, rates, sharpness
-from batchscope.recipes import Plan
+from batchscope.plans import Plan
 from batchscope.snapshots import Snapshot
 
 Paths = Mapping[str, str]
@@ -157,7 +158,7 @@ def _stability_threshold(recipe: Mapping[str, Any], run: str) -> float | None:
 
 def _write(job: Job, outputs: Paths, not_measured: Mapping[str, str] | None = None, **tables: list[Row]) -> None:
     """The manifest and the tables; the tables last, so that they stand only where all else does."""
-    records.write_json({**job.provenance(), "not_measured": dict(not_measured or {})}, outputs["manifest"])
+    write_json({**job.provenance(), "not_measured": dict(not_measured or {})}, outputs["manifest"])
     for table, rows in tables.items():
         records.write_table(table, rows, Path(outputs[table]))
 

@@ -7,19 +7,16 @@ run's manifest); it is never written as zero.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
-import os
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batchscope import columns
+from batchscope import columns, identity
+from batchscope.files import atomic_path
 from batchscope.columns import CELL, RUN, TELEMETRY_SUMMARY, Kind
 from batchscope.probe_columns import PROBES
 
@@ -29,12 +26,9 @@ __all__ = [
     "TABLES",
     "TELEMETRY_SUMMARY",
     "TableError",
-    "atomic_path",
     "code_fingerprint",
-    "fingerprint",
     "read_table",
     "schema",
-    "write_json",
     "write_table",
 ]
 
@@ -90,41 +84,8 @@ def read_table(table: str, path: str | Path) -> pa.Table:
     return content
 
 
-def write_json(content: Any, path: str | Path) -> None:
-    """Write `content` as indented JSON with sorted keys, atomically."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-@contextlib.contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its name when the block ends, and is removed if the block fails."""
-    final = Path(path)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=final.parent, prefix=f".{final.stem}-", suffix=final.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(final)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def fingerprint(content: Any) -> str:
-    """SHA-256 (hexadecimal) of any JSON-like content, independent of the order of keys."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
-
-
-def code_fingerprint(files: Sequence[Path], root: Path) -> str:
+def code_fingerprint(sources: Sequence[Path], root: Path) -> str:
     """SHA-256 over contents and names, relative to `root`, of source files. Snakemake follows no import; a rule with
     this as a param runs again when any of them changes, and not when only their time stamps do."""
-    names = sorted(files)
-    return fingerprint([[str(f.relative_to(root)), hashlib.sha256(f.read_bytes()).hexdigest()] for f in names])
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    names = sorted(sources)
+    return identity.fingerprint([[str(f.relative_to(root)), hashlib.sha256(f.read_bytes()).hexdigest()] for f in names])

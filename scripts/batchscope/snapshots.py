@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchscope import records
+from batchscope.files import atomic_path
+
 
 NAMES = {0.0: "start", 1.0: "end"}
 
@@ -77,7 +78,7 @@ def write(snapshots: Sequence[Snapshot], path: str | Path) -> None:
         for position, snapshot in enumerate(snapshots)
         for index, array in enumerate(snapshot.weights)
     }
-    with records.atomic_path(path) as temporary:
+    with atomic_path(path) as temporary:
         np.savez(temporary, allow_pickle=False, meta=np.array(json.dumps(meta)), **arrays)
 
 

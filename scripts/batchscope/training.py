@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchscope import recipes, snapshots
+from batchscope import plans, recipes, snapshots
 from batchscope.datasets import Data
 from batchscope.engines import OutOfMemoryError, Part, Steps
-from batchscope.recipes import Plan
+from batchscope.plans import Plan
 from batchscope.snapshots import Snapshot
 
 METRICS = ("loss", "accuracy")
@@ -105,7 +105,7 @@ def train(
     Returns:
         the records; `metrics` has the keys `last_…` and `selected_…` of the table `run`, null where not measured.
     """
-    total = recipes.total_updates(len(data.y_train), plan)
+    total = plans.total_updates(len(data.y_train), plan)
     progress = Progress(keep_every=math.ceil(total / step_records), trial=trial)
     try:
         _train(engine, data, plan, progress, log)
@@ -132,7 +132,7 @@ def _train(engine: ModuleType, data: Data, plan: Plan, progress: Progress, log: 
     _evaluate(engine, trainer, progress, None)
     _keep_weights(engine, trainer, plan, progress, 0.0)
 
-    points = recipes.evaluation_points(len(data.y_train), plan)
+    points = plans.evaluation_points(len(data.y_train), plan)
     for number, (start, stop) in enumerate(pairwise([0, *points.tolist()]), start=1):
         stretch = _train_stretch(engine, trainer, len(data.y_train), plan, progress, start, stop)
         if stretch is None:
@@ -160,11 +160,11 @@ def _train_stretch(
     """Make the updates from one evaluation to the next; None where the loss is no longer finite."""
     per_epoch = recipes.updates_per_epoch(n_train, plan.batch_size, plan.recipe["last_batch"])
     losses, sizes, before = [], [], progress.clocks.seconds["train"]
-    for epoch, first, end in recipes.pieces(start, stop, per_epoch):
-        whole = recipes.epoch_order(n_train, plan, epoch)
+    for epoch, first, end in plans.pieces(start, stop, per_epoch):
+        whole = plans.epoch_order(n_train, plan, epoch)
         order = whole[first * plan.batch_size : end * plan.batch_size]
         made = (epoch - 1) * per_epoch + first
-        rates = recipes.learning_rates(n_train, plan, made, made + end - first)
+        rates = plans.learning_rates(n_train, plan, made, made + end - first)
         with progress.clocks.measure("train"):
             steps = engine.train(trainer, order, rates)
         sizes.append(np.minimum(plan.batch_size, len(order) - plan.batch_size * np.arange(len(steps.loss))))

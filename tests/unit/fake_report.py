@@ -6,9 +6,10 @@ from pathlib import Path
 
 import yaml
 
-from batchscope import manifest, records, study
+from batchscope import manifest, study
 from batchscope.analysis import tables
 from batchscope.figures import FIGURES, frames
+from batchscope.files import write_json
 from batchscope.report import content
 from unit import fake_results
 
@@ -53,8 +54,8 @@ def write(
     for dataset, used in frames.pairs(found):
         for name in FIGURES:
             (folder / "figures" / f"{name}-{dataset}-{used}.svg").write_text(SVG, encoding="utf-8")
-    records.write_json(described, folder / "study.json")
-    records.write_json({"hosts": [manifest.host()], "command": "snakemake --cores 2"}, folder / "manifest.json")
+    write_json(described, folder / "study.json")
+    write_json({"hosts": [manifest.host()], "command": "snakemake --cores 2"}, folder / "manifest.json")
     return {
         "tables": folder / "tables",
         "figures": folder / "figures",

@@ -14,6 +14,7 @@ from numpy.random import Generator
 
 from batchscope import records
 from batchscope.analysis.tables import study_tables
+from batchscope.files import write_json
 
 Row = dict[str, Any]
 NO_GPU = "no NVIDIA GPU on this machine"
@@ -137,7 +138,7 @@ def _write_run(job: _Job, files: FakeFiles, folder: Path) -> None:
         paths.append(folder / f"{table}.parquet")
         records.write_table(table, content, paths[-1])
     files.run_manifest.append(folder / "manifest.json")
-    records.write_json({"not_measured": _reasons(run, outcome)}, files.run_manifest[-1])
+    write_json({"not_measured": _reasons(run, outcome)}, files.run_manifest[-1])
 
 
 def _write_timing(job: _Job, files: FakeFiles, folder: Path) -> None:
@@ -178,7 +179,7 @@ def _write_timing(job: _Job, files: FakeFiles, folder: Path) -> None:
         paths.append(folder / f"{table}.parquet")
         records.write_table(table, content, paths[-1])
     files.timing_manifest.append(folder / "manifest.json")
-    records.write_json({"not_measured": _reasons(timing, "ok")}, files.timing_manifest[-1])
+    write_json({"not_measured": _reasons(timing, "ok")}, files.timing_manifest[-1])
 
 
 def _evaluations(job: _Job) -> list[Row]:

@@ -7,8 +7,8 @@ import pytest
 from small import blobs, recipe
 
 from batchscope.engines import OutOfMemoryError, Steps
+from batchscope.plans import Plan
 from batchscope.probes.accumulation import accumulation
-from batchscope.recipes import Plan
 
 
 def compare(engine, made=None, *, batch_size=16, micro=4, updates=10, loop="fused"):

@@ -5,8 +5,8 @@ import pytest
 from small import blobs, recipe
 
 from batchscope.engines import OutOfMemoryError
+from batchscope.plans import Plan
 from batchscope.probes.modes import ORDER, evaluation_modes
-from batchscope.recipes import Plan
 
 EPSILON = 1e-3  # of Keras' batch normalisation
 

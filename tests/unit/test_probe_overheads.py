@@ -5,8 +5,8 @@ import pytest
 from small import blobs, recipe
 
 from batchscope.engines import OutOfMemoryError, tensorflow_loops
+from batchscope.plans import Plan
 from batchscope.probes import overheads, timing
-from batchscope.recipes import Plan
 
 SETTINGS = {"warmup_seconds": 2.0, "windows": 4, "window_seconds": 1.0}
 COSTS = {"fused": (1e-3, 1e-5), "fit": (4e-3, 2e-5), "data": (1e-4, 1e-6)}  # seconds per update, per example

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from small import blobs, recipe
 
-from batchscope import recipes, training
+from batchscope import plans, training
 from batchscope.engines import OutOfMemoryError, Steps
+from batchscope.plans import Plan
 from batchscope.probes import rates
-from batchscope.recipes import Plan
 
 UPDATES = 201
 GRID = np.geomspace(1e-5, 1e1, UPDATES)  # 0.03 decades from one to the next
@@ -149,7 +149,7 @@ def test_orders_are_those_of_successive_epochs(last_batch):
         slice(2 * per_epoch, 2 * per_epoch + 1),
     ]
     for epoch, (_, order) in enumerate(pieces, start=1):
-        whole = recipes.epoch_order(60, plan, epoch)
+        whole = plans.epoch_order(60, plan, epoch)
         np.testing.assert_array_equal(order, whole if epoch < 3 else whole[:16])
 
 

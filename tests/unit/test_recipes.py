@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchscope import recipes
+from batchscope import plans, recipes
 
 
 def recipe(rate=0.1, *, rule="none", reference=None, warmup=0.0, shuffle=True, last_batch="keep", tracked=None):
@@ -21,19 +21,19 @@ NO_SNAPSHOTS = {"at": [], "train_losses": []}
 
 
 def order(n, batch_size, seed, epoch, made):
-    return recipes.epoch_order(n, recipes.Plan(made, batch_size, seed, "fused"), epoch)
+    return plans.epoch_order(n, plans.Plan(made, batch_size, seed, "fused"), epoch)
 
 
 def rates(made, batch_size, n, epoch):
     per_epoch = recipes.updates_per_epoch(n, batch_size, made["last_batch"])
-    plan = recipes.Plan(made, batch_size, 0, "fused")
-    return recipes.learning_rates(n, plan, (epoch - 1) * per_epoch, epoch * per_epoch)
+    plan = plans.Plan(made, batch_size, 0, "fused")
+    return plans.learning_rates(n, plan, (epoch - 1) * per_epoch, epoch * per_epoch)
 
 
 def points(n, batch_size, snapshots=NO_SNAPSHOTS, **budget):
     budget = {"epochs": None, "updates": None, "evaluations": None, "first_evaluation_at": None} | budget
     made = {**recipe(), "budget": budget, "snapshots": snapshots}
-    return recipes.evaluation_points(n, recipes.Plan(made, batch_size, 0, "fused")).tolist()
+    return plans.evaluation_points(n, plans.Plan(made, batch_size, 0, "fused")).tolist()
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_the_last_evaluation_ends_the_budget_and_none_comes_before_an_update(upd
 
 @given(st.integers(0, 100), st.integers(0, 100), st.integers(1, 30))
 def test_pieces_cover_every_update_once_and_never_cross_the_end_of_an_epoch(start, length, per_epoch):
-    found = list(recipes.pieces(start, start + length, per_epoch))
+    found = list(plans.pieces(start, start + length, per_epoch))
     made = [(epoch - 1) * per_epoch + update for epoch, first, end in found for update in range(first, end)]
     assert made == list(range(start, start + length))
     assert all(0 <= first < end <= per_epoch for _, first, end in found)
@@ -126,21 +126,21 @@ def test_warm_up_rises_linearly_over_its_epochs_and_then_stays():
 
 
 def test_seeds_of_different_purposes_and_runs_differ():
-    seeds = {recipes.derive_seed(seed, purpose) for seed in range(50) for purpose in recipes.PURPOSES}
-    assert len(seeds) == 50 * len(recipes.PURPOSES)
+    seeds = {plans.derive_seed(seed, purpose) for seed in range(50) for purpose in plans.PURPOSES}
+    assert len(seeds) == 50 * len(plans.PURPOSES)
     assert all(0 <= seed < 2**31 for seed in seeds)
     with pytest.raises(ValueError, match="unknown purpose"):
-        recipes.derive_seed(1, "lottery")
+        plans.derive_seed(1, "lottery")
 
 
 def test_tracked_weight_is_the_one_asked_for_or_the_one_that_moves_most():
     gradient = np.zeros((1000, 100), np.float32)
     gradient[7, 9] = -3.0
-    assert recipes.tracked_index(recipe(), gradient) == (7, 9)
-    assert recipes.tracked_index(recipe(tracked=[30, 50]), gradient) == (30, 50)
+    assert plans.tracked_index(recipe(), gradient) == (7, 9)
+    assert plans.tracked_index(recipe(tracked=[30, 50]), gradient) == (30, 50)
     for wrong in ([30], [30, 100]):
         with pytest.raises(ValueError, match=r"tracked_weight .* is not an index"):
-            recipes.tracked_index(recipe(tracked=wrong), gradient)
+            plans.tracked_index(recipe(tracked=wrong), gradient)
 
 
 def test_random_rank_does_not_order_by_batch_size():

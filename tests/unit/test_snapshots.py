@@ -4,7 +4,7 @@ import numpy as np
 from small import blobs, recipe
 
 from batchscope import snapshots, training
-from batchscope.recipes import Plan
+from batchscope.plans import Plan
 from batchscope.snapshots import Snapshot
 
 

@@ -7,8 +7,8 @@ import pytest
 from small import blobs, recipe
 
 from batchscope.engines import OutOfMemoryError
+from batchscope.plans import Plan
 from batchscope.probes import timing
-from batchscope.recipes import Plan
 
 SETTINGS = {"warmup_seconds": 2.0, "windows": 5, "window_seconds": 1.0}
 

@@ -8,7 +8,7 @@ from small import blobs, recipe
 
 from batchscope import recipes, training
 from batchscope.functions import FunctionError
-from batchscope.recipes import Plan
+from batchscope.plans import Plan
 
 
 def train(engine, made=None, *, batch_size=16, seed=1, loop="fused", data=None, step_records=10_000):

@@ -20,6 +20,7 @@ from batchscope.analysis.claims import verdicts
 from batchscope.analysis.measurements import read
 from batchscope.analysis.ranks import ranks
 from batchscope.analysis.summary import metrics, summary
+from batchscope.files import atomic_path
 from batchscope.probe_columns import PROBES
 
 PAIR = ["dataset", "recipe"]
@@ -225,9 +226,9 @@ def not_measured(**manifests: Sequence[Path]) -> pd.DataFrame:
 
 def save(frame: pd.DataFrame, parquet_path: str | Path, csv_path: str | Path) -> None:
     """Write `frame` as Parquet and as CSV, each atomically. NaN becomes null in the one and empty in the other."""
-    with records.atomic_path(parquet_path) as temporary:
+    with atomic_path(parquet_path) as temporary:
         pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), temporary, compression="zstd")
-    with records.atomic_path(csv_path) as temporary:
+    with atomic_path(csv_path) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from batchscope.splits import DataError
 
-__all__ = ["ARRAYS", "Data", "DataError", "digest", "file_sha256", "load"]
+__all__ = ["ARRAYS", "Data", "DataError", "digest", "load"]
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int32]
@@ -63,12 +63,6 @@ def load(path: Path) -> Data:
     if not isinstance(meta, dict) or meta.get("digest") != digest(arrays):
         raise DataError(f"{path} was changed after it was written (its digest does not match); delete it and run again")
     return Data(**arrays, meta=meta)
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of the bytes of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def digest(arrays: Mapping[str, NDArray[Any]]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import pooch
 import requests
 
-from batchscope.datasets import file_sha256
+from batchscope.identity import file_sha256
 from batchscope.splits import DataError
 
 SYSTEM_FOLDERS = (Path("/usr/share/datasets"),)

@@ -23,7 +23,7 @@ from batchscope.datasets.prepare import (
 )
 from batchscope.datasets.published import REMOTE_FILES
 from batchscope.datasets.sources import read_source
-from batchscope.records import atomic_path
+from batchscope.files import atomic_path
 from batchscope.splits import DataError
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from batchscope.datasets import file_sha256
+from batchscope.identity import file_sha256
 
 SOURCES = ("npz", "table")
 

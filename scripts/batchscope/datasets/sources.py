@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import sklearn.datasets
 from numpy.typing import NDArray
 
-from batchscope.datasets import file_sha256
+from batchscope.identity import file_sha256
 from batchscope.datasets.download import RemoteFile, obtain
 from batchscope.datasets.prepare import Examples
 from batchscope.datasets.published import CLASS_NAMES, REMOTE_FILES, read_images

@@ -15,10 +15,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from batchscope import models, recipes
+from batchscope import models, plans, recipes
 from batchscope.datasets import Data
 from batchscope.engines import OutOfMemoryError, Part, Steps, tensorflow_loops
-from batchscope.recipes import Plan
+from batchscope.plans import Plan
 
 EXAMPLES_TRIED = 32  # examples for a look at the untrained model: what it returns, which weight moves most
 PACKAGES = ("tensorflow", "keras", "numpy")
@@ -98,8 +98,8 @@ def build(plan: Plan, data: Data) -> Trainer:
     with _memory_errors():
         recipe = plan.recipe
         classes = data.meta["classes"]
-        model = models.build(recipe, data.x_train.shape[1:], classes, recipes.derive_seed(plan.seed, "weights"))
-        _seed_dropout(model, recipes.derive_seed(plan.seed, "dropout"))
+        model = models.build(recipe, data.x_train.shape[1:], classes, plans.derive_seed(plan.seed, "weights"))
+        _seed_dropout(model, plans.derive_seed(plan.seed, "dropout"))
         optimiser = _optimiser(recipe, plan.batch_size)
         optimiser.build(model.trainable_variables)
         network = Network(model, optimiser, recipe["model"].get("outputs", "logits") == "logits")
@@ -274,7 +274,7 @@ def _tracked(network: Network, plan: Plan, examples: tuple[Tensor, Tensor]) -> t
     first = network.model.trainable_variables[0].value
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean(network.losses(network.model(x, training=False), y))
-    return recipes.tracked_index(plan.recipe, tape.gradient(loss, first, unconnected_gradients="zero").numpy())
+    return plans.tracked_index(plan.recipe, tape.gradient(loss, first, unconnected_gradients="zero").numpy())
 
 
 def _fused_steps(network: Network, plan: Plan, examples: tuple[Tensor, Tensor], tracked: tuple[int, ...]) -> Loop:

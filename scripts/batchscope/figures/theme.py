@@ -23,8 +23,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import ArrayLike
 
-from batchscope import records
 from batchscope.figures.frames import Size
+from batchscope.files import atomic_path
 from batchscope.figures.words import compact, plain
 
 WIDTH = 6.0  # inches; type of 9 pt is then legible on a phone and more than 9 pt on a printed page of 7 inches
@@ -225,5 +225,5 @@ def save(made: Figure, path: str | Path, *, title: str, alt: str) -> None:
     text, count = re.subn(r"<svg ([^>]*)>", lambda found: f"{opened}{found[1]}>\n {words}", text, count=1)
     if count != 1:
         raise ValueError(f"{path}: Matplotlib wrote no <svg> element")
-    with records.atomic_path(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchscope import recipes
+from batchscope import plans
 from batchscope.datasets import Data
 from batchscope.engines import OutOfMemoryError, Vector
 from batchscope.probes.rates import orders
-from batchscope.recipes import Plan
+from batchscope.plans import Plan
 
 SHUFFLE = 23  # the stream of random numbers that reorders the examples within a batch
 # Relative change of the first loss with the order of its examples that rounding does not explain: the mean of 50,000
@@ -84,7 +84,7 @@ def _with_micro_batch(plan: Plan, size: int | None) -> Plan:
 
 def _train(engine: ModuleType, data: Data, plan: Plan, updates: int, *, reorder: bool = False) -> Trained:
     n_train, losses = len(data.y_train), []
-    rates = recipes.learning_rates(n_train, plan, 0, updates)
+    rates = plans.learning_rates(n_train, plan, 0, updates)
     rng = np.random.default_rng([plan.seed, SHUFFLE])
     trainer = engine.build(plan, data)
     start = _trainable(trainer)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from batchscope.datasets import Data
 from batchscope.probes import timing
-from batchscope.recipes import Plan
+from batchscope.plans import Plan
 
 
 def measure(engine: ModuleType, data: Data, plan: Plan, settings: Mapping[str, float]) -> list[dict[str, Any]]:

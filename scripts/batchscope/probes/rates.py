@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchscope import recipes
+from batchscope import plans, recipes
 from batchscope.datasets import Data
 from batchscope.engines import OutOfMemoryError
-from batchscope.recipes import Plan
+from batchscope.plans import Plan
 from batchscope.training import step_loss_noise
 
 SMOOTHED = 0.1  # share of the updates whose mean loss is the smoothed loss
@@ -86,8 +86,8 @@ def range_test(engine: ModuleType, data: Data, plan: Plan, low: float, high: flo
 def orders(n_train: int, plan: Plan, updates: int) -> Iterator[tuple[slice, NDArray[np.int32]]]:
     """The first `updates` updates of a training, an epoch at a time: which updates, and their examples in order."""
     per_epoch = recipes.updates_per_epoch(n_train, plan.batch_size, plan.recipe["last_batch"])
-    for epoch, first, end in recipes.pieces(0, updates, per_epoch):
-        order = recipes.epoch_order(n_train, plan, epoch)[first * plan.batch_size : end * plan.batch_size]
+    for epoch, first, end in plans.pieces(0, updates, per_epoch):
+        order = plans.epoch_order(n_train, plan, epoch)[first * plan.batch_size : end * plan.batch_size]
         made = (epoch - 1) * per_epoch
         yield slice(made + first, made + end), order
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from batchscope.datasets import Data
 from batchscope.engines import OutOfMemoryError
-from batchscope.recipes import Plan
+from batchscope.plans import Plan
 
 MEMORY_UPDATES = 4  # after which memory has been through all that an update does
 MAX_UPDATES = 1_000_000  # in one window, so that its order of examples stays small

@@ -21,7 +21,8 @@ import nbformat
 import papermill
 from nbconvert import HTMLExporter
 
-from batchscope import records
+from batchscope.files import atomic_path
+
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ def render(template: Path, parameters: Mapping[str, Any], html: Path, notebook: 
             progress_bar=False,
         )
     page = to_html(executed, template.parent / "template", title)
-    with records.atomic_path(html) as temporary:
+    with atomic_path(html) as temporary:
         temporary.write_text(page, encoding="utf-8")
     log.info("wrote %s (%.1f MB)", html, len(page.encode()) / 1e6)
 
