@@ -11,9 +11,9 @@ logs.redirect(snakemake.log[0])
 from batchscope.datasets import making
 
 making.make(
-    snakemake.params.dataset,
-    snakemake.wildcards.draw,
-    Path(snakemake.output[0]),
+    snakemake.params.ask,
+    Path(snakemake.output.data),
+    Path(snakemake.output.facts),
     data_folders=[Path(folder) for folder in snakemake.config["data_folders"]],
     cache=Path("resources/downloads"),
 )
