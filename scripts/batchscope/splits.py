@@ -132,8 +132,8 @@ def feature_columns(path: Path, target: str, named: Sequence[str] | None) -> lis
         if nameless or name in index:
             what = "looks like a row number" if nameless else "is the index of a table"
             raise DataError(
-                f"{path}: the column `{name}` {what} that pandas wrote; write the file with index=False, or list the "
-                "columns to use as `features`"
+                f"{path}: the column `{name}` {what} that pandas wrote; valid is a file written with index=False, or a "
+                "list of the columns to use as `features`"
             )
     return features
 

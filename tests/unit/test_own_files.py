@@ -37,7 +37,7 @@ def dataset(folder: Path, x: np.ndarray = X, **changes: Any) -> dict[str, Any]:
 
 def write(mine: dict[str, Any], folder: Path) -> Path:
     made = folder / "made.npz"
-    making.make(mine, "fixed", made, data_folders=[], cache=folder)
+    making.make(mine, "fixed", made, folder / "made.json", data_folders=[], cache=folder)
     return made
 
 

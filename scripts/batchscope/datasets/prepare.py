@@ -156,6 +156,9 @@ def _plain_labels(examples: Examples) -> NDArray[Any]:
                 f"{name}: the label of example {first + 1} is {y[first]}; labels must be whole numbers or texts "
                 "(predicting a quantity is not supported)"
             )
+    if y.dtype.kind == "u" and (y > 2**63 - 1).any():
+        first = int(np.argmax(y > 2**63 - 1))
+        raise DataError(f"{name}: the label of example {first + 1} is {y[first]}; labels must be below 2**63")
     if y.dtype.kind not in "biuf":
         raise DataError(f"{name} has the type {y.dtype}; labels must be whole numbers or texts")
     return y.astype(np.int64)

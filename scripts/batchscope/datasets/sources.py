@@ -218,7 +218,7 @@ def _are_64_bit_floats(numbers: NDArray[Any]) -> bool:
 
 def _refuse_rounded(column: pa.ChunkedArray, numbers: NDArray[np.float64], name: str) -> None:
     """Raise `DataError` where a whole number, written out, is another one in `numbers`."""
-    for index in np.flatnonzero(np.abs(numbers) > 2**53):
+    for index in np.flatnonzero(np.abs(numbers) >= 2**53):
         text = str(column[int(index)].as_py()).strip()
         digits = text.lstrip("+-0")
         if digits.isdecimal() and int(digits) != abs(int(numbers[index])):
