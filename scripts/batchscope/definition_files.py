@@ -51,8 +51,9 @@ def _function_file(mapping: Mapping[str, Any]) -> list[str]:
 
 def _check_columns(definition: Definition) -> None:
     content = definition.content
+    path = Path(content["path"])
     try:
-        columns = splits.table_columns(Path(content["path"]))
+        columns = splits.table_columns(path)
     except splits.DataError as error:
         raise ConfigError(f"{definition.locate(['path'])}: {error}") from error
     wanted: list[tuple[list[Key], str]] = [(["target"], content["target"])]
@@ -61,6 +62,10 @@ def _check_columns(definition: Definition) -> None:
         if name not in columns:
             place = definition.locate(keys)
             raise ConfigError(f"{place}: {content['path']} has no column `{name}`{choice(name, columns)}")
+    try:
+        splits.feature_columns(path, content["target"], content["features"])
+    except splits.DataError as error:
+        raise ConfigError(f"{definition.locate(['path'])}: {error}") from error
 
 
 def _check_arrays(definition: Definition) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -86,6 +87,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with some files of a user."""
     monkeypatch.chdir(tmp_path)
     np.savez(tmp_path / "own.npz", x=np.zeros((12, 3)), y=np.zeros(12, int), short=np.zeros(11, int))
+    np.savez(tmp_path / "images.npz", x=np.zeros((12, 1, 8, 8)), y=np.zeros(12, int))
+    pd.DataFrame({"length": [1.0, 3.0], "species": ["a", "b"]}, pd.Index([7, 8], name="sample")).to_parquet(
+        tmp_path / "indexed.parquet"
+    )
     (tmp_path / "own.csv").write_text("length,width,species\n1,2,a\n3,4,b\n")
     (tmp_path / "own.py").write_text(
         "def make(seed, n): ...\ndef seedless(n): ...\ndef network(input_shape, classes): ...\n"
