@@ -11,21 +11,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from batchscope import splits
+from batchscope import imports, splits
 from batchscope.definitions import Definition
-from batchscope.validation import ConfigError, Key, choice
+from batchscope.validation import ConfigError, Key, choice, shown
 
 _CALLS = {"datasets": "(seed=..., **arguments)", "recipes": "(input_shape, classes, **arguments)"}
 
 
 def dataset_files(dataset: Mapping[str, Any]) -> list[str]:
     """The user's files that a resolved data set is made from; the job that makes it has them as inputs."""
-    return [dataset["path"]] if "path" in dataset else _function_file(dataset)
+    return [dataset["path"]] if "path" in dataset else _function_files(dataset)
 
 
 def recipe_files(recipe: Mapping[str, Any]) -> list[str]:
     """The user's files that a resolved recipe needs; every job that trains with it has them as inputs."""
-    return _function_file(recipe["model"])
+    return _function_files(recipe["model"])
 
 
 def check(definition: Definition) -> None:
@@ -45,8 +45,13 @@ def check(definition: Definition) -> None:
         _check_arrays(definition)
 
 
-def _function_file(mapping: Mapping[str, Any]) -> list[str]:
-    return [mapping["function"].rpartition(":")[0]] if "function" in mapping else []
+def _function_files(mapping: Mapping[str, Any]) -> list[str]:
+    """The file of a function, if any, and the modules beside it that it imports, directly or not."""
+    if "function" not in mapping:
+        return []
+    file = Path(mapping["function"].rpartition(":")[0])
+    imported = [each for each in imports.closure(file, file.parent) if each != file.resolve()]
+    return [str(file), *map(shown, imported)]
 
 
 def _check_columns(definition: Definition) -> None:
