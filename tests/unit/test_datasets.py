@@ -55,7 +55,7 @@ def function(folder: Path, code: str, **arguments: Any) -> dict[str, Any]:
 
 def made(dataset: dict[str, Any], tmp_path: Path, draw: str = "fixed") -> Data:
     path = tmp_path / "made" / f"{draw}.npz"
-    making.make(dataset, draw, path, path.with_suffix(".json"), data_folders=[], cache=tmp_path / "cache")
+    making.make(dataset, draw, path, path.with_suffix(".json"), asked="", data_folders=[], cache=tmp_path / "cache")
     return datasets.load(path)
 
 
@@ -97,7 +97,7 @@ def test_the_same_arguments_give_the_same_bytes(tmp_path: Path) -> None:
     dataset = resolved("digits", {"validation": 0.15, "test": 0.2}, scale="standardise")
     for name in ("a", "b"):
         files = (tmp_path / f"{name}.npz", tmp_path / f"{name}.json")
-        making.make(dataset, "fixed", *files, data_folders=[], cache=tmp_path)
+        making.make(dataset, "fixed", *files, asked="", data_folders=[], cache=tmp_path)
     for kind in ("npz", "json"):
         assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
     with zipfile.ZipFile(tmp_path / "a.npz") as archive:  # no time at which it was made
@@ -110,6 +110,7 @@ def test_facts_say_what_the_data_set_file_holds(tmp_path: Path) -> None:
     facts = json.loads((tmp_path / "made" / "fixed.json").read_text())
     sha256 = hashlib.sha256((tmp_path / "made" / "fixed.npz").read_bytes()).hexdigest()
     assert facts == {
+        "asked": "",
         "definition": dataset,
         "draw": "fixed",
         "n_train": 20,

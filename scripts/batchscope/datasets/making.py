@@ -35,6 +35,7 @@ def make(
     path: Path,
     facts: Path,
     *,
+    asked: str,
     data_folders: Sequence[Path],
     cache: Path,
     remote_files: Mapping[str, Sequence[RemoteFile]] = REMOTE_FILES,
@@ -48,9 +49,10 @@ def make(
         dataset: the resolved data set of a study.
         draw: `fixed`, or `seed7` for the data that the runs with seed 7 see (data and split are drawn with it).
         path: the .npz file to write, atomically.
-        facts: the .json file to write: definition, draw, n_train, n_validation, n_test, shape (of one example),
+        facts: the .json file to write: asked, definition, draw, n_train, n_validation, n_test, shape (of one example),
             classes, digest (of the arrays), files (SHA-256 of what was read, by name), sha256 (of the .npz file) and
             versions (of the libraries that draw and split).
+        asked: fingerprint of what the study asks, see `Asked.dataset`.
         data_folders: searched for the files of published data sets before anything is downloaded.
         cache: where downloaded files are kept.
         remote_files: files of the published data sets.
@@ -63,8 +65,8 @@ def make(
     arrays = {name: getattr(data, name) for name in ARRAYS}
     meta = {**data.meta, "digest": digest(arrays)}
     with atomic_path(path) as temporary:
-        np.savez(temporary, **arrays, meta=_json(meta), definition=_json(dataset))
-    write_json({**_facts(dataset, data, meta), "sha256": file_sha256(path)}, facts)
+        np.savez(temporary, **arrays, meta=_json(meta))
+    write_json({**_facts(dataset, data, meta), "asked": asked, "sha256": file_sha256(path)}, facts)
 
 
 def prepared(dataset: Mapping[str, Any], draw: str, **where: Any) -> Data:
