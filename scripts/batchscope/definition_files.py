@@ -104,7 +104,7 @@ def _check_function(
     place, call = definition.locate([*keys, "function"]), _CALLS[definition.kind]
     file, _, name = mapping["function"].rpartition(":")
     try:
-        tree = ast.parse(Path(file).read_text(encoding="utf-8"))
+        tree = ast.parse(Path(file).read_bytes())
     except OSError as error:
         raise ConfigError(f"{place}: there is no file {file}; valid is `file.py:name`") from error
     except (SyntaxError, ValueError) as error:

@@ -84,7 +84,7 @@ def npz_shape(path: Path, key: str) -> tuple[int, ...]:
     except UNREADABLE as error:
         raise DataError(f"{path} is not a whole .npz file ({error}); write it with numpy.savez") from error
     if header is None:
-        raise DataError(f"{path} has no array `{key}`; it has: {', '.join(sorted(arrays)) or 'none'}")
+        raise DataError(f"{path} has no array `{key}`; it has: {_listed(sorted(arrays)) or 'none'}")
     if header.kind == "O":
         raise DataError(f"{path}: array `{key}` holds Python objects; numbers are needed, or texts of fixed length")
     if header.kind == "V":
@@ -106,7 +106,7 @@ def table_columns(path: Path) -> list[str]:
     names = list(_footer(path).columns) if _is_parquet(path) else next(csv_records(path), [])
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise DataError(f"{path} has more than one column {', '.join(twice)}; every name must be there once")
+        raise DataError(f"{path} has more than one column {_listed(twice)}; every name must be there once")
     return names
 
 
@@ -121,7 +121,7 @@ def feature_columns(path: Path, target: str, named: Sequence[str] | None) -> lis
     features = [name for name in columns if name != target] if named is None else list(named)
     for name in (target, *features):
         if name not in columns:
-            raise DataError(f"{path} has no column `{name}`; it has: {', '.join(columns)}")
+            raise DataError(f"{path} has no column `{name}`; it has: {_listed(columns)}")
     if target in features or len(set(features)) < len(features):
         raise DataError(f"features of {path}: every column may be named once, and the target `{target}` not at all")
     if not features:
@@ -132,8 +132,8 @@ def feature_columns(path: Path, target: str, named: Sequence[str] | None) -> lis
         if nameless or name in index:
             what = "looks like a row number" if nameless else "is the index of a table"
             raise DataError(
-                f"{path}: the column `{name}` {what} that pandas wrote; valid is a file written with index=False, or a "
-                "list of the columns to use as `features`"
+                f"{path}: the column `{short(name)}` {what} that pandas wrote; valid is a file written with "
+                "index=False, or a list of the columns to use as `features`"
             )
     return features
 
@@ -160,6 +160,11 @@ def csv_records(path: Path) -> Iterator[list[str]]:
         raise DataError(f"{path} is not a CSV file in UTF-8: {error}") from error
 
 
+def short(text: str) -> str:
+    """A text of a user's file as messages show it: of a long one the beginning."""
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
 def require_file(path: Path) -> None:
     """Raise `DataError` unless `path` is a file."""
     if not path.is_file():
@@ -178,6 +183,11 @@ def _size(dataset: Mapping[str, Any]) -> int | None:
     if source == "table":
         return table_rows(Path(dataset["path"]))
     return None if source == "function" else SOURCE_SIZES[source]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 20} others" if len(names) > 20 else ""
+    return ", ".join(map(short, names[:20])) + more
 
 
 def _part_size(n: int, part: str, value: int | float, *, fractions: bool) -> int:

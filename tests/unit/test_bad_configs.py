@@ -108,6 +108,20 @@ def test_good_study_is_accepted(folder: Path) -> None:
     assert len(study.load({"study": "first"}, Path()).runs) == 2
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbfdef make(seed): ...\n",
+        b"# -*- coding: latin-1 -*-\n# Gr\xf6\xdfe\ndef make(seed): ...\n",
+        b"# coding: utf-8\r\ndef make(seed): ...\r\n",
+    ],
+)
+def test_a_python_file_may_say_how_it_is_encoded(folder: Path, content: bytes) -> None:
+    (folder / "own.py").write_bytes(content)
+    (folder / "my.yaml").write_text(study_text(**changes({"dataset": "{source: function, function: 'own.py:make'}"})))
+    assert study.load({"study": "my.yaml"}, Path()).datasets["mine"]["function"] == "own.py:make"
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_bad_study_is_refused(name: str, folder: Path) -> None:
     (folder / "my.yaml").write_text(study_text(**changes(CASES[name])))

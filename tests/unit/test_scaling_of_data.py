@@ -101,6 +101,12 @@ def test_what_is_small_beside_its_mean_is_kept(dtype: Any, start: int, step: int
     assert fitted["mean"] == [start + step]
 
 
+@pytest.mark.parametrize("size", [1e-300, 1e-200, 1e-30, 1e38])
+def test_features_of_any_size_are_standardised(size: float) -> None:
+    (scaled,), _ = scale_parts("standardise", [np.array([[0.0], [1.0], [2.0]]) * size])
+    np.testing.assert_array_equal(scaled[:, 0], np.float32([-1, 0, 1] / np.sqrt(2 / 3)))
+
+
 def test_nanoseconds_one_apart_are_kept() -> None:
     train = np.array([[2**63 - 1], [2**63 - 2], [2**63 - 3]])
     (scaled,), _ = scale_parts("standardise", [train])

@@ -194,7 +194,7 @@ def _whole(source: _Source, name: str, *, low: int) -> NDArray[np.int64]:
         number = None if null else _whole_number(cell)
         if number is None or not low <= number <= _HIGHEST:
             wrong = "not a whole number" if number is None else "not allowed"
-            what = "the cell has no value" if null else f"`{cell}` is {wrong}"
+            what = "the cell has no value" if null else f"`{splits.short(str(cell))}` is {wrong}"
             raise source.error(name, row, what, f"an integer from {low} to {_HIGHEST}")
         numbers[row] = number
     return numbers

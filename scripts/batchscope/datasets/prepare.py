@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
-from batchscope.splits import DataError, split_sizes
+from batchscope.splits import DataError, short, split_sizes
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int32]
@@ -117,7 +117,7 @@ def check_classes_trained(train: Integers, held_out: Mapping[str, Integers], nam
     for part, labels in held_out.items():
         unknown = np.setdiff1d(labels, train)
         if len(unknown):
-            raise DataError(f"the {part} part has the class {names[unknown[0]]}, but no training example has it")
+            raise DataError(f"the {part} part has the class {short(names[unknown[0]])}, but no training example has it")
 
 
 def by_class(x: Floats, y: Integers) -> tuple[Floats, Integers]:
@@ -170,7 +170,7 @@ def _stratified(
     part, size = wanted
     present, counts = np.unique(y[rest], return_counts=True)
     if counts.min() < 2:
-        name = names[present[np.argmin(counts)]]
+        name = short(names[present[np.argmin(counts)]])
         raise DataError(
             f"the class {name} has one example left for the {part} part and the training part together; every class "
             "needs at least one example for each part"

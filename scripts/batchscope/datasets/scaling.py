@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchscope.datasets.prepare import Examples, Floats, Indices, blocks
-from batchscope.splits import DataError
+from batchscope.splits import DataError, short
 
 Relative = Callable[[NDArray[Any]], NDArray[Any]]
 
@@ -66,7 +66,7 @@ def check_distinct(examples: Examples, rows: Indices, scaled: Floats) -> None:
         index = tuple(int(axis[0]) for axis in np.nonzero(lost))
         place = f"feature {', '.join(str(number + 1) for number in index)} of {examples.x_name}"
         if examples.columns:
-            place = f"{examples.x_name.partition(': ')[0]}: column `{examples.columns[index[0]]}`"
+            place = f"{examples.x_name.partition(': ')[0]}: column `{short(examples.columns[index[0]])}`"
         raise DataError(
             f"scale: {place} takes several values that are one and the same number of 32 bits; use standardise, which "
             "subtracts the mean first"
@@ -85,8 +85,10 @@ def _standardised(parts: Sequence[NDArray[Any]], origin: Any) -> tuple[list[Floa
     constant = _constant(lowest, highest, origin)
     # Rounding would give a constant feature a tiny deviation other than zero, and dividing by it would be nonsense.
     mean = np.where(constant, lowest, mean)
-    squares = sum(np.square(relative(block) - mean).sum(axis=0) for _, block in blocks(train))
-    deviation = np.where(constant, 1.0, np.sqrt(squares / len(train)))
+    # A power of two, which rounds nothing, keeps the squares of tiny numbers above zero.
+    unit = np.ldexp(1.0, np.frexp(np.subtract(highest, lowest, dtype=np.float64))[1])
+    squares = sum(np.square((relative(block) - mean) / unit).sum(axis=0) for _, block in blocks(train))
+    deviation = np.where(constant, 1.0, unit * np.sqrt(squares / len(train)))
     scaled = [_rescaled(part, mean, deviation, relative) for part in (train, *parts[1:])]
     numbers = {"mean": (mean + origin).ravel().tolist(), "deviation": deviation.ravel().tolist()}
     return scaled, {"kind": "standardise", **numbers}

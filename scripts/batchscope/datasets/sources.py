@@ -30,6 +30,7 @@ from batchscope.splits import (
     feature_columns,
     npz_shape,
     require_file,
+    short,
     split_sizes,
     table_columns,
     table_rows,
@@ -155,7 +156,7 @@ def _table(dataset: Mapping[str, Any], _seed: int) -> Source:
     table = _read_table(path, columns, [target, *features])
     x, origin = np.empty((len(table), len(features)), np.float64), np.zeros(len(features))
     for index, name in enumerate(features):
-        numbers = _numbers(table.column(name), f"{path}: column `{name}`")
+        numbers = _numbers(table.column(name), f"{path}: column `{short(name)}`")
         if not _are_64_bit_floats(numbers):
             origin[index] = numbers[0]
             numbers = differences(numbers, numbers[0])
@@ -202,7 +203,7 @@ def _numbers(column: pa.ChunkedArray, name: str) -> NDArray[Any]:
     except pa.ArrowInvalid:
         first = next(index for index, text in enumerate(column) if not _is_number(text))
         raise DataError(
-            f"{name}: record {first + 1} is {column[first].as_py()!r}; features must be numbers: fill "
+            f"{name}: record {first + 1} is {short(str(column[first].as_py()))!r}; features must be numbers: fill "
             "in or remove such records, or list the columns to use as `features`"
         ) from None
     if not np.isfinite(numbers).all():
@@ -223,7 +224,7 @@ def _refuse_rounded(column: pa.ChunkedArray, numbers: NDArray[np.float64], name:
         digits = text.lstrip("+-0")
         if digits.isdecimal() and int(digits) != abs(int(numbers[index])):
             raise DataError(
-                f"{name}: record {index + 1} is {text}, which numbers of 64 bits cannot hold exactly; "
+                f"{name}: record {index + 1} is {short(text)}, which numbers of 64 bits cannot hold exactly; "
                 "subtract a number from the whole column, or list the columns to use as `features`"
             )
 
