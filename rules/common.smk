@@ -8,7 +8,6 @@ from pathlib import Path
 
 from snakemake.logging import logger
 
-ROOT = Path(workflow.basedir)
 LIBRARY = ROOT / "scripts" / "batchscope"
 sys.path.insert(0, str(LIBRARY.parent))
 
@@ -34,6 +33,11 @@ def code(*patterns, root=LIBRARY):
         file for pattern in patterns for file in root.glob(pattern) if file.is_file()
     ]
     return records.code_fingerprint(files, root)
+
+
+def given(files):
+    """Files that the user brings. A module's prefix moves what the workflow makes, but not these."""
+    return [local(file) for file in files]
 
 
 def any_of(names):
@@ -166,7 +170,7 @@ def figure_files():
 def warn_of_other_definitions():
     """Say so where runs that are there were trained with another recipe of the same name: they will be replaced."""
     for name, recipe in STUDY.recipes.items():
-        for file in Path("results/runs").glob(f"*/{name}/*/*/manifest.json"):
+        for file in (PREFIX / "results/runs").glob(f"*/{name}/*/*/manifest.json"):
             known = json.loads(file.read_text())["identity"]["recipe"]
             if recipe["tuning"] is not None:  # whose rate differs from size to size
                 known = recipes.with_learning_rate(
@@ -184,7 +188,7 @@ def check_own_files():
     """Refuse a user's data before any job starts; say so where they are other data than those that runs saw."""
     for name, dataset in STUDY.datasets.items():
         seed = next(run.seed for run in STUDY.runs if run.dataset == name)
-        made = Path(dataset_file(name, seed))
+        made = PREFIX / dataset_file(name, seed)
         if dataset["source"] not in own_files.SOURCES or own_files.is_made(
             dataset, made
         ):
@@ -193,10 +197,11 @@ def check_own_files():
             own_files.check(dataset, studies.draw(dataset, seed))
         except splits.DataError as error:
             sys.exit(str(error))
-        trained = any(Path("results/runs", name).glob("*/*/*/manifest.json"))
+        runs = PREFIX / "results/runs" / name
+        trained = any(runs.glob("*/*/*/manifest.json"))
         if trained and own_files.gives_other_data(dataset, made):
             logger.warning(
-                f"data set {name} is not what it was when the runs in results/runs/{name} were trained: they will be "
+                f"data set {name} is not what it was when the runs in {runs} were trained: they will be "
                 "made again and replaced. To keep both, give one of the two data sets another name."
             )
 
