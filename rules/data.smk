@@ -1,7 +1,9 @@
 # Data sets: read, checked, split, scaled and written once, before any job trains on them.
 rule make_dataset:
     input:
-        lambda wildcards: studies.dataset_files(STUDY.datasets[wildcards.dataset]),
+        lambda wildcards: given(
+            studies.dataset_files(STUDY.datasets[wildcards.dataset])
+        ),
     output:
         "results/datasets/{dataset}/{draw}.npz",
     log:

@@ -6,7 +6,9 @@ RUN_FOLDER = "results/runs/{dataset}/{recipe}/bs{batch_size}/seed{seed}"
 rule probe_gradients:
     input:
         data=lambda wildcards: dataset_file(wildcards.dataset, int(wildcards.seed)),
-        model=lambda wildcards: studies.recipe_files(STUDY.recipes[wildcards.recipe]),
+        model=lambda wildcards: given(
+            studies.recipe_files(STUDY.recipes[wildcards.recipe])
+        ),
         run=f"{RUN_FOLDER}/run.parquet",
         weights=f"{RUN_FOLDER}/weights.npz",
     output:
@@ -58,7 +60,9 @@ use rule probe_gradients as probe_modes with:
 use rule probe_gradients as probe_rates with:
     input:
         data=lambda wildcards: dataset_file(wildcards.dataset, int(wildcards.seed)),
-        model=lambda wildcards: studies.recipe_files(STUDY.recipes[wildcards.recipe]),
+        model=lambda wildcards: given(
+            studies.recipe_files(STUDY.recipes[wildcards.recipe])
+        ),
     output:
         rate_ranges="results/{study}/probes/rates/{dataset}/{recipe}/bs{batch_size}/seed{seed}/rate_ranges.parquet",
         rate_curves="results/{study}/probes/rates/{dataset}/{recipe}/bs{batch_size}/seed{seed}/rate_curves.parquet",
@@ -86,7 +90,9 @@ use rule probe_rates as probe_accumulation with:
 rule probe_overheads:
     input:
         data=lambda wildcards: dataset_file(wildcards.dataset, STUDY.seeds[0]),
-        model=lambda wildcards: studies.recipe_files(STUDY.recipes[wildcards.recipe]),
+        model=lambda wildcards: given(
+            studies.recipe_files(STUDY.recipes[wildcards.recipe])
+        ),
     output:
         loop_windows="results/{study}/probes/overheads/{dataset}/{recipe}/bs{batch_size}/loop_windows.parquet",
         manifest="results/{study}/probes/overheads/{dataset}/{recipe}/bs{batch_size}/manifest.json",

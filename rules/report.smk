@@ -9,7 +9,7 @@ rule describe:
             for probe in STUDY.probes
             for file in probe_files("manifest.json", probe)
         ],
-        measurements=measured.files(STUDY.measurements),
+        measurements=given(measured.files(STUDY.measurements)),
     output:
         study="results/{study}/study.json",
         manifest="results/{study}/manifest.json",

@@ -23,7 +23,9 @@ INTERVAL = {
 rule tune_cell:
     input:
         data=lambda wildcards: tuning_data(wildcards.dataset, wildcards.recipe),
-        model=lambda wildcards: studies.recipe_files(STUDY.recipes[wildcards.recipe]),
+        model=lambda wildcards: given(
+            studies.recipe_files(STUDY.recipes[wildcards.recipe])
+        ),
     output:
         trials="results/tunings/{dataset}/{recipe}/bs{batch_size}/trials.parquet",
         manifest="results/tunings/{dataset}/{recipe}/bs{batch_size}/manifest.json",
@@ -51,7 +53,9 @@ rule tune_cell:
 rule train:
     input:
         data=lambda wildcards: dataset_file(wildcards.dataset, int(wildcards.seed)),
-        model=lambda wildcards: studies.recipe_files(STUDY.recipes[wildcards.recipe]),
+        model=lambda wildcards: given(
+            studies.recipe_files(STUDY.recipes[wildcards.recipe])
+        ),
         trials=lambda wildcards: tuning_files("trials.parquet", **wildcards),
     output:
         run="results/runs/{dataset}/{recipe}/bs{batch_size}/seed{seed}/run.parquet",
@@ -94,7 +98,9 @@ rule time_cell:
     input:
         # Time does not depend on the draw, so a set that is drawn anew per run is timed on its first draw.
         data=lambda wildcards: dataset_file(wildcards.dataset, STUDY.seeds[0]),
-        model=lambda wildcards: studies.recipe_files(STUDY.recipes[wildcards.recipe]),
+        model=lambda wildcards: given(
+            studies.recipe_files(STUDY.recipes[wildcards.recipe])
+        ),
     output:
         timing="results/timings/{dataset}/{recipe}/bs{batch_size}/timing.parquet",
         windows="results/timings/{dataset}/{recipe}/bs{batch_size}/windows.parquet",
