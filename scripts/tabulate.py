@@ -1,10 +1,11 @@
 from typing import TYPE_CHECKING
 
-from batchscope import logs
+from batchscope import logs, search_path
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
+search_path.keep_to_own_packages()
 logs.redirect(snakemake.log[0])
 
 from batchscope import analysis

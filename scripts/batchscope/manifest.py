@@ -39,13 +39,13 @@ def host() -> dict[str, Any]:
 
 
 def versions(packages: Iterable[str]) -> dict[str, str | None]:
-    """Installed version per package; null where it is not installed."""
+    """Version per package, installed or, as Snakemake in a job with its own environment, loaded; else null."""
     found: dict[str, str | None] = {}
     for package in packages:
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
-            found[package] = None
+            found[package] = getattr(sys.modules.get(package), "__version__", None)
     return found
 
 
