@@ -1,11 +1,10 @@
 from typing import TYPE_CHECKING
 
-from batchscope import logs, search_path
+from batchscope import logs
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-search_path.keep_to_own_packages()
 logs.redirect(snakemake.log[0])
 
 from batchscope import manifest

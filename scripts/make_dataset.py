@@ -1,20 +1,19 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchscope import logs, search_path
+from batchscope import logs
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-search_path.keep_to_own_packages()
 logs.redirect(snakemake.log[0])
 
 from batchscope.datasets import making
 
 making.make(
-    snakemake.params.dataset,
-    snakemake.wildcards.draw,
-    Path(snakemake.output[0]),
+    snakemake.params.ask,
+    Path(snakemake.output.data),
+    Path(snakemake.output.facts),
     data_folders=[Path(folder) for folder in snakemake.config["data_folders"]],
     cache=Path("resources/downloads"),
 )

@@ -1,19 +1,18 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchscope import logs, search_path
+from batchscope import logs
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-search_path.keep_to_own_packages()
 logs.redirect(snakemake.log.text)
 
 from batchscope.report.render import render
 
 parameters = {
     "tables": Path(snakemake.input.tables[0]).parent,
-    "figures": Path(snakemake.input.figures[0]).parent,
+    "figures": Path(snakemake.output.html).parent / "figures",
     "study": Path(snakemake.input.study),
     "manifest": Path(snakemake.input.manifest),
 }

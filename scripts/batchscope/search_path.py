@@ -15,10 +15,9 @@ def keep_to_own_packages() -> None:
     the folder that holds Snakemake. With it, a package that the job's environment lacks is found there, in a version
     that nobody chose, and only where that environment happens to hold it.
     """
-    loaded = sys.modules["snakemake"].__file__
-    if loaded is None:
+    if "snakemake" not in sys.modules:
         return
-    home = str(Path(loaded).parents[1])
+    home = str(Path(str(sys.modules["snakemake"].__file__)).parents[1])
     own = (sysconfig.get_path("stdlib"), site.getusersitepackages(), *site.getsitepackages())
     end = 1 + max((sys.path.index(folder) for folder in own if folder in sys.path), default=-1)
     if home in sys.path[end:] and home not in sys.path[:end]:

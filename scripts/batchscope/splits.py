@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 
 SOURCE_SIZES = {"digits": 1797, "mnist": 60_000, "fashion-mnist": 60_000, "cifar10": 50_000}
 """Examples that a source has to train and validate on (for digits, to test on as well)."""
@@ -76,6 +75,7 @@ def npz_shape(path: Path, key: str) -> tuple[int, ...]:
             if key not in names:
                 raise DataError(f"{path} has no array `{key}`; it has: {', '.join(sorted(names)) or 'none'}")
             with archive.open(f"{key}.npy") as stream:
+                import numpy as np
                 version = np.lib.format.read_magic(stream)
                 if version not in ((1, 0), (2, 0)):
                     raise DataError(f"{path}: array `{key}` is a structured array; a plain one is needed")

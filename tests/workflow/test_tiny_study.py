@@ -169,9 +169,9 @@ def test_snakemake_report_lists_figures_tables_and_the_report(finished, tmp_path
     content = page.read_text(encoding="utf-8")
     items = (
         "summary.csv",
-        "curves_loss-flowers-own.svg",
-        "steps_to_target-flowers-own.svg",
-        "tuning-flowers-tuned.svg",
+        "flowers/own/curves_loss.svg",
+        "flowers/own/steps_to_target.svg",
+        "flowers/tuned/tuning.svg",
     )
     for item in (*items, "report.html"):
         assert item in content

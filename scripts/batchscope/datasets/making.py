@@ -23,14 +23,16 @@ from batchscope.datasets.prepare import (
 )
 from batchscope.datasets.published import REMOTE_FILES
 from batchscope.datasets.sources import read_source
-from batchscope.files import atomic_path
+from batchscope.asked import Ask
+from batchscope.identity import fingerprint
+from batchscope.files import atomic_path, write_json
 from batchscope.splits import DataError
 
 
 def make(
-    dataset: Mapping[str, Any],
-    draw: str,
+    ask: Ask,
     path: Path,
+    facts: Path,
     *,
     data_folders: Sequence[Path],
     cache: Path,
@@ -49,11 +51,13 @@ def make(
     Raises:
         DataError: the data cannot be used; the message names data set, file and key and says what would be valid.
     """
+    dataset, draw = ask["definition"], ask["draw"]
     data = prepared(dataset, draw, data_folders=data_folders, cache=cache, remote_files=remote_files)
     arrays = {name: getattr(data, name) for name in ARRAYS}
     meta = {**data.meta, "digest": digest(arrays)}
     with atomic_path(path) as temporary:
-        np.savez(temporary, **arrays, meta=_json(meta), definition=_json(dataset))
+        np.savez(temporary, **arrays, meta=_json(meta))
+    write_json({"asked": fingerprint(ask), "definition": dataset, "draw": draw, "n_train": len(data.y_train), "n_validation": len(data.y_validation), "n_test": len(data.y_test), "digest": meta["digest"], "files": meta["files"]}, facts)
 
 
 def prepared(dataset: Mapping[str, Any], draw: str, **where: Any) -> Data:

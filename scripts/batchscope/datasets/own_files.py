@@ -1,49 +1,50 @@
-"""Data sets of a user's files: whether they give data, and other data than before, asked before any job starts."""
+"""Data sets on disk: whether they are what the study asks for. Asked before any job starts, so without NumPy."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from batchscope.asked import Ask
+from batchscope.identity import fingerprint
 
-from batchscope.identity import file_sha256
-
-SOURCES = ("npz", "table")
-
-
-def is_made(dataset: Mapping[str, Any], made: Path) -> bool:
-    """Whether the data set file `made` is there, of this definition, and newer than the user's file."""
-    if not made.is_file() or made.stat().st_mtime < Path(dataset["path"]).stat().st_mtime:
-        return False
-    return bool(_written(made)["definition"] == dataset)
+SOURCES = ("npz", "table")  # which can be read in full before any job
+_READERS = ("numpy", "pyarrow", "sklearn", "pooch")
 
 
-def gives_other_data(dataset: Mapping[str, Any], made: Path) -> bool:
-    """Whether `made` is there and came from another definition, or from another content of the user's file."""
-    if not made.is_file():
-        return False
-    written, path = _written(made), Path(dataset["path"])
-    return bool(written["definition"] != dataset or written["meta"]["files"].get(path.name) != file_sha256(path))
+def known(facts: Path) -> Mapping[str, Any]:
+    """What a data set file says of itself (`making.make`); empty where there is none that can be read."""
+    try:
+        content = json.loads(facts.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
-def check(dataset: Mapping[str, Any], draw: str) -> None:
-    """Make the data set without writing it.
+def is_made(facts: Path, ask: Ask) -> bool:
+    """Whether a data set was made from what the study asks."""
+    return known(facts).get("asked") == fingerprint(ask)
+
+
+def gives_other_data(facts: Path, ask: Ask) -> bool:
+    """Whether a data set is there and came from another definition, or from other content of the user's files."""
+    there = known(facts)
+    before, now = set(there.get("files", {}).values()), set(ask["files"].values())
+    return bool(there) and (there.get("definition") != ask["definition"] or not now <= before)
+
+
+def check(ask: Ask) -> None:
+    """Read the user's data in full, where this environment can: Snakemake's own may hold nothing that reads them.
+
+    Then the job that makes the data set refuses them, before any job that trains.
 
     Raises:
         DataError: the data cannot be used; the message names data set, file and key and says what would be valid.
     """
-    from batchscope.datasets import making  # with libraries that take a second to import
+    if ask["definition"]["source"] in SOURCES and all(importlib.util.find_spec(name) for name in _READERS):
+        from batchscope.datasets import making  # with libraries that take a second to import
 
-    making.prepared(dataset, draw, data_folders=[], cache=Path())
-
-
-def _written(made: Path) -> dict[str, Any]:
-    """What a data set file says of itself; other definitions and no files where it cannot be read."""
-    try:
-        with np.load(made, allow_pickle=False) as content:
-            return {name: json.loads(str(content[name])) for name in ("definition", "meta")}
-    except (OSError, KeyError, ValueError):
-        return {"definition": None, "meta": {"files": {}}}
+        making.prepared(ask["definition"], ask["draw"], data_folders=[], cache=Path())
