@@ -27,6 +27,8 @@ try:
     STUDY = studies.load(config, ROOT)
 except studies.ConfigError as error:
     sys.exit(str(error))
+# A job looks here for downloaded files. It is no param, as another folder is no reason to make data again.
+config.setdefault("data_folders", STUDY.settings["data_folders"])
 
 
 @functools.cache

@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from conftest import ROOT, command, run, snakemake, write_external_runs
+from conftest import ROOT, command, run, snakemake, write_external_runs, write_study
 
 PLAIN = """\
 module batchscope:
@@ -31,6 +31,14 @@ rule ours:
     default_target: True
     shell: "cp {{input}} {{output}}"
 """
+FEW_KEYS = """\
+module batchscope:
+    snakefile: "{root}/Snakefile"
+    config: {{"study": "tiny.yaml"}}
+    prefix: "sweep"
+
+use rule * from batchscope
+"""
 HOSTED = """\
 module batchscope:
     snakefile: github("owner/name", path="Snakefile", commit="{commit}")
@@ -53,6 +61,14 @@ def test_a_module_plans_the_jobs_that_the_workflow_itself_ran(finished):
     assert "Nothing to be done" in planned.stdout + planned.stderr
     (finished / "tiny.yaml").touch()
     assert "Nothing to be done" in snakemake(finished, "--dry-run").stdout
+
+
+def test_a_module_with_few_keys_of_the_config_makes_a_data_set_from_files_that_no_prefix_moves(tmp_path):
+    write_study(tmp_path)
+    asked = command("sweep/results/datasets/flowers/fixed.npz", snakefile=outer(tmp_path, FEW_KEYS))
+    done = run(tmp_path, asked[: asked.index("--configfile")])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "sweep/results/datasets/flowers/fixed.npz").is_file()
 
 
 def test_a_module_with_a_prefix_and_other_names_makes_a_report_for_the_rule_of_another_workflow(tmp_path):
