@@ -12,7 +12,8 @@ from packaging.utils import canonicalize_name
 from batchscope import imports
 
 ROOT = Path(__file__).resolve().parents[2]
-JOBS = ("train", "analyse", "report")
+LOCK_OF = {"train": "run.txt", "train-gpu": "gpu.txt", "analyse": "run.txt", "report": "run.txt"}
+LOCKS = ("run.txt", "gpu.txt", "develop.txt", "uv.txt")
 CONDA_PYTHON = {"python_version": "3.12", "python_full_version": "3.12.1"}
 STARTED = {"render_report.py": ROOT / "reports" / "report.py"}  # source that a job runs without importing it
 BY_NAME = {
@@ -70,11 +71,11 @@ def installed():
     return {canonicalize_name(each.name) for each in importlib.metadata.distributions()}
 
 
-@pytest.mark.parametrize("job", JOBS)
+@pytest.mark.parametrize("job", LOCK_OF)
 def test_conda_environments_have_the_versions_of_the_lock(job):
     versions, lines = conda_pins(job)
     assert len(versions) == len(lines)  # every line is an exact pin
-    locked = {package: version for (package, _), version in lock("run.txt").items()}
+    locked = {package: version for (package, _), version in lock(LOCK_OF[job]).items()}
     assert {package: locked[package] for package, _ in versions} == {p: v for (p, _), v in versions.items()}
 
 
@@ -90,7 +91,7 @@ def test_conda_environments_hold_what_their_jobs_import(script):
     assert {job: wanted - present(job) for job in SCRIPTS[script]} == {job: set() for job in SCRIPTS[script]}
 
 
-@pytest.mark.parametrize("job", JOBS)
+@pytest.mark.parametrize("job", LOCK_OF)
 def test_conda_environments_hold_what_their_packages_need(job):
     held = present(job)
     missing = {}
@@ -106,12 +107,26 @@ def test_an_import_inside_a_function_and_one_of_the_notebook_are_followed():
     assert {"papermill", "ipython", "statsmodels"} <= imported_distributions("render_report.py")
 
 
-def test_the_development_lock_contains_the_one_for_running():
-    run, develop = ({name: version for (name, _), version in lock(f).items()} for f in ("run.txt", "develop.txt"))
-    assert {name: develop.get(name) for name in run} == run
+@pytest.mark.parametrize("larger", ["gpu.txt", "develop.txt"])
+def test_a_larger_lock_contains_the_one_for_running(larger):
+    run, more = ({name: version for (name, _), version in lock(file).items()} for file in ("run.txt", larger))
+    assert run.items() <= more.items()
 
 
-@pytest.mark.parametrize("name", ["run.txt", "develop.txt"])
+def test_the_gpu_adds_cuda_libraries_for_linux_and_nothing_else():
+    added = lock("gpu.txt").keys() - lock("run.txt").keys()
+    assert {name.split("-")[0] for name, _ in added} == {"nvidia"}
+    assert {"nvidia-cudnn-cu12", "nvidia-cuda-nvcc-cu12", "nvidia-nccl-cu12"} <= {name for name, _ in added}
+    assert {marker for _, marker in added} == {"platform_machine == 'x86_64' and sys_platform == 'linux'"}
+    assert conda_pins("train-gpu")[0] == conda_pins("train")[0] | {each: lock("gpu.txt")[each] for each in added}
+
+
+def test_conda_files_are_those_that_the_locks_are_compared_with():
+    assert {file.stem for file in (ROOT / "envs").glob("*.yaml")} == set(LOCK_OF)
+    assert {file.name for file in (ROOT / "requirements").glob("*.txt")} == set(LOCKS)
+
+
+@pytest.mark.parametrize("name", LOCKS)
 def test_locks_are_hashed_and_name_no_address(name):
     text = (ROOT / "requirements" / name).read_text()
     assert "://" not in text
