@@ -1,50 +1,41 @@
-# make report   environment, default study, report             make report STUDY=name-or-path CORES=4
-# make test     environment, all tests                         make check    style, types, workflow linter
-# make lock     new versions: requirements/*.txt and envs/*.yaml
+# make report   environment, default study, report      make report STUDY=name-or-path CORES=4 MEMORY=8000 DEVICE=gpu
+# make test     environment, all tests                  make check    style, types, workflow linter
+# make lock     requirements/*.in to requirements/*.txt and envs/*.yaml
 STUDY ?= quickstart
-CORES ?= all
-ENV := .venv
-BIN := $(CURDIR)/$(ENV)/bin
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
-	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo "$$p" && break; done)
+CORES ?= $$(python tools/machine.py cores)
+MEMORY ?= $$(python tools/machine.py memory)
+BIN := $(CURDIR)/.venv/bin
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null && echo "$$p" && break; done)
+INSTALL = @"$(or $(PYTHON),$(error Batchscope needs Python: install Python 3.12, or name one with PYTHON=/path/to/python3))" tools/install.py
 export PATH := $(BIN):$(PATH)
-.PHONY: report test check lock clean
-.DELETE_ON_ERROR:
+.PHONY: report test check lock clean environment development
 
-report: $(ENV)/run.stamp
+report: environment
 	@python tools/clear_stale_lock.py
 	@if [ -t 1 ]; then logger="--logger rich"; fi; \
-	snakemake --cores $(CORES) --quiet reason $$logger --config "study=$(STUDY)"
+	snakemake --cores $(CORES) --resources "mem_mb=$(MEMORY)" $(if $(filter gpu,$(DEVICE)),gpu=1) --quiet reason $$logger \
+		--config "study=$(STUDY)" $(if $(DEVICE),"device=$(DEVICE)")
 	@name=$$(basename "$(STUDY)"); echo "Report: $(CURDIR)/results/$${name%.*}/report.html"
 
-test: $(ENV)/develop.stamp
+test: development
 	pytest
 
-check: $(ENV)/develop.stamp
+check: development
 	ruff check
 	ruff format --check
 	mypy
 	snakefmt --check Snakefile rules
 	snakemake --lint
 
-lock: $(ENV)/develop.stamp
+lock: development
 	python tools/lock.py
 
 clean:
-	rm -rf $(ENV)
+	rm -rf .venv .tools
 
-$(ENV)/run.stamp: requirements/run.txt
-	$(call install,$<)
-	@touch $@
+environment:
+	$(INSTALL) requirements/$(if $(filter gpu,$(DEVICE)),gpu,run).txt
 
-$(ENV)/develop.stamp: requirements/develop.txt $(ENV)/run.stamp
-	$(call install,$<)
-	@touch $@
-
-define install
-@if [ -z "$(PYTHON)" ]; then \
-	echo "Batchscope needs Python 3.11, 3.12 or 3.13; name one with: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; fi
-@test -x $(BIN)/python || "$(PYTHON)" -m venv $(ENV)
-@echo "Installing $(1) into $(ENV) (the first time downloads about 1 GB and takes a few minutes)"
-@python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(1)
-endef
+development:
+	$(INSTALL) requirements/develop.txt

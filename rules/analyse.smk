@@ -9,7 +9,7 @@ rule tabulate:
         windows=timing_files("windows.parquet"),
         timing_manifest=timing_files("manifest.json"),
         trials=all_tuning_files("trials.parquet"),
-        measurements=measured.files(STUDY.measurements),
+        measurements=given(measured.files(STUDY.measurements)),
         gradients=probe_files("gradients.parquet", "gradients"),
         noise_scale=probe_files("noise_scale.parquet", "gradients"),
         sharpness=probe_files("sharpness.parquet", "sharpness"),

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from snakemake.logging import logger
 
-ROOT = Path(workflow.basedir)
 SCRIPTS = ROOT / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
@@ -28,6 +27,8 @@ try:
     STUDY = studies.load(config, ROOT)
 except studies.ConfigError as error:
     sys.exit(str(error))
+# A job looks here for downloaded files. It is no param, as another folder is no reason to make data again.
+config.setdefault("data_folders", STUDY.settings["data_folders"])
 
 
 @functools.cache
@@ -65,6 +66,11 @@ ASKED = asked.Asked(
 )
 
 
+def given(files):
+    """Files that the user brings. A module's prefix moves what the workflow makes, but not these."""
+    return [local(file) for file in files]
+
+
 def any_of(names):
     """Regular expression that matches exactly these names."""
     return "|".join(re.escape(str(name)) for name in sorted(set(names)))
@@ -84,7 +90,7 @@ def dataset_file(dataset, seed, suffix="npz"):
 
 def model_files(wildcards):
     """The user's files that the model of a recipe is built from."""
-    return definition_files.recipe_files(STUDY.recipes[wildcards.recipe])
+    return given(definition_files.recipe_files(STUDY.recipes[wildcards.recipe]))
 
 
 def run_files(name):
@@ -156,7 +162,8 @@ def all_probe_files(name):
 # A large file that only looks newer is no reason to train again: it is ancient, and the small file beside it tells of it.
 # A file that looks older may hold something else; for tables, figures and report this token changes then.
 TOKEN = provenance.token(
-    Path(f"results/{STUDY.name}/tables/made_from.json"), map(Path, manifests())
+    PREFIX / f"results/{STUDY.name}/tables/made_from.json",
+    [PREFIX / file for file in manifests()],
 )
 
 
@@ -203,7 +210,7 @@ def check_data():
     """Refuse data that cannot be used, and sizes that they have not, before any job starts."""
     for name, dataset in STUDY.datasets.items():
         seed = next(run.seed for run in STUDY.runs if run.dataset == name)
-        facts = Path(dataset_file(name, seed, "json"))
+        facts = PREFIX / dataset_file(name, seed, "json")
         ask = ASKED.dataset(name, asked.draw(dataset, seed))
         if own_files.is_made(facts, ask):
             studies.check_sizes(STUDY, name, own_files.known(facts)["n_train"])
@@ -214,7 +221,7 @@ def check_data():
 def announce():
     """Say which runs that are there were made from something else than the study asks now."""
     for dataset, recipe in STUDY.pairs:
-        folder = Path("results/runs", dataset, recipe)
+        folder = PREFIX / "results/runs" / dataset / recipe
         manifest = next(folder.glob("*/*/manifest.json"), None)
         changed = [] if manifest is None else provenance.changed(manifest, ASKED)
         if not changed:

@@ -2,8 +2,8 @@
 rule make_dataset:
     input:
         ancient(
-            lambda wildcards: definition_files.dataset_files(
-                STUDY.datasets[wildcards.dataset]
+            lambda wildcards: given(
+                definition_files.dataset_files(STUDY.datasets[wildcards.dataset])
             )
         ),
     output:

@@ -5,7 +5,7 @@ rule describe:
         timing_manifest=timing_files("manifest.json"),
         tuning_manifest=all_tuning_files("manifest.json"),
         probe_manifest=all_probe_files("manifest.json"),
-        measurements=measured.files(STUDY.measurements),
+        measurements=given(measured.files(STUDY.measurements)),
     output:
         study="results/{study}/study.json",
         manifest="results/{study}/manifest.json",

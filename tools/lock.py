@@ -1,7 +1,9 @@
-"""Lock the versions: requirements/*.in -> requirements/{run,develop}.txt with hashes, and the conda files in envs/.
+"""Lock the versions: requirements/*.in -> requirements/*.txt with hashes, and the conda files in envs/.
 
-The conda files name the same versions as the lock, transitive packages included, so that both ways of running a study
-use the same software. A test keeps them equal.
+Versions that are locked already stay, unless a requirement excludes them. run.txt is what a study needs; gpu.txt the
+same and the CUDA libraries; develop.txt the same and the tools of development; uv.txt what installs them. The conda
+files name the same versions as the locks, transitive packages included, so that every way of running a study uses the
+same software. A test keeps them equal.
 """
 
 from __future__ import annotations
@@ -23,15 +25,23 @@ OPTIONS = [
     "--quiet",
 ]
 RUN = ("workflow", "train", "analyse", "report")
-JOBS = ("train", "analyse", "report")
+CONDA_FILES = {  # of each file in envs/, what it is resolved from and the lock that gives the versions
+    "train": (("train",), "run.txt"),
+    "train-gpu": (("train", "gpu"), "gpu.txt"),
+    "analyse": (("analyse",), "run.txt"),
+    "report": (("report",), "run.txt"),
+}
 
 
 def main() -> None:
     """Write all locks and conda files."""
+    as_run = ("--constraint", "requirements/run.txt")
     compile_lock(RUN, "run.txt", "--generate-hashes")
-    compile_lock((*RUN, "develop"), "develop.txt", "--generate-hashes", "--constraint", "requirements/run.txt")
-    for job in JOBS:
-        (ROOT / "envs" / f"{job}.yaml").write_text(conda_file(job), encoding="utf-8")
+    compile_lock((*RUN, "gpu"), "gpu.txt", "--generate-hashes", *as_run)
+    compile_lock((*RUN, "develop", "uv"), "develop.txt", "--generate-hashes", *as_run)
+    compile_lock(("uv",), "uv.txt", "--generate-hashes", "--constraint", "requirements/develop.txt")
+    for name, (groups, lock) in CONDA_FILES.items():
+        (ROOT / "envs" / f"{name}.yaml").write_text(conda_file(groups, lock), encoding="utf-8")
 
 
 def compile_lock(groups: tuple[str, ...], output: str, *options: str) -> str:
@@ -43,15 +53,16 @@ def compile_lock(groups: tuple[str, ...], output: str, *options: str) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def conda_file(job: str) -> str:
-    """Conda environment of one kind of job, with the lock's versions."""
-    temporary = f".{job}.txt"
+def conda_file(groups: tuple[str, ...], lock: str) -> str:
+    """Conda environment for the jobs that need these groups, with the lock's versions."""
+    temporary = ".conda.txt"
     try:
-        pins = compile_lock((job,), temporary, "--constraint", "requirements/run.txt")
+        pins = compile_lock(groups, temporary, "--constraint", f"requirements/{lock}")
     finally:
         (REQUIREMENTS / temporary).unlink(missing_ok=True)
     lines = [re.sub(r" ; ", "; ", line) for line in pins.splitlines() if line and not line.startswith("#")]
-    head = f"# Written by tools/lock.py from requirements/{job}.in and requirements/run.txt.\n"
+    inputs = ", ".join(f"requirements/{group}.in" for group in groups)
+    head = f"# Written by tools/lock.py from {inputs} and requirements/{lock}.\n"
     body = "".join(f'      - "{line}"\n' if ";" in line else f"      - {line}\n" for line in lines)
     return f"{head}channels:\n  - conda-forge\ndependencies:\n  - python =3.12\n  - pip\n  - pip:\n{body}"
 

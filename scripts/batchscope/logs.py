@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import logging
 import os
-import site
 import sys
 import traceback
 from pathlib import Path
 
+from batchscope import search_path
+
 _LINES = 20  # of the log of a job that failed; all of it stays in a file of its own
 _ERROR = "Error: "
-_PACKAGES = ("site-packages", "dist-packages")
 
 
 def redirect(path: str) -> None:
     """Send standard output, standard error and the library's log messages of this process to the file `path`.
 
     File descriptors are replaced, not Python's objects, because TensorFlow and the drivers write past them.
-    Snakemake appends its own packages to the path of a job that has an environment of its own; they are left out.
+    From here on nothing is imported from Snakemake's own environment where the job has another one.
     """
-    own = {*site.getsitepackages(), site.getusersitepackages()}
-    sys.path[:] = [place for place in sys.path if Path(place).name not in _PACKAGES or place in own]
+    search_path.keep_to_own_packages()
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     sys.stdout.flush()
     sys.stderr.flush()

@@ -18,6 +18,8 @@ from typing import Any
 
 import psutil
 
+from batchscope import machine
+
 ANALYSIS_PACKAGES = ("numpy", "scipy", "statsmodels", "pandas", "pyarrow", "matplotlib", "seaborn", "snakemake")
 _LIBRARY = Path(__file__).parent
 
@@ -32,20 +34,20 @@ def host() -> dict[str, Any]:
         "cpu": _cpu_model(),
         "cores_physical": psutil.cpu_count(logical=False),
         "cores_logical": psutil.cpu_count(),
-        "cores_usable": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count(),
+        "cores_usable": machine.usable_cores(),
         "cpu_max_mhz": (frequency.max or None) if frequency else None,
         "memory_bytes": psutil.virtual_memory().total,
     }
 
 
 def versions(packages: Iterable[str]) -> dict[str, str | None]:
-    """Installed version per package; null where it is not installed."""
+    """Version per package, installed or, as Snakemake in a job with its own environment, loaded; else null."""
     found: dict[str, str | None] = {}
     for package in packages:
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
-            found[package] = None
+            found[package] = getattr(sys.modules.get(package), "__version__", None)
     return found
 
 
