@@ -10,13 +10,13 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from batchscope import models
 from batchscope.engines import Precision, Vector
+from batchscope.engines.framework import keras, tf
+from batchscope.engines.tensorflow_losses import added_losses
 
 Tensor = Any  # TensorFlow has no usable type stubs
 Batch = tuple[Tensor, Tensor]
@@ -44,8 +44,7 @@ class FrozenModel:
             precision: of weights and arithmetic.
             chunk: examples per pass, which bounds the memory; it changes results by rounding only.
         """
-        with _precision(precision):
-            self.model = models.build(recipe, examples[0].shape[1:], classes, seed=0)
+        self.model = models.build(recipe, examples[0].shape[1:], classes, seed=0, precision=precision)
         for variable, value in zip(self.model.variables, weights, strict=True):
             variable.assign(value)
         self.n_examples, self.chunk = len(examples[1]), chunk
@@ -95,7 +94,8 @@ class FrozenModel:
     def _losses(self, x: Tensor, y: Tensor) -> Tensor:
         outputs = self.model(x, training=False)
         losses = keras.losses.sparse_categorical_crossentropy(y, outputs, from_logits=self._from_logits)
-        return losses + tf.add_n(self.model.losses) if self.model.losses else losses
+        added = added_losses(self.model)
+        return losses + tf.add_n(added) if added else losses
 
     def _sum(self, x: Tensor, y: Tensor) -> Tensor:
         return tf.reduce_sum(self._losses(x, y))
@@ -143,18 +143,6 @@ class FrozenModel:
         parts = np.split(weights, np.cumsum(self._sizes)[:-1])
         for variable, part, shape in zip(self._variables, parts, self.shapes, strict=True):
             variable.assign(part.reshape(shape))
-
-
-@contextlib.contextmanager
-def _precision(precision: Precision) -> Iterator[None]:
-    before, policy = keras.config.floatx(), keras.config.dtype_policy()
-    keras.config.set_floatx(precision)
-    keras.config.set_dtype_policy(precision)
-    try:
-        yield
-    finally:
-        keras.config.set_floatx(before)
-        keras.config.set_dtype_policy(policy)
 
 
 def _join(arrays: Sequence[Tensor]) -> Tensor:
