@@ -41,6 +41,7 @@ def build(
         with settings.precision(precision), settings.kept(name):
             keras.utils.set_random_seed(seed)  # again, for the file may have set its own
             built = _called(name, function, input_shape, classes, model["arguments"])
+        with settings.precision(precision):
             _check_call(name, built, input_shape, classes, precision)
     _check_dtypes(name, built, precision)
     if not built.trainable_variables:
@@ -90,7 +91,7 @@ def _called(
     except OutOfMemoryError:
         raise
     except (Exception, SystemExit) as error:  # whatever the user's code raises; the traceback stays attached
-        raise FunctionError(f"{name} failed with {type(error).__name__}: {error}") from error
+        raise FunctionError(f"{name} failed with {_reason(error)}") from error
     if not isinstance(built, keras.Model):
         raise FunctionError(f"{name} returned {type(built).__name__}; it must return a keras.Model")
     return built
@@ -114,7 +115,10 @@ def _check_call(
             "input, which takes them as they are"
         ) from error
     if not keras.ops.is_tensor(outputs):
-        raise FunctionError(f"{name} returned a model with {len(outputs)} outputs; valid is one: a number per class")
+        raise FunctionError(
+            f"{name} returned a model whose output is a {type(outputs).__name__}; valid is one array with a number per "
+            "class"
+        )
     if tuple(outputs.shape) != (2, classes):
         raise FunctionError(
             f"{name} returned a model that gives outputs of shape {tuple(outputs.shape)} for two {examples}; it must "
@@ -124,11 +128,11 @@ def _check_call(
         raise FunctionError(f"{name} returned a model whose outputs are {outputs.dtype.name}; valid is {precision}")
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     """The line of an error of Keras that says what is wrong, without the colours and the list of arguments round it."""
     lines = re.sub(r"\x1b\[\d*m", "", str(error)).splitlines()
     said = (line.strip() for line in lines if line.strip() and not line.startswith("Exception encountered"))
-    return f"{type(error).__name__}: {next(said, '')}".removesuffix(": ")
+    return f"{type(error).__name__}: {next(said, '')}".rstrip(".: ")
 
 
 def _check_dtypes(name: str, model: keras.Model, precision: Precision) -> None:

@@ -36,8 +36,8 @@ Precision = Literal["float32", "float64"]
 Vector: TypeAlias = "NDArray[np.float64]"
 
 
-class OutOfMemoryError(RuntimeError):
-    """The device or the host has too little memory for this batch size."""
+class OutOfMemoryError(MemoryError):
+    """The device or the host has too little memory; the message says what could not be allocated."""
 
 
 @dataclass(frozen=True)

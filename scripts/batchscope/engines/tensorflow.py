@@ -212,12 +212,16 @@ def _optimiser(recipe: Mapping[str, Any], batch_size: int) -> keras.optimizers.O
 
 
 def _gradient(network: Network, variables: list[Tensor]) -> Gradient:
-    """Function of (examples, labels) that gives the mean loss and its gradient in training mode."""
+    """Function of (examples, labels) that gives the mean loss and its gradient in training mode.
+
+    A model of one's own whose `call` takes no `training` is called without it, as `model.fit` calls it.
+    """
     model = network.model
+    mode = {"training": True} if model._call_has_training_arg else {}
 
     def gradient(x: Tensor, y: Tensor) -> tuple[Tensor, list[Tensor]]:
         with tf.GradientTape() as tape:
-            outputs = model(x, training=True)
+            outputs = model(x, **mode)
             loss = tf.add_n([tf.reduce_mean(network.losses(outputs, y)), *added_losses(model)])
         return loss, [tf.convert_to_tensor(g) for g in tape.gradient(loss, variables, unconnected_gradients="zero")]
 

@@ -33,12 +33,25 @@ def check_added_losses(model: keras.Model, examples: Tensor, name: str) -> None:
 
     A sum over the examples would weigh more, the larger the batch: every batch size would train for another aim.
     """
-    model(examples, training=False)
-    once = float(tf.add_n([tf.constant(0.0), *added_losses(model, of="examples")]))
-    model(tf.concat([examples, examples], axis=0), training=False)
-    twice = float(tf.add_n([tf.constant(0.0), *added_losses(model, of="examples")]))
+    once, twice = (_of_examples(model, tf.concat([examples] * times, axis=0)) for times in (1, 2))
     if abs(twice - once) > _SAME * abs(once):
         raise FunctionError(
             f"{name} adds a loss that grows with the batch, {once:.4g} for some examples and {twice:.4g} for the same "
             "examples twice; valid is add_loss with the mean over the examples"
         )
+
+
+def check_single_losses(model: keras.Model, examples: Tensor, name: str) -> None:
+    """Raise `FunctionError` where a loss that the model adds is no mean of what it is for each of the examples."""
+    together = _of_examples(model, examples)
+    single = sum(_of_examples(model, example[None]) for example in examples) / len(examples)
+    if abs(single - together) > _SAME * abs(together):
+        raise FunctionError(
+            f"{name} adds a loss that belongs to a batch and not to its examples, so this probe cannot look at the "
+            "gradient of an example; valid is add_loss with the mean over the examples"
+        )
+
+
+def _of_examples(model: keras.Model, examples: Tensor) -> float:
+    model(examples, training=False)
+    return float(sum(float(loss) for loss in added_losses(model, of="examples")))

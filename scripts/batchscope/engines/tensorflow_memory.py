@@ -25,7 +25,7 @@ def memory_errors() -> Iterator[None]:
     try:
         yield
     except MemoryError as error:
-        raise OutOfMemoryError(str(error) or "the host has too little memory") from error
+        raise OutOfMemoryError(str(error) or "the host has too little memory for an object of Python's") from error
     except (tf.errors.OpError, ValueError) as error:
         if isinstance(error, tf.errors.ResourceExhaustedError) or _SIGNS.search(str(error)):
             raise OutOfMemoryError(_detail(str(error))) from error
@@ -36,4 +36,4 @@ def _detail(text: str) -> str:
     """The line of a message that says what could not be allocated, without the place in TensorFlow's graph."""
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("Graph execution error")]
     line = next((line for line in lines if _SIGNS.search(line)), lines[0] if lines else "")
-    return _PLACE.sub("", line).strip() or "the device has too little memory"
+    return _PLACE.sub("", line).strip(" :") or "the device has too little memory"
