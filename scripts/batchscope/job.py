@@ -78,7 +78,9 @@ class Job:
             "n_train": len(self.data.y_train),
             "updates_per_epoch": self.updates_per_epoch,
             "allocator_peak_bytes": allocator,
-            "host_memory_peak_bytes": None if peak is None else max(0, peak - self.baseline_bytes),
+            "host_memory_peak_bytes": None
+            if peak is None or self.baseline_bytes is None
+            else max(0, peak - self.baseline_bytes),
             "host_memory_baseline_bytes": self.baseline_bytes,
             **sampler.result.summary,
             "engine": self.settings["engine"],
