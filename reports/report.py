@@ -38,7 +38,7 @@ manifest = ""  # manifest.json: where the results come from
 report = content.load(Path(tables), Path(figures), Path(study), Path(manifest))
 
 # %%
-HTML(elements.paragraph(report.study["question"], "lede"))
+HTML(elements.paragraph(report.study["question"], "lede") + answers.unused_gpus(report.manifest))
 
 # %%
 HTML(

@@ -14,6 +14,7 @@ from batchscope import user_models
 from batchscope.engines import Precision
 from batchscope.engines import tensorflow_settings as settings
 from batchscope.engines.framework import keras
+from batchscope import splits
 from batchscope.functions import FunctionError
 
 GROUPS = 8  # groups of the group normalisation, fewer where the width has no such divisor
@@ -59,6 +60,11 @@ def _mlp(model: Mapping[str, Any]) -> list[keras.layers.Layer]:
 def _cnn(model: Mapping[str, Any], input_shape: Sequence[int]) -> list[keras.layers.Layer]:
     if len(input_shape) != 3:
         raise FunctionError(f"model cnn needs images of shape (height, width, channels); an example has {input_shape}")
+    if splits.channels_first(input_shape):
+        raise FunctionError(
+            f"model cnn needs images of shape (height, width, channels); an example has {tuple(input_shape)}, with its "
+            "channels first; valid is an array that was turned with np.moveaxis(x, 1, -1)"
+        )
     layers: list[keras.layers.Layer] = []
     for filters in model["filters"]:
         layers += _normalised(keras.layers.Conv2D, model, filters, model["kernel_size"], padding="same")
