@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from batchscope.files import atomic_path
 
-
 NAMES = {0.0: "start", 1.0: "end"}
 
 

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from batchscope import records
+from batchscope import numbers, records
 from batchscope.analysis import decision_tree
 from batchscope.analysis.choosing import (
-    Choice,
     Answer,
+    Choice,
     Size,
     choose,
     in_words,
@@ -26,7 +26,6 @@ from batchscope.analysis.choosing import (
 )
 from batchscope.analysis.scaling import MAX_RESOLUTION
 from batchscope.analysis.statistics import t_interval
-from batchscope import numbers
 
 __all__ = ["GOALS", "advice", "pareto", "tree"]
 

@@ -13,8 +13,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchscope import analysis, records
-from batchscope.analysis import advice, budgets, decision_tree, overheads, probes, published, rates
-from batchscope.analysis import savings, scaling, targets
+from batchscope.analysis import (
+    advice,
+    budgets,
+    decision_tree,
+    overheads,
+    probes,
+    published,
+    rates,
+    savings,
+    scaling,
+    targets,
+)
 from batchscope.analysis.best import best, choices
 from batchscope.analysis.claims import verdicts
 from batchscope.analysis.measurements import read

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from batchscope import numbers
 from batchscope.analysis.best import BEST, COMPARED, NOT_COMPARABLE, NOT_TESTABLE
 from batchscope.analysis.statistics import ALPHA
-from batchscope import numbers
+from batchscope.numbers import LEVEL
 from batchscope.report import elements
 from batchscope.report.content import Content, Row, number, pair_title, rows, size
-from batchscope.numbers import LEVEL
 from batchscope.report.tables import disturbed
 from batchscope.scope import Pair
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from batchscope.analysis.statistics import ALPHA
 from batchscope import numbers
+from batchscope.analysis.statistics import ALPHA
 from batchscope.numbers import LEVEL
 
 _SOURCES = {

@@ -7,14 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from batchscope.analysis.best import LOSS, BEST, COMPARED, NOT_COMPARABLE, NOT_TESTABLE
-from batchscope.analysis.statistics import ALPHA
 from batchscope import numbers
+from batchscope.analysis.best import BEST, COMPARED, LOSS, NOT_COMPARABLE, NOT_TESTABLE
+from batchscope.analysis.statistics import ALPHA
+from batchscope.analysis.summary import WHOLE_CORE_PERCENT, without_core
+from batchscope.numbers import LEVEL
 from batchscope.report import elements
 from batchscope.report.content import Content, Row, number, rows, size, size_cell, spread_cells
 from batchscope.report.elements import Cell, Column
-from batchscope.analysis.summary import WHOLE_CORE_PERCENT, without_core
-from batchscope.numbers import LEVEL
 from batchscope.scope import Pair
 
 SIZE = Column("Batch size", "examples")

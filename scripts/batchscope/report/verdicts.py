@@ -8,13 +8,13 @@ from typing import Any
 
 import pandas as pd
 
+from batchscope import numbers
 from batchscope.analysis.statistics import ALPHA
 from batchscope.figures import FIGURES
-from batchscope import numbers
+from batchscope.numbers import LEVEL
 from batchscope.report import elements
 from batchscope.report.content import Content, Row, figure_id, number, rows
 from batchscope.report.elements import Cell, Column
-from batchscope.numbers import LEVEL
 
 NOT_MEASURED = "not measured"
 SHORT = 8  # verdicts up to which the whole table is shown at once
