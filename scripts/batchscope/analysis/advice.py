@@ -294,10 +294,9 @@ def _quickest(choice: Choice, close: Sequence[Size], seconds: Mapping[Size, floa
     ratio = numbers.ratio(seconds[choice.best] / seconds[quick])
     reached, best = (numbers.number(choice.means[size]) for size in (quick, choice.best))
     return (
-        f"Of the sizes whose difference from it may be zero, {label_of(quick)} trains to its selected epoch "
-        "in the least time: "
-        f"{numbers.seconds(seconds[quick])} on average, {ratio} times faster than {label_of(choice.best)}, at a mean "
-        f"test accuracy of {reached} instead of {best}."
+        f"Of the sizes whose difference from it may be zero, {label_of(quick)} trains to its selected epoch in the "
+        f"least time: {numbers.seconds(seconds[quick])} on average, {ratio} times faster than {label_of(choice.best)}, "
+        f"at a mean test accuracy of {reached} instead of {best}."
     )
 
 

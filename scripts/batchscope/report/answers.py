@@ -155,9 +155,8 @@ def still_improving(content: Content, pair: Pair) -> list[str]:
     if not parts:
         return []
     return [
-        f"The validation loss was lowest at the very last evaluation of the budget at {numbers.listing(parts)}: "
-        "with more epochs "
-        "those sizes may do better, and their place may change."
+        f"The validation loss was lowest at the very last evaluation of the budget at {numbers.listing(parts)}: with "
+        "more epochs those sizes may do better, and their place may change."
     ]
 
 

@@ -110,9 +110,8 @@ def speed(content: Content, pair: Pair) -> str:
         (Column("Throughput", "examples/s"), _integers(frame, "examples_per_second")),
     ]
     caption = (
-        f"{pair[0]} with {pair[1]}. Medians over repeated windows of one job with their quartiles, alone on "
-        "the machine; "
-        "updates only, without compiling and evaluation. In the time per epoch a last, short batch counts as "
+        f"{pair[0]} with {pair[1]}. Medians over repeated windows of one job with their quartiles, alone on the "
+        "machine; updates only, without compiling and evaluation. In the time per epoch a last, short batch counts as "
         "a whole one."
     )
     return elements.table_of(elements.slug("table-speed", *pair), caption, columns)

@@ -26,10 +26,9 @@ _HOW = (
     "contradicted, that it rules out an effect as large as the margin: the effect may still be there, and then the row "
     "says that it is smaller than what counts. Each p-value is twice the smaller of those two tests and adjusted "
     f"(Holm) over the tests of the statement's family, and a verdict needs an adjusted p of at most {ALPHA}. "
-    "Everything else is undecided. "
-    "Undecided is not “no effect”: beside it stands the smallest effect that as many seeds would find four times out "
-    "of five. Tests are over seeds; those of a time are over the timed windows of one job per size, and do not hold "
-    "how another job, or another day, would differ."
+    "Everything else is undecided. Undecided is not “no effect”: beside it stands the smallest effect that as many "
+    "seeds would find four times out of five. Tests are over seeds; those of a time are over the timed windows of one "
+    "job per size, and do not hold how another job, or another day, would differ."
 )
 
 
