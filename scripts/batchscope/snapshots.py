@@ -45,12 +45,6 @@ def below(train_loss: float) -> str:
     return f"train loss {train_loss:g}"
 
 
-def moments(recipe: Mapping[str, Any]) -> list[str]:
-    """Every moment at which runs of a recipe keep their weights, if they get there."""
-    wanted = recipe["snapshots"]
-    return [at(share) for share in wanted["at"]] + [below(loss) for loss in wanted["train_losses"]]
-
-
 def due(
     recipe: Mapping[str, Any], taken: Sequence[Snapshot], share: float, train_loss: float, *, ended: bool
 ) -> list[str]:

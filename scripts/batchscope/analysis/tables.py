@@ -25,7 +25,7 @@ from batchscope.analysis import (
     scaling,
     targets,
 )
-from batchscope.analysis.best import best, choices
+from batchscope.analysis.best import best
 from batchscope.analysis.claims import verdicts
 from batchscope.analysis.measurements import read
 from batchscope.analysis.ranks import ranks
@@ -93,7 +93,6 @@ def study_tables(study: Mapping[str, Any], **files: Sequence[Path]) -> dict[str,
         "critical_batch_size": scaling.critical_batch_sizes(of_target, n_train, paired=paired),
         "pareto": advice.pareto(runs, timings),
     }
-    tables["choices"] = choices(tables["best"])
     tables["tree"] = decision_tree.tree(tables, study)
     tables["advice"] = advice.advice(tables, study)
     tables["verdicts"] = verdicts.verdicts(tables, study)

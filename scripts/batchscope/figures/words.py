@@ -46,11 +46,11 @@ def seeds_in_words(frames: Frames) -> str:
     return f"n = {number} {'seed' if counts == [1] else 'seeds'}"
 
 
-def intervals_in_words(frames: Frames, what: str = "Bars") -> str:
+def intervals_in_words(frames: Frames) -> str:
     """`Bars: 95 % t-intervals over n = 5 seeds.`, or that there are none."""
     if all(len(finished(frames, size)) < 2 for size in frames.sizes):
         return f"No intervals: {seeds_in_words(frames)} per size."
-    return f"{what}: 95 % t-intervals over {seeds_in_words(frames)}."
+    return f"Bars: 95 % t-intervals over {seeds_in_words(frames)}."
 
 
 def outcomes_in_words(frames: Frames) -> str:
