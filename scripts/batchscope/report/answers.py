@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
+from batchscope import numbers
 from batchscope.analysis.best import BEST, COMPARED, NOT_COMPARABLE, NOT_TESTABLE
 from batchscope.analysis.statistics import ALPHA
-from batchscope import numbers
+from batchscope.numbers import LEVEL
 from batchscope.report import elements
 from batchscope.report.content import Content, Row, number, pair_title, rows, size
-from batchscope.numbers import LEVEL
 from batchscope.report.tables import disturbed
 from batchscope.scope import Pair
 
@@ -188,9 +188,8 @@ def still_improving(content: Content, pair: Pair) -> list[str]:
     if not parts:
         return []
     return [
-        f"The validation loss was lowest at the very last evaluation of the budget at {numbers.listing(parts)}: "
-        "with more epochs "
-        "those sizes may do better, and their place may change."
+        f"The validation loss was lowest at the very last evaluation of the budget at {numbers.listing(parts)}: with "
+        "more epochs those sizes may do better, and their place may change."
     ]
 
 
