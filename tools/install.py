@@ -172,7 +172,7 @@ def install(uv: str | None, settings: Mapping[str, str], lock: Path) -> str:
         print("uv could not install the packages; pip tries the same, slower.", flush=True)
     if not starts(PYTHON, "-m", "pip", "--version") and not run([str(PYTHON), "-m", "ensurepip"], quiet=True):
         sys.exit("The environment has no pip: install Python's module ensurepip (Debian: python3-venv), or uv.")
-    options = ["--quiet", "--disable-pip-version-check", "--require-hashes", "-r", str(lock)]
+    options = ["-qq", "--disable-pip-version-check", "--require-hashes", "-r", str(lock)]
     if not run([str(PYTHON), "-m", "pip", "install", *options]):
         sys.exit(f"pip could not install {lock}; its reason stands above. The same command tries again.")
     return "pip"
@@ -197,7 +197,7 @@ def uv_environment(settings: Mapping[str, str]) -> dict[str, str]:
     found = {
         variable: SEPARATORS.get(variable, " ").join(settings[key].split())
         for key, variable in told.items()
-        if settings[key] and variable not in os.environ
+        if settings.get(key) and variable not in os.environ
     }
     if "UV_INDEX" in found:  # hashes are checked, so any index may give the pinned version, as with pip
         found["UV_INDEX_STRATEGY"] = os.environ.get("UV_INDEX_STRATEGY", "unsafe-best-match")
