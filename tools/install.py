@@ -68,11 +68,11 @@ def main(lock: Path) -> None:
 
 def refuse_unbearable(folder: Path) -> None:
     """Snakemake gives the path of the environment's Python to a shell as it is, and reads braces as wildcards."""
-    found = re.search(r"""[\s"'`\\$&;|<>()*?\[\]{}:]""", str(folder))
+    found = re.search(r"""[\s{}()<>[\]$&|;*?!#~`'"\\:]""", str(folder))
     if found:
         sys.exit(
             f'Batchscope lies in the folder "{folder}", and Snakemake cannot start jobs from a path with "{found[0]}": '
-            "valid is a path without blanks, quotes, colons, brackets, braces and other signs that a shell reads."
+            "valid is a path without blanks, colons, braces, quotes or other characters that a shell takes apart."
         )
 
 
