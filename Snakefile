@@ -4,7 +4,10 @@ from snakemake.utils import min_version
 min_version("9.27")  # a priority that depends on wildcards
 
 
-configfile: f"{workflow.basedir}/config/config.yaml"
+include: "rules/place.smk"
+
+
+configfile: f"{ROOT}/config/config.yaml"
 
 
 report: "reports/workflow.rst"
@@ -19,7 +22,6 @@ include: "rules/report.smk"
 
 
 rule all:
-    default_target: True
     input:
         f"results/{STUDY.name}/report.html",
     localrule: True

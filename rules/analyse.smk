@@ -1,17 +1,4 @@
 # Tables and figures of the study, from the declared files of its jobs or measurements: a missing one is an error.
-ANALYSIS_CODE = (
-    "analysis/*.py",
-    "analysis/claims/*.py",
-    "claims.py",
-    "numbers.py",
-    "columns.py",
-    "probe_columns.py",
-    "records.py",
-    "splits.py",
-)
-FIGURE_CODE = code(*ANALYSIS_CODE, "figures/*.py")
-
-
 rule tabulate:
     input:
         run=run_files("run.parquet"),
@@ -22,7 +9,7 @@ rule tabulate:
         windows=timing_files("windows.parquet"),
         timing_manifest=timing_files("manifest.json"),
         trials=all_tuning_files("trials.parquet"),
-        measurements=measured.files(STUDY.measurements),
+        measurements=given(measured.files(STUDY.measurements)),
         gradients=probe_files("gradients.parquet", "gradients"),
         noise_scale=probe_files("noise_scale.parquet", "gradients"),
         sharpness=probe_files("sharpness.parquet", "sharpness"),
@@ -32,7 +19,8 @@ rule tabulate:
         rate_curves=probe_files("rate_curves.parquet", "rates"),
         accumulation=probe_files("accumulation.parquet", "accumulation"),
         loop_windows=probe_files("loop_windows.parquet", "overheads"),
-        overheads_manifest=probe_files("manifest.json", "overheads"),
+        tuning_manifest=all_tuning_files("manifest.json"),
+        probe_manifest=all_probe_files("manifest.json"),
     output:
         parquet=table_files("parquet"),
         csv=[
@@ -44,6 +32,7 @@ rule tabulate:
             )
             for table in TABLES
         ],
+        made_from="results/{study}/tables/made_from.json",
     log:
         "logs/tabulate/{study}.log",
     conda:
@@ -53,8 +42,10 @@ rule tabulate:
         mem_mb=4000,
         runtime=30,
     params:
-        study=STUDY.describe(),
-        code=code(*ANALYSIS_CODE),
+        asked=vars(ASKED),
+        measured=content(measured.files(STUDY.measurements)),
+        code=code("tabulate.py"),
+        token=TOKEN,
     message:
         "Tables of the study {wildcards.study}"
     script:
@@ -76,7 +67,8 @@ rule draw_figures:
         runtime=30,
     params:
         group="runs",
-        code=FIGURE_CODE,
+        code=code("draw_figures.py"),
+        token=TOKEN,
     message:
         "Figures of {wildcards.dataset} with {wildcards.recipe}: {params.group}"
     script:
@@ -90,7 +82,8 @@ use rule draw_figures as draw_target_figures with:
         "logs/draw_figures/{study}/{dataset}/{recipe}/targets.log",
     params:
         group="targets",
-        code=FIGURE_CODE,
+        code=code("draw_figures.py"),
+        token=TOKEN,
 
 
 use rule draw_figures as draw_tuning_figures with:
@@ -100,7 +93,8 @@ use rule draw_figures as draw_tuning_figures with:
         "logs/draw_figures/{study}/{dataset}/{recipe}/tuning.log",
     params:
         group="tuning",
-        code=FIGURE_CODE,
+        code=code("draw_figures.py"),
+        token=TOKEN,
 
 
 use rule draw_figures as draw_gradient_figures with:
@@ -110,7 +104,8 @@ use rule draw_figures as draw_gradient_figures with:
         "logs/draw_figures/{study}/{dataset}/{recipe}/gradients.log",
     params:
         group="gradients",
-        code=FIGURE_CODE,
+        code=code("draw_figures.py"),
+        token=TOKEN,
 
 
 use rule draw_figures as draw_sharpness_figures with:
@@ -120,7 +115,8 @@ use rule draw_figures as draw_sharpness_figures with:
         "logs/draw_figures/{study}/{dataset}/{recipe}/sharpness.log",
     params:
         group="sharpness",
-        code=FIGURE_CODE,
+        code=code("draw_figures.py"),
+        token=TOKEN,
 
 
 use rule draw_figures as draw_rate_figures with:
@@ -130,7 +126,8 @@ use rule draw_figures as draw_rate_figures with:
         "logs/draw_figures/{study}/{dataset}/{recipe}/rates.log",
     params:
         group="rates",
-        code=FIGURE_CODE,
+        code=code("draw_figures.py"),
+        token=TOKEN,
 
 
 use rule draw_figures as draw_mode_figures with:
@@ -140,7 +137,8 @@ use rule draw_figures as draw_mode_figures with:
         "logs/draw_figures/{study}/{dataset}/{recipe}/modes.log",
     params:
         group="modes",
-        code=FIGURE_CODE,
+        code=code("draw_figures.py"),
+        token=TOKEN,
 
 
 use rule draw_figures as draw_overhead_figures with:
@@ -150,4 +148,5 @@ use rule draw_figures as draw_overhead_figures with:
         "logs/draw_figures/{study}/{dataset}/{recipe}/overheads.log",
     params:
         group="overheads",
-        code=FIGURE_CODE,
+        code=code("draw_figures.py"),
+        token=TOKEN,

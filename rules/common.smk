@@ -1,4 +1,5 @@
-# What the other files need: the validated study, names that wildcards may take, fingerprints of the code, lists of files.
+# What the other files need: the validated study, what it asks of its jobs, names that wildcards may take, lists of files.
+import functools
 import json
 import os
 import re
@@ -8,32 +9,66 @@ from pathlib import Path
 
 from snakemake.logging import logger
 
-ROOT = Path(workflow.basedir)
-LIBRARY = ROOT / "scripts" / "batchscope"
-sys.path.insert(0, str(LIBRARY.parent))
+SCRIPTS = ROOT / "scripts"
+sys.path.insert(0, str(SCRIPTS))
 
-from batchscope import measured, records, recipes, splits, study as studies
+from batchscope import asked, facts, identity, imports, measured, own_data, provenance
+from batchscope import definition_files, recipes, splits, study as studies
 from batchscope.analysis import TABLES
-from batchscope.datasets import own_files
+
+from batchscope.engines.environment import NUMERIC_ENVIRONMENT
 from batchscope.figures import FIGURES
 
 # For the manifest; jobs inherit it, and it may not be a param, which would make every new command a reason to run again.
 os.environ.setdefault(
     "BATCHSCOPE_COMMAND", shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 )
-
 try:
     STUDY = studies.load(config, ROOT)
 except studies.ConfigError as error:
     sys.exit(str(error))
+# A job looks here for downloaded files. It is no param, as another folder is no reason to make data again.
+config.setdefault("data_folders", STUDY.settings["data_folders"])
 
 
-def code(*patterns, root=LIBRARY):
-    """Fingerprint of source files: a job whose code changed runs again, although Snakemake follows no import."""
-    files = [
-        file for pattern in patterns for file in root.glob(pattern) if file.is_file()
-    ]
-    return records.code_fingerprint(files, root)
+@functools.cache
+def code(script, folder=SCRIPTS):
+    """Fingerprint of a script and of all modules that it imports; Snakemake itself follows no import."""
+    return imports.fingerprint(imports.closure(folder / script, SCRIPTS), ROOT)
+
+
+def content(files):
+    """SHA-256 of each file, by path: content decides what is made again, and not the time stamp alone."""
+    return {str(file): identity.file_sha256(file) for file in files}
+
+
+ENVIRONMENT = "train-gpu" if STUDY.settings["device"] == "gpu" else "train"
+ASKED = asked.Asked(
+    study=STUDY.describe(),
+    code={
+        name: code(f"{name}.py")
+        for name in ("make_dataset", "tune_cell", "train", "time_cell", "probe")
+    },
+    software=identity.file_sha256(ROOT / "envs" / f"{ENVIRONMENT}.yaml"),
+    files={
+        "datasets": {
+            name: content(definition_files.dataset_files(dataset))
+            for name, dataset in STUDY.datasets.items()
+        },
+        "recipes": {
+            name: content(definition_files.recipe_files(recipe))
+            for name, recipe in STUDY.recipes.items()
+        },
+    },
+    environment={
+        name: os.environ[name] for name in NUMERIC_ENVIRONMENT if name in os.environ
+    },
+)
+
+
+def given(files):
+    """Files that the user brings. A module's prefix moves what the workflow makes, but not these."""
+    return [local(file) for file in files]
 
 
 def any_of(names):
@@ -47,11 +82,15 @@ def all_cores(wildcards):
     return STUDY.settings["threads"] if on_cluster else workflow.cores
 
 
-def dataset_file(dataset, seed):
-    """The data that a run of this seed trains on."""
-    return (
-        f"results/datasets/{dataset}/{studies.draw(STUDY.datasets[dataset], seed)}.npz"
-    )
+def dataset_file(dataset, seed, suffix="npz"):
+    """The data that a run of this seed trains on, or what is known of them (json)."""
+    draw = asked.draw(STUDY.datasets[dataset], int(seed))
+    return f"results/datasets/{dataset}/{draw}.{suffix}"
+
+
+def model_files(wildcards):
+    """The user's files that the model of a recipe is built from."""
+    return given(definition_files.recipe_files(STUDY.recipes[wildcards.recipe]))
 
 
 def run_files(name):
@@ -70,10 +109,10 @@ def timing_files(name):
     ]
 
 
-def tuning_data(dataset, recipe):
+def tuning_data(dataset, recipe, suffix="npz"):
     """The data of every tuning seed of a recipe: one file, or one per seed where each draws its own."""
     seeds = STUDY.recipes[recipe]["tuning"]["seeds"]
-    return list(dict.fromkeys(dataset_file(dataset, seed) for seed in seeds))
+    return list(dict.fromkeys(dataset_file(dataset, seed, suffix) for seed in seeds))
 
 
 def tuning_files(name, dataset, recipe, batch_size, **rest):
@@ -105,23 +144,27 @@ def probe_files(name, probe):
     return [f"{folder}/{job}/{name}" for job in jobs]
 
 
-def probe_params(probe):
-    """What a probe's job gets beside its files: the recipe, the run, and the study's own keys of the probe."""
-    own = STUDY.probes[probe] or {}
-    chosen = {key: own[key] for key in own if key not in ("recipes", "trained_with")}
-    return {
-        "probe": probe,
-        "recipe": lambda wildcards: STUDY.recipes[wildcards.recipe],
-        "run": lambda wildcards: {
-            "dataset": wildcards.dataset,
-            "recipe": wildcards.recipe,
-            "batch_size": wildcards.batch_size,
-            "seed": int(wildcards.get("seed", 0)),
-        },
-        "settings": {**SETTINGS, **STUDY.settings["timing"], **chosen},
-        "code": PROBE_CODE,
-        "software": code("train.yaml", root=ROOT / "envs"),
-    }
+def manifests():
+    """The manifest of every job of the study."""
+    return [
+        *run_files("manifest.json"),
+        *timing_files("manifest.json"),
+        *all_tuning_files("manifest.json"),
+        *all_probe_files("manifest.json"),
+    ]
+
+
+def all_probe_files(name):
+    """One file of every job of every probe of the study."""
+    return [file for probe in STUDY.probes for file in probe_files(name, probe)]
+
+
+# A large file that only looks newer is no reason to train again: it is ancient, and the small file beside it tells of it.
+# A file that looks older may hold something else; for tables, figures and report this token changes then.
+TOKEN = provenance.token(
+    PREFIX / f"results/{STUDY.name}/tables/made_from.json",
+    [PREFIX / file for file in manifests()],
+)
 
 
 def table_files(suffix):
@@ -137,7 +180,7 @@ def figure_outputs(group):
     """The figures of a group, for a rule, so with its wildcards; all are items of Snakemake's own report."""
     return [
         report_item(
-            f"results/{{study}}/figures/{name}-{{dataset}}-{{recipe}}.svg",
+            f"results/{{study}}/figures/{{dataset}}/{{recipe}}/{name}.svg",
             category="Figures",
             subcategory="{dataset}, {recipe}",
             labels={"figure": figure.title},
@@ -154,7 +197,7 @@ def figure_files():
     for probe in STUDY.probes:
         pairs[probe] = {(run.dataset, run.recipe) for run in STUDY.probed_runs(probe)}
     return [
-        f"results/{STUDY.name}/figures/{name}-{dataset}-{recipe}.svg"
+        f"results/{STUDY.name}/figures/{dataset}/{recipe}/{name}.svg"
         for dataset, recipe in STUDY.pairs
         for name, figure in FIGURES.items()
         if (figure.group == "runs" and STUDY.measurements is None)
@@ -163,46 +206,43 @@ def figure_files():
     ]
 
 
-def warn_of_other_definitions():
-    """Say so where runs that are there were trained with another recipe of the same name: they will be replaced."""
-    for name, recipe in STUDY.recipes.items():
-        for file in Path("results/runs").glob(f"*/{name}/*/*/manifest.json"):
-            known = json.loads(file.read_text())["identity"]["recipe"]
-            if recipe["tuning"] is not None:  # whose rate differs from size to size
-                known = recipes.with_learning_rate(
-                    known, recipe["optimiser"]["learning_rate"]
-                )
-            if known != recipe:
-                logger.warning(
-                    f"recipe {name} is not what it was when the runs in {file.parents[2]} were trained: they will be "
-                    "made again and replaced. To keep both, give one of the two recipes another name."
-                )
-                break
-
-
-def check_own_files():
-    """Refuse a user's data before any job starts; say so where they are other data than those that runs saw."""
+def check_data():
+    """Refuse data that cannot be used, and sizes that they have not, before any job starts."""
     for name, dataset in STUDY.datasets.items():
         seed = next(run.seed for run in STUDY.runs if run.dataset == name)
-        made = Path(dataset_file(name, seed))
-        if dataset["source"] not in own_files.SOURCES or own_files.is_made(
-            dataset, made
-        ):
+        made = PREFIX / dataset_file(name, seed, "json")
+        ask = ASKED.dataset(name, asked.draw(dataset, seed))
+        if facts.is_made(made, ask):
+            studies.check_sizes(STUDY, name, facts.known(made)["n_train"])
+        else:
+            own_data.check(ask)
+
+
+def announce():
+    """Say which runs that are there were made from something else than the study asks now."""
+    for dataset, recipe in STUDY.pairs:
+        folder = PREFIX / "results/runs" / dataset / recipe
+        manifest = next(folder.glob("*/*/manifest.json"), None)
+        changed = [] if manifest is None else provenance.changed(manifest, ASKED)
+        if not changed:
             continue
-        try:
-            own_files.check(dataset, studies.draw(dataset, seed))
-        except splits.DataError as error:
-            sys.exit(str(error))
-        trained = any(Path("results/runs", name).glob("*/*/*/manifest.json"))
-        if trained and own_files.gives_other_data(dataset, made):
-            logger.warning(
-                f"data set {name} is not what it was when the runs in results/runs/{name} were trained: they will be "
-                "made again and replaced. To keep both, give one of the two data sets another name."
-            )
+        logger.warning(
+            f"the runs in {folder} were made with another {' and another '.join(changed)}: they are made again and "
+            "replaced, and no table takes the old ones. To keep both, give one of the two another name."
+        )
 
 
-warn_of_other_definitions()
-check_own_files()
+if workflow.is_main_process:
+    try:
+        check_data()
+    except (studies.ConfigError, splits.DataError) as error:
+        sys.exit(str(error))
+    announce()
+
+
+onstart:
+    # A job that dies of memory is tried again, with more of it, as often as this; only the last attempt is an outcome.
+    os.environ["BATCHSCOPE_RETRIES"] = str(workflow.execution_settings.retries)
 
 
 wildcard_constraints:

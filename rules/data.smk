@@ -1,20 +1,24 @@
 # Data sets: read, checked, split, scaled and written once, before any job trains on them.
 rule make_dataset:
     input:
-        lambda wildcards: studies.dataset_files(STUDY.datasets[wildcards.dataset]),
+        ancient(
+            lambda wildcards: given(
+                definition_files.dataset_files(STUDY.datasets[wildcards.dataset])
+            )
+        ),
     output:
-        "results/datasets/{dataset}/{draw}.npz",
+        data="results/datasets/{dataset}/{draw}.npz",
+        facts="results/datasets/{dataset}/{draw}.json",
     log:
         "logs/make_dataset/{dataset}/{draw}.log",
     conda:
-        "../envs/train.yaml"
+        f"../envs/{ENVIRONMENT}.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=60,
     params:
-        dataset=lambda wildcards: STUDY.datasets[wildcards.dataset],
-        code=code("datasets/*.py", "splits.py", "functions.py"),
+        ask=lambda wildcards: ASKED.dataset(wildcards.dataset, wildcards.draw),
     message:
         "Data set {wildcards.dataset} ({wildcards.draw})"
     script:

@@ -1,14 +1,15 @@
 # Probes: measurements that explain what the runs show. They belong to a study, whose key `probes` says what is looked at.
-PROBE_CODE = code(*TRAINING_CODE, "probe_jobs.py", "probes/*.py")
 RUN_FOLDER = "results/runs/{dataset}/{recipe}/bs{batch_size}/seed{seed}"
 
 
 rule probe_gradients:
     input:
-        data=lambda wildcards: dataset_file(wildcards.dataset, int(wildcards.seed)),
-        model=lambda wildcards: studies.recipe_files(STUDY.recipes[wildcards.recipe]),
+        data=ancient(lambda wildcards: dataset_file(wildcards.dataset, wildcards.seed)),
+        facts=lambda wildcards: dataset_file(wildcards.dataset, wildcards.seed, "json"),
+        model=ancient(model_files),
         run=f"{RUN_FOLDER}/run.parquet",
-        weights=f"{RUN_FOLDER}/weights.npz",
+        run_manifest=f"{RUN_FOLDER}/manifest.json",
+        weights=ancient(f"{RUN_FOLDER}/weights.npz"),
     output:
         gradients="results/{study}/probes/gradients/{dataset}/{recipe}/bs{batch_size}/seed{seed}/gradients.parquet",
         noise_scale="results/{study}/probes/gradients/{dataset}/{recipe}/bs{batch_size}/seed{seed}/noise_scale.parquet",
@@ -16,14 +17,21 @@ rule probe_gradients:
     log:
         "logs/probe_gradients/{study}/{dataset}/{recipe}/bs{batch_size}/seed{seed}.log",
     conda:
-        "../envs/train.yaml"
+        f"../envs/{ENVIRONMENT}.yaml"
     threads: STUDY.settings["threads"]
     resources:
         mem_mb=4000,
         runtime=240,
         gpu=1 if STUDY.settings["device"] == "gpu" else 0,
+        attempt=lambda wildcards, attempt: attempt,
     params:
-        **probe_params("gradients"),
+        ask=lambda wildcards: ASKED.probe(
+            "gradients",
+            wildcards.dataset,
+            wildcards.recipe,
+            wildcards.batch_size,
+            int(wildcards.seed),
+        ),
     message:
         "Gradients of {wildcards.dataset} with {wildcards.recipe}, batch size {wildcards.batch_size}, seed {wildcards.seed}"
     script:
@@ -38,7 +46,13 @@ use rule probe_gradients as probe_sharpness with:
     log:
         "logs/probe_sharpness/{study}/{dataset}/{recipe}/bs{batch_size}/seed{seed}.log",
     params:
-        **probe_params("sharpness"),
+        ask=lambda wildcards: ASKED.probe(
+            "sharpness",
+            wildcards.dataset,
+            wildcards.recipe,
+            wildcards.batch_size,
+            int(wildcards.seed),
+        ),
     message:
         "Sharpness of {wildcards.dataset} with {wildcards.recipe}, batch size {wildcards.batch_size}, seed {wildcards.seed}"
 
@@ -50,15 +64,22 @@ use rule probe_gradients as probe_modes with:
     log:
         "logs/probe_modes/{study}/{dataset}/{recipe}/bs{batch_size}/seed{seed}.log",
     params:
-        **probe_params("modes"),
+        ask=lambda wildcards: ASKED.probe(
+            "modes",
+            wildcards.dataset,
+            wildcards.recipe,
+            wildcards.batch_size,
+            int(wildcards.seed),
+        ),
     message:
         "Evaluation modes of {wildcards.dataset} with {wildcards.recipe}, batch size {wildcards.batch_size}, seed {wildcards.seed}"
 
 
 use rule probe_gradients as probe_rates with:
     input:
-        data=lambda wildcards: dataset_file(wildcards.dataset, int(wildcards.seed)),
-        model=lambda wildcards: studies.recipe_files(STUDY.recipes[wildcards.recipe]),
+        data=ancient(lambda wildcards: dataset_file(wildcards.dataset, wildcards.seed)),
+        facts=lambda wildcards: dataset_file(wildcards.dataset, wildcards.seed, "json"),
+        model=ancient(model_files),
     output:
         rate_ranges="results/{study}/probes/rates/{dataset}/{recipe}/bs{batch_size}/seed{seed}/rate_ranges.parquet",
         rate_curves="results/{study}/probes/rates/{dataset}/{recipe}/bs{batch_size}/seed{seed}/rate_curves.parquet",
@@ -66,7 +87,13 @@ use rule probe_gradients as probe_rates with:
     log:
         "logs/probe_rates/{study}/{dataset}/{recipe}/bs{batch_size}/seed{seed}.log",
     params:
-        **probe_params("rates"),
+        ask=lambda wildcards: ASKED.probe(
+            "rates",
+            wildcards.dataset,
+            wildcards.recipe,
+            wildcards.batch_size,
+            int(wildcards.seed),
+        ),
     message:
         "Range of rates of {wildcards.dataset} with {wildcards.recipe}, batch size {wildcards.batch_size}, seed {wildcards.seed}"
 
@@ -78,15 +105,22 @@ use rule probe_rates as probe_accumulation with:
     log:
         "logs/probe_accumulation/{study}/{dataset}/{recipe}/bs{batch_size}/seed{seed}.log",
     params:
-        **probe_params("accumulation"),
+        ask=lambda wildcards: ASKED.probe(
+            "accumulation",
+            wildcards.dataset,
+            wildcards.recipe,
+            wildcards.batch_size,
+            int(wildcards.seed),
+        ),
     message:
         "Accumulation of {wildcards.dataset} with {wildcards.recipe}, batch size {wildcards.batch_size}, seed {wildcards.seed}"
 
 
 rule probe_overheads:
     input:
-        data=lambda wildcards: dataset_file(wildcards.dataset, STUDY.seeds[0]),
-        model=lambda wildcards: studies.recipe_files(STUDY.recipes[wildcards.recipe]),
+        data=ancient(lambda wildcards: dataset_file(wildcards.dataset, STUDY.seeds[0])),
+        facts=lambda wildcards: dataset_file(wildcards.dataset, STUDY.seeds[0], "json"),
+        model=ancient(model_files),
     output:
         loop_windows="results/{study}/probes/overheads/{dataset}/{recipe}/bs{batch_size}/loop_windows.parquet",
         manifest="results/{study}/probes/overheads/{dataset}/{recipe}/bs{batch_size}/manifest.json",
@@ -95,14 +129,17 @@ rule probe_overheads:
     # As in time_cell: before the runs, in random order, and with every core, so that nothing else runs.
     priority: lambda wildcards: 1 + recipes.random_rank("/".join(wildcards))
     conda:
-        "../envs/train.yaml"
+        f"../envs/{ENVIRONMENT}.yaml"
     threads: all_cores
     resources:
         mem_mb=4000,
         runtime=60,
         gpu=1 if STUDY.settings["device"] == "gpu" else 0,
+        attempt=lambda wildcards, attempt: attempt,
     params:
-        **probe_params("overheads"),
+        ask=lambda wildcards: ASKED.probe(
+            "overheads", wildcards.dataset, wildcards.recipe, wildcards.batch_size
+        ),
     message:
         "Overheads of {wildcards.dataset} with {wildcards.recipe}, batch size {wildcards.batch_size}, alone on the machine"
     script:

@@ -4,12 +4,8 @@ rule describe:
         run_manifest=run_files("manifest.json"),
         timing_manifest=timing_files("manifest.json"),
         tuning_manifest=all_tuning_files("manifest.json"),
-        probe_manifest=[
-            file
-            for probe in STUDY.probes
-            for file in probe_files("manifest.json", probe)
-        ],
-        measurements=measured.files(STUDY.measurements),
+        probe_manifest=all_probe_files("manifest.json"),
+        measurements=given(measured.files(STUDY.measurements)),
     output:
         study="results/{study}/study.json",
         manifest="results/{study}/manifest.json",
@@ -23,7 +19,9 @@ rule describe:
         runtime=10,
     params:
         study=STUDY.describe(),
-        code=code("manifest.py", "columns.py", "records.py"),
+        measured=content(measured.files(STUDY.measurements)),
+        code=code("describe.py"),
+        token=TOKEN,
     message:
         "Manifest of the study {wildcards.study}"
     script:
@@ -53,12 +51,15 @@ rule render_report:
         mem_mb=4000,
         runtime=30,
     params:
-        title=STUDY.title,
-        template=str(ROOT / "reports" / "report.py"),
+        # Functions, since Snakemake takes braces in a text for wildcards.
+        title=lambda wildcards: STUDY.title,
+        template=lambda wildcards: str(ROOT / "reports" / "report.py"),
         code=[
-            code("report.py", "template/*", root=ROOT / "reports"),
-            code(*ANALYSIS_CODE, "report/*.py", "figures/*.py"),
+            code("render_report.py"),
+            code("report.py", ROOT / "reports"),
+            *content(sorted((ROOT / "reports" / "template").iterdir())).values(),
         ],
+        token=TOKEN,
     message:
         "Report of the study {wildcards.study}"
     script:

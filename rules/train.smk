@@ -1,47 +1,26 @@
 # One job per run and per tuning, many side by side; one job per timing, each with the machine to itself.
-TRAINING_CODE = (
-    "engines/*.py",
-    "training.py",
-    "models.py",
-    "recipes.py",
-    "functions.py",
-    "job.py",
-    "jobs.py",
-    "memory.py",
-    "columns.py",
-    "records.py",
-    "snapshots.py",
-    "datasets/__init__.py",
-    "telemetry/*.py",
-)
-SETTINGS = {key: STUDY.settings[key] for key in ("engine", "loop", "device", "threads")}
-INTERVAL = {
-    "telemetry_interval_seconds": STUDY.settings["telemetry"]["interval_seconds"]
-}
-
-
 rule tune_cell:
     input:
-        data=lambda wildcards: tuning_data(wildcards.dataset, wildcards.recipe),
-        model=lambda wildcards: studies.recipe_files(STUDY.recipes[wildcards.recipe]),
+        data=ancient(lambda wildcards: tuning_data(wildcards.dataset, wildcards.recipe)),
+        facts=lambda wildcards: tuning_data(
+            wildcards.dataset, wildcards.recipe, "json"
+        )[0],
+        model=ancient(model_files),
     output:
         trials="results/tunings/{dataset}/{recipe}/bs{batch_size}/trials.parquet",
         manifest="results/tunings/{dataset}/{recipe}/bs{batch_size}/manifest.json",
     log:
         "logs/tune_cell/{dataset}/{recipe}/bs{batch_size}.log",
     conda:
-        "../envs/train.yaml"
+        f"../envs/{ENVIRONMENT}.yaml"
     threads: STUDY.settings["threads"]
     resources:
         mem_mb=4000,
         runtime=720,
         gpu=1 if STUDY.settings["device"] == "gpu" else 0,
+        attempt=lambda wildcards, attempt: attempt,
     params:
-        recipe=lambda wildcards: STUDY.recipes[wildcards.recipe],
-        cell=lambda wildcards: dict(wildcards.items()),
-        settings=SETTINGS,
-        code=code(*TRAINING_CODE, "tuning.py"),
-        software=code("train.yaml", root=ROOT / "envs"),
+        ask=lambda wildcards: ASKED.tuning(**wildcards),
     message:
         "Tuning the learning rate of {wildcards.dataset} with {wildcards.recipe}, batch size {wildcards.batch_size}"
     script:
@@ -50,9 +29,11 @@ rule tune_cell:
 
 rule train:
     input:
-        data=lambda wildcards: dataset_file(wildcards.dataset, int(wildcards.seed)),
-        model=lambda wildcards: studies.recipe_files(STUDY.recipes[wildcards.recipe]),
+        data=ancient(lambda wildcards: dataset_file(wildcards.dataset, wildcards.seed)),
+        facts=lambda wildcards: dataset_file(wildcards.dataset, wildcards.seed, "json"),
+        model=ancient(model_files),
         trials=lambda wildcards: tuning_files("trials.parquet", **wildcards),
+        tuning_manifest=lambda wildcards: tuning_files("manifest.json", **wildcards),
     output:
         run="results/runs/{dataset}/{recipe}/bs{batch_size}/seed{seed}/run.parquet",
         steps="results/runs/{dataset}/{recipe}/bs{batch_size}/seed{seed}/steps.parquet",
@@ -63,27 +44,20 @@ rule train:
     log:
         "logs/train/{dataset}/{recipe}/bs{batch_size}/seed{seed}.log",
     conda:
-        "../envs/train.yaml"
+        f"../envs/{ENVIRONMENT}.yaml"
     threads: STUDY.settings["threads"]
     resources:
         mem_mb=4000,
         runtime=240,
         gpu=1 if STUDY.settings["device"] == "gpu" else 0,
+        attempt=lambda wildcards, attempt: attempt,
     params:
-        recipe=lambda wildcards: STUDY.recipes[wildcards.recipe],
-        run=lambda wildcards: {
-            "dataset": wildcards.dataset,
-            "recipe": wildcards.recipe,
-            "batch_size": wildcards.batch_size,
-            "seed": int(wildcards.seed),
-        },
-        settings={
-            **SETTINGS,
-            **INTERVAL,
-            "step_records": STUDY.settings["step_records"],
-        },
-        code=code(*TRAINING_CODE),
-        software=code("train.yaml", root=ROOT / "envs"),
+        ask=lambda wildcards: ASKED.run(
+            wildcards.dataset,
+            wildcards.recipe,
+            wildcards.batch_size,
+            int(wildcards.seed),
+        ),
     message:
         "Training {wildcards.dataset} with {wildcards.recipe}, batch size {wildcards.batch_size}, seed {wildcards.seed}"
     script:
@@ -93,8 +67,9 @@ rule train:
 rule time_cell:
     input:
         # Time does not depend on the draw, so a set that is drawn anew per run is timed on its first draw.
-        data=lambda wildcards: dataset_file(wildcards.dataset, STUDY.seeds[0]),
-        model=lambda wildcards: studies.recipe_files(STUDY.recipes[wildcards.recipe]),
+        data=ancient(lambda wildcards: dataset_file(wildcards.dataset, STUDY.seeds[0])),
+        facts=lambda wildcards: dataset_file(wildcards.dataset, STUDY.seeds[0], "json"),
+        model=ancient(model_files),
     output:
         timing="results/timings/{dataset}/{recipe}/bs{batch_size}/timing.parquet",
         windows="results/timings/{dataset}/{recipe}/bs{batch_size}/windows.parquet",
@@ -105,19 +80,16 @@ rule time_cell:
     # Before the runs and in random order, so that no drift of the machine passes for an effect of the batch size.
     priority: lambda wildcards: 1 + recipes.random_rank("/".join(wildcards))
     conda:
-        "../envs/train.yaml"
-    # All cores are reserved so that nothing else runs; the training itself uses the threads of SETTINGS.
+        f"../envs/{ENVIRONMENT}.yaml"
+    # All cores are reserved so that nothing else runs; the training itself uses the threads of the settings.
     threads: all_cores
     resources:
         mem_mb=4000,
         runtime=60,
         gpu=1 if STUDY.settings["device"] == "gpu" else 0,
+        attempt=lambda wildcards, attempt: attempt,
     params:
-        recipe=lambda wildcards: STUDY.recipes[wildcards.recipe],
-        cell=lambda wildcards: dict(wildcards.items()),
-        settings={**SETTINGS, **INTERVAL, **STUDY.settings["timing"]},
-        code=code(*TRAINING_CODE, "probes/timing.py"),
-        software=code("train.yaml", root=ROOT / "envs"),
+        ask=lambda wildcards: ASKED.timing(**wildcards),
     message:
         "Timing {wildcards.dataset} with {wildcards.recipe}, batch size {wildcards.batch_size}, alone on the machine"
     script:

@@ -1,20 +1,26 @@
 from typing import TYPE_CHECKING
 
-from batchscope import logs
+from batchscope import logs, supervise
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 logs.redirect(snakemake.log[0])
 
-from batchscope import probe_jobs
+inputs = {name: str(files) for name, files in snakemake.input.items()}
+ask, outputs = snakemake.params.ask, dict(snakemake.output.items())
 
-params = snakemake.params
-probe_jobs.PROBES[params.probe](
-    dict(snakemake.input.items()),
-    params.recipe,
-    params.run,
-    params.settings,
-    f"{params.code} {params.software}",
-    dict(snakemake.output.items()),
-)
+
+def work(note: supervise.Note) -> None:
+    from batchscope import probe_jobs
+
+    probe_jobs.run_probe(inputs, ask, outputs, note)
+
+
+def lost(death: supervise.Death) -> None:
+    from batchscope import lost as written
+
+    written.write_probe(inputs, ask, outputs, death)
+
+
+supervise.run(work, lost, snakemake.resources, snakemake.log[0])

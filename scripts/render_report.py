@@ -12,7 +12,7 @@ from batchscope.report.render import render
 
 parameters = {
     "tables": Path(snakemake.input.tables[0]).parent,
-    "figures": Path(snakemake.input.figures[0]).parent,
+    "figures": Path(snakemake.output.html).parent / "figures",
     "study": Path(snakemake.input.study),
     "manifest": Path(snakemake.input.manifest),
 }

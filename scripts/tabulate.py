@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchscope import logs
@@ -7,10 +8,19 @@ if TYPE_CHECKING:
 
 logs.redirect(snakemake.log[0])
 
-from batchscope import analysis
+from batchscope import analysis, provenance
 from batchscope.analysis import tables
+from batchscope.asked import Asked
+from batchscope.files import write_json
 
-files = {name: list(files) for name, files in snakemake.input.items() if name != "measurements"}
-made = tables.study_tables(snakemake.params.study, **files)
+files = {name: [Path(file) for file in found] for name, found in snakemake.input.items() if name != "measurements"}
+manifests = {kind: files[f"{kind}_manifest"] for kind in ("run", "timing", "tuning", "probe")}
+recorded = [file for found in files.values() for file in found if file.suffix == ".parquet"]
+asked = Asked(**snakemake.params.asked)
+provenance.check(asked, manifests, recorded)
+del files["tuning_manifest"]
+made = tables.study_tables(asked.study, **files)
 for name, parquet, csv in zip(analysis.TABLES, snakemake.output.parquet, snakemake.output.csv, strict=True):
     tables.save(made[name], parquet, csv)
+every = [file for found in manifests.values() for file in found]
+write_json(provenance.stamp(snakemake.params.token, every), snakemake.output.made_from)

@@ -1,21 +1,26 @@
 from typing import TYPE_CHECKING
 
-from batchscope import logs
+from batchscope import logs, supervise
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 logs.redirect(snakemake.log[0])
 
-from batchscope import jobs
+inputs = {name: str(files) for name, files in snakemake.input.items()}
+ask, outputs = snakemake.params.ask, dict(snakemake.output.items())
 
-params = snakemake.params
-jobs.train_run(
-    snakemake.input.data,
-    params.recipe,
-    params.run,
-    params.settings,
-    f"{params.code} {params.software}",
-    dict(snakemake.output.items()),
-    *snakemake.input.trials,
-)
+
+def work(note: supervise.Note) -> None:
+    from batchscope import train_job
+
+    train_job.train_run(inputs, ask, outputs, note)
+
+
+def lost(death: supervise.Death) -> None:
+    from batchscope import lost as written
+
+    written.write_run(inputs, ask, outputs, death)
+
+
+supervise.run(work, lost, snakemake.resources, snakemake.log[0])

@@ -33,6 +33,14 @@ def write_json(content: Any, path: str | Path) -> None:
         temporary.write_text(json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file, which stays to be looked at, so that it is made again. Another job may have done so."""
+    aside = path.with_name(f"{path.name}.damaged")
+    with contextlib.suppress(FileNotFoundError):
+        path.rename(aside)
+    return aside
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

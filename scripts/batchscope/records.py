@@ -7,7 +7,6 @@ run's manifest); it is never written as zero.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batchscope import columns, identity
-from batchscope.files import atomic_path
+from batchscope import columns
+from batchscope.files import atomic_path, set_aside
 from batchscope.columns import CELL, RUN, TELEMETRY_SUMMARY, Kind
 from batchscope.probe_columns import PROBES
 
@@ -26,7 +25,6 @@ __all__ = [
     "TABLES",
     "TELEMETRY_SUMMARY",
     "TableError",
-    "code_fingerprint",
     "read_table",
     "schema",
     "write_table",
@@ -76,16 +74,19 @@ def write_table(table: str, rows: Sequence[Mapping[str, Any]], path: str | Path)
 
 
 def read_table(table: str, path: str | Path) -> pa.Table:
-    """Read the table `table`; raise `TableError` where the file's columns or types differ."""
-    content = pq.ParquetFile(path).read()
+    """Read the table `table`.
+
+    Raises:
+        TableError: the file's columns or types differ, or it is damaged and has been set aside.
+    """
+    try:
+        content = pq.ParquetFile(path).read()
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        aside = set_aside(Path(path))
+        raise TableError(f"{path} is no whole table; it is now {aside}, and the next run makes it again") from error
     expected = schema(table)
     if not content.schema.equals(expected):
         raise TableError(f"{path} does not hold the table {table} of this version: {content.schema} != {expected}")
     return content
-
-
-def code_fingerprint(sources: Sequence[Path], root: Path) -> str:
-    """SHA-256 over contents and names, relative to `root`, of source files. Snakemake follows no import; a rule with
-    this as a param runs again when any of them changes, and not when only their time stamps do."""
-    names = sorted(sources)
-    return identity.fingerprint([[str(f.relative_to(root)), hashlib.sha256(f.read_bytes()).hexdigest()] for f in names])

@@ -17,7 +17,7 @@ from batchscope.definition_files import dataset_files, recipe_files
 from batchscope.definitions import Definition, Kind
 from batchscope.validation import ConfigError, Locate, check, choice, fill, locate_in, read_yaml, shown
 
-__all__ = ["Cell", "ConfigError", "Run", "Study", "dataset_files", "draw", "load", "recipe_files"]
+__all__ = ["Cell", "ConfigError", "Run", "Study", "dataset_files", "load", "recipe_files"]
 
 _CONFIG = "config (config/config.yaml or --config)"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
@@ -184,9 +184,18 @@ def load(config: Mapping[str, Any], base: Path) -> Study:
     return study
 
 
-def draw(dataset: Mapping[str, Any], seed: int) -> str:
-    """Which draw of a resolved data set a run trains on: `fixed`, or `seed7` where each run seed has its own."""
-    return f"seed{seed}" if dataset["draw"] == "per-seed" else "fixed"
+def check_sizes(study: Study, dataset: str, n_train: int) -> None:
+    """Refuse batch sizes that data have not whose number only the made data set tells.
+
+    Raises:
+        ConfigError: a batch size is larger than the training part.
+    """
+    for run in study.runs:
+        if run.dataset == dataset and run.batch_size != "full" and int(run.batch_size) > n_train:
+            raise ConfigError(
+                f"{study.path}: batch size {run.batch_size} is larger than the {n_train} training examples of "
+                f"{dataset}; valid is an integer from 1 to {n_train}, or full"
+            )
 
 
 def _settings(config: Mapping[str, Any], base: Path) -> dict[str, Any]:

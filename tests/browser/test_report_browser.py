@@ -151,15 +151,15 @@ def test_a_hostile_title_stays_text(page: playwright.Page) -> None:
 
 
 def _column(page: playwright.Page, table: str, number: int) -> list[str]:
-    values: list[str] = page.locator(f"#{table} tbody tr > :nth-child({number})").evaluate_all(
+    values: list[str] = page.locator(f"[id='{table}'] tbody tr > :nth-child({number})").evaluate_all(
         "cells => cells.map(cell => cell.dataset.value)"
     )
     return values
 
 
 def test_tables_sort_by_number_both_ways_with_the_missing_last(page: playwright.Page) -> None:
-    table = "table-comparison--digits--task08-mlp"
-    heading = page.locator(f"#{table} thead th").nth(2)
+    table = "table-comparison:digits:task08-mlp"
+    heading = page.locator(f"[id='{table}'] thead th").nth(2)
     heading.locator("button").click()
     ascending = _column(page, table, 3)
     assert heading.get_attribute("aria-sort") == "ascending"
@@ -174,13 +174,13 @@ def test_tables_sort_by_number_both_ways_with_the_missing_last(page: playwright.
 
 
 def test_batch_sizes_sort_as_numbers_with_the_keyboard(page: playwright.Page) -> None:
-    table = "table-summary--digits--task08-mlp"
-    heading = page.locator(f"#{table} thead th").first
+    table = "table-summary:digits:task08-mlp"
+    heading = page.locator(f"[id='{table}'] thead th").first
     heading.locator("button").focus()
     page.keyboard.press("Enter")
     page.keyboard.press("Enter")
     assert _column(page, table, 1) == ["1168.0", "32.0", "1.0"]
-    other = page.locator(f"#{table} thead th").nth(1)
+    other = page.locator(f"[id='{table}'] thead th").nth(1)
     other.locator("button").click()
     assert other.get_attribute("aria-sort") == "ascending"
     assert heading.get_attribute("aria-sort") is None
@@ -219,7 +219,7 @@ def test_nothing_sticks_out_sideways(page: playwright.Page, width: int) -> None:
 
 def test_on_a_phone_tables_scroll_in_their_own_box_and_the_contents_fold(page: playwright.Page) -> None:
     page.set_viewport_size({"width": 380, "height": 800})
-    scrolls = page.locator("#table-summary--digits--task08-mlp .scroll").evaluate(
+    scrolls = page.locator("[id='table-summary:digits:task08-mlp'] .scroll").evaluate(
         "box => box.scrollWidth > box.clientWidth && getComputedStyle(box).overflowX === 'auto' && box.tabIndex === 0"
     )
     assert scrolls

@@ -50,10 +50,11 @@ def write(
     folder = root / "results" / "made-up"
     for name, table in found.items():
         tables.save(table, folder / "tables" / f"{name}.parquet", folder / "tables" / f"{name}.csv")
-    (folder / "figures").mkdir()
     for dataset, used in frames.pairs(found):
         for name in FIGURES:
-            (folder / "figures" / f"{name}-{dataset}-{used}.svg").write_text(SVG, encoding="utf-8")
+            file = folder / "figures" / dataset / used / f"{name}.svg"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(SVG, encoding="utf-8")
     write_json(described, folder / "study.json")
     write_json({"hosts": [manifest.host()], "command": "snakemake --cores 2"}, folder / "manifest.json")
     return {

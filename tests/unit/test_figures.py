@@ -105,17 +105,25 @@ def test_equal_data_give_equal_bytes_and_no_id_is_used_twice(
     frames_of: Callable[[str], Frames], tmp_path: Path
 ) -> None:
     frames = frames_of("usual")
+    # Two names joined by a hyphen would be one: rings-small with net, and rings with small-net.
+    places = [("rings", "small-net"), ("rings-small", "net")]
     for folder in ("a", "b"):
-        for name in ("noise_vs_batch", "gap_vs_batch"):
-            render(name, frames, tmp_path / folder / f"{name}.svg")
-    texts = [(tmp_path / "a" / f"{name}.svg").read_text() for name in ("noise_vs_batch", "gap_vs_batch")]
-    assert texts[0] == (tmp_path / "b" / "noise_vs_batch.svg").read_text()
+        for pair in places:
+            for name in ("noise_vs_batch", "gap_vs_batch"):
+                render(name, frames, tmp_path.joinpath(folder, *pair, f"{name}.svg"))
+    texts = [
+        tmp_path.joinpath("a", *pair, f"{name}.svg").read_text()
+        for pair in places
+        for name in ("noise_vs_batch", "gap_vs_batch")
+    ]
+    assert texts[0] == tmp_path.joinpath("b", *places[0], "noise_vs_batch.svg").read_text()
     ids = re.findall(r'\bid="([^"]+)"', "".join(texts))
     assert len(ids) == len(set(ids))
     used = re.findall(r'(?:url\(|href=")#([^")]+)', "".join(texts))
     assert used
     assert set(used) <= set(ids)
-    assert [path.name for path in sorted((tmp_path / "a").iterdir())] == ["gap_vs_batch.svg", "noise_vs_batch.svg"]
+    left = tmp_path.joinpath("a", *places[0])
+    assert [path.name for path in sorted(left.iterdir())] == ["gap_vs_batch.svg", "noise_vs_batch.svg"]
 
 
 def test_drawing_leaves_the_settings_of_matplotlib_alone(frames_of: Callable[[str], Frames], tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_a_figure_without_alternative_text_or_size_is_refused(tmp_path: Path) ->
 
 
 def test_different_names_never_share_an_id() -> None:
-    names = [("a", "b"), ("a-b",), ("a b",), ("a.b",), ("ab",), ("a_b",)]
+    names = [("a", "b"), ("a-b",), ("a b",), ("a.b",), ("ab",), ("a_b",), ("a--b", "c"), ("a", "b--c"), ("a:b",)]
     assert len({elements.slug(*name) for name in names}) == len(names)
 
 

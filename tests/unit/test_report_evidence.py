@@ -27,7 +27,9 @@ def made(folder: Path, study: fake_evidence.FakeEvidence | None = None, **tables
         for each in fields(frames)
         if each.name not in ("dataset", "recipe", "sizes")
     }
-    (folder / f"{FIGURE}-{PAIR[0]}-{PAIR[1]}.svg").write_text(fake_report.SVG, encoding="utf-8")
+    file = folder / PAIR[0] / PAIR[1] / f"{FIGURE}.svg"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(fake_report.SVG, encoding="utf-8")
     empty = pd.DataFrame(columns=["dataset", "recipe"])
     names = ("verdicts", "advice", "tree", "savings")
     return content.Content({"measurements": None}, {}, {**dict.fromkeys(names, empty), **found, **tables}, folder)
@@ -117,7 +119,7 @@ def test_a_verdict_links_to_its_figure_only_where_the_page_has_it(tmp_path: Path
     there = verdicts.verdicts(made(tmp_path, verdicts=judged(verdict("C1", "supported"))))
     link = soup(there).select_one("tbody a")
     assert link is not None
-    assert link["href"] == f"#figure-{FIGURE}--digits--mlp"
+    assert link["href"] == f"#figure-{FIGURE}:digits:mlp"
     absent = verdicts.verdicts(made(tmp_path, verdicts=judged(verdict("C1", "supported", figure="memory"))))
     assert soup(absent).select_one("tbody a") is None
 

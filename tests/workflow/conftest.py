@@ -68,6 +68,20 @@ def build(input_shape, classes, width):
     return keras.Sequential([*layers, keras.layers.Dense(classes, activation="softmax")])
 """
 
+EXTERNAL_RUNS = """\
+title: Runs made elsewhere
+question: Does a table of results give a report?
+measurements:
+  runs:
+    path: sweep.csv
+    dataset: elsewhere
+    recipe: theirs
+    n_train: 1000
+    metric: error
+    target: 0.1
+    columns: {batch_size: B, seed: run, epochs: epochs}
+verdicts: [C20]
+"""
 CONFIG = "timing:\n  warmup_seconds: 0.05\n  windows: 3\n  window_seconds: 0.05\n"
 
 
@@ -81,16 +95,30 @@ def write_study(folder: Path) -> None:
     (folder / "quick.yaml").write_text(CONFIG)
 
 
-def command(*arguments: str) -> list[str]:
+def write_external_runs(folder: Path) -> None:
+    """A study that trains nothing, in `folder`: epochs to a target, whose critical batch size is 40."""
+    sizes, runs = (8, 16, 32, 64, 128), range(5)
+    rows = [f"{size},{run},{4 * (1 + size / 40) * (1 + 0.01 * (run - 2)):.4f}" for size in sizes for run in runs]
+    (folder / "sweep.csv").write_text("B,run,epochs\n" + "\n".join(rows) + "\n")
+    (folder / "tiny.yaml").write_text(EXTERNAL_RUNS)
+    (folder / "quick.yaml").write_text(CONFIG)
+
+
+def command(*arguments: str, snakefile: Path = ROOT / "Snakefile", python: Path = Path(sys.executable)) -> list[str]:
     return [
-        *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2"),
+        *(str(python), "-m", "snakemake", "--snakefile", str(snakefile), "--cores", "2"),
         *(*arguments, "--configfile", "quick.yaml", "--config", "study=tiny.yaml"),
     ]
 
 
+def run(folder: Path, command: list[str], env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command in `folder`; output is returned, not printed."""
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=1800, check=False)
+
+
 def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run Snakemake in `folder`; output is returned, not printed."""
-    return subprocess.run(command(*arguments), cwd=folder, capture_output=True, text=True, timeout=900, check=False)
+    """Run Snakemake on the study in `folder`."""
+    return run(folder, command(*arguments))
 
 
 def start_and_kill(folder: Path, appears: str) -> None:

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, snakemake, start_and_kill, write_study
+from conftest import ROOT, snakemake, start_and_kill, write_external_runs, write_study
 
 # Columns that say how long something took or when and where it ran; all others must be equal.
 CLOCKS = (
@@ -114,28 +114,8 @@ def test_every_probe_looks_at_the_runs_it_is_asked_for(finished):
     assert windows.groupby("loop").size().to_dict() == {"data": 3, "fit": 3, "fused": 3}
 
 
-MEASURED = """\
-title: Runs made elsewhere
-question: Does a table of results give a report?
-measurements:
-  runs:
-    path: sweep.csv
-    dataset: elsewhere
-    recipe: theirs
-    n_train: 1000
-    metric: error
-    target: 0.1
-    columns: {batch_size: B, seed: run, epochs: epochs}
-verdicts: [C20]
-"""
-
-
 def test_measurements_made_elsewhere_give_the_same_report_without_training(tmp_path):
-    sizes, runs = (8, 16, 32, 64, 128), range(5)
-    rows = [f"{size},{run},{4 * (1 + size / 40) * (1 + 0.01 * (run - 2)):.4f}" for size in sizes for run in runs]
-    (tmp_path / "sweep.csv").write_text("B,run,epochs\n" + "\n".join(rows) + "\n")
-    write_study(tmp_path)
-    (tmp_path / "tiny.yaml").write_text(MEASURED)
+    write_external_runs(tmp_path)
     done = snakemake(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     fit = tables(tmp_path, "critical_batch_size").iloc[0]
@@ -189,9 +169,9 @@ def test_snakemake_report_lists_figures_tables_and_the_report(finished, tmp_path
     content = page.read_text(encoding="utf-8")
     items = (
         "summary.csv",
-        "curves_loss-flowers-own.svg",
-        "steps_to_target-flowers-own.svg",
-        "tuning-flowers-tuned.svg",
+        "flowers/own/curves_loss.svg",
+        "flowers/own/steps_to_target.svg",
+        "flowers/tuned/tuning.svg",
     )
     for item in (*items, "report.html"):
         assert item in content

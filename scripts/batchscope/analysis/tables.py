@@ -59,7 +59,7 @@ def study_tables(study: Mapping[str, Any], **files: Sequence[Path]) -> dict[str,
         study: `Study.describe()`.
         files: run, evaluations, steps, timing, windows and trials: tables of `records`; run_manifest and
             timing_manifest: JSON. All empty where `study` names measurements instead. The names of `PROBED` and
-            overheads_manifest may be missing.
+            probe_manifest may be missing.
 
     Raises:
         FileNotFoundError: a file is missing.
@@ -102,7 +102,7 @@ def _recorded(
     run_manifest: Sequence[Path],
     timing_manifest: Sequence[Path],
     trials: Sequence[Path],
-    overheads_manifest: Sequence[Path] = (),
+    probe_manifest: Sequence[Path] = (),
 ) -> dict[str, pd.DataFrame]:
     """What the jobs of a study recorded, and when its runs reached its targets."""
     runs, timed = concat("run", run), concat("timing", timing)
@@ -113,7 +113,7 @@ def _recorded(
         "steps": thin(concat("steps", steps)),
         "timings": timings,
         "windows": concat("windows", windows),
-        "not_measured": not_measured(run=run_manifest, timing=timing_manifest, overhead=overheads_manifest),
+        "not_measured": not_measured(run=run_manifest, timing=timing_manifest, probe=probe_manifest),
         "trials": concat("trials", trials),
     }
     _check_same_runs(runs, timed, tables)
@@ -204,7 +204,7 @@ def thin(steps: pd.DataFrame, limit: int = STEPS_PER_RUN) -> pd.DataFrame:
 def not_measured(**manifests: Sequence[Path]) -> pd.DataFrame:
     """What is null in the rows of jobs, and why: one row per kind and reason, from the manifests of each kind.
 
-    Columns: kind (run, timing or overhead), columns (names, separated by commas), reason, n (manifests that give this
+    Columns: kind (run, timing or probe), columns (names, separated by commas), reason, n (manifests that give this
     reason for these columns), of (all manifests of the kind).
     """
     counts: dict[tuple[str, str, str], int] = {}

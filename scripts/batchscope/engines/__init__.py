@@ -21,22 +21,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # only then: the Snakefile reads `environment` and has no NumPy
+    import numpy as np
+    from numpy.typing import NDArray
 
 # Keras imports these where they are installed, for wrappers, plots and data frames, which no job uses: a third of the
 # processor time of its import (docs/measurements.md).
 _NOT_NEEDED = ("sklearn", "matplotlib", "pandas")
 
+PACKAGES = {"tensorflow": ("tensorflow", "keras", "numpy")}  # of each engine, whose versions a manifest has
+
 Part = Literal["train", "validation", "test"]
 Precision = Literal["float32", "float64"]
-Vector = NDArray[np.float64]
+Vector: TypeAlias = "NDArray[np.float64]"
 
 
-class OutOfMemoryError(RuntimeError):
-    """The device or the host has too little memory for this batch size."""
+class OutOfMemoryError(MemoryError):
+    """The device or the host has too little memory; the message says what could not be allocated."""
 
 
 @dataclass(frozen=True)

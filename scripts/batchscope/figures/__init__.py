@@ -3,7 +3,7 @@
 `FIGURES` lists them in the order of the report. A rule or a notebook loops over it:
 
     frames = select(tables, "digits", "mlp")                     # one data set and recipe
-    render("curves_loss", frames, "curves_loss-digits-mlp.svg")
+    render("curves_loss", frames, "digits/mlp/curves_loss.svg")
     text = FIGURES["curves_loss"].caption(frames)
 """
 

@@ -212,9 +212,10 @@ def say(axes: Axes, words: str) -> None:
 def save(made: Figure, path: str | Path, *, title: str, alt: str) -> None:
     """Write `made` as SVG with text as text, a title and `alt` as description. Equal figures give equal bytes.
 
-    All ids in the file start with a hash of its name, so that several files can stand in one HTML page.
+    All ids in the file start with a hash of its place in the study (data set, recipe, name), so that several files can
+    stand in one HTML page.
     """
-    mark = "f" + hashlib.sha256(Path(path).stem.encode()).hexdigest()[:8]
+    mark = "f" + hashlib.sha256("/".join(Path(path).parts[-3:]).encode()).hexdigest()[:8]
     buffer = io.StringIO()
     with applied(), mpl.rc_context({"svg.hashsalt": mark}):
         made.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})

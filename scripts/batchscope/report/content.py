@@ -119,7 +119,7 @@ def figure_id(name: str, pair: tuple[str, str]) -> str:
 
 
 def _svg(content: Content, name: str, pair: tuple[str, str]) -> Path:
-    return content.figures / f"{name}-{pair[0]}-{pair[1]}.svg"
+    return content.figures / pair[0] / pair[1] / f"{name}.svg"
 
 
 def number(row: Row, name: str) -> float | None:

@@ -192,7 +192,7 @@ def mapping(content: Mapping[str, Any], caption: str, identifier: str) -> str:
 
 def slug(*parts: str) -> str:
     """An id made of `parts`, unique for distinct parts: what is not a letter, digit, _ or - becomes its code point."""
-    return "--".join(re.sub(r"[^A-Za-z0-9_-]", lambda found: f".{ord(found.group()):x}", part) for part in parts)
+    return ":".join(re.sub(r"[^A-Za-z0-9_-]", lambda found: f".{ord(found.group()):x}", part) for part in parts)
 
 
 def _bounded(middle: float | None, shown: str) -> Cell:

@@ -1,0 +1,166 @@
+"""Whether what jobs left on disk is whole, and what the study asks for: looked at whenever tables are made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from batchscope import recipes
+from batchscope.asked import Ask, Asked
+from batchscope.asked import draw as asked_draw
+from batchscope import facts
+from batchscope.files import set_aside
+from batchscope.identity import file_sha256, fingerprint
+
+Manifest = Mapping[str, Any]
+
+
+class RecordError(ValueError):
+    """A record is damaged, or is not what the study asks for; the message says which, and what to do."""
+
+
+def read(path: Path) -> Manifest:
+    """A job's manifest.
+
+    Raises:
+        RecordError: it is not as it was written; it has been set aside.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        whole = content.pop("digest") == fingerprint(content)
+    except (ValueError, KeyError, AttributeError, TypeError):
+        whole = False
+    if not whole:
+        raise RecordError(_damaged([path]))
+    return content  # type: ignore[no-any-return]
+
+
+def require_whole(file: Path, manifest: Path) -> Path:
+    """`file`, once it is what the job that wrote it and `manifest` says.
+
+    Raises:
+        RecordError: it is not; it has been set aside.
+    """
+    if read(manifest)["files"].get(file.name) != file_sha256(file):
+        raise RecordError(_damaged([file]))
+    return file
+
+
+def check(asked: Asked, manifests: Mapping[str, Sequence[Path]], tables: Iterable[Path]) -> None:
+    """Refuse records that are damaged or were made for something else than the study asks.
+
+    Args:
+        asked: what the study asks of its jobs.
+        manifests: of each kind of job: run, timing, tuning, probe.
+        tables: the files of the jobs that are about to be read.
+
+    Raises:
+        RecordError: one sentence. Damaged files have been set aside, so that the next run makes them again; what fits
+            another study, code or machine setting stays where it is.
+    """
+    digests: dict[Path, str] = {}
+    other: list[Path] = []
+    for kind, paths in manifests.items():
+        for path in paths:
+            manifest = read(path)
+            asks = fingerprint(_ask(asked, kind, manifest["identity"]))
+            if manifest["asked"] != asks or not _at_home(manifest, path):
+                other.append(path)
+            digests |= {path.parent / name: digest for name, digest in manifest["files"].items()}
+    if other:
+        raise RecordError(
+            f"{other[0]}{_more(other)} was made from another definition, code, data or setting than the study has now; "
+            "run again without --rerun-triggers, and if that does not help, remove its folder"
+        )
+    damaged = [path for path in tables if digests.get(path) != file_sha256(path)]
+    if damaged:
+        raise RecordError(_damaged(damaged))
+
+
+def changed(manifest: Path, asked: Asked) -> list[str]:
+    """In which of recipe, model and data the run of a manifest differs from what the study asks; none if unreadable."""
+    try:
+        identity = read(manifest)["identity"]
+        cell, known = identity["cell"], dict(identity["recipe"])
+        place = (cell["dataset"], cell["recipe"], str(cell["batch_size"]), int(cell["seed"]))
+        ask = asked.run(*place)
+    except (RecordError, KeyError, TypeError):
+        return []
+    if ask["recipe"]["tuning"] is not None:  # its rate differs from size to size
+        known = recipes.with_learning_rate(known, ask["recipe"]["optimiser"]["learning_rate"])
+    draw = asked_draw(asked.study["datasets"][cell["dataset"]], cell["seed"])
+    made = manifest.parents[4] / "datasets" / cell["dataset"] / f"{draw}.json"
+    differs = {
+        "recipe": known != ask["recipe"],
+        "model": identity["sources"]["model"] != ask["sources"]["model"],
+        "data set": facts.gives_other_data(made, asked.dataset(cell["dataset"], draw)),
+    }
+    return [name for name, differing in differs.items() if differing]
+
+
+def on_disk(manifests: Iterable[Path]) -> str | None:
+    """A fingerprint of what jobs left on disk, whenever it was written; None where a job has left nothing yet."""
+    try:
+        return fingerprint([file_sha256(path) for path in manifests])
+    except FileNotFoundError:
+        return None
+
+
+def token(made_from: Path, manifests: Iterable[Path]) -> str:
+    """What changes when the records on disk are no longer those that the tables were made from.
+
+    Time stamps cannot tell: a clock may be set back between a job and the tables. `made_from` is the file that
+    `stamp` wrote. While records agree with it, this is the token that it holds, so that nothing is made again.
+    """
+    if not made_from.is_file():
+        return ""
+    try:
+        known = json.loads(made_from.read_text(encoding="utf-8"))
+        before, records = str(known["token"]), known["records"]
+    except (ValueError, KeyError, TypeError):
+        before, records = "", ""
+    now = on_disk(manifests)
+    return before if now in (None, records) else str(now)
+
+
+def stamp(of_token: str, manifests: Iterable[Path]) -> dict[str, Any]:
+    """What tables are made from, for `token`."""
+    return {"records": on_disk(manifests), "token": of_token}
+
+
+def _ask(asked: Asked, kind: str, identity: Mapping[str, Any]) -> Ask | None:
+    """What the study asks of the job that wrote a manifest; None where it has no such job."""
+    cell = identity["cell"]
+    place = (cell["dataset"], cell["recipe"], str(cell["batch_size"]))
+    asks: dict[str, Callable[[], Ask]] = {
+        "run": lambda: asked.run(*place, cell["seed"]),
+        "timing": lambda: asked.timing(*place),
+        "tuning": lambda: asked.tuning(*place),
+        "probe": lambda: asked.probe(
+            identity["probe"], *place, None if identity["probe"] == "overheads" else cell["seed"]
+        ),
+    }
+    try:
+        return asks[kind]()
+    except (KeyError, TypeError):
+        return None
+
+
+def _at_home(manifest: Manifest, path: Path) -> bool:
+    """Whether a manifest lies in the folder of the job that it describes, and not in that of another one."""
+    cell = manifest["identity"]["cell"]
+    place = [cell["dataset"], cell["recipe"], f"bs{cell['batch_size']}"]
+    folders = [part for part in path.parent.parts if not part.startswith("seed")]
+    seeds = [part for part in path.parent.parts[-1:] if part.startswith("seed")]
+    return folders[-3:] == place and seeds in ([], [f"seed{cell.get('seed')}"])
+
+
+def _damaged(paths: Sequence[Path]) -> str:
+    aside = [set_aside(path) for path in paths]
+    return f"{paths[0]}{_more(paths)} is not as its job wrote it; it is now {aside[0]}, and the next run makes it again"
+
+
+def _more(paths: Sequence[Path]) -> str:
+    return f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""

@@ -1,0 +1,169 @@
+"""A job works in a child process, so that somebody is left to write down that it died of memory."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import psutil
+
+from batchscope import logs, machine, memory
+
+Note = Callable[[str, Any], None]
+
+OUT_OF_MEMORY = 75  # exit status of a child that saw for itself that memory had run out
+_LOOK_SECONDS = 0.05  # between two looks at the memory of the child
+_SLURM_RESERVE = 300 * 2**20  # of a Slurm job's memory, for Snakemake itself, which runs in it twice
+_SHARE = 0.95  # of the machine's memory that one job may take before it is ended, and the machine with it
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The memory that a job may hold, and who says so."""
+
+    bytes: int
+    source: str
+
+
+@dataclass(frozen=True)
+class Death:
+    """How a job died of memory, in a sentence, and what it had noted before."""
+
+    how: str
+    notes: dict[str, Any]
+
+
+def limit(mem_mb: int) -> Limit:
+    """The limit of this job: what Slurm was asked for, or what the machine or the container has."""
+    if "SLURM_JOB_ID" in os.environ:
+        asked = mem_mb * 2**20
+        return Limit(max(asked - _SLURM_RESERVE, asked // 2), f"mem_mb {mem_mb} of the Slurm job")
+    whole = machine.memory_bytes()
+    return Limit(int(_SHARE * whole), f"{whole / 1e9:.3g} GB of this machine or container")
+
+
+def run(work: Callable[[Note], None], lost: Callable[[Death], None], resources: Any, log: str) -> NoReturn:
+    """Do `work` in a child process and exit as it does; where it dies of memory, call `lost` and exit with success.
+
+    `work` is given a function that notes a fact for `Death.notes`. Where the study tries a job again with more memory
+    (on a cluster), `lost` is called at the last attempt only.
+
+    Args:
+        work: the job.
+        lost: writes the outputs of a job that died.
+        resources: the job's `mem_mb` and `attempt`.
+        log: the job's log file, to which this process already writes.
+    """
+    kills = memory.kills()
+    allowed = limit(resources.mem_mb)
+    reading, writing = os.pipe()
+    alive, held = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        os.close(held)
+        threading.Thread(target=_end_with_parent, args=(alive,), daemon=True).start()
+        _work(work, writing)
+    os.close(writing)
+    os.close(alive)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the child, too, which ends this process with it
+    signal.signal(signal.SIGTERM, lambda *_: _stop(child))
+    status, peak, ended = _watch(child, allowed)
+    notes = _notes(reading)
+    how = _of_memory(status, peak, ended, allowed, kills, Path(log))
+    if how is None:
+        _exit(status, log)
+    if resources.attempt <= int(os.environ.get("BATCHSCOPE_RETRIES", "0")):
+        sys.stderr.write(f"Error: {how}; this was attempt {resources.attempt}, and the next has more memory\n")
+        _exit(1, log)
+    sys.stderr.write(f"{how}\n")
+    lost(Death(how, notes))
+    sys.exit(0)
+
+
+def _stop(child: int) -> NoReturn:
+    os.kill(child, signal.SIGKILL)
+    os._exit(128 + signal.SIGTERM)
+
+
+def _work(work: Callable[[Note], None], writing: int) -> NoReturn:
+    status = 1
+    try:
+        work(lambda name, value: _write(writing, {name: value}))
+        status = 0
+    except MemoryError as error:
+        logs.last_words(error)
+        status = OUT_OF_MEMORY
+    except BaseException as error:
+        logs.last_words(error)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _write(writing: int, fact: dict[str, Any]) -> None:
+    os.write(writing, json.dumps(fact).encode() + b"\n")
+
+
+def _end_with_parent(alive: int) -> None:
+    """Wait for the end of the parent, however it ends, and end with it."""
+    os.read(alive, 1)
+    os._exit(1)
+
+
+def _watch(child: int, allowed: Limit) -> tuple[int, int, bool]:
+    """Wait for the child: its status (negative: a signal), its largest resident memory seen, whether it was ended."""
+    process, peak, ended = psutil.Process(child), 0, False
+    while True:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status), peak, ended
+        with contextlib.suppress(psutil.Error):  # it may just have ended
+            peak = max(peak, process.memory_info().rss)
+        if peak > allowed.bytes and not ended:
+            ended = True
+            os.kill(child, signal.SIGKILL)
+        time.sleep(_LOOK_SECONDS)
+
+
+def _notes(reading: int) -> dict[str, Any]:
+    with os.fdopen(reading, "rb") as stream:
+        lines = stream.read().splitlines()
+    return {name: value for line in lines for name, value in json.loads(line).items()}
+
+
+def _of_memory(status: int, peak: int, ended: bool, allowed: Limit, kills: int | None, log: Path) -> str | None:
+    """How a child died of memory, in a sentence; None where it did not."""
+    held = f"when it held {peak / 1e9:.3g} GB; there are {allowed.bytes / 1e9:.3g} GB for it ({allowed.source})"
+    if ended:
+        return f"memory ran out: the job was ended {held}"
+    if status == OUT_OF_MEMORY:
+        return f"memory ran out: an allocation failed {held}"
+    if status == -signal.SIGKILL:
+        now = memory.kills()
+        counted = kills is not None and now is not None and now > kills
+        full = (kills is None or now is None) and peak > 0.8 * allowed.bytes
+        return f"memory ran out: the system killed the job {held}" if counted or full else None
+    if status == -signal.SIGABRT and "bad_alloc" in logs.tail(log):
+        return f"memory ran out: an allocation failed (std::bad_alloc) {held}"
+    return None
+
+
+def _exit(status: int, log: str) -> NoReturn:
+    if status < 0:
+        name = signal.Signals(-status).name
+        sys.stderr.write(f"Error: the job was ended by {name}, and not for lack of memory; run again\n")
+    if status != 0:
+        sys.stderr.flush()
+        logs.shorten(Path(log))
+    os._exit(status if status >= 0 else 128 - status)

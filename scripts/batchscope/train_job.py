@@ -1,0 +1,91 @@
+"""The job that trains one run, from its data to its tables, weights and manifest."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from batchscope import plans, provenance, recipes, records, snapshots, training
+from batchscope.asked import Ask
+from batchscope.job import Job, Note
+
+log = logging.getLogger(__name__)
+
+FIT_LOOP = "Keras model.fit does not hand it out; the fused loop does"
+
+
+def train_run(
+    inputs: Mapping[str, str], ask: Ask, outputs: Mapping[str, str], note: Note = lambda name, value: None
+) -> None:
+    """Train one run and write `outputs`: run, steps, evaluations, telemetry (Parquet), weights (.npz), manifest (JSON).
+
+    Args:
+        inputs: data, the data set's .npz; where the rate is tuned, trials and tuning_manifest of the tuning.
+        ask: what the study asks, see `Asked.run`.
+        outputs: path per kind of output.
+        note: see `Job`.
+    """
+    recipe = ask["recipe"]
+    if recipe["tuning"] is not None:
+        recipe = recipes.with_learning_rate(recipe, _chosen_rate(inputs))
+    job = Job(inputs["data"], ask, note, recipe)
+    sampler = job.sampler()
+    with sampler:
+        progress = training.train(
+            job.engine,
+            job.data,
+            plans.Plan(recipe, job.batch_size, job.seed, job.settings["loop"]),
+            step_records=job.settings["step_records"],
+            log=log.info,
+        )
+    identity = {**job.cell, "seed": job.seed}
+    row, reasons = job.finish(sampler, progress.outcome, {**identity, **_measured(job, progress)})
+    if row["step_loss_noise"] is None and progress.outcome == "ok":
+        reasons["step_loss_noise"] = "the run has fewer than three whole batches"
+    if job.settings["loop"] == "fit":
+        reasons |= {"gradient_norm": FIT_LOOP, "weight": FIT_LOOP}
+    snapshots.write(progress.snapshots, outputs["weights"])
+    job.write_with_telemetry(
+        "run",
+        row,
+        sampler,
+        reasons,
+        outputs,
+        steps=[{**identity, **step} for step in progress.steps],
+        evaluations=[{**identity, **evaluation} for evaluation in progress.evaluations],
+    )
+
+
+def _measured(job: Job, progress: training.Progress) -> dict[str, Any]:
+    """The columns of the table `run` that are about this training."""
+    seconds = progress.clocks.seconds
+    return {
+        "outcome_detail": progress.outcome_detail,
+        "n_validation": len(job.data.y_validation),
+        "n_test": len(job.data.y_test),
+        "n_parameters": progress.n_parameters,
+        "tracked_weight": progress.tracked_weight and str(list(progress.tracked_weight)),
+        "micro_batch_size": job.recipe["micro_batch_size"],
+        "epochs": progress.epoch,
+        "evaluations": max(0, len(progress.evaluations) - 1),
+        "updates": progress.updates,
+        "examples": progress.examples,
+        "learning_rate": recipes.scaled_learning_rate(job.recipe, job.batch_size),
+        "stopped_early": progress.stopped_early,
+        "selected_epoch": progress.selected_epoch,
+        **progress.metrics,
+        "step_loss_noise": training.median_noise(progress.evaluations),
+        "compile_seconds": seconds["compile"],
+        "train_seconds": seconds["train"],
+        "evaluate_seconds": seconds["evaluate"],
+        "total_seconds": job.elapsed(),
+    }
+
+
+def _chosen_rate(inputs: Mapping[str, str]) -> float:
+    """The rate that the table of trials marks as chosen."""
+    trials = provenance.require_whole(Path(inputs["trials"]), Path(inputs["tuning_manifest"]))
+    table = records.read_table("trials", trials).to_pylist()
+    return float(next(row["learning_rate"] for row in table if row["chosen"]))
