@@ -5,6 +5,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+from batchscope import machine
 
 ROOT = Path(__file__).resolve().parents[2]
 UV = Path(sys.prefix) / "bin" / "uv"
@@ -106,6 +109,17 @@ def test_a_path_that_snakemake_cannot_bear_is_refused_before_anything_is_install
     assert len(done.stderr.splitlines()) == 1
     assert sorted(file.name for file in project.folder.iterdir()) == ["requirements", "tools"]
     assert not (tmp_path / "called").exists()
+
+
+def test_a_path_that_the_workflow_refuses_is_refused_by_the_set_up():
+    workflow, set_up = (
+        re.search(r're\.search\(r"""(.+?)""", (?:sys|str)', (ROOT / file).read_text())[1]
+        for file in ("rules/place.smk", "tools/install.py")
+    )
+    signs = [chr(code) for code in range(1, 256)]
+    refused = {sign for sign in signs if re.search(workflow, sign)}
+    assert " " in refused
+    assert refused <= {sign for sign in signs if re.search(set_up, sign)}
 
 
 def test_signs_that_a_shell_takes_as_they_are_may_be_in_the_path(tmp_path):
@@ -302,3 +316,33 @@ def test_an_environment_with_another_python_is_refused_and_kept(project, without
     with pytest.raises(SystemExit, match="make clean"):
         without_python.make_environment(None, {})
     assert (project.folder / ".venv").is_dir()
+
+
+def make(*arguments):
+    """What make would run."""
+    command = ["make", "--dry-run", "--no-print-directory", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def test_make_report_takes_what_the_process_may_use_or_what_the_user_says():
+    assert "--cores $(python tools/machine.py cores)" in make("report")
+    assert "mem_mb=$(python tools/machine.py memory)" in make("report")
+    said = make("report", "CORES=3", "MEMORY=500", "STUDY=mine/a.yaml")
+    assert "--cores 3 " in said
+    assert '"mem_mb=500"' in said
+    assert "study=mine/a.yaml" in said
+
+
+def test_make_report_for_a_gpu_installs_its_lock_and_asks_for_it():
+    gpu, cpu = make("report", "DEVICE=gpu"), make("report")
+    assert all(text in gpu and text not in cpu for text in ("requirements/gpu.txt", "device=gpu", " gpu=1 "))
+    assert "requirements/run.txt" in cpu
+
+
+def test_the_cores_and_the_memory_that_make_uses_are_those_of_this_process():
+    def told(what):
+        command = [sys.executable, ROOT / "tools" / "machine.py", what]
+        return int(subprocess.run(command, capture_output=True, check=True).stdout)
+
+    assert told("cores") == machine.usable_cores()
+    assert told("memory") == machine.memory_bytes() // 1_000_000
