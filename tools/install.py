@@ -201,7 +201,7 @@ def uv_environment(settings: Mapping[str, str]) -> dict[str, str]:
     }
     if "UV_INDEX" in found:  # hashes are checked, so any index may give the pinned version, as with pip
         found["UV_INDEX_STRATEGY"] = os.environ.get("UV_INDEX_STRATEGY", "unsafe-best-match")
-    if not os.access(Path("~").expanduser(), os.W_OK):
+    if not os.access(os.environ.get("HOME", ""), os.W_OK):
         own = {"UV_CACHE_DIR": OWN / "cache", "UV_PYTHON_INSTALL_DIR": OWN / "python"}
         found.update({name: str(folder) for name, folder in own.items() if name not in os.environ})
     return found
