@@ -68,11 +68,11 @@ def main(lock: Path) -> None:
 
 def refuse_unbearable(folder: Path) -> None:
     """Snakemake gives the path of the environment's Python to a shell as it is, and reads braces as wildcards."""
-    found = re.search(r"""[\s"'`\\$&;|<>()*?\[\]{}:]""", str(folder))
+    found = re.search(r"""[\s{}()<>[\]$&|;*?!#~`'"\\:]""", str(folder))
     if found:
         sys.exit(
             f'Batchscope lies in the folder "{folder}", and Snakemake cannot start jobs from a path with "{found[0]}": '
-            "valid is a path without blanks, quotes, colons, brackets, braces and other signs that a shell reads."
+            "valid is a path without blanks, colons, braces, quotes or other characters that a shell takes apart."
         )
 
 
@@ -172,7 +172,7 @@ def install(uv: str | None, settings: Mapping[str, str], lock: Path) -> str:
         print("uv could not install the packages; pip tries the same, slower.", flush=True)
     if not starts(PYTHON, "-m", "pip", "--version") and not run([str(PYTHON), "-m", "ensurepip"], quiet=True):
         sys.exit("The environment has no pip: install Python's module ensurepip (Debian: python3-venv), or uv.")
-    options = ["--quiet", "--disable-pip-version-check", "--require-hashes", "-r", str(lock)]
+    options = ["-qq", "--disable-pip-version-check", "--require-hashes", "-r", str(lock)]
     if not run([str(PYTHON), "-m", "pip", "install", *options]):
         sys.exit(f"pip could not install {lock}; its reason stands above. The same command tries again.")
     return "pip"
@@ -197,11 +197,11 @@ def uv_environment(settings: Mapping[str, str]) -> dict[str, str]:
     found = {
         variable: SEPARATORS.get(variable, " ").join(settings[key].split())
         for key, variable in told.items()
-        if settings[key] and variable not in os.environ
+        if settings.get(key) and variable not in os.environ
     }
     if "UV_INDEX" in found:  # hashes are checked, so any index may give the pinned version, as with pip
         found["UV_INDEX_STRATEGY"] = os.environ.get("UV_INDEX_STRATEGY", "unsafe-best-match")
-    if not os.access(Path("~").expanduser(), os.W_OK):
+    if not os.access(os.environ.get("HOME", ""), os.W_OK):
         own = {"UV_CACHE_DIR": OWN / "cache", "UV_PYTHON_INSTALL_DIR": OWN / "python"}
         found.update({name: str(folder) for name, folder in own.items() if name not in os.environ})
     return found
