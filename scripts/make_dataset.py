@@ -9,11 +9,15 @@ if TYPE_CHECKING:
 logs.redirect(snakemake.log[0])
 
 from batchscope.datasets import making
+from batchscope.identity import fingerprint
 
+ask = snakemake.params.ask
 making.make(
-    snakemake.params.ask,
+    ask["definition"],
+    ask["draw"],
     Path(snakemake.output.data),
     Path(snakemake.output.facts),
+    asked=fingerprint(ask),
     data_folders=[Path(folder) for folder in snakemake.config["data_folders"]],
     cache=Path("resources/downloads"),
 )

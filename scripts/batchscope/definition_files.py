@@ -11,21 +11,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from batchscope import splits
+from batchscope import imports, splits
 from batchscope.definitions import Definition
-from batchscope.validation import ConfigError, Key, choice
+from batchscope.validation import ConfigError, Key, choice, shown
 
 _CALLS = {"datasets": "(seed=..., **arguments)", "recipes": "(input_shape, classes, **arguments)"}
 
 
 def dataset_files(dataset: Mapping[str, Any]) -> list[str]:
     """The user's files that a resolved data set is made from; the job that makes it has them as inputs."""
-    return [dataset["path"]] if "path" in dataset else _function_file(dataset)
+    return [dataset["path"]] if "path" in dataset else _function_files(dataset)
 
 
 def recipe_files(recipe: Mapping[str, Any]) -> list[str]:
     """The user's files that a resolved recipe needs; every job that trains with it has them as inputs."""
-    return _function_file(recipe["model"])
+    return _function_files(recipe["model"])
 
 
 def check(definition: Definition) -> None:
@@ -45,14 +45,20 @@ def check(definition: Definition) -> None:
         _check_arrays(definition)
 
 
-def _function_file(mapping: Mapping[str, Any]) -> list[str]:
-    return [mapping["function"].rpartition(":")[0]] if "function" in mapping else []
+def _function_files(mapping: Mapping[str, Any]) -> list[str]:
+    """The file of a function, if any, and the modules beside it that it imports, directly or not."""
+    if "function" not in mapping:
+        return []
+    file = Path(mapping["function"].rpartition(":")[0])
+    imported = [each for each in imports.closure(file, file.parent) if each != file.resolve()]
+    return [str(file), *map(shown, imported)]
 
 
 def _check_columns(definition: Definition) -> None:
     content = definition.content
+    path = Path(content["path"])
     try:
-        columns = splits.table_columns(Path(content["path"]))
+        columns = splits.table_columns(path)
     except splits.DataError as error:
         raise ConfigError(f"{definition.locate(['path'])}: {error}") from error
     wanted: list[tuple[list[Key], str]] = [(["target"], content["target"])]
@@ -61,6 +67,10 @@ def _check_columns(definition: Definition) -> None:
         if name not in columns:
             place = definition.locate(keys)
             raise ConfigError(f"{place}: {content['path']} has no column `{name}`{choice(name, columns)}")
+    try:
+        splits.feature_columns(path, content["target"], content["features"])
+    except splits.DataError as error:
+        raise ConfigError(f"{definition.locate(['path'])}: {error}") from error
 
 
 def _check_arrays(definition: Definition) -> None:
@@ -94,7 +104,7 @@ def _check_function(
     place, call = definition.locate([*keys, "function"]), _CALLS[definition.kind]
     file, _, name = mapping["function"].rpartition(":")
     try:
-        tree = ast.parse(Path(file).read_text(encoding="utf-8"))
+        tree = ast.parse(Path(file).read_bytes())
     except OSError as error:
         raise ConfigError(f"{place}: there is no file {file}; valid is `file.py:name`") from error
     except (SyntaxError, ValueError) as error:

@@ -95,6 +95,12 @@ def check_pair(recipe: Definition, dataset: Definition) -> None:
                 f"{recipe.locate(['model', 'name'])}: cnn needs images of shape (height, width, channels), and an "
                 f"example of {data['name']} has {shape}; valid is mlp or a function"
             )
+        if splits.channels_first(shape):
+            raise ConfigError(
+                f"{recipe.locate(['model', 'name'])}: cnn needs images of shape (height, width, channels), and an "
+                f"example of {data['name']} has {shape}, channels first; valid is an array that was turned with "
+                f"np.moveaxis({data['x']}, 1, -1), mlp or a function"
+            )
     features = _FEATURES.get(data["source"]) or data.get("features")
     if model.get("name") == "mlp" and tracked and isinstance(features, int) and tracked[0] >= features:
         raise ConfigError(

@@ -44,7 +44,7 @@ class Job:
         self.engine = engines.engine(self.settings["engine"])
         self._start = time.perf_counter()
         self.numerics = self.engine.configure(self.settings["device"], self.settings["threads"])
-        self.facts = manifest.job(self.engine.PACKAGES)
+        self.facts = manifest.job(engines.PACKAGES[self.settings["engine"]])
         note("numerics", self.numerics)
         self.baseline_bytes = memory.resident_bytes()
         self.data = load_data(dataset_file)
@@ -87,7 +87,9 @@ class Job:
             "n_train": len(self.data.y_train),
             "updates_per_epoch": self.updates_per_epoch,
             "allocator_peak_bytes": allocator,
-            "host_memory_peak_bytes": None if peak is None else max(0, peak - self.baseline_bytes),
+            "host_memory_peak_bytes": None
+            if peak is None or self.baseline_bytes is None
+            else max(0, peak - self.baseline_bytes),
             "host_memory_baseline_bytes": self.baseline_bytes,
             **sampler.result.summary,
             "engine": self.settings["engine"],

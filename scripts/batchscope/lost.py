@@ -74,7 +74,7 @@ def _common(inputs: Mapping[str, str], ask: Ask, death: Death) -> Row:
             facts["n_train"], cell["batch_size"], ask["recipe"]["last_batch"]
         ),
         **{name: settings[name] for name in ("engine", "loop", "threads")},
-        "device": death.notes.get("numerics", settings)["device"],
+        "device": (death.notes.get("numerics") or settings)["device"],
         "host": manifest.host()["name"],
         "started_at": manifest.now(),
     }
@@ -89,7 +89,7 @@ def _write(inputs: Mapping[str, str], ask: Ask, outputs: Mapping[str, str], deat
     missing = {
         name: death.how
         for table, found in tables.items()
-        for row in found or [{table: None}]
+        for row in found or [dict.fromkeys([table])]
         for name, value in row.items()
         if value is None and (name in job.quantities() or name == table)
     }

@@ -6,13 +6,14 @@ import datetime
 import hashlib
 import importlib.metadata
 import json
+import logging
 import os
 import platform
 import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +24,31 @@ from batchscope import machine
 ANALYSIS_PACKAGES = ("numpy", "scipy", "statsmodels", "pandas", "pyarrow", "matplotlib", "seaborn", "snakemake")
 _LIBRARY = Path(__file__).parent
 
+log = logging.getLogger(__name__)
+
 
 def host() -> dict[str, Any]:
-    """Facts about this machine; null where unknown."""
-    frequency = psutil.cpu_freq()
+    """Facts about this machine; null where unknown, also where the system has no way to ask."""
     return {
         "name": socket.gethostname(),
         "os": platform.platform(),
         "python": platform.python_version(),
-        "cpu": _cpu_model(),
-        "cores_physical": psutil.cpu_count(logical=False),
-        "cores_logical": psutil.cpu_count(),
+        "cpu": _known(_cpu_model),
+        "cores_physical": _known(lambda: psutil.cpu_count(logical=False)),
+        "cores_logical": _known(psutil.cpu_count),
         "cores_usable": machine.usable_cores(),
-        "cpu_max_mhz": (frequency.max or None) if frequency else None,
-        "memory_bytes": psutil.virtual_memory().total,
+        "cpu_max_mhz": _known(lambda: psutil.cpu_freq().max) or None,
+        "memory_bytes": _known(lambda: psutil.virtual_memory().total),
     }
+
+
+def _known(ask: Callable[[], Any]) -> Any:
+    """What the system answers; None where it cannot be asked, which each system says with another error."""
+    try:
+        return ask()
+    except Exception as error:
+        log.info("a fact about this machine is unknown: %s: %s", type(error).__name__, error)
+        return None
 
 
 def versions(packages: Iterable[str]) -> dict[str, str | None]:
@@ -64,7 +75,7 @@ def now() -> str:
 
 
 def job(packages: Iterable[str]) -> dict[str, Any]:
-    """What the manifest of every job starts with."""
+    """What the manifest of every job starts with; to be asked for when the job starts, before it can lose any work."""
     return {
         "host": host(),
         "versions": {"python": platform.python_version(), **versions(packages)},

@@ -16,9 +16,12 @@ _KILLS = (
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
-def resident_bytes() -> int:
-    """Resident memory of this process now."""
-    return int(psutil.Process().memory_info().rss)
+def resident_bytes() -> int | None:
+    """Resident memory of this process now; None where the system does not tell."""
+    try:
+        return int(psutil.Process().memory_info().rss)
+    except (psutil.Error, OSError, NotImplementedError):
+        return None
 
 
 def reset_peak() -> None:

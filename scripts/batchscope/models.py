@@ -1,4 +1,4 @@
-"""Keras models: the two built-in families and the user's own function.
+"""Keras models: the two built-in families, and those of the user's own functions.
 
 Built-in models return logits; their loss is the softmax cross-entropy, which is what a softmax layer followed by the
 cross-entropy computes, without the loss of precision.
@@ -10,50 +10,42 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import keras
-import numpy as np
-from numpy.typing import NDArray
-
-from batchscope.functions import FunctionError, load_function
+from batchscope import user_models
+from batchscope.engines import Precision
+from batchscope.engines import tensorflow_settings as settings
+from batchscope.engines.framework import keras
+from batchscope.functions import FunctionError
 
 GROUPS = 8  # groups of the group normalisation, fewer where the width has no such divisor
 
 
-def build(recipe: Mapping[str, Any], input_shape: Sequence[int], classes: int, seed: int) -> keras.Model:
+def build(
+    recipe: Mapping[str, Any],
+    input_shape: Sequence[int],
+    classes: int,
+    seed: int,
+    precision: Precision = "float32",
+) -> keras.Model:
     """The recipe's model with freshly drawn weights.
 
     Args:
         recipe: resolved recipe.
         input_shape: shape of one example.
         classes: number of classes, the width of the output.
-        seed: drives the initial weights and, through Keras' global generator, the dropout masks.
+        seed: drives the initial weights and all else that draws from the global generators of Keras, NumPy and Python.
+        precision: of weights and arithmetic.
 
     Raises:
-        FunctionError: the user's function fails or does not return a Keras model with `classes` outputs.
+        FunctionError: the user's function fails, does not return a Keras model with `classes` outputs that can train,
+            or changes how Keras computes.
     """
-    keras.utils.set_random_seed(seed)
     model = recipe["model"]
     if "function" in model:
-        return _user_model(model, tuple(input_shape), classes)
-    layers = _cnn(model, input_shape) if model["name"] == "cnn" else _mlp(model)
-    return keras.Sequential([keras.layers.Input(tuple(input_shape)), *layers, keras.layers.Dense(classes)])
-
-
-def check_outputs(model: Mapping[str, Any], outputs: NDArray[np.float32]) -> None:
-    """Raise `FunctionError` where a user's model does not return what its recipe says: logits or probabilities.
-
-    `outputs`, shape (examples, classes), is what it returns before training. The wrong cross-entropy would still train,
-    to a worse result and without a word.
-    """
-    are_probabilities = bool((outputs >= 0).all() and np.allclose(outputs.sum(axis=-1), 1.0, atol=1e-3))
-    if are_probabilities == (model["outputs"] == "probabilities"):
-        return
-    found = "probabilities (each row is positive and sums to 1)" if are_probabilities else "no probabilities"
-    other = "probabilities" if are_probabilities else "logits"
-    raise FunctionError(
-        f"{model['function']} returns {found}, but the recipe says outputs: {model['outputs']}; valid is outputs: "
-        f"{other}, or a model that ends {'without' if are_probabilities else 'with'} a softmax"
-    )
+        return user_models.build(model, tuple(input_shape), classes, seed, precision)
+    with settings.precision(precision):
+        keras.utils.set_random_seed(seed)
+        layers = _cnn(model, input_shape) if model["name"] == "cnn" else _mlp(model)
+        return keras.Sequential([keras.layers.Input(tuple(input_shape)), *layers, keras.layers.Dense(classes)])
 
 
 def _mlp(model: Mapping[str, Any]) -> list[keras.layers.Layer]:
@@ -90,22 +82,3 @@ def _normalised(kind: Callable[..., Any], model: Mapping[str, Any], width: int, 
 
 def _dropout(model: Mapping[str, Any]) -> list[keras.layers.Layer]:
     return [keras.layers.Dropout(model["dropout"])] if model["dropout"] else []
-
-
-def _user_model(model: Mapping[str, Any], input_shape: tuple[int, ...], classes: int) -> keras.Model:
-    name = model["function"]
-    function = load_function(name)
-    try:
-        built = function(input_shape, classes, **model["arguments"])
-    except Exception as error:  # whatever the user's code raises; the traceback stays attached
-        raise FunctionError(f"{name} failed with {type(error).__name__}: {error}") from error
-    if not isinstance(built, keras.Model):
-        raise FunctionError(f"{name} returned {type(built).__name__}; it must return a keras.Model")
-    if not built.built:
-        built.build((None, *input_shape))
-    if tuple(built.output_shape) != (None, classes):
-        raise FunctionError(
-            f"{name} returned a model with output shape {built.output_shape}; it must give one number per class: "
-            f"(None, {classes})"
-        )
-    return built

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from batchscope import engines, provenance, records, snapshots
 from batchscope.asked import Ask
-from batchscope.engines import Frozen, OutOfMemoryError, Precision
+from batchscope.engines import Frozen, Precision
 from batchscope.job import Job, Note
 from batchscope.probes import accumulation, gradients, modes, overheads, rates, sharpness
 from batchscope.plans import Plan
@@ -37,7 +37,7 @@ def run_probe(inputs: Paths, ask: Ask, outputs: Paths, note: Note = lambda name,
     reasons: dict[str, str] = {}
     try:
         tables |= PROBES[ask["probe"]](inputs, job)
-    except OutOfMemoryError as error:
+    except MemoryError as error:
         reasons = dict.fromkeys(tables, f"memory ran out: {error}")
     job.write(tables, outputs, reasons)
 

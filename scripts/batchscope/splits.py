@@ -1,28 +1,36 @@
 """How many examples each part of a data set has, found out without loading the data.
 
 `study.py` needs the size of every training part before a dry run, and `datasets` cuts the data with the same
-functions, so that both agree. Imports the standard library and NumPy only (pyarrow where a Parquet file is asked for).
+functions, so that both agree. Imports the standard library only.
 """
 
 from __future__ import annotations
 
 import csv
 import math
+import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from batchscope import npy_header, parquet_footer
 
 SOURCE_SIZES = {"digits": 1797, "mnist": 60_000, "fashion-mnist": 60_000, "cifar10": 50_000}
 """Examples that a source has to train and validate on (for digits, to test on as well)."""
 
 Part = Literal["train", "validation", "test"]
 _PARTS: tuple[Part, ...] = ("train", "validation", "test")
+CHANNELS = (1, 3, 4)  # of an image: grey, colours, colours and opacity
 
 
 class DataError(ValueError):
     """The data, or the way the study describes them, cannot be used; the message says what would be valid."""
+
+
+UNREADABLE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError)
+"""What reading a damaged .npz file raises."""
 
 
 def split_sizes(n: int, split: Mapping[str, int | float]) -> tuple[int, int, int]:
@@ -71,24 +79,22 @@ def npz_shape(path: Path, key: str) -> tuple[int, ...]:
     require_file(path)
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [Path(name).stem for name in archive.namelist()]
-            if key not in names:
-                raise DataError(f"{path} has no array `{key}`; it has: {', '.join(sorted(names)) or 'none'}")
-            with archive.open(f"{key}.npy") as stream:
-                import numpy as np
-                version = np.lib.format.read_magic(stream)
-                if version not in ((1, 0), (2, 0)):
-                    raise DataError(f"{path}: array `{key}` is a structured array; a plain one is needed")
-                old = version == (1, 0)
-                read = np.lib.format.read_array_header_1_0 if old else np.lib.format.read_array_header_2_0
-                shape, _, dtype = read(stream)
-    except (zipfile.BadZipFile, ValueError, EOFError, KeyError) as error:
-        if isinstance(error, DataError):
-            raise
+            arrays = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            header = _array_header(archive, arrays[key]) if key in arrays else None
+    except UNREADABLE as error:
         raise DataError(f"{path} is not a whole .npz file ({error}); write it with numpy.savez") from error
-    if dtype.hasobject:
+    if header is None:
+        raise DataError(f"{path} has no array `{key}`; it has: {_listed(sorted(arrays)) or 'none'}")
+    if header.kind == "O":
         raise DataError(f"{path}: array `{key}` holds Python objects; numbers are needed, or texts of fixed length")
-    return tuple(int(length) for length in shape)
+    if header.kind == "V":
+        raise DataError(f"{path}: array `{key}` is a structured array; a plain one is needed")
+    return header.shape
+
+
+def channels_first(shape: Sequence[int]) -> bool:
+    """Whether the shape of one image has its channels (1, 3 or 4) on its first axis and not on its last."""
+    return len(shape) == 3 and shape[0] in CHANNELS and shape[2] not in CHANNELS
 
 
 def table_columns(path: Path) -> list[str]:
@@ -97,18 +103,66 @@ def table_columns(path: Path) -> list[str]:
     Raises:
         DataError: there is no such file, it is no such table, or two columns have the same name.
     """
-    names = _parquet_columns(path) if _is_parquet(path) else next(_csv_records(path), [])
+    names = list(_footer(path).columns) if _is_parquet(path) else next(csv_records(path), [])
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise DataError(f"{path} has more than one column {', '.join(twice)}; every name must be there once")
+        raise DataError(f"{path} has more than one column {_listed(twice)}; every name must be there once")
     return names
+
+
+def feature_columns(path: Path, target: str, named: Sequence[str] | None) -> list[str]:
+    """The columns of a table that are its features: those that are `named`, otherwise all but the target.
+
+    Raises:
+        DataError: a column is not there or named twice, none is left, or one is a row number or index that pandas
+            wrote and nobody named; it tells the class where a file is sorted by it.
+    """
+    columns = table_columns(path)
+    features = [name for name in columns if name != target] if named is None else list(named)
+    for name in (target, *features):
+        if name not in columns:
+            raise DataError(f"{path} has no column `{name}`; it has: {_listed(columns)}")
+    if target in features or len(set(features)) < len(features):
+        raise DataError(f"features of {path}: every column may be named once, and the target `{target}` not at all")
+    if not features:
+        raise DataError(f"{path}: no column is left for the features beside `{target}`; at least one is needed")
+    index = _footer(path).index if _is_parquet(path) else ()
+    for name in features if named is None else ():
+        nameless = not name.strip() or name.startswith(("__index_level_", "Unnamed: "))
+        if nameless or name in index:
+            what = "looks like a row number" if nameless else "is the index of a table"
+            raise DataError(
+                f"{path}: the column `{short(name)}` {what} that pandas wrote; valid is a file written with "
+                "index=False, or a list of the columns to use as `features`"
+            )
+    return features
 
 
 def table_rows(path: Path) -> int:
     """Number of records of a .csv file (without its header; a record may span lines in quotes) or a .parquet file."""
     if _is_parquet(path):
-        return int(_parquet_file(path).metadata.num_rows)
-    return max(sum(1 for _ in _csv_records(path)) - 1, 0)
+        return _footer(path).rows
+    return max(sum(1 for _ in csv_records(path)) - 1, 0)
+
+
+def csv_records(path: Path) -> Iterator[list[str]]:
+    """The records of a .csv file, its header first, without empty lines; a cell may be of any length.
+
+    Raises:
+        DataError: there is no such file, or it is no CSV file in UTF-8.
+    """
+    require_file(path)
+    csv.field_size_limit(sys.maxsize)  # Python's own limit is 131,072 characters, also of a cell that nobody asks for
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            yield from (record for record in csv.reader(stream, strict=True) if record)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not a CSV file in UTF-8: {error}") from error
+
+
+def short(text: str) -> str:
+    """A text of a user's file as messages show it: of a long one the beginning."""
+    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def require_file(path: Path) -> None:
@@ -131,6 +185,11 @@ def _size(dataset: Mapping[str, Any]) -> int | None:
     return None if source == "function" else SOURCE_SIZES[source]
 
 
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 20} others" if len(names) > 20 else ""
+    return ", ".join(map(short, names[:20])) + more
+
+
 def _part_size(n: int, part: str, value: int | float, *, fractions: bool) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return value
@@ -149,25 +208,19 @@ def _is_parquet(path: Path) -> bool:
     return path.suffix.lower() == ".parquet"
 
 
-def _csv_records(path: Path) -> Iterator[list[str]]:
+def _footer(path: Path) -> parquet_footer.Footer:
     require_file(path)
     try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            yield from (record for record in csv.reader(stream, strict=True) if record)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not a CSV file in UTF-8: {error}") from error
-
-
-def _parquet_file(path: Path) -> Any:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    require_file(path)
-    try:
-        return pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
+        return parquet_footer.read(path)
+    except (parquet_footer.FooterError, OSError) as error:
         raise DataError(f"{path} is not a whole Parquet file: {error}") from error
 
 
-def _parquet_columns(path: Path) -> list[str]:
-    return [str(name) for name in _parquet_file(path).schema_arrow.names]
+def _array_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> npy_header.Header:
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{member.filename} is compressed in a way that NumPy does not use")
+    with archive.open(member) as stream:
+        header = npy_header.read(stream)
+    if header.bytes not in (None, member.file_size):
+        raise ValueError(f"{member.filename} has {member.file_size} bytes where its header announces {header.bytes}")
+    return header

@@ -76,7 +76,7 @@ def run(work: Callable[[Note], None], lost: Callable[[Death], None], resources: 
     os.close(writing)
     os.close(alive)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the child, too, which ends this process with it
-    signal.signal(signal.SIGTERM, lambda *_: (os.kill(child, signal.SIGKILL), os._exit(128 + signal.SIGTERM)))
+    signal.signal(signal.SIGTERM, lambda *_: _stop(child))
     status, peak, ended = _watch(child, allowed)
     notes = _notes(reading)
     how = _of_memory(status, peak, ended, allowed, kills, Path(log))
@@ -88,6 +88,11 @@ def run(work: Callable[[Note], None], lost: Callable[[Death], None], resources: 
     sys.stderr.write(f"{how}\n")
     lost(Death(how, notes))
     sys.exit(0)
+
+
+def _stop(child: int) -> NoReturn:
+    os.kill(child, signal.SIGKILL)
+    os._exit(128 + signal.SIGTERM)
 
 
 def _work(work: Callable[[Note], None], writing: int) -> NoReturn:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from batchscope import plans, recipes, snapshots
 from batchscope.datasets import Data
-from batchscope.engines import OutOfMemoryError, Part, Steps
+from batchscope.engines import Part, Steps
 from batchscope.plans import Plan
 from batchscope.snapshots import Snapshot
 
@@ -109,8 +109,8 @@ def train(
     progress = Progress(keep_every=math.ceil(total / step_records), trial=trial)
     try:
         _train(engine, data, plan, progress, log)
-    except OutOfMemoryError as error:
-        progress.outcome, progress.outcome_detail = "out_of_memory", str(error)
+    except MemoryError as error:  # the engine's OutOfMemoryError is one
+        progress.outcome, progress.outcome_detail = "out_of_memory", str(error) or "the host has too little memory"
     if progress.steps and progress.steps[-1]["update"] != progress.updates:
         progress.steps.append(progress.last_step)
     for when in ("last", "selected"):
@@ -292,8 +292,11 @@ def step_loss_noise(losses: NDArray[np.float64]) -> float | None:
 
 
 def median_noise(evaluations: list[dict[str, Any]]) -> float | None:
-    """Median `step_loss_noise` of the evaluations in the last half of the updates, where the loss has settled most."""
-    half = evaluations[-1]["updates"] / 2
+    """Median `step_loss_noise` of the evaluations in the last half of the updates, where the loss has settled most.
+
+    None where there is none, as in a run that ended before its first evaluation.
+    """
+    half = evaluations[-1]["updates"] / 2 if evaluations else 0
     late = [row["step_loss_noise"] for row in evaluations if row["updates"] > half]
     values = [noise for noise in late if noise is not None]
     return float(np.median(values)) if values else None

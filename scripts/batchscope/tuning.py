@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -35,7 +35,8 @@ def search(
 
     A new rate stands to the edge as the edge stands to its neighbour, so a logarithmic grid stays one. At most `widen`
     rates are added. Then, `refine` times, the rates half-way (in the logarithm) from the best to its neighbours are
-    tried: the best rate often lies just below those that fail, where a coarse grid sees no more than an edge.
+    tried: the best rate often lies just below those that fail, where a coarse grid sees no more than an edge. A trial
+    that runs out of memory is the last one, since no rate changes how much a batch size needs.
 
     Args:
         train: called with a rate and a seed; gives outcome, lowest validation loss and its epoch.
@@ -46,19 +47,27 @@ def search(
         refine: how often the grid is halved round the best rate, with two more rates (one at an edge) each time.
     """
 
-    def tried(rate: float, stage: str) -> list[Trial]:
-        return [Trial(rate, seed, stage, *train(rate, seed)) for seed in seeds]
+    trials: list[Trial] = []
+    for rate, stage in _rates(trials, grid, widen, refine):
+        for seed in seeds:
+            trials.append(Trial(rate, seed, stage, *train(rate, seed)))
+            if trials[-1].outcome == "out_of_memory":
+                return trials
+    return trials
 
+
+def _rates(trials: Sequence[Trial], grid: Sequence[float], widen: int, refine: int) -> Iterator[tuple[float, str]]:
+    """Every rate to try and its stage; `trials` holds what came of those before it."""
     rates = list(grid)
-    trials = [trial for rate in rates for trial in tried(rate, "grid")]
+    yield from ((rate, "grid") for rate in grid)
     for _ in range(widen):
         found = best(trials)
         if found in (None, rates[0]):  # where every rate fails, a smaller one may not
             rates.insert(0, rates[0] ** 2 / rates[1])
-            trials += tried(rates[0], "widened")
+            yield rates[0], "widened"
         elif found == rates[-1]:
             rates.append(rates[-1] ** 2 / rates[-2])
-            trials += tried(rates[-1], "widened")
+            yield rates[-1], "widened"
         else:
             break
     for _ in range(refine):
@@ -67,8 +76,7 @@ def search(
             break
         middles = [math.sqrt(low * high) for low, high in pairwise(rates) if found in (low, high)]
         rates = sorted([*rates, *middles])
-        trials += [trial for rate in middles for trial in tried(rate, "refined")]
-    return trials
+        yield from ((rate, "refined") for rate in middles)
 
 
 def best(trials: Sequence[Trial]) -> float | None:

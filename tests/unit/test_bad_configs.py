@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -86,6 +87,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with some files of a user."""
     monkeypatch.chdir(tmp_path)
     np.savez(tmp_path / "own.npz", x=np.zeros((12, 3)), y=np.zeros(12, int), short=np.zeros(11, int))
+    np.savez(tmp_path / "images.npz", x=np.zeros((12, 1, 8, 8)), y=np.zeros(12, int))
+    pd.DataFrame({"length": [1.0, 3.0], "species": ["a", "b"]}, pd.Index([7, 8], name="sample")).to_parquet(
+        tmp_path / "indexed.parquet"
+    )
     (tmp_path / "own.csv").write_text("length,width,species\n1,2,a\n3,4,b\n")
     (tmp_path / "own.py").write_text(
         "def make(seed, n): ...\ndef seedless(n): ...\ndef network(input_shape, classes): ...\n"
@@ -101,6 +106,20 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_good_study_is_accepted(folder: Path) -> None:
     assert len(study.load({"study": "first"}, Path()).runs) == 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbfdef make(seed): ...\n",
+        b"# -*- coding: latin-1 -*-\n# Gr\xf6\xdfe\ndef make(seed): ...\n",
+        b"# coding: utf-8\r\ndef make(seed): ...\r\n",
+    ],
+)
+def test_a_python_file_may_say_how_it_is_encoded(folder: Path, content: bytes) -> None:
+    (folder / "own.py").write_bytes(content)
+    (folder / "my.yaml").write_text(study_text(**changes({"dataset": "{source: function, function: 'own.py:make'}"})))
+    assert study.load({"study": "my.yaml"}, Path()).datasets["mine"]["function"] == "own.py:make"
 
 
 @pytest.mark.parametrize("name", CASES)

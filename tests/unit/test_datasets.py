@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import random
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import sklearn
 from sklearn.datasets import load_digits, make_blobs
 
 from batchscope import datasets
@@ -50,7 +55,7 @@ def function(folder: Path, code: str, **arguments: Any) -> dict[str, Any]:
 
 def made(dataset: dict[str, Any], tmp_path: Path, draw: str = "fixed") -> Data:
     path = tmp_path / "made" / f"{draw}.npz"
-    making.make(dataset, draw, path, data_folders=[], cache=tmp_path / "cache")
+    making.make(dataset, draw, path, path.with_suffix(".json"), asked="", data_folders=[], cache=tmp_path / "cache")
     return datasets.load(path)
 
 
@@ -91,8 +96,46 @@ def test_the_size_known_beforehand_is_the_size_made(tmp_path: Path, dataset: dic
 def test_the_same_arguments_give_the_same_bytes(tmp_path: Path) -> None:
     dataset = resolved("digits", {"validation": 0.15, "test": 0.2}, scale="standardise")
     for name in ("a", "b"):
-        making.make(dataset, "fixed", tmp_path / f"{name}.npz", data_folders=[], cache=tmp_path)
-    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+        files = (tmp_path / f"{name}.npz", tmp_path / f"{name}.json")
+        making.make(dataset, "fixed", *files, asked="", data_folders=[], cache=tmp_path)
+    for kind in ("npz", "json"):
+        assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
+    with zipfile.ZipFile(tmp_path / "a.npz") as archive:  # no time at which it was made
+        assert {member.date_time for member in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+
+
+def test_facts_say_what_the_data_set_file_holds(tmp_path: Path) -> None:
+    dataset = npz(tmp_path, x=RNG.normal(size=(40, 2, 3)), y=Y, keys={"scale": "standardise"})
+    data = made(dataset, tmp_path)
+    facts = json.loads((tmp_path / "made" / "fixed.json").read_text())
+    sha256 = hashlib.sha256((tmp_path / "made" / "fixed.npz").read_bytes()).hexdigest()
+    assert facts == {
+        "asked": "",
+        "definition": dataset,
+        "draw": "fixed",
+        "n_train": 20,
+        "n_validation": 10,
+        "n_test": 10,
+        "shape": [2, 3],
+        "classes": 4,
+        "digest": data.meta["digest"],
+        "files": {"data.npz": hashlib.sha256((tmp_path / "data.npz").read_bytes()).hexdigest()},
+        "sha256": sha256,
+        "versions": {"numpy": np.__version__, "scikit-learn": sklearn.__version__},
+    }
+
+
+def test_facts_are_there_only_beside_a_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = npz(tmp_path, x=X, y=Y)
+    made(dataset, tmp_path)
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(making, "write_json", killed)
+    with pytest.raises(KeyboardInterrupt):
+        made(dataset, tmp_path)
+    assert [file.name for file in (tmp_path / "made").iterdir()] == ["fixed.npz"]
 
 
 def test_another_split_seed_gives_another_split(tmp_path: Path) -> None:
@@ -261,6 +304,63 @@ def test_tables_that_cannot_be_used(tmp_path: Path, text: str, keys: dict[str, A
     assert str(caught.value).startswith("data set mine: ")
 
 
+NANOSECONDS = 1_700_000_000_000_000_000
+
+
+def test_seconds_that_differ_by_class_keep_their_values(tmp_path: Path) -> None:
+    rows = "".join(f"{1_700_000_000 + i % 4},{i % 4}\n" for i in range(40))
+    data = made(csv(tmp_path, "time,kind\n" + rows, scale="standardise"), tmp_path)
+    values = np.unique(data.x_train)
+    np.testing.assert_array_equal(np.searchsorted(values, data.x_train[:, 0]), data.y_train)
+    np.testing.assert_array_equal(np.searchsorted(values, data.x_test[:, 0]), data.y_test)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_nanoseconds_beside_fractions_keep_their_values(tmp_path: Path, kind: str) -> None:
+    columns = {"time": [NANOSECONDS + i % 4 for i in range(40)], "a": [i / 7 for i in range(40)]}
+    frame = pd.DataFrame({**columns, "kind": Y})
+    path = tmp_path / f"data.{kind}"
+    frame.to_csv(path, index=False) if kind == "csv" else frame.to_parquet(path)
+    data = made(table(path, scale="standardise"), tmp_path)
+    expected = np.float32((Y - 1.5) / np.sqrt(1.25))
+    for x, y in ((data.x_train, data.y_train), (data.x_validation, data.y_validation), (data.x_test, data.y_test)):
+        np.testing.assert_array_equal(x[:, 0], expected[y])
+    assert data.meta["scale"]["mean"][0] == NANOSECONDS + 1.5  # rounded to 64 bits
+    with pytest.raises(DataError, match=r"column `time` takes several values .*; use standardise"):
+        made(table(path, scale="none"), tmp_path)
+
+
+def test_arrays_of_nanoseconds_keep_their_values(tmp_path: Path) -> None:
+    x = (NANOSECONDS + Y)[:, None]
+    data = made(npz(tmp_path, x=x, y=Y, keys={"scale": "standardise"}), tmp_path)
+    np.testing.assert_array_equal(data.x_train[:, 0], np.float32((data.y_train - 1.5) / np.sqrt(1.25)))
+    for scale in ("none", "unit"):
+        with pytest.raises(DataError, match=r"feature 1 of .*array `x` takes several values .*; use standardise"):
+            made(npz(tmp_path, x=x, y=Y, keys={"scale": scale}), tmp_path)
+
+
+def test_texts_of_whole_numbers_are_not_rounded(tmp_path: Path) -> None:
+    text = "time,kind\n1,0\n2,1\n1.5,0\n9007199254740993,1\n"
+    with pytest.raises(DataError, match="column `time`: record 4 is 9007199254740993, which numbers of 64 bits cannot"):
+        made(csv(tmp_path, text), tmp_path)
+    with pytest.raises(DataError, match="record 4 is 100000000000000000001,"):
+        made(csv(tmp_path, text.replace("9007199254740993", "100000000000000000001")), tmp_path)
+
+
+def test_unsigned_labels_beyond_64_bits_are_refused(tmp_path: Path) -> None:
+    y = np.array([2**63, 2**63 + 1] * 20, np.uint64)
+    with pytest.raises(DataError, match="the label of example 1 is 9223372036854775808;"):
+        made(npz(tmp_path, x=X, y=y), tmp_path)
+
+
+def test_the_index_of_a_pandas_table_is_no_feature(tmp_path: Path) -> None:
+    index = pd.Index(np.arange(100, 140), name="sample")
+    pd.DataFrame({"a": X[:, 0], "kind": Y}, index=index).to_parquet(tmp_path / "data.parquet")
+    with pytest.raises(DataError, match=r"the column `sample` is the index .*valid is a file written with index=False"):
+        made(table(tmp_path / "data.parquet"), tmp_path)
+    assert made(table(tmp_path / "data.parquet", features=["sample"]), tmp_path).x_train.min() >= 100
+
+
 def test_parquet_with_missing_values_or_dates_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "data.parquet"
     pq.write_table(pa.table({"a": [1.0, None], "when": pa.array([1, 2], pa.date32()), "kind": ["x", "y"]}), path)
@@ -284,6 +384,67 @@ def test_a_function_of_the_user_makes_data_for_each_seed(tmp_path: Path) -> None
     assert one.meta["class_names"] == ["a", "b"]
     assert list(one.meta["files"]) == ["own.py"]
     assert not np.array_equal(np.sort(everything(one), None), np.sort(everything(two), None))
+
+
+DRAWS = {
+    "its seed": "import numpy as np\ndef draw(seed): return np.random.default_rng(seed).normal(size=(40, 2))",
+    "the global generator of NumPy": "import numpy as np\ndef draw(seed): return np.random.normal(size=(40, 2))",
+    "that of Python": "import random\ndef draw(seed): return [[random.random()] for _ in range(40)]",
+    "a generator seeded by the import": (
+        "import numpy as np\nnp.random.seed(1)\ndef draw(seed): return np.random.normal(size=(40, 2))"
+    ),
+    "numbers drawn by the import": ("import numpy as np\nX = np.random.normal(size=(40, 2))\ndef draw(seed): return X"),
+}
+MAKE = "\ndef make(seed): return draw(seed), [0, 1] * 20\n"
+
+
+@pytest.mark.parametrize("draw", DRAWS)
+def test_data_drawn_with_any_generator_follow_the_seed_and_nothing_else(tmp_path: Path, draw: str) -> None:
+    dataset = {**function(tmp_path, DRAWS[draw] + MAKE), "draw": "per-seed"}
+    random.seed(3)
+    np.random.seed(3)
+    first = made(dataset, tmp_path, "seed1")
+    state = random.getstate(), np.random.get_state()[1].tolist()
+    again, other = made(dataset, tmp_path, "seed1"), made(dataset, tmp_path, "seed2")
+    assert first.meta["digest"] == again.meta["digest"] != other.meta["digest"]
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == state
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        "import numpy as np\ndef draw(seed): return np.random.default_rng(0).normal(size=(40, 2))",
+        "import numpy as np\nRNG = np.random.default_rng(0)\ndef draw(seed): return RNG.normal(size=(40, 2))",
+        "import numpy as np\ndef draw(seed):\n    np.random.seed(0)\n    return np.random.normal(size=(40, 2))",
+        "import numpy as np\nX = np.zeros((40, 2))\ndef draw(seed): return X",
+    ],
+)
+def test_data_that_ignore_the_seed_are_refused_where_each_seed_draws_its_own(tmp_path: Path, draw: str) -> None:
+    dataset = function(tmp_path, draw + MAKE)
+    assert made(dataset, tmp_path).meta["classes"] == 2
+    with pytest.raises(DataError, match=r"own.py:make returns the same data for the seeds 6 and 7; .*`draw: fixed`"):
+        made({**dataset, "draw": "per-seed"}, tmp_path, "seed6")
+
+
+def test_a_function_that_has_data_for_some_seeds_only_follows_its_seed(tmp_path: Path) -> None:
+    draw = "def draw(seed): return {4: [[1.0], [2.0]] * 20}[seed]"
+    dataset = {**function(tmp_path, draw + MAKE), "draw": "per-seed"}
+    assert made(dataset, tmp_path, "seed4").x_train.shape == (20, 1)
+
+
+def test_the_split_of_a_function_does_not_follow_what_it_seeds(tmp_path: Path) -> None:
+    code = "import numpy as np\ndef draw(seed): return np.arange(40.0)[:, None]"
+    plain = made(function(tmp_path, code + MAKE), tmp_path)
+    seeding = code.replace("seed): ", "seed): np.random.seed(9); ")
+    assert made(function(tmp_path, seeding + MAKE), tmp_path).meta["digest"] == plain.meta["digest"]
+
+
+def test_modules_that_a_function_imports_count_as_read(tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "drawing_helper.py").write_text("def draw(seed): return [[0.5]] * 40\n")
+    (tmp_path / "unused_helper.py").write_text("")
+    data = made(function(tmp_path, "from parts.drawing_helper import draw\n" + MAKE), tmp_path)
+    assert set(data.meta["files"]) == {"own.py", "parts/drawing_helper.py"}
 
 
 @pytest.mark.parametrize(

@@ -244,7 +244,16 @@ def test_a_data_set_is_downloaded_checked_and_made(mirror: Mirror, tmp_path: Pat
     drawn = {"draw": "fixed", "split_seed": 0, "order": "source"}
     dataset = {"name": "m", "source": "mnist", "split": split, "scale": "unit", **drawn}
     path = tmp_path / "m.npz"
-    making.make(dataset, "fixed", path, data_folders=[], cache=tmp_path / "cache", remote_files={"mnist": files})
+    making.make(
+        dataset,
+        "fixed",
+        path,
+        tmp_path / "m.json",
+        asked="",
+        data_folders=[],
+        cache=tmp_path / "cache",
+        remote_files={"mnist": files},
+    )
     data = datasets.load(path)
     assert data.x_train.shape == (30, 28, 28, 1)
     assert sorted(data.y_validation.tolist()) == list(range(10))

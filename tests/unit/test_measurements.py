@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from batchscope import records
@@ -154,6 +157,12 @@ def test_files_without_targets_give_runs_only(tmp_path: Path) -> None:
         ("batch,run,epochs\n8,0,1\nmany,1,2\n", r"column `batch` .*columns\.batch_size\), row 2 .*`many`.*integer"),
         ("batch,run,epochs\n0,0,1\n", r"row 1 .*`0` is not allowed; valid is an integer from 1"),
         ("batch,run,epochs\n8.5,0,1\n", r"`8.5` is not a whole number"),
+        ("batch,run,epochs\n8,1e3,1\n", r"column `run` .*`1e3` is not a whole number"),
+        ("batch,run,epochs\n8,0.5,1\n", r"column `run` .*`0.5` is not a whole number"),
+        ("batch,run,epochs\n8,-3,1\n", r"`-3` is not allowed; valid is an integer from 0 to 9223372036854775807"),
+        ("batch,run,epochs\n8,9223372036854775808,1\n", r"column `run` .*`9223372036854775808` is not allowed"),
+        ("batch,run,epochs\n8,18446744073709551617,1\n", r"`18446744073709551617` is not allowed"),
+        ("batch,run,epochs\n9223372036854775808,1,1\n", r"column `batch` .*`9223372036854775808` is not allowed"),
         ("batch,run,epochs\n,0,1\n", r"column `batch` .*the cell has no value"),
         ("batch,run,epochs\n8,,1\n", r"column `run` .*the cell has no value"),
         ("batch,run,epochs\n8,NaN,1\n", r"column `run` .*the cell has no value"),
@@ -168,6 +177,54 @@ def test_what_is_wrong_with_a_file_is_said_in_one_sentence(tmp_path: Path, text:
         read(mapping(tmp_path, text))
     assert "runs.csv" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+SEEDS = [0, 2**53 + 1, 2**53 + 2, 2**62 + 1, 2**63 - 1]
+
+
+@pytest.mark.parametrize("kind", ["csv", "csv with fractions", "int64", "uint64", "decimal", "text", "index"])
+def test_seeds_beyond_the_whole_numbers_of_a_float_come_back(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "seeds.parquet"
+    frame = pd.DataFrame({"run": SEEDS, "batch": 8, "epochs": 1.0})
+    if kind.startswith("csv"):
+        zeros = ".0" if kind == "csv with fractions" else ""
+        path.with_suffix(".csv").write_text("batch,run,epochs\n" + "".join(f"8,{seed}{zeros},1\n" for seed in SEEDS))
+        path = path.with_suffix(".csv")
+    elif kind == "index":
+        frame.set_index("run").to_parquet(path)
+    else:
+        types = {"int64": pa.int64(), "uint64": pa.uint64(), "decimal": pa.decimal128(20), "text": pa.string()}
+        values = [Decimal(seed) if kind == "decimal" else str(seed) if kind == "text" else seed for seed in SEEDS]
+        columns = {"run": pa.array(values, types[kind]), "batch": [8] * 5, "epochs": [1.0] * 5}
+        pq.write_table(pa.table(columns), path)
+    found = read(mapping(tmp_path, path=str(path)))
+    assert found.runs["seed"].tolist() == SEEDS
+    assert found.to_target["seed"].tolist() == SEEDS
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"),
+    [
+        (pa.array([2**63 - 1, 2**63], pa.uint64()), r"row 2 .*`9223372036854775808` is not allowed"),
+        (pa.array([2**63 - 1, None], pa.int64()), r"row 2 .*the cell has no value"),
+        (pa.array([7, -7], pa.int64()), r"row 2 .*`-7` is not allowed"),
+        (pa.array([7.0, 7.5]), r"row 2 .*`7.5` is not a whole number"),
+        (pa.array([7.0, float("inf")]), r"row 2 .*`inf` is not a whole number"),
+        (pa.array([[7], [8]]), r"row 1 .* is not a whole number"),
+    ],
+)
+def test_seeds_are_shown_as_a_parquet_file_has_them(tmp_path: Path, seeds: pa.Array, words: str) -> None:
+    path = tmp_path / "seeds.parquet"
+    pq.write_table(pa.table({"run": seeds, "batch": [8, 8], "epochs": [1.0, 1.0]}), path)
+    with pytest.raises(MeasurementError, match=words):
+        read(mapping(tmp_path, path=str(path)))
+
+
+def test_a_long_cell_that_nobody_asked_for_is_skipped(tmp_path: Path) -> None:
+    text = RUNS.replace("\n", ",note\n", 1)
+    header, *rows = text.splitlines()
+    found = read(mapping(tmp_path, "\n".join([header, *(f"{row},{'a' * 200_000}" for row in rows)])))
+    pd.testing.assert_frame_equal(found.to_target, read(mapping(tmp_path)).to_target)
 
 
 def test_unreadable_files_are_refused(tmp_path: Path) -> None:

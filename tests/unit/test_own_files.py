@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from batchscope.datasets import making, own_files
+from batchscope.identity import file_sha256, fingerprint
 from batchscope.splits import DataError
 
 X, Y = np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) % 4
@@ -35,58 +36,64 @@ def dataset(folder: Path, x: np.ndarray = X, **changes: Any) -> dict[str, Any]:
     }
 
 
+def ask(mine: dict[str, Any], code: str = "the code") -> dict[str, Any]:
+    """What a study asks of a data set, see `Asked.dataset`."""
+    files = {mine["path"]: file_sha256(mine["path"])}
+    return {"definition": mine, "draw": "fixed", "files": files, "code": code}
+
+
 def write(mine: dict[str, Any], folder: Path) -> Path:
-    made = folder / "made.npz"
-    making.make(mine, "fixed", made, data_folders=[], cache=folder)
-    return made
+    """The facts of the data set, once it is made."""
+    facts = folder / "made.json"
+    making.make(mine, "fixed", folder / "made.npz", facts, asked=fingerprint(ask(mine)), data_folders=[], cache=folder)
+    return facts
 
 
-def touch(path: Path, later: float) -> None:
-    """Date a file `later` seconds after the data set file beside it."""
-    when = (path.parent / "made.npz").stat().st_mtime + later
-    os.utime(path, (when, when))
-
-
-def test_data_that_are_made_are_made(tmp_path: Path) -> None:
-    mine = dataset(tmp_path)
-    assert not own_files.is_made(mine, tmp_path / "made.npz")
-    made = write(mine, tmp_path)
-    assert own_files.is_made(mine, made)
-    assert not own_files.gives_other_data(mine, made)
+def test_data_that_are_made_are_made_whatever_the_time_stamps_say(tmp_path: Path) -> None:
+    mine, facts = dataset(tmp_path), tmp_path / "made.json"
+    assert not own_files.is_made(facts, ask(mine))
+    write(mine, tmp_path)
+    for when in (0, 4e9):
+        os.utime(tmp_path / "data.npz", (when, when))
+        assert own_files.is_made(facts, ask(mine))
+        assert not own_files.gives_other_data(facts, ask(mine))
 
 
 @pytest.mark.parametrize("changes", [{"scale": "unit"}, {"split": {"validation": 10, "test": 10}}, {"split_seed": 1}])
 def test_another_definition_gives_other_data(tmp_path: Path, changes: dict[str, Any]) -> None:
-    made = write(dataset(tmp_path), tmp_path)
+    facts = write(dataset(tmp_path), tmp_path)
     other = dataset(tmp_path, **changes)
-    touch(tmp_path / "data.npz", -10)
-    assert not own_files.is_made(other, made)
-    assert own_files.gives_other_data(other, made)
+    assert not own_files.is_made(facts, ask(other))
+    assert own_files.gives_other_data(facts, ask(other))
 
 
-def test_a_file_that_is_newer_may_hold_the_same_data_or_others(tmp_path: Path) -> None:
-    mine = dataset(tmp_path)
-    made = write(mine, tmp_path)
-    touch(tmp_path / "data.npz", 10)
-    assert not own_files.is_made(mine, made)
-    assert not own_files.gives_other_data(mine, made)
+def test_other_content_gives_other_data_also_with_an_older_time_stamp(tmp_path: Path) -> None:
+    facts = write(dataset(tmp_path), tmp_path)
     changed = dataset(tmp_path, x=X + 1)
-    touch(tmp_path / "data.npz", 10)
-    assert not own_files.is_made(changed, made)
-    assert own_files.gives_other_data(changed, made)
+    os.utime(tmp_path / "data.npz", (0, 0))
+    assert not own_files.is_made(facts, ask(changed))
+    assert own_files.gives_other_data(facts, ask(changed))
 
 
-def test_a_data_set_file_that_cannot_be_read_is_not_made(tmp_path: Path) -> None:
-    mine, made = dataset(tmp_path), tmp_path / "made.npz"
-    made.write_bytes(b"cut short")
-    assert not own_files.is_made(mine, made)
-    assert own_files.gives_other_data(mine, made)
+def test_other_code_makes_the_data_again_and_is_no_other_data(tmp_path: Path) -> None:
+    mine = dataset(tmp_path)
+    facts = write(mine, tmp_path)
+    assert not own_files.is_made(facts, ask(mine, "other code"))
+    assert not own_files.gives_other_data(facts, ask(mine, "other code"))
+
+
+@pytest.mark.parametrize("content", ["cut sh", "[]", "null"])
+def test_facts_that_cannot_be_read_say_nothing(tmp_path: Path, content: str) -> None:
+    mine, facts = dataset(tmp_path), tmp_path / "made.json"
+    facts.write_text(content)
+    assert not own_files.is_made(facts, ask(mine))
+    assert not own_files.gives_other_data(facts, ask(mine))
 
 
 def test_what_cannot_be_used_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     holed = X.copy()
     holed[6, 1] = np.nan
-    own_files.check(dataset(tmp_path), "fixed")
+    own_files.check(ask(dataset(tmp_path)))
     with pytest.raises(DataError, match=r"data set mine: .*data\.npz: array `x` holds a value .* in example 7"):
-        own_files.check(dataset(tmp_path, x=holed), "fixed")
+        own_files.check(ask(dataset(tmp_path, x=holed)))
     assert [file.name for file in tmp_path.iterdir()] == ["data.npz"]

@@ -1,4 +1,4 @@
-"""Labels as integers, stratified parts, and scaling that looks at the training part only."""
+"""Labels as integers and stratified parts."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from batchscope.datasets.prepare import (
     Examples,
@@ -16,13 +15,11 @@ from batchscope.datasets.prepare import (
     check,
     check_classes_trained,
     encode_labels,
-    scale_parts,
     split_indices,
 )
 from batchscope.splits import DataError
 
 NAMES = tuple("abcdefgh")
-finite = st.floats(-1e6, 1e6, width=32)
 
 
 def labelled(labels: Any, name: str = "y") -> Examples:
@@ -148,63 +145,3 @@ def test_class_order_is_sorted_and_stable(labels: list[int]) -> None:
     assert moved[:, 0].tolist() == expected
     assert classes.tolist() == [labels[i] for i in expected]
     assert x[:, 0].tolist() == list(range(len(labels)))
-
-
-@settings(deadline=None)
-@given(
-    train=hnp.arrays(np.float32, st.tuples(st.integers(1, 12), st.integers(1, 3)), elements=finite),
-    held_out=hnp.arrays(np.float32, (4, 3), elements=finite),
-    kind=st.sampled_from(["none", "unit", "standardise"]),
-)
-def test_scaling_looks_at_the_training_part_only(train: np.ndarray, held_out: np.ndarray, kind: str) -> None:
-    def fit(other: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
-        parts = (train.copy(), other[:, : train.shape[1]].copy())
-        return parts[0], scale_parts(kind, parts)
-
-    assume(np.ptp(train, axis=0).min() > 1e-3)  # so that no scaled value overflows
-    (one, one_fitted), (two, two_fitted) = fit(held_out), fit(np.zeros_like(held_out))
-    assert one_fitted == two_fitted
-    np.testing.assert_array_equal(one, two)
-
-
-@settings(deadline=None)
-@given(
-    hnp.arrays(np.float32, st.tuples(st.integers(2, 30), st.integers(1, 3)), elements=st.floats(-1e3, 1e3, width=16))
-)
-def test_standardised_features_have_mean_0_and_deviation_1_or_0(train: np.ndarray) -> None:
-    constant = (train == train[0]).all(axis=0)
-    scaled = train.copy()
-    fitted = scale_parts("standardise", [scaled])
-    np.testing.assert_allclose(scaled.mean(axis=0, dtype=np.float64), 0, atol=1e-4)
-    np.testing.assert_allclose(scaled.std(axis=0, dtype=np.float64)[~constant], 1, rtol=1e-4)
-    assert (scaled[:, constant] == 0).all()
-    assert np.isfinite(scaled).all()
-    np.testing.assert_allclose(scaled * fitted["deviation"] + fitted["mean"], train, rtol=1e-4, atol=1e-3)
-
-
-def test_a_constant_feature_is_centred_and_never_divided_by_rounding_noise() -> None:
-    train, test = np.full((1000, 1), 0.1, np.float32), np.full((2, 1), 0.35, np.float32)
-    fitted = scale_parts("standardise", (train, test))
-    assert fitted["deviation"] == [1.0]
-    assert (train == 0).all()
-    np.testing.assert_allclose(test, 0.25, rtol=1e-6)
-
-
-def test_unit_divides_by_the_largest_training_value() -> None:
-    train, test = np.array([[0], [51], [255]], np.float32), np.array([[510]], np.float32)
-    assert scale_parts("unit", (train, test)) == {"kind": "unit", "divisor": 255.0}
-    np.testing.assert_allclose(train[:, 0], [0, 0.2, 1])
-    assert test[0, 0] == 2
-    with pytest.raises(DataError, match="scale: unit divides by the largest training value, but all of them are zero"):
-        scale_parts("unit", [np.zeros((2, 1), np.float32)])
-
-
-def test_a_scaled_value_that_overflows_is_refused() -> None:
-    train, test = np.array([[0], [1e-30]], np.float32), np.array([[1e30]], np.float32)
-    with pytest.raises(DataError, match="a scaled value leaves the range of 32-bit numbers"):
-        scale_parts("standardise", (train, test))
-
-
-def test_unknown_scales_are_refused() -> None:
-    with pytest.raises(DataError, match="scale is 'minmax'; it must be none, unit or standardise"):
-        scale_parts("minmax", [np.ones((2, 1), np.float32)])

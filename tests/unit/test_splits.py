@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from batchscope.splits import DataError, known_size, split_sizes
+from batchscope.splits import (
+    DataError,
+    channels_first,
+    feature_columns,
+    known_size,
+    npz_shape,
+    split_sizes,
+    table_columns,
+    table_rows,
+)
 
 sizes = st.one_of(st.integers(1, 400), st.floats(0.01, 0.99))
 
@@ -155,11 +166,157 @@ def test_known_size_and_split_agree_on_what_is_impossible(n: int, validation: in
         known_size(resolved("digits", {"validation": 1797 + validation - n, "test": 0.2}))
 
 
-def test_sizes_are_found_without_importing_scikit_learn_or_pyarrow() -> None:
+ARRAYS = [
+    np.zeros((4, 2, 3)),
+    np.asfortranarray(np.zeros((4, 2), ">f4")),
+    np.zeros((0, 3), np.uint8),
+    np.array(["ab", "c"]),
+    np.array([b"ab", b"c"]),
+    np.zeros(3, "M8[ns]"),
+    np.zeros(2, "c16"),
+    np.zeros(2, bool),
+    np.array(5),
+    np.zeros((), "i2"),
+]
+
+
+@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
+@pytest.mark.parametrize("array", ARRAYS, ids=lambda array: f"{array.dtype.str} {array.shape}")
+def test_headers_of_all_versions_and_types(tmp_path: Path, array: np.ndarray, version: tuple[int, int]) -> None:
+    path = tmp_path / "data.npz"
+    with zipfile.ZipFile(path, "w") as archive, archive.open("x.npy", "w") as stream:
+        np.lib.format.write_array(stream, array, version=version)
+    assert npz_shape(path, "x") == array.shape
+
+
+def test_a_header_of_python_2_is_read(tmp_path: Path) -> None:
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (2L, 1L), }\n"
+    with zipfile.ZipFile(tmp_path / "data.npz", "w") as archive:
+        length = len(header).to_bytes(2, "little")
+        archive.writestr("x.npy", b"\x93NUMPY\x01\x00" + length + header + bytes(16))
+    assert npz_shape(tmp_path / "data.npz", "x") == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros(3, [("ü", "f8")]), "is a structured array"),
+        (np.zeros(3, "V5"), "is a structured array"),
+        (np.array([{}]), "holds Python objects"),
+        (np.array(["a", "b"], np.dtypes.StringDType()), "holds Python objects"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Custom dtypes")
+def test_arrays_of_structures_and_objects_are_refused(tmp_path: Path, array: np.ndarray, message: str) -> None:
+    np.savez(tmp_path / "data.npz", x=array)
+    with pytest.raises(DataError, match=message):
+        npz_shape(tmp_path / "data.npz", "x")
+
+
+HEADER = "{'descr': '<f8', 'fortran_order': False, 'shape': (2,), }"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        HEADER.replace("(2,)", "(3,)"),  # more than there is
+        HEADER.replace("(2,)", "(1,)"),
+        HEADER.replace("(2,)", "(-2,)"),
+        HEADER.replace("(2,)", "2"),
+        HEADER.replace("(2,)", "(2.0,)"),
+        HEADER.replace("<f8", "zebra"),
+        HEADER.replace("'<f8'", "8"),
+        HEADER.replace("descr", "type"),
+        HEADER.replace("'<f8'", "[" * 3000),
+        HEADER[:-1],
+        "__import__('os')",
+        "",
+        HEADER + " " * 10_000,
+    ],
+)
+def test_headers_that_announce_something_else_are_refused(tmp_path: Path, header: str) -> None:
+    with zipfile.ZipFile(tmp_path / "data.npz", "w") as archive:
+        content = header.encode()
+        archive.writestr("x.npy", b"\x93NUMPY\x01\x00" + len(content).to_bytes(2, "little") + content + bytes(16))
+    with pytest.raises(DataError, match=r"is not a whole .npz file"):
+        npz_shape(tmp_path / "data.npz", "x")
+
+
+def test_a_cell_of_any_length_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text(f"size,note\n1,{'a' * 200_000}\n")
+    assert (table_columns(path), table_rows(path)) == (["size", "note"], 1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "first"),
+    [
+        ((1, 8, 8), True),
+        ((3, 32, 32), True),
+        ((4, 32, 32), True),
+        ((8, 8, 1), False),
+        ((3, 3, 3), False),
+        ((1, 28, 3), False),
+        ((2, 8, 8), False),
+        ((1, 8), False),
+        ((1, 1, 8, 8), False),
+    ],
+)
+def test_channels_first_is_told_by_the_shape(shape: tuple[int, ...], first: bool) -> None:
+    assert channels_first(shape) == first
+
+
+def frame(index: pd.Index) -> pd.DataFrame:
+    return pd.DataFrame({"size": np.arange(4.0), "kind": list("abab")}, index=index)
+
+
+LEVELS = pd.MultiIndex.from_arrays([list("wxyz"), list("aabb")], names=["sample", "site"])
+
+
+@pytest.mark.parametrize(
+    ("index", "target", "refused"),
+    [
+        (pd.RangeIndex(4), "kind", None),
+        (pd.RangeIndex(4, name="sample"), "kind", None),
+        (pd.Index([5, 6, 7, 8], name="sample"), "kind", "sample"),
+        (pd.Index(list("abab"), name="sample"), "sample", None),
+        (pd.Index([5, 6, 7, 8]), "kind", "__index_level_0__"),
+        (LEVELS, "kind", "sample"),
+        (LEVELS, "sample", "site"),
+    ],
+)
+def test_an_index_is_no_feature_unless_it_is_named(
+    tmp_path: Path, index: pd.Index, target: str, refused: str | None
+) -> None:
+    path = tmp_path / "data.parquet"
+    frame(index).to_parquet(path)
+    others = [name for name in table_columns(path) if name != target]
+    assert feature_columns(path, target, others) == others
+    if refused is None:
+        assert feature_columns(path, target, None) == others
+    else:
+        with pytest.raises(DataError, match=f"the column `{refused}` .* that pandas wrote"):
+            feature_columns(path, target, None)
+
+
+@pytest.mark.parametrize("name", ["", " ", "Unnamed: 0"])
+def test_a_row_number_in_a_csv_is_no_feature(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text(f"{name},size,kind\n0,1.5,a\n1,2.5,b\n")
+    with pytest.raises(DataError, match=f"the column `{name}` looks like a row number that pandas wrote"):
+        feature_columns(path, "kind", None)
+
+
+def test_the_standard_library_is_enough(tmp_path: Path) -> None:
+    frame(pd.RangeIndex(4)).to_parquet(tmp_path / "data.parquet")
+    np.savez(tmp_path / "data.npz", x=np.zeros((40, 2)))
     code = (
-        "import sys; from batchscope.splits import known_size;"
-        "known_size({'name': 'd', 'source': 'digits', 'split': {'validation': 9, 'test': 9}});"
-        "print([name for name in ('sklearn', 'pyarrow', 'pandas', 'scipy', 'keras') if name in sys.modules])"
+        "import sys\n"
+        "from pathlib import Path; from batchscope import definition_files, splits\n"
+        "splits.known_size({'name': 'd', 'source': 'digits', 'split': {'validation': 9, 'test': 9}})\n"
+        f"folder = Path({str(tmp_path)!r})\n"
+        "splits.npz_shape(folder / 'data.npz', 'x'), splits.feature_columns(folder / 'data.parquet', 'kind', None)\n"
+        "print([name for name in ('numpy', 'pyarrow', 'pandas', 'scipy', 'sklearn', 'keras') if name in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

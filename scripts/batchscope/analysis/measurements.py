@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from batchscope import records, splits
@@ -26,6 +28,8 @@ _OF_TARGET = (*_LENGTHS, "seconds", "joules", "budget_epochs", "target")
 _DTYPES = {"string": "str", "integer": "Int64", "number": "float64", "boolean": "boolean"}
 _EMPTY = ("", "nan", "na", "n/a", "null")  # in any case: how programs write a cell without a value
 _WHOLE = {"integer": "int64", "boolean": "bool"}  # columns without a null
+_WHOLE_TEXT = re.compile(r"[+-]?[0-9]{1,40}(\.0*)?")
+_HIGHEST = 2**63 - 1
 TIMINGS_BY_LIMIT = {
     "batch_size": "int64",
     "power_limit_watts": "float64",
@@ -134,7 +138,7 @@ def _source(measurements: Mapping[str, Any], part: str) -> _Source:
     """The rows of a file with the columns that are used, under our names, as text or as the file types them."""
     path, columns = Path(measurements[part]["path"]), measurements[part]["columns"]
     if path.suffix.lower() == ".parquet":
-        rows = pd.read_parquet(path, columns=list(dict.fromkeys(columns.values())))
+        rows = _read_parquet(path, list(dict.fromkeys(columns.values())))
     else:
         rows = _read_csv(path)
     if rows.empty:
@@ -143,13 +147,22 @@ def _source(measurements: Mapping[str, Any], part: str) -> _Source:
     return _Source(f"measurements.{part}", path, columns, named)
 
 
+def _read_parquet(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """An index that pandas wrote is a column like others, and whole numbers stay such beside cells without a value."""
+    try:
+        table = pq.ParquetFile(path).read(columns=columns)
+    except (pa.ArrowException, OSError) as error:
+        raise MeasurementError(f"{path} is not a whole Parquet file: {error}") from error
+    rows: pd.DataFrame = table.to_pandas(ignore_metadata=True, integer_object_nulls=True)
+    return rows
+
+
 def _read_csv(path: Path) -> pd.DataFrame:
     """All cells as text, null where without a value. A short row is refused: it would read as a missed target."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        try:
-            header, *rows = [row for row in csv.reader(file, strict=True) if row]
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise MeasurementError(f"{path}: not a CSV file in UTF-8: {error}") from error
+    try:
+        header, *rows = splits.csv_records(path)
+    except splits.DataError as error:
+        raise MeasurementError(str(error)) from error
     for number, row in enumerate(rows, start=1):
         if len(row) != len(header):
             raise MeasurementError(
@@ -173,13 +186,28 @@ def _numbers(source: _Source, name: str, valid: str, *, empty: bool = False, low
     return numbers
 
 
-def _whole(source: _Source, name: str, valid: str, *, low: float = -np.inf) -> NDArray[np.int64]:
-    numbers = _numbers(source, name, valid, low=low)
-    broken = numbers != np.round(numbers)
-    if broken.any():
-        row = int(np.argmax(broken))
-        raise source.error(name, row, f"`{source.rows[name].iloc[row]}` is not a whole number", valid)
-    return numbers.astype(np.int64)
+def _whole(source: _Source, name: str, *, low: int) -> NDArray[np.int64]:
+    """The column `name` as whole numbers from `low`, which never become floating-point numbers on their way."""
+    numbers = np.empty(len(source.rows), np.int64)
+    cells = source.rows[name]
+    for row, (cell, null) in enumerate(zip(cells.tolist(), cells.isna(), strict=True)):
+        number = None if null else _whole_number(cell)
+        if number is None or not low <= number <= _HIGHEST:
+            wrong = "not a whole number" if number is None else "not allowed"
+            what = "the cell has no value" if null else f"`{splits.short(str(cell))}` is {wrong}"
+            raise source.error(name, row, what, f"an integer from {low} to {_HIGHEST}")
+        numbers[row] = number
+    return numbers
+
+
+def _whole_number(cell: Any) -> int | None:
+    """The number of a cell: of a text such as 12 or 12.0, which is how programs write it beside empty cells."""
+    if isinstance(cell, str):
+        return int(cell.partition(".")[0]) if _WHOLE_TEXT.fullmatch(cell) else None
+    try:
+        return int(cell) if cell == int(cell) else None
+    except (TypeError, ValueError, OverflowError):  # no number, or one that is not finite
+        return None
 
 
 def _identity(source: _Source, settings: Mapping[str, Any]) -> pd.DataFrame:
@@ -191,9 +219,9 @@ def _identity(source: _Source, settings: Mapping[str, Any]) -> pd.DataFrame:
         {
             "dataset": settings["dataset"],
             "recipe": settings["recipe"],
-            "batch_size": _whole(source, "batch_size", "an integer from 1", low=1),
+            "batch_size": _whole(source, "batch_size", low=1),
             "full_batch": False,
-            "seed": _whole(source, "seed", "an integer that tells the runs of a batch size apart"),
+            "seed": _whole(source, "seed", low=0),
             "metric": settings["metric"],
             "target": np.asarray(np.nan if target is None else target, dtype=np.float64),
         },
@@ -286,7 +314,7 @@ def _timings(measurements: Mapping[str, Any]) -> pd.DataFrame:
         return pd.DataFrame(columns=list(TIMINGS_BY_LIMIT)).astype(TIMINGS_BY_LIMIT)
     source = _source(measurements, "timings")
     above = float(np.nextafter(0, 1))
-    table = pd.DataFrame({"batch_size": _whole(source, "batch_size", "an integer from 1", low=1)})
+    table = pd.DataFrame({"batch_size": _whole(source, "batch_size", low=1)})
     for name in source.columns:
         if name != "batch_size":
             table[name] = _numbers(source, name, "a number above 0", low=above)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import sklearn
 from numpy.typing import NDArray
 
 from batchscope.datasets import ARRAYS, Data, digest
@@ -18,32 +19,40 @@ from batchscope.datasets.prepare import (
     check,
     check_classes_trained,
     encode_labels,
-    scale_parts,
     split_indices,
 )
 from batchscope.datasets.published import REMOTE_FILES
+from batchscope.datasets.scaling import check_distinct, scale_parts
 from batchscope.datasets.sources import read_source
-from batchscope.asked import Ask
-from batchscope.identity import fingerprint
 from batchscope.files import atomic_path, write_json
+from batchscope.identity import file_sha256
 from batchscope.splits import DataError
 
 
 def make(
-    ask: Ask,
+    dataset: Mapping[str, Any],
+    draw: str,
     path: Path,
     facts: Path,
     *,
+    asked: str,
     data_folders: Sequence[Path],
     cache: Path,
     remote_files: Mapping[str, Sequence[RemoteFile]] = REMOTE_FILES,
 ) -> None:
-    """Write the data set file of one draw; the same arguments give the same bytes.
+    """Write the data set file of one draw, and what it holds beside it; the same arguments give the same bytes.
+
+    The facts are removed first and written last: where they are, the data set file beside it is whole, unless its
+    SHA-256 is another one.
 
     Args:
         dataset: the resolved data set of a study.
         draw: `fixed`, or `seed7` for the data that the runs with seed 7 see (data and split are drawn with it).
         path: the .npz file to write, atomically.
+        facts: the .json file to write: asked, definition, draw, n_train, n_validation, n_test, shape (of one example),
+            classes, digest (of the arrays), files (SHA-256 of what was read, by name), sha256 (of the .npz file) and
+            versions (of the libraries that draw and split).
+        asked: fingerprint of what the study asks, see `Asked.dataset`.
         data_folders: searched for the files of published data sets before anything is downloaded.
         cache: where downloaded files are kept.
         remote_files: files of the published data sets.
@@ -51,13 +60,13 @@ def make(
     Raises:
         DataError: the data cannot be used; the message names data set, file and key and says what would be valid.
     """
-    dataset, draw = ask["definition"], ask["draw"]
+    facts.unlink(missing_ok=True)
     data = prepared(dataset, draw, data_folders=data_folders, cache=cache, remote_files=remote_files)
     arrays = {name: getattr(data, name) for name in ARRAYS}
     meta = {**data.meta, "digest": digest(arrays)}
     with atomic_path(path) as temporary:
         np.savez(temporary, **arrays, meta=_json(meta))
-    write_json({"asked": fingerprint(ask), "definition": dataset, "draw": draw, "n_train": len(data.y_train), "n_validation": len(data.y_validation), "n_test": len(data.y_test), "digest": meta["digest"], "files": meta["files"]}, facts)
+    write_json({**_facts(dataset, data, meta), "asked": asked, "sha256": file_sha256(path)}, facts)
 
 
 def prepared(dataset: Mapping[str, Any], draw: str, **where: Any) -> Data:
@@ -66,6 +75,18 @@ def prepared(dataset: Mapping[str, Any], draw: str, **where: Any) -> Data:
         return _prepare(dataset, draw, _seed(dataset, draw), **where)
     except DataError as error:
         raise DataError(f"data set {dataset['name']}: {error}") from error
+
+
+def _facts(dataset: Mapping[str, Any], data: Data, meta: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "definition": dict(dataset),
+        "n_train": len(data.y_train),
+        "n_validation": len(data.y_validation),
+        "n_test": len(data.y_test),
+        "shape": list(data.x_train.shape[1:]),
+        **{key: meta[key] for key in ("draw", "classes", "digest", "files")},
+        "versions": {"numpy": np.__version__, "scikit-learn": sklearn.__version__},
+    }
 
 
 def _json(content: Mapping[str, Any]) -> NDArray[Any]:
@@ -88,17 +109,20 @@ def _prepare(dataset: Mapping[str, Any], draw: str, seed: int, **where: Any) -> 
             )
     labels, names = encode_labels(given, source.classes, source.class_names)
     indices = split_indices(labels[0], split, seed, names)
-    x_train, x_validation, x_test = (source.examples.x[index].astype(np.float32, order="C") for index in indices)
+    parts = [source.examples.x[index] for index in indices]
     y_train, y_validation, y_test = (labels[0][index] for index in indices)
     if source.test is not None:
-        x_test, y_test = source.test.x.astype(np.float32, order="C"), labels[1]
+        parts[2], y_test = source.test.x, labels[1]
     check_classes_trained(y_train, {"validation": y_validation, "test": y_test}, names)
+    (x_train, x_validation, x_test), scale = scale_parts(dataset["scale"], parts, source.examples.origin)
+    if dataset["scale"] != "standardise":
+        check_distinct(source.examples, indices[0], x_train)
     meta = {
         "name": dataset["name"],
         "classes": len(names),
         "class_names": list(names),
         "n_total": len(y_train) + len(y_validation) + len(y_test),
-        "scale": scale_parts(dataset["scale"], (x_train, x_validation, x_test)),
+        "scale": scale,
         "draw": draw,
         "source": dataset["source"],
         "files": dict(source.files),

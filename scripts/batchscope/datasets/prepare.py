@@ -1,4 +1,4 @@
-"""From what a source gives to what a job reads: checks, labels as integers, the split, scaling."""
+"""From what a source gives to what a job reads: checks, labels as integers, the split."""
 
 from __future__ import annotations
 
@@ -10,23 +10,28 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
-from batchscope.splits import DataError, split_sizes
+from batchscope.splits import DataError, short, split_sizes
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int32]
 Indices = NDArray[np.intp]
 
-_ROWS = 4096  # rows worked on at a time, so that float64 copies of large data stay small
+_ROWS = 4096
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Features (n, ...) and labels (n,) as a source gives them, and what messages call them."""
+    """Features (n, ...) and labels (n,) as a source gives them, and what messages call them.
+
+    `origin` is to be added to `x`, and `columns` are the names of the features of a table.
+    """
 
     x: NDArray[Any]
     y: NDArray[Any]
     x_name: str
     y_name: str
+    origin: NDArray[np.float64] | float = 0.0
+    columns: Sequence[str] = ()
 
 
 def check(examples: Examples) -> None:
@@ -42,7 +47,7 @@ def check(examples: Examples) -> None:
         raise DataError(f"{examples.x_name} has {len(x)} examples, but {examples.y_name} has {len(y)} labels")
     if not len(x):
         raise DataError(f"{examples.x_name} has no examples")
-    for start, block in _blocks(x):
+    for start, block in blocks(x):
         with np.errstate(over="ignore"):
             finite = np.isfinite(block.astype(np.float32)).reshape(len(block), -1).all(axis=1)
         if not finite.all():
@@ -112,7 +117,7 @@ def check_classes_trained(train: Integers, held_out: Mapping[str, Integers], nam
     for part, labels in held_out.items():
         unknown = np.setdiff1d(labels, train)
         if len(unknown):
-            raise DataError(f"the {part} part has the class {names[unknown[0]]}, but no training example has it")
+            raise DataError(f"the {part} part has the class {short(names[unknown[0]])}, but no training example has it")
 
 
 def by_class(x: Floats, y: Integers) -> tuple[Floats, Integers]:
@@ -122,48 +127,10 @@ def by_class(x: Floats, y: Integers) -> tuple[Floats, Integers]:
     return x[order], y[order]
 
 
-def scale_parts(kind: str, parts: Sequence[Floats]) -> dict[str, Any]:
-    """Scale all parts in place by numbers fitted on the first, the training part; return these numbers.
-
-    `unit` divides by the largest absolute value (255 for images of bytes). `standardise` subtracts the mean of each
-    feature and divides by its standard deviation (that of the population); a constant feature is only centred.
-
-    Raises:
-        DataError: every training value is zero, or a scaled value leaves the range of 32-bit numbers.
-    """
-    train = parts[0]
-    if kind == "none":
-        return {"kind": kind}
-    if kind == "unit":
-        divisor = max(float(np.abs(block).max()) for _, block in _blocks(train))
-        if divisor == 0:
-            raise DataError("scale: unit divides by the largest training value, but all of them are zero")
-        _rescale(parts, np.float64(0), np.float64(divisor))
-        return {"kind": kind, "divisor": divisor}
-    if kind != "standardise":
-        raise DataError(f"scale is {kind!r}; it must be none, unit or standardise")
-    lowest = train.min(axis=0)
-    constant = lowest == train.max(axis=0)
-    # Rounding would give a constant feature a tiny deviation other than zero, and dividing by it would be nonsense.
-    mean = np.where(constant, lowest, train.mean(axis=0, dtype=np.float64))
-    squares = sum(np.square(block - mean).sum(axis=0) for _, block in _blocks(train))
-    deviation = np.where(constant, 1.0, np.sqrt(squares / len(train)))
-    _rescale(parts, mean, deviation)
-    return {"kind": kind, "mean": mean.ravel().tolist(), "deviation": deviation.ravel().tolist()}
-
-
-def _blocks(x: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
+def blocks(x: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Parts of `x` along its first axis, each with the index where it starts: copies of them stay small."""
     for start in range(0, len(x), _ROWS):
         yield start, x[start : start + _ROWS]
-
-
-def _rescale(parts: Sequence[Floats], centre: Any, width: Any) -> None:
-    for part in parts:
-        for _, block in _blocks(part):
-            with np.errstate(over="ignore"):
-                block[...] = (block - centre) / width
-            if not np.isfinite(block).all():
-                raise DataError("scale: a scaled value leaves the range of 32-bit numbers; a feature has an outlier")
 
 
 def _plain_labels(examples: Examples) -> NDArray[Any]:
@@ -189,6 +156,9 @@ def _plain_labels(examples: Examples) -> NDArray[Any]:
                 f"{name}: the label of example {first + 1} is {y[first]}; labels must be whole numbers or texts "
                 "(predicting a quantity is not supported)"
             )
+    if y.dtype.kind == "u" and (y > 2**63 - 1).any():
+        first = int(np.argmax(y > 2**63 - 1))
+        raise DataError(f"{name}: the label of example {first + 1} is {y[first]}; labels must be below 2**63")
     if y.dtype.kind not in "biuf":
         raise DataError(f"{name} has the type {y.dtype}; labels must be whole numbers or texts")
     return y.astype(np.int64)
@@ -200,7 +170,7 @@ def _stratified(
     part, size = wanted
     present, counts = np.unique(y[rest], return_counts=True)
     if counts.min() < 2:
-        name = names[present[np.argmin(counts)]]
+        name = short(names[present[np.argmin(counts)]])
         raise DataError(
             f"the class {name} has one example left for the {part} part and the training part together; every class "
             "needs at least one example for each part"

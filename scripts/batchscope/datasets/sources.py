@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,24 @@ import pyarrow.parquet as pq
 import sklearn.datasets
 from numpy.typing import NDArray
 
-from batchscope.identity import file_sha256
 from batchscope.datasets.download import RemoteFile, obtain
 from batchscope.datasets.prepare import Examples
 from batchscope.datasets.published import CLASS_NAMES, REMOTE_FILES, read_images
+from batchscope.datasets.scaling import differences
 from batchscope.functions import FunctionError, load_function
-from batchscope.splits import DataError, npz_shape, require_file, split_sizes, table_columns, table_rows
+from batchscope.identity import file_sha256
+from batchscope.imports import closure
+from batchscope.splits import (
+    UNREADABLE,
+    DataError,
+    feature_columns,
+    npz_shape,
+    require_file,
+    short,
+    split_sizes,
+    table_columns,
+    table_rows,
+)
 
 
 @dataclass(frozen=True)
@@ -132,42 +145,27 @@ def _npz_examples(path: Path, x: str, y: str) -> Examples:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return Examples(arrays[x], arrays[y], f"{path}: array `{x}`", f"{path}: array `{y}`")
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
+    except UNREADABLE as error:
         raise DataError(f"{path} is not a whole .npz file: {error}") from error
 
 
 def _table(dataset: Mapping[str, Any], _seed: int) -> Source:
     path, target = Path(dataset["path"]), dataset["target"]
     columns = table_columns(path)
-    features = _feature_columns(path, columns, target, dataset["features"])
+    features = feature_columns(path, target, dataset["features"])
     table = _read_table(path, columns, [target, *features])
-    x = np.empty((len(table), len(features)), np.float64)
+    x, origin = np.empty((len(table), len(features)), np.float64), np.zeros(len(features))
     for index, name in enumerate(features):
-        x[:, index] = _numbers(table.column(name), f"{path}: column `{name}`")
+        numbers = _numbers(table.column(name), f"{path}: column `{short(name)}`")
+        if not _are_64_bit_floats(numbers):
+            origin[index] = numbers[0]
+            numbers = differences(numbers, numbers[0])
+        x[:, index] = numbers
     y = _labels(table.column(target), f"{path}: column `{target}`")
     if len(x) != table_rows(path):
         raise DataError(f"{path} has {table_rows(path)} records, but {len(x)} were read; write it with another tool")
-    examples = Examples(x, y, f"{path}: features", f"{path}: column `{target}`")
+    examples = Examples(x, y, f"{path}: features", f"{path}: column `{target}`", origin, features)
     return Source(examples, classes=dataset["classes"], files=_hash(path))
-
-
-def _feature_columns(path: Path, columns: Sequence[str], target: str, named: Sequence[str] | None) -> list[str]:
-    features = [name for name in columns if name != target] if named is None else list(named)
-    for name in (target, *features):
-        if name not in columns:
-            raise DataError(f"{path} has no column `{name}`; it has: {', '.join(columns)}")
-    if target in features or len(set(features)) < len(features):
-        raise DataError(f"features of {path}: every column may be named once, and the target `{target}` not at all")
-    if not features:
-        raise DataError(f"{path}: no column is left for the features beside `{target}`; at least one is needed")
-    # The row number that pandas writes tells the class where a file is sorted by it.
-    index = [name for name in features if not name.strip() or name.startswith("__index_level_")]
-    if named is None and index:
-        raise DataError(
-            f"{path}: the column `{index[0]}` looks like a row number that pandas wrote; write the file with "
-            "index=False, or list the columns to use as `features`"
-        )
-    return features
 
 
 def _read_table(path: Path, columns: Sequence[str], wanted: Sequence[str]) -> pa.Table:
@@ -186,24 +184,49 @@ def _read_table(path: Path, columns: Sequence[str], wanted: Sequence[str]) -> pa
         raise DataError(f"{path} cannot be read as a table: {error}") from error
 
 
-def _numbers(column: pa.ChunkedArray, name: str) -> NDArray[np.float64]:
+def _numbers(column: pa.ChunkedArray, name: str) -> NDArray[Any]:
+    """The column as whole numbers of 64 bits where it holds whole numbers only, otherwise as float64."""
     _refuse_nulls(column, name)
     types = pa.types
-    kinds = (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal, types.is_string)
+    texts = (types.is_string, types.is_large_string, types.is_decimal)
+    kinds = (types.is_integer, types.is_floating, types.is_boolean, *texts)
     if not any(is_kind(column.type) for is_kind in kinds):
         raise DataError(f"{name} has the type {column.type}; features must be numbers")
+    if types.is_integer(column.type):
+        return np.asarray(column.to_numpy())
+    if any(is_text(column.type) for is_text in texts):
+        for whole in (pa.int64(), pa.uint64()):
+            with contextlib.suppress(pa.ArrowInvalid):  # other numbers
+                return np.asarray(pc.cast(column, whole).to_numpy())
     try:
         numbers = np.asarray(pc.cast(column, pa.float64(), safe=False).to_numpy(), np.float64)
     except pa.ArrowInvalid:
         first = next(index for index, text in enumerate(column) if not _is_number(text))
         raise DataError(
-            f"{name}: record {first + 1} is {column[first].as_py()!r}; features must be numbers: fill "
+            f"{name}: record {first + 1} is {short(str(column[first].as_py()))!r}; features must be numbers: fill "
             "in or remove such records, or list the columns to use as `features`"
         ) from None
     if not np.isfinite(numbers).all():
         first = int(np.argmin(np.isfinite(numbers)))
         raise DataError(f"{name}: record {first + 1} is {numbers[first]}; fill in or remove such records")
+    _refuse_rounded(column, numbers, name)
     return numbers
+
+
+def _are_64_bit_floats(numbers: NDArray[Any]) -> bool:
+    return numbers.dtype.kind == "f" or not len(numbers) or -(2**53) <= numbers.min() <= numbers.max() <= 2**53
+
+
+def _refuse_rounded(column: pa.ChunkedArray, numbers: NDArray[np.float64], name: str) -> None:
+    """Raise `DataError` where a whole number, written out, is another one in `numbers`."""
+    for index in np.flatnonzero(np.abs(numbers) >= 2**53):
+        text = str(column[int(index)].as_py()).strip()
+        digits = text.lstrip("+-0")
+        if digits.isdecimal() and int(digits) != abs(int(numbers[index])):
+            raise DataError(
+                f"{name}: record {index + 1} is {short(text)}, which numbers of 64 bits cannot hold exactly; "
+                "subtract a number from the whole column, or list the columns to use as `features`"
+            )
 
 
 def _labels(column: pa.ChunkedArray, name: str) -> NDArray[Any]:
@@ -237,8 +260,25 @@ def _is_number(text: pa.Scalar) -> bool:
 
 def _function(dataset: Mapping[str, Any], seed: int) -> Source:
     name = dataset["function"]
+    x, y = _call(name, dataset["arguments"], seed)
+    if dataset["draw"] == "per-seed" and _is_drawn_again(name, dataset["arguments"], seed, (x, y)):
+        raise DataError(
+            f"function {name} returns the same data for the seeds {seed} and {seed ^ 1}; valid is a function that "
+            "draws with its argument `seed`, or `draw: fixed`"
+        )
+    file = Path(name.rpartition(":")[0]).resolve()
+    files = {str(path.relative_to(file.parent)): file_sha256(path) for path in closure(file, file.parent)}
+    return Source(Examples(x, y, f"function {name}: x", f"function {name}: y"), files=files)
+
+
+def _call(name: str, arguments: Mapping[str, Any], seed: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """What the user's function returns, with the global generators seeded, too, and left as they were."""
     try:
-        result = load_function(name)(seed=seed, **dataset["arguments"])
+        with _own_generators():
+            _seed_generators(seed)
+            function = load_function(name)  # imports the file again, so that it keeps nothing of a call before
+            _seed_generators(seed)  # whatever the import drew or seeded
+            result = function(seed=seed, **arguments)
     except FunctionError as error:
         raise DataError(f"function: {error}") from error
     except Exception as error:  # whatever the user's code raises; the traceback stays attached
@@ -246,11 +286,38 @@ def _function(dataset: Mapping[str, Any], seed: int) -> Source:
     if not isinstance(result, tuple) or len(result) != 2:
         raise DataError(f"function {name} returned {type(result).__name__}; it must return two arrays, (x, y)")
     try:
-        x, y = np.asarray(result[0]), np.asarray(result[1])
+        return np.array(result[0]), np.array(result[1])
     except ValueError as error:
         raise DataError(f"function {name} returned something that is no array: {error}") from error
-    file = Path(name.rpartition(":")[0])
-    return Source(Examples(x, y, f"function {name}: x", f"function {name}: y"), files=_hash(file))
+
+
+@contextlib.contextmanager
+def _own_generators() -> Iterator[None]:
+    """Python's and NumPy's global generators go on afterwards as if nothing had been drawn."""
+    state, numpy_state = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(state)
+        np.random.set_state(numpy_state)
+
+
+def _seed_generators(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed)
+
+
+def _is_drawn_again(name: str, arguments: Mapping[str, Any], seed: int, drawn: Sequence[NDArray[Any]]) -> bool:
+    """Whether the function returns the same for another seed."""
+    try:
+        other = _call(name, arguments, seed ^ 1)
+    except DataError:
+        return False  # a function that fails for another seed, such as one that reads a file per seed, looks at it
+    return all(np.array_equal(_comparable(one), _comparable(two)) for one, two in zip(drawn, other, strict=True))
+
+
+def _comparable(x: NDArray[Any]) -> NDArray[Any]:
+    return x.astype(str) if x.dtype.hasobject else x
 
 
 def _hash(path: Path) -> dict[str, str]:

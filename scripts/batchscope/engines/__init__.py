@@ -39,7 +39,7 @@ Vector: TypeAlias = "NDArray[np.float64]"
 
 
 class OutOfMemoryError(MemoryError):
-    """The device or the host has too little memory for this batch size."""
+    """The device or the host has too little memory; the message says what could not be allocated."""
 
 
 @dataclass(frozen=True)

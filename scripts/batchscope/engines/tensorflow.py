@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before the import, or the start-up notices fill every log
-
-import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
-from batchscope import models, plans, recipes
+from batchscope import models, plans, recipes, user_models
 from batchscope.datasets import Data
-from batchscope.engines import OutOfMemoryError, Part, Steps, tensorflow_loops
+from batchscope.engines import Part, Steps, tensorflow_loops, tensorflow_settings
+from batchscope.engines.framework import keras, tf
+from batchscope.engines.tensorflow_losses import added_losses, check_added_losses
+from batchscope.engines.tensorflow_memory import memory_errors
 from batchscope.plans import Plan
 
 EXAMPLES_TRIED = 32  # examples for a look at the untrained model: what it returns, which weight moves most
-PACKAGES = ("tensorflow", "keras", "numpy")
+
+configure = tensorflow_settings.configure
 
 _OPTIMISERS = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}
 
@@ -56,67 +55,32 @@ class Trainer:
     tracked_weight: tuple[int, ...]
 
 
-def configure(device: str, threads: int) -> dict[str, Any]:
-    """Choose the device and make results repeatable; call before anything else touches TensorFlow.
-
-    Returns `device` (cpu or gpu), its `device_name`, and the numerical settings that the manifest records.
-
-    Raises:
-        RuntimeError: a GPU is asked for and TensorFlow sees none.
-    """
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    # One: a second thread would only hand over the small operations of an update, which costs more than it saves.
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-    tf.config.experimental.enable_op_determinism()
-    tf.config.experimental.enable_tensor_float_32_execution(False)
-    gpus = tf.config.list_physical_devices("GPU")
-    if device == "gpu" and not gpus:
-        raise RuntimeError("device is gpu but TensorFlow sees no GPU here; valid is auto or cpu")
-    if device == "cpu" or not gpus:
-        tf.config.set_visible_devices([], "GPU")
-        name = "CPU"
-    else:
-        tf.config.set_visible_devices(gpus[:1], "GPU")
-        tf.config.experimental.set_memory_growth(gpus[0], True)
-        name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
-    return {
-        "device": "cpu" if name == "CPU" else "gpu",
-        "device_name": name,
-        "deterministic_operations": True,
-        "tensor_float_32": False,
-        "precision": keras.config.floatx(),
-        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
-    }
-
-
 def build(plan: Plan, data: Data) -> Trainer:
     """Build and compile the plan's model, with all parts of the data on the device.
 
     Raises:
         OutOfMemoryError: model or data do not fit.
     """
-    with _memory_errors():
-        recipe = plan.recipe
-        classes = data.meta["classes"]
-        model = models.build(recipe, data.x_train.shape[1:], classes, plans.derive_seed(plan.seed, "weights"))
-        _seed_dropout(model, plans.derive_seed(plan.seed, "dropout"))
-        optimiser = _optimiser(recipe, plan.batch_size)
+    with memory_errors():
+        model = _model(plan, data)
+        optimiser = _optimiser(plan.recipe, plan.batch_size)
         optimiser.build(model.trainable_variables)
-        network = Network(model, optimiser, recipe["model"].get("outputs", "logits") == "logits")
+        network = Network(model, optimiser, plan.recipe["model"].get("outputs", "logits") == "logits")
         parts: dict[Part, tuple[Tensor, Tensor]] = {
             "train": (tf.constant(data.x_train), tf.constant(data.y_train)),
             "validation": (tf.constant(data.x_validation), tf.constant(data.y_validation)),
             "test": (tf.constant(data.x_test), tf.constant(data.y_test)),
         }
-        if "function" in recipe["model"]:
-            first = network.model(parts["train"][0][:EXAMPLES_TRIED], training=False)
-            models.check_outputs(recipe["model"], np.asarray(first))
+        if "function" in plan.recipe["model"]:
+            tried = parts["train"][0][:EXAMPLES_TRIED]
+            user_models.check_outputs(plan.recipe["model"], np.asarray(model(tried, training=False)))
+            check_added_losses(model, tried, plan.recipe["model"]["function"])
         fused, tracked = plan.loop == "fused", _tracked(network, plan, parts["train"])
         return Trainer(
             model=model,
             n_parameters=int(sum(np.prod(variable.shape) for variable in model.trainable_variables)),
             steps=_fused_steps(network, plan, parts["train"], tracked) if fused else _fit_steps(network, plan, data),
-            evaluation=_evaluation(network, recipe["evaluation_batch_size"]),
+            evaluation=_evaluation(network, plan.recipe["evaluation_batch_size"], data.x_train.shape[1:]),
             losses=network.losses,
             parts=parts,
             tracked_weight=tracked,
@@ -131,13 +95,13 @@ def train(trainer: Trainer, order: NDArray[np.int32], rates: NDArray[np.float32]
     Raises:
         OutOfMemoryError: a batch does not fit.
     """
-    with _memory_errors():
+    with memory_errors():
         return trainer.steps(order, rates)
 
 
 def evaluate(trainer: Trainer, part: Part) -> tuple[float, float]:
     """Mean loss (nat, penalties of the model included) and accuracy of a part, in inference mode."""
-    with _memory_errors():
+    with memory_errors():
         loss, accuracy = trainer.evaluation(*trainer.parts[part])
         return float(loss), float(accuracy)
 
@@ -163,22 +127,28 @@ def batch_losses(
 
     def loss(batch: Tensor) -> Tensor:
         outputs = trainer.model(tf.gather(x, batch), training=False)
-        return tf.add_n([tf.reduce_mean(trainer.losses(outputs, tf.gather(y, batch))), *trainer.model.losses])
+        return tf.add_n([tf.reduce_mean(trainer.losses(outputs, tf.gather(y, batch))), *added_losses(trainer.model)])
 
     run = tf.function(lambda rows: tf.map_fn(loss, rows, tf.float32, parallel_iterations=1), autograph=False)
     before = get_weights(trainer)
     try:
-        with _memory_errors(), _batch_statistics(trainer.model if batch_statistics else None):
+        with memory_errors(), _batch_statistics(trainer.model if batch_statistics else None):
             return np.asarray(run(tf.constant(batches)), dtype=np.float64)
     finally:
         set_weights(trainer, before)  # batch normalisation moves its stored statistics
 
 
+@memory_errors()
 def get_weights(trainer: Trainer) -> list[NDArray[Any]]:
-    """Copies of all variables of the model, trainable or not."""
+    """Copies of all variables of the model, trainable or not.
+
+    Raises:
+        OutOfMemoryError: the copies do not fit.
+    """
     return [variable.numpy() for variable in trainer.model.variables]
 
 
+@memory_errors()
 def set_weights(trainer: Trainer, weights: list[NDArray[Any]]) -> None:
     """Put back what `get_weights` returned."""
     for variable, value in zip(trainer.model.variables, weights, strict=True):
@@ -189,19 +159,14 @@ def allocator_peak_bytes(device: str) -> tuple[int | None, str]:
     """Peak of the device allocator since the process started, or None and the reason."""
     if device != "gpu":
         return None, "TensorFlow's CPU allocator keeps no statistics; see host_memory_peak_bytes"
-    return int(tf.config.experimental.get_memory_info("GPU:0")["peak"]), ""
-
-
-@contextlib.contextmanager
-def _memory_errors() -> Iterator[None]:
     try:
-        yield
-    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
-        raise OutOfMemoryError(str(error).splitlines()[0]) from error
+        return int(tf.config.experimental.get_memory_info("GPU:0")["peak"]), ""
+    except ValueError as error:  # as with the allocator that TF_GPU_ALLOCATOR may name
+        return None, f"this allocator of the GPU keeps no statistics ({error})"
 
 
-fit_seconds = _memory_errors()(tensorflow_loops.fit_seconds)
-batch_reader = _memory_errors()(tensorflow_loops.batch_reader)
+fit_seconds = memory_errors()(tensorflow_loops.fit_seconds)
+batch_reader = memory_errors()(tensorflow_loops.batch_reader)
 
 
 @contextlib.contextmanager
@@ -222,9 +187,20 @@ def _batch_statistics(model: keras.Model | None) -> Iterator[None]:
             del layer.call  # the method of the class shows again
 
 
-def _seed_dropout(model: keras.Model, seed: int) -> None:
-    """Give every random layer its own stream, apart from the one that drew the weights."""
-    streams = (layer.seed_generator for layer in model._flatten_layers() if hasattr(layer, "seed_generator"))
+def _model(plan: Plan, data: Data) -> keras.Model:
+    """The plan's model with its first weights, and with random layers that draw from streams of their own."""
+    recipe, shape, classes = plan.recipe, data.x_train.shape[1:], data.meta["classes"]
+    model = models.build(recipe, shape, classes, plans.derive_seed(plan.seed, "weights"))
+    if "function" in recipe["model"]:
+        user_models.check_seeds(recipe["model"], shape, classes, model)
+    _seed_layers(model, plans.derive_seed(plan.seed, "dropout"))
+    return model
+
+
+def _seed_layers(model: keras.Model, seed: int) -> None:
+    """Give every random layer its own stream, apart from the one that drew the weights, whatever seed it was given."""
+    keras.utils.set_random_seed(seed)  # for layers that draw from Keras' global generator
+    streams = (stream for layer in model._flatten_layers() for stream in layer._seed_generators)
     for number, stream in enumerate(streams):
         stream.state.assign(np.array([seed, number], dtype="uint32"))
 
@@ -235,13 +211,17 @@ def _optimiser(recipe: Mapping[str, Any], batch_size: int) -> keras.optimizers.O
 
 
 def _gradient(network: Network, variables: list[Tensor]) -> Gradient:
-    """Function of (examples, labels) that gives the mean loss and its gradient in training mode."""
+    """Function of (examples, labels) that gives the mean loss and its gradient in training mode.
+
+    A model of one's own whose `call` takes no `training` is called without it, as `model.fit` calls it.
+    """
     model = network.model
+    mode = {"training": True} if model._call_has_training_arg else {}
 
     def gradient(x: Tensor, y: Tensor) -> tuple[Tensor, list[Tensor]]:
         with tf.GradientTape() as tape:
-            outputs = model(x, training=True)
-            loss = tf.add_n([tf.reduce_mean(network.losses(outputs, y)), *model.losses])
+            outputs = model(x, **mode)
+            loss = tf.add_n([tf.reduce_mean(network.losses(outputs, y)), *added_losses(model)])
         return loss, [tf.convert_to_tensor(g) for g in tape.gradient(loss, variables, unconnected_gradients="zero")]
 
     return gradient
@@ -274,7 +254,9 @@ def _tracked(network: Network, plan: Plan, examples: tuple[Tensor, Tensor]) -> t
     first = network.model.trainable_variables[0].value
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean(network.losses(network.model(x, training=False), y))
-    return plans.tracked_index(plan.recipe, tape.gradient(loss, first, unconnected_gradients="zero").numpy())
+    gradient = tape.gradient(loss, first, unconnected_gradients="zero")
+    dense = tf.convert_to_tensor(gradient)  # that of an embedding is sparse
+    return plans.tracked_index(plan.recipe, dense.numpy())
 
 
 def _fused_steps(network: Network, plan: Plan, examples: tuple[Tensor, Tensor], tracked: tuple[int, ...]) -> Loop:
@@ -375,8 +357,14 @@ def _compile_fit(network: Network, x: NDArray[np.float32], y: NDArray[np.int32])
         variable.assign(value)
 
 
-def _evaluation(network: Network, size: int) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Function of all examples and labels of a part that gives its loss and accuracy, in passes of `size` examples."""
+def _evaluation(
+    network: Network, size: int, shape: tuple[int, ...]
+) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Function of all examples, of `shape` each, and labels of a part that gives its loss and accuracy.
+
+    It goes through them in passes of `size` examples. What the model adds to the loss of a pass because of its examples
+    counts as often as the pass has examples; what it adds because of its weights is the same in all.
+    """
     model = network.model
 
     @tf.function(autograph=False)
@@ -387,14 +375,14 @@ def _evaluation(network: Network, size: int) -> Callable[[Tensor, Tensor], tuple
             stop = tf.minimum(start + size, n)
             outputs, labels = model(x[start:stop], training=False), y[start:stop]
             loss += tf.reduce_sum(tf.cast(network.losses(outputs, labels), tf.float64))
+            for added in added_losses(model, of="examples"):
+                loss += tf.cast(stop - start, tf.float64) * tf.cast(added, tf.float64)
             hit = tf.argmax(outputs, axis=-1, output_type=tf.int32) == labels
             return stop, loss, correct + tf.math.count_nonzero(hit)
 
         nothing = (tf.constant(0), tf.constant(0.0, tf.float64), tf.constant(0, tf.int64))
         _, loss, correct = tf.while_loop(lambda i, *_: i < n, add, nothing, parallel_iterations=1)
-        model(x[:1], training=False)
-        penalty = tf.cast(tf.add_n([tf.constant(0.0), *model.losses]), tf.float64)
+        penalty = tf.cast(tf.add_n([tf.constant(0.0), *added_losses(model, of="weights")]), tf.float64)
         return loss / tf.cast(n, tf.float64) + penalty, correct / tf.cast(n, tf.int64)
 
-    examples = tf.TensorSpec([None, *model.input_shape[1:]], tf.float32)
-    return run.get_concrete_function(examples, tf.TensorSpec([None], tf.int32))
+    return run.get_concrete_function(tf.TensorSpec([None, *shape], tf.float32), tf.TensorSpec([None], tf.int32))

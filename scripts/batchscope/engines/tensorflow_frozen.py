@@ -10,21 +10,28 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from batchscope import models
 from batchscope.engines import Precision, Vector
+from batchscope.engines.framework import keras, tf
+from batchscope.engines.tensorflow_losses import added_losses, check_single_losses
+from batchscope.engines.tensorflow_memory import memory_errors
 
 Tensor = Any  # TensorFlow has no usable type stubs
 Batch = tuple[Tensor, Tensor]
 
+EXAMPLES_TRIED = 8  # one by one, to see whether losses that the model adds belong to the examples
+
 
 class FrozenModel:
-    """A model with given weights and the examples on which its loss is taken; see `engines.Frozen`."""
+    """A model with given weights and the examples on which its loss is taken; see `engines.Frozen`.
 
+    Whatever needs too much memory raises `OutOfMemoryError`.
+    """
+
+    @memory_errors()
     def __init__(
         self,
         recipe: Mapping[str, Any],
@@ -44,8 +51,7 @@ class FrozenModel:
             precision: of weights and arithmetic.
             chunk: examples per pass, which bounds the memory; it changes results by rounding only.
         """
-        with _precision(precision):
-            self.model = models.build(recipe, examples[0].shape[1:], classes, seed=0)
+        self.model = models.build(recipe, examples[0].shape[1:], classes, seed=0, precision=precision)
         for variable, value in zip(self.model.variables, weights, strict=True):
             variable.assign(value)
         self.n_examples, self.chunk = len(examples[1]), chunk
@@ -54,6 +60,8 @@ class FrozenModel:
         self._sizes = [int(np.prod(shape)) for shape in self.shapes]
         self._dtype = precision
         self._from_logits = recipe["model"].get("outputs", "logits") == "logits"
+        if "function" in recipe["model"]:
+            check_single_losses(self.model, self._x[:EXAMPLES_TRIED], recipe["model"]["function"])
         some = [tf.TensorSpec([None, *self._x.shape[1:]], precision), tf.TensorSpec([None], self._y.dtype)]
         direction = tf.TensorSpec([sum(self._sizes)], precision)
         self._compiled_sum = tf.function(self._sum, some, autograph=False)
@@ -71,14 +79,17 @@ class FrozenModel:
         """The trainable weights, flattened one array after the other."""
         return _numpy(_join(self._variables))
 
+    @memory_errors()
     def loss(self, weights: Vector) -> float:
         with self._moved_to(weights):
             return sum(float(self._compiled_sum(*part)) for part in self._passes()) / self.n_examples
 
+    @memory_errors()
     def loss_and_gradient(self, weights: Vector) -> tuple[float, Vector]:
         with self._moved_to(weights):
             return self._mean(self._passes(), self.n_examples)
 
+    @memory_errors()
     def hessian_vector(self, direction: Vector) -> Vector:
         vector = tf.constant(direction, self._dtype)
         total = np.zeros(len(direction))
@@ -86,16 +97,24 @@ class FrozenModel:
             total += _numpy(self._compiled_product(*part, vector))
         return total / self.n_examples
 
+    @memory_errors()
     def batch_gradient(self, indices: NDArray[np.int64]) -> Vector:
         return self._mean(self._passes(indices), len(indices))[1]
 
+    @memory_errors()
     def example_gradients(self, indices: NDArray[np.int64]) -> NDArray[Any]:
-        return np.asarray(self._compiled_each(tf.gather(self._x, indices), tf.gather(self._y, indices)))
+        examples = tf.gather(self._x, indices), tf.gather(self._y, indices)
+        try:
+            return np.asarray(self._compiled_each(*examples))
+        except (TypeError, ValueError):  # TensorFlow cannot vectorise all layers, such as recurrent ones with a mask
+            self._compiled_each = tf.function(self._one_by_one, self._compiled_each.input_signature, autograph=False)
+            return np.asarray(self._compiled_each(*examples))
 
     def _losses(self, x: Tensor, y: Tensor) -> Tensor:
         outputs = self.model(x, training=False)
         losses = keras.losses.sparse_categorical_crossentropy(y, outputs, from_logits=self._from_logits)
-        return losses + tf.add_n(self.model.losses) if self.model.losses else losses
+        added = added_losses(self.model)
+        return losses + tf.add_n(added) if added else losses
 
     def _sum(self, x: Tensor, y: Tensor) -> Tensor:
         return tf.reduce_sum(self._losses(x, y))
@@ -111,7 +130,13 @@ class FrozenModel:
         return _join(tape.gradient(slope, self._variables, unconnected_gradients="zero"))
 
     def _each(self, x: Tensor, y: Tensor) -> Tensor:
-        return tf.vectorized_map(lambda one: self._gradient(one[0][None], one[1][None])[1], (x, y))
+        return tf.vectorized_map(self._single, (x, y))
+
+    def _one_by_one(self, x: Tensor, y: Tensor) -> Tensor:
+        return tf.map_fn(self._single, (x, y), fn_output_signature=self._dtype, parallel_iterations=1)
+
+    def _single(self, example: Batch) -> Tensor:
+        return self._gradient(example[0][None], example[1][None])[1]
 
     def _passes(self, indices: NDArray[np.int64] | None = None) -> Iterator[Batch]:
         """All examples, or those at `indices`, in passes of at most `chunk`."""
@@ -143,18 +168,6 @@ class FrozenModel:
         parts = np.split(weights, np.cumsum(self._sizes)[:-1])
         for variable, part, shape in zip(self._variables, parts, self.shapes, strict=True):
             variable.assign(part.reshape(shape))
-
-
-@contextlib.contextmanager
-def _precision(precision: Precision) -> Iterator[None]:
-    before, policy = keras.config.floatx(), keras.config.dtype_policy()
-    keras.config.set_floatx(precision)
-    keras.config.set_dtype_policy(precision)
-    try:
-        yield
-    finally:
-        keras.config.set_floatx(before)
-        keras.config.set_dtype_policy(policy)
 
 
 def _join(arrays: Sequence[Tensor]) -> Tensor:

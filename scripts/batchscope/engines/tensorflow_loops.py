@@ -7,12 +7,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from batchscope.datasets import Data
+from batchscope.engines.framework import keras, tf
 
 Tensor = Any  # TensorFlow has no usable type stubs
 

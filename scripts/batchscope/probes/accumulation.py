@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from batchscope import plans
 from batchscope.datasets import Data
-from batchscope.engines import OutOfMemoryError, Vector
+from batchscope.engines import Vector
 from batchscope.probes.rates import orders
 from batchscope.plans import Plan
 
@@ -61,7 +61,7 @@ def accumulation(
         whole = _train(engine, data, at_once, updates)
         parts = _train(engine, data, in_parts, updates)
         reordered = _train(engine, data, at_once, updates, reorder=True)
-    except OutOfMemoryError as error:
+    except MemoryError as error:
         return {**empty, "reason": f"memory ran out: {error}"}
     if not np.isfinite([run.last_loss for run in (whole, parts, reordered)]).all():
         return {**empty, "reason": "the loss is not finite, so there are no weights to compare; use a lower rate"}

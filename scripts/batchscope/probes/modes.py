@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchscope.datasets import Data
-from batchscope.engines import OutOfMemoryError
 
 ORDER = 29  # the stream of random numbers that orders the examples
 
@@ -53,7 +52,7 @@ def _row(engine: ModuleType, trainer: Any, order: NDArray[np.int32], size: int, 
             float(engine.batch_losses(trainer, "validation", batches, batch_statistics=own).mean())
             for own in (False, True)
         )
-    except OutOfMemoryError as error:
+    except MemoryError as error:
         return {**row, "reason": f"memory ran out: {error}"}
     if not np.isfinite([inference, training]).all():
         return {**row, "reason": f"a loss is not finite: {inference} in inference mode, {training} in training mode"}

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from batchscope import plans, recipes
 from batchscope.datasets import Data
-from batchscope.engines import OutOfMemoryError
 from batchscope.plans import Plan
 from batchscope.training import step_loss_noise
 
@@ -78,7 +77,7 @@ def range_test(engine: ModuleType, data: Data, plan: Plan, low: float, high: flo
             losses = np.append(losses, engine.train(trainer, order, rates[made]).loss)
             if not np.isfinite(losses[-1]):
                 break
-    except OutOfMemoryError as error:
+    except MemoryError as error:
         return RateRange(None, None, None, f"memory ran out: {error}", [])
     return read(rates.astype(np.float64), losses)
 

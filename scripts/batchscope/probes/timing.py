@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchscope.datasets import Data
-from batchscope.engines import OutOfMemoryError
 from batchscope.plans import Plan
 
 MEMORY_UPDATES = 4  # after which memory has been through all that an update does
@@ -60,7 +59,7 @@ def measure(
         take(MEMORY_UPDATES)
         at_peak()
         updates = timing.updates_per_window = warm_up(take, settings)
-    except OutOfMemoryError as error:
+    except MemoryError as error:
         timing.outcome, timing.outcome_detail = "out_of_memory", str(error)
         with observer:
             return timing

@@ -9,7 +9,7 @@ Nothing here raises into the training: what cannot be read is null, and the reas
 
 from .sampler import Sampler, Telemetry
 from .summary import Sample, Summary, summarise, time_weighted_mean
-from .visible import Gpu, Selection, available_gpus, first, no_gpus
+from .visible import Gpu, Selection, available_gpus, first, gpu_names, no_gpus
 
 __all__ = [
     "Gpu",
@@ -20,6 +20,7 @@ __all__ = [
     "Telemetry",
     "available_gpus",
     "first",
+    "gpu_names",
     "no_gpus",
     "summarise",
     "time_weighted_mean",

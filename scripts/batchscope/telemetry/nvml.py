@@ -55,7 +55,7 @@ def driver() -> Iterator[Any]:
         nvml.nvmlInit()
     except nvml.NVMLError_LibraryNotFound as error:
         raise UnavailableError("the machine has no NVIDIA driver library (libnvidia-ml)") from error
-    except nvml.NVMLError as error:
+    except (nvml.NVMLError, OSError, AttributeError) as error:  # the last two: a library that is damaged, or a stub
         raise UnavailableError(f"NVML cannot be started ({error})") from error
     try:
         yield nvml

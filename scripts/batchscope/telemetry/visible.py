@@ -9,13 +9,16 @@ device ends the list; a device named twice empties it.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .nvml import UnavailableError, driver
+from .nvml import UnavailableError, describe, driver
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,22 @@ def available_gpus(environment: Mapping[str, str] | None = None) -> Selection:
             return _visible(nvml, visible.strip(), cards, ordered)
     except UnavailableError as error:
         return no_gpus(str(error))
+    except Exception as error:  # a driver that answers what the binding cannot read; no reason to stop a job
+        LOG.warning("the GPUs could not be listed", exc_info=True)
+        return no_gpus(f"the GPUs could not be listed: {type(error).__name__}: {error}")
+
+
+def gpu_names() -> list[str]:
+    """Name of every GPU that CUDA leaves visible to this process, its UUID where the driver knows no name."""
+    found = available_gpus().gpus
+    if not found:
+        return []
+    try:
+        with driver() as nvml:
+            handles = {gpu.uuid: nvml.nvmlDeviceGetHandleByUUID(gpu.uuid) for gpu in found}
+            return [describe(nvml, uuid, handle, handle)["name"] or uuid for uuid, handle in handles.items()]
+    except UnavailableError:  # it was there a moment ago
+        return [gpu.uuid for gpu in found]
 
 
 def first(selection: Selection, count: int = 1) -> Selection:

@@ -1,0 +1,18 @@
+"""Keras and TensorFlow, imported so that no setting of the user or of the machine decides how they compute."""
+
+from __future__ import annotations
+
+import os
+
+from batchscope.engines import environment
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before the import, or the start-up notices fill every log
+
+with environment.overruled():
+    import keras
+    import tensorflow as tf
+    from keras.src.backend import config
+
+config._KERAS_DIR = environment.keras_home()  # where a user's model finds the weights that it has downloaded
+
+__all__ = ["keras", "tf"]

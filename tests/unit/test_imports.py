@@ -1,0 +1,97 @@
+"""What a result depends on, read from imports: files, packages, and a fingerprint of what the code says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from batchscope import imports
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = ROOT / "scripts"
+
+
+def write(root: Path, **files: str) -> None:
+    for name, text in files.items():
+        path = root.joinpath(*name.split("__")).with_suffix(".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def names(root: Path, *, lazy: bool = True) -> list[str]:
+    found = imports.closure(root / "job.py", root, lazy=lazy)
+    return [file.relative_to(root.resolve()).as_posix() for file in found]
+
+
+def test_imports_are_followed_through_packages_functions_and_relative_names(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        job="import lib.a\nfrom lib import c\ndef f():\n    from lib.sub import d\n",
+        lib__a="from . import b\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import lib.unused\n",
+        lib__b="import os, numpy.linalg\n",
+        lib__c="",
+        lib__sub__d="from ..e import thing\n",
+        lib__e="thing = 1",
+        lib__unused="",
+    )
+    (tmp_path / "lib/__init__.py").write_text("")
+    (tmp_path / "lib/sub/__init__.py").write_text("")
+    eager = ["job.py", "lib/__init__.py", "lib/a.py", "lib/b.py", "lib/c.py"]
+    assert names(tmp_path, lazy=False) == eager
+    assert names(tmp_path) == [*eager, "lib/e.py", "lib/sub/__init__.py", "lib/sub/d.py"]
+    assert imports.packages(imports.closure(tmp_path / "job.py", tmp_path), tmp_path) == {"numpy"}
+
+
+def test_a_module_that_is_imported_by_a_computed_name_may_be_any_of_its_package(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        job="import importlib\ndef f(n):\n    importlib.import_module(f'kinds.{n}')\n",
+        kinds__a="",
+        kinds__b="",
+    )
+    assert names(tmp_path) == ["job.py", "kinds/a.py", "kinds/b.py"]
+
+
+def test_a_fingerprint_follows_what_the_code_does_and_not_how_it_is_written(tmp_path: Path) -> None:
+    def fingerprint(text: str) -> str:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        write(folder, job=text)
+        return imports.fingerprint(imports.closure(folder / "job.py", folder), folder)
+
+    code = 'def f(x):\n    "Doc."\n    return x + 1\n'
+    same = [
+        '"Module."\n' + code,
+        code.replace("Doc.", "Other."),
+        code + "# end\n",
+        code.replace("x + 1", "(x\n    + 1)"),
+    ]
+    assert {fingerprint(text) for text in same} == {fingerprint(code)}
+    other = [code.replace("1", "2"), code.replace("+", "-"), code + "f(3)\n", code.replace("f(x)", "f(x=0)")]
+    assert len({fingerprint(text) for text in [code, *other]}) == 1 + len(other)
+
+
+def test_a_file_that_is_no_python_counts_by_its_bytes(tmp_path: Path) -> None:
+    write(tmp_path, job="this is no Python")
+    assert imports.closure(tmp_path / "job.py", tmp_path) == [(tmp_path / "job.py").resolve()]
+    assert imports.fingerprint([tmp_path / "job.py"], tmp_path) != imports.fingerprint([], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("script", "decides"),
+    [
+        ("train", "plans.py recipes.py models.py splits.py training.py engines/tensorflow.py"),
+        ("tabulate", "scope.py recipes.py provenance.py analysis/statistics.py"),
+        ("probe", "probes/gradients.py recipes.py snapshots.py"),
+        ("make_dataset", "splits.py functions.py datasets/prepare.py"),
+        ("draw_figures", "figures/curves.py"),
+    ],
+)
+def test_every_module_that_decides_is_in_the_fingerprint_of_its_rule(script: str, decides: str) -> None:
+    found = {file.relative_to(SCRIPTS).as_posix() for file in imports.closure(SCRIPTS / f"{script}.py", SCRIPTS)}
+    assert {f"batchscope/{name}" for name in decides.split()} <= found
+
+
+def test_a_run_does_not_depend_on_how_its_rate_was_searched_or_on_how_figures_are_drawn() -> None:
+    found = {file.stem for file in imports.closure(SCRIPTS / "train.py", SCRIPTS)}
+    assert not {"sharpness", "theme", "verdicts", "statistics"} & found

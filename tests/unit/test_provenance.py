@@ -1,0 +1,178 @@
+"""Records that are damaged or were made for something else never enter a table; time stamps decide nothing alone."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from batchscope import job, provenance
+from batchscope.asked import Ask, Asked
+from batchscope.identity import fingerprint
+
+SIZES = {"digits": {"draw": "fixed", "source": "digits"}, "blobs": {"draw": "per-seed", "source": "blobs"}}
+ASKED = Asked(
+    study={
+        "datasets": SIZES,
+        "recipes": {
+            "plain": {"name": "plain", "tuning": None, "optimiser": {"learning_rate": 0.1}},
+            "tuned": {"name": "tuned", "tuning": {"seeds": [7, 8]}, "optimiser": {"learning_rate": 0.1}},
+        },
+        "seeds": [1, 2],
+        "probes": {"gradients": {"recipes": ["plain"], "trained_with": None, "batches": 20}},
+        "settings": {
+            "engine": "tensorflow",
+            "loop": "fused",
+            "device": "cpu",
+            "threads": 1,
+            "step_records": 2000,
+            "telemetry": {"interval_seconds": 0.25},
+            "timing": {"windows": 7},
+        },
+    },
+    code={name: f"code of {name}" for name in ("make_dataset", "tune_cell", "train", "time_cell", "probe")},
+    software="pins",
+    files={"datasets": {"digits": {}, "blobs": {}}, "recipes": {"plain": {"model.py": "a"}, "tuned": {}}},
+    environment={},
+)
+RUN = ("digits", "plain", "8", 1)
+
+
+def write(folder: Path, ask: Ask, content: bytes = b"rows") -> tuple[Path, Path]:
+    """A record and its manifest, as a job writes them."""
+    folder.mkdir(parents=True)
+    table, manifest = folder / "run.parquet", folder / "manifest.json"
+    table.write_bytes(content)
+    job.write_manifest({"not_measured": {}}, {**ask, "data": "d"}, ask, {"run": str(table), "manifest": str(manifest)})
+    return table, manifest
+
+
+def place(root: Path, run: tuple[Any, ...] = RUN) -> Path:
+    return root.joinpath("results/runs", *run[:2], f"bs{run[2]}", f"seed{run[3]}")
+
+
+def changed(change: Callable[[dict[str, Any]], Any]) -> Asked:
+    """The same study with one thing changed."""
+    fields = copy.deepcopy(vars(ASKED))
+    change(fields)
+    return Asked(**fields)
+
+
+def test_what_fits_is_taken_and_stays(tmp_path: Path) -> None:
+    table, manifest = write(place(tmp_path), ASKED.run(*RUN))
+    provenance.check(ASKED, {"run": [manifest]}, [table])
+    assert table.exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda f: f["study"]["recipes"]["plain"]["optimiser"].update(learning_rate=0.2),
+        lambda f: f["study"]["datasets"]["digits"].update(split_seed=1),
+        lambda f: f["study"]["settings"].update(threads=2),
+        lambda f: f["code"].update(train="other"),
+        lambda f: f["code"].update(make_dataset="other"),
+        lambda f: f["files"]["recipes"]["plain"].update({"model.py": "b"}),
+        lambda f: f["files"]["recipes"]["plain"].update({"beside.py": "c"}),
+        lambda f: f.update(software="other pins"),
+        lambda f: f["environment"].update(TF_ENABLE_ONEDNN_OPTS="0"),
+        lambda f: f["study"]["datasets"].pop("digits"),
+    ],
+)
+def test_a_record_of_something_else_is_refused_by_name_and_kept(
+    tmp_path: Path, change: Callable[[dict[str, Any]], Any]
+) -> None:
+    table, manifest = write(place(tmp_path), ASKED.run(*RUN))
+    with pytest.raises(provenance.RecordError, match=r"manifest\.json was made from another definition"):
+        provenance.check(changed(change), {"run": [manifest]}, [table])
+    assert table.exists()
+    assert manifest.exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda f: f["study"]["recipes"]["tuned"]["optimiser"].update(learning_rate=0.2),
+        lambda f: f["code"].update(time_cell="other", tune_cell="other", probe="other"),
+        lambda f: f["files"]["recipes"]["tuned"].update({"other.py": "b"}),
+        lambda f: f["study"]["seeds"].append(3),
+    ],
+)
+def test_what_a_run_does_not_follow_from_may_change(tmp_path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    table, manifest = write(place(tmp_path), ASKED.run(*RUN))
+    provenance.check(changed(change), {"run": [manifest]}, [table])
+
+
+def test_a_run_follows_from_its_tuning_and_a_probe_from_its_run() -> None:
+    tuned = ("digits", "tuned", "8", 1)
+    other = changed(lambda f: f["code"].update(tune_cell="other"))
+    assert fingerprint(ASKED.run(*tuned)) != fingerprint(other.run(*tuned))
+    assert fingerprint(ASKED.run(*RUN)) == fingerprint(other.run(*RUN))
+    other = changed(lambda f: f["code"].update(train="other"))
+    assert fingerprint(ASKED.probe("gradients", *RUN)) != fingerprint(other.probe("gradients", *RUN))
+
+
+def test_data_drawn_per_seed_are_told_apart_and_fixed_data_are_not() -> None:
+    data = {name: [ASKED.run(name, "plain", "8", seed)["sources"]["data"] for seed in (1, 2)] for name in SIZES}
+    assert data["digits"][0] == data["digits"][1]
+    assert data["blobs"][0] != data["blobs"][1]
+
+
+def test_a_record_in_the_folder_of_another_job_is_refused(tmp_path: Path) -> None:
+    table, manifest = write(place(tmp_path, ("digits", "plain", "8", 2)), ASKED.run(*RUN))
+    with pytest.raises(provenance.RecordError, match="was made from another definition"):
+        provenance.check(ASKED, {"run": [manifest]}, [table])
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_any_flipped_bit_or_cut_is_noticed_and_the_file_set_aside(tmp_path: Path, data: st.DataObject) -> None:
+    folder = tmp_path / str(len(list(tmp_path.iterdir())))
+    table, manifest = write(place(folder), ASKED.run(*RUN), b"some rows")
+    victim = data.draw(st.sampled_from([table, manifest]))
+    content = bytearray(victim.read_bytes())
+    where = data.draw(st.integers(0, len(content) - 1))
+    if data.draw(st.booleans()):
+        content[where] ^= 1 << data.draw(st.integers(0, 7))
+    else:
+        del content[where:]
+    same = victim == manifest and _says_the_same(content, victim)
+    victim.write_bytes(content)
+    if same:  # white space of JSON
+        return
+    with pytest.raises(provenance.RecordError, match=rf"{re.escape(victim.name)} is not as its job wrote it"):
+        provenance.check(ASKED, {"run": [manifest]}, [table])
+    assert not victim.exists()
+    assert victim.with_name(f"{victim.name}.damaged").read_bytes() == content
+
+
+def _says_the_same(content: bytearray, file: Path) -> bool:
+    try:
+        return bool(json.loads(content) == json.loads(file.read_bytes()))
+    except ValueError:
+        return False
+
+
+def test_tables_are_made_again_when_records_are_others_whatever_their_time_stamps_say(tmp_path: Path) -> None:
+    _, manifest = write(place(tmp_path), ASKED.run(*RUN))
+    made_from = tmp_path / "made_from.json"
+    assert provenance.token(made_from, [manifest]) == ""
+    made_from.write_text(json.dumps(provenance.stamp("", [manifest])))
+    assert provenance.token(made_from, [manifest]) == ""
+    content = manifest.read_text()
+    manifest.write_text(content + " ")
+    changed = provenance.token(made_from, [manifest])
+    assert changed != ""
+    made_from.write_text(json.dumps(provenance.stamp(changed, [manifest])))
+    assert provenance.token(made_from, [manifest]) == changed  # nothing is made a second time
+    manifest.write_text(content)
+    assert provenance.token(made_from, [manifest]) not in ("", changed)
+    manifest.unlink()  # a job that runs again is a reason of its own
+    assert provenance.token(made_from, [manifest]) == changed

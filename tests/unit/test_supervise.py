@@ -1,0 +1,112 @@
+"""A job that dies of memory, however it dies, is an outcome; a job that is killed for another reason is a failure."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+JOB = """
+import os, signal, sys, time, types
+from batchscope import logs, machine, supervise
+logs.redirect("job.log")
+machine.memory_bytes = lambda: {whole}
+def work(note):
+    note("numerics", {{"device": "cpu"}})
+    {work}
+def lost(death):
+    print("LOST", death.notes, death.how, flush=True)
+supervise.run(work, lost, types.SimpleNamespace(mem_mb=400, attempt={attempt}), "job.log")
+"""
+
+
+def start(
+    folder: Path, work: str, *, whole: int = 2**40, attempt: int = 1, **environment: str
+) -> subprocess.Popen[bytes]:
+    code = JOB.format(work=work, whole=whole, attempt=attempt)
+    values = {**os.environ, "PYTHONPATH": str(ROOT / "scripts"), **environment}
+    return subprocess.Popen([sys.executable, "-c", code], cwd=folder, env=values)
+
+
+def ended(folder: Path, work: str, **options: object) -> tuple[int, str]:
+    status = start(folder, work, **options).wait(timeout=60)  # type: ignore[arg-type]
+    return status, (folder / "job.log").read_text()
+
+
+GREEDY = "held = bytearray(300_000_000); time.sleep(30)"
+
+
+def test_a_job_that_works_ends_well_and_one_that_fails_fails(tmp_path: Path) -> None:
+    assert ended(tmp_path, "print('done')") == (0, "done\n")
+    status, log = ended(tmp_path, "1 / 0")
+    assert status == 1
+    assert log.endswith("ZeroDivisionError: division by zero\n")
+
+
+def test_more_memory_than_there_is_ends_the_job_and_is_an_outcome(tmp_path: Path) -> None:
+    status, log = ended(tmp_path, GREEDY, whole=200_000_000)
+    assert status == 0
+    assert "LOST {'numerics': {'device': 'cpu'}} memory ran out" in log
+    assert "there are 0.19 GB for it (0.2 GB of this machine or container)" in log
+
+
+def test_on_slurm_the_memory_that_was_asked_for_is_the_limit(tmp_path: Path) -> None:
+    status, log = ended(tmp_path, GREEDY, SLURM_JOB_ID="1")
+    assert status == 0
+    assert "there are 0.21 GB for it (mem_mb 400 of the Slurm job)" in log  # the rest is for Snakemake itself
+
+
+def test_an_allocation_that_fails_is_an_outcome(tmp_path: Path) -> None:
+    status, log = ended(tmp_path, "raise MemoryError('a petabyte')")
+    assert status == 0
+    assert "LOST" in log
+    status, log = ended(tmp_path, 'os.write(2, b"what():  std::bad_alloc\\n"); os.abort()')
+    assert (status, "LOST" in log) == (0, True)
+
+
+def test_a_job_that_is_killed_from_outside_is_no_outcome(tmp_path: Path) -> None:
+    status, log = ended(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)")
+    assert status == 128 + signal.SIGKILL
+    assert log == "Error: the job was ended by SIGKILL, and not for lack of memory; run again\n"
+    status, log = ended(tmp_path, "os.abort()")
+    assert (status, "LOST" in log) == (128 + signal.SIGABRT, False)
+
+
+def test_where_more_memory_comes_with_the_next_attempt_only_the_last_is_an_outcome(tmp_path: Path) -> None:
+    status, log = ended(tmp_path, GREEDY, whole=200_000_000, BATCHSCOPE_RETRIES="1")
+    assert status == 1
+    assert "the next has more memory" in log
+    status, log = ended(tmp_path, GREEDY, whole=200_000_000, attempt=2, BATCHSCOPE_RETRIES="1")
+    assert (status, "LOST" in log) == (0, True)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM])
+def test_the_child_ends_with_the_job(tmp_path: Path, sign: signal.Signals) -> None:
+    job = start(tmp_path, "open('pid', 'w').write(str(os.getpid())); time.sleep(60)")
+    end = time.monotonic() + 30
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    child = int((tmp_path / "pid").read_text())
+    job.send_signal(sign)
+    job.wait(timeout=10)
+    while psutil.pid_exists(child) and psutil.Process(child).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_a_long_log_of_a_failure_is_short_and_all_of_it_is_kept(tmp_path: Path) -> None:
+    _, log = ended(tmp_path, "print('noise\\n' * 3000, flush=True); 1 / 0")
+    assert 5 <= len(log.splitlines()) <= 21
+    assert "ZeroDivisionError" in log
+    whole = (tmp_path / "job.log.whole").read_text()
+    assert whole.count("noise") == 3000
+    assert f"{len(whole.splitlines())} lines: job.log.whole" in log
