@@ -12,10 +12,10 @@ from snakemake.logging import logger
 SCRIPTS = ROOT / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from batchscope import asked, identity, imports, measured, provenance, recipes, splits
-from batchscope import definition_files, study as studies
+from batchscope import asked, facts, identity, imports, measured, own_data, provenance
+from batchscope import definition_files, recipes, splits, study as studies
 from batchscope.analysis import TABLES
-from batchscope.datasets import own_files
+
 from batchscope.engines.environment import NUMERIC_ENVIRONMENT
 from batchscope.figures import FIGURES
 
@@ -210,12 +210,12 @@ def check_data():
     """Refuse data that cannot be used, and sizes that they have not, before any job starts."""
     for name, dataset in STUDY.datasets.items():
         seed = next(run.seed for run in STUDY.runs if run.dataset == name)
-        facts = PREFIX / dataset_file(name, seed, "json")
+        made = PREFIX / dataset_file(name, seed, "json")
         ask = ASKED.dataset(name, asked.draw(dataset, seed))
-        if own_files.is_made(facts, ask):
-            studies.check_sizes(STUDY, name, own_files.known(facts)["n_train"])
+        if facts.is_made(made, ask):
+            studies.check_sizes(STUDY, name, facts.known(made)["n_train"])
         else:
-            own_files.check(ask)
+            own_data.check(ask)
 
 
 def announce():

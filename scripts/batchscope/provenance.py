@@ -10,7 +10,7 @@ from typing import Any
 from batchscope import recipes
 from batchscope.asked import Ask, Asked
 from batchscope.asked import draw as asked_draw
-from batchscope.datasets import own_files
+from batchscope import facts
 from batchscope.files import set_aside
 from batchscope.identity import file_sha256, fingerprint
 
@@ -91,11 +91,11 @@ def changed(manifest: Path, asked: Asked) -> list[str]:
     if ask["recipe"]["tuning"] is not None:  # its rate differs from size to size
         known = recipes.with_learning_rate(known, ask["recipe"]["optimiser"]["learning_rate"])
     draw = asked_draw(asked.study["datasets"][cell["dataset"]], cell["seed"])
-    facts = manifest.parents[4] / "datasets" / cell["dataset"] / f"{draw}.json"
+    made = manifest.parents[4] / "datasets" / cell["dataset"] / f"{draw}.json"
     differs = {
         "recipe": known != ask["recipe"],
         "model": identity["sources"]["model"] != ask["sources"]["model"],
-        "data set": own_files.gives_other_data(facts, asked.dataset(cell["dataset"], draw)),
+        "data set": facts.gives_other_data(made, asked.dataset(cell["dataset"], draw)),
     }
     return [name for name, differing in differs.items() if differing]
 

@@ -22,6 +22,9 @@ BY_NAME = {
 }  # what a package starts or imports when asked to, by a name in a text
 
 
+EITHER = {"{ENVIRONMENT}": ("train", "train-gpu")}  # by the study's device
+
+
 def script_environments():
     """{script of a rule: the conda files of the rules that run it}, read from rules/*.smk."""
     found = {}
@@ -29,7 +32,8 @@ def script_environments():
         for rule in re.split(r"^(?=(?:use )?rule )", file.read_text(), flags=re.MULTILINE):
             script = re.search(r"scripts/(\w+\.py)", rule)
             if script:
-                found.setdefault(script[1], set()).update(re.findall(r"envs/([\w-]+)\.yaml", rule))
+                named = re.findall(r"envs/([\w{}-]+)\.yaml", rule)
+                found.setdefault(script[1], set()).update(each for name in named for each in EITHER.get(name, (name,)))
     return found
 
 

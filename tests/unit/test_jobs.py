@@ -80,17 +80,6 @@ def test_the_lock_of_a_running_snakemake_is_left_alone(locked):
         running.wait()
 
 
-def test_code_fingerprints_see_contents_and_names_but_not_times(tmp_path):
-    for name in ("a.py", "b.py"):
-        (tmp_path / name).write_text(name)
-    files = [tmp_path / "b.py", tmp_path / "a.py"]
-    before = records.code_fingerprint(files, tmp_path)
-    os.utime(files[0], (0, 0))
-    assert records.code_fingerprint(files[::-1], tmp_path) == before
-    files[0].write_text("other")
-    assert records.code_fingerprint(files, tmp_path) != before
-
-
 def test_peak_memory_sees_what_was_freed_again():
     memory.reset_peak()
     before = memory.resident_bytes()

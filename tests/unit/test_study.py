@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchscope import splits, study
+from batchscope.asked import draw
 from batchscope.validation import read_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -372,8 +373,8 @@ def test_functions_that_can_be_called_are_accepted_unimported(code: str, tmp_pat
 
 
 def test_draw_says_which_data_a_seed_sees(tmp_path: Path) -> None:
-    assert study.draw(load(tmp_path, minimal("blobs")).datasets["blobs"], 7) == "seed7"
-    assert study.draw(load(tmp_path, minimal()).datasets["digits"], 7) == "fixed"
+    assert draw(load(tmp_path, minimal("blobs")).datasets["blobs"], 7) == "seed7"
+    assert draw(load(tmp_path, minimal()).datasets["digits"], 7) == "fixed"
 
 
 def test_study_of_the_repository_is_found_by_name_from_anywhere(

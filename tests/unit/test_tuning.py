@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from small import blobs, recipe
 
-from batchscope import datasets, jobs, records, tuning
+from batchscope import datasets, records, train_job, tune_job, tuning
 
 GRID = (0.01, 0.1, 1.0)
 
@@ -95,20 +95,26 @@ def test_a_run_uses_the_rate_that_its_tuning_chose(tmp_path):
     meta = json.dumps({"classes": data.meta["classes"], "digest": datasets.digest(arrays)})
     np.savez(tmp_path / "data.npz", **arrays, meta=np.array(meta))
     made = recipe(tuning={"learning_rates": [0.0001, 0.01, 1.0], "seeds": [101, 102], "widen": 1, "refine": 1})
-    settings = {"engine": "tensorflow", "loop": "fused", "device": "cpu", "threads": 1}
+    settings = {"engine": "tensorflow", "loop": "fused", "device": "cpu", "threads": 1, "environment": {}}
+    settings |= {"step_records": 10, "telemetry_interval_seconds": 0.1}
     cell = {"dataset": "blobs", "recipe": "small", "batch_size": "16"}
-    names = ("trials", "run", "steps", "evaluations", "telemetry", "manifest", "weights")
-    outputs = {name: str(tmp_path / f"{name}.{'json' if name == 'manifest' else 'parquet'}") for name in names}
-    jobs.tune_cell([str(tmp_path / "data.npz")], made, cell, settings, "code", outputs)
+    ask = {"cell": cell, "recipe": made, "settings": settings, "sources": {}}
+    outputs = {"trials": str(tmp_path / "trials.parquet"), "manifest": str(tmp_path / "tuning.json")}
+    tune_job.tune_cell([str(tmp_path / "data.npz")], ask, outputs)
     trials = records.read_table("trials", outputs["trials"]).to_pandas()
     assert trials.groupby("learning_rate").size().unique().tolist() == [2]
     means = trials.groupby("learning_rate")["selected_validation_loss"].mean()
     chosen = trials.loc[trials["chosen"], "learning_rate"].unique().tolist()
     assert chosen == [means.idxmin()]
 
-    settings |= {"step_records": 10, "telemetry_interval_seconds": 0.1}
-    run = {**cell, "seed": 1}
-    jobs.train_run(str(tmp_path / "data.npz"), made, run, settings, "code", outputs, outputs["trials"])
+    inputs = {
+        "data": str(tmp_path / "data.npz"),
+        "trials": outputs["trials"],
+        "tuning_manifest": outputs["manifest"],
+    }
+    names = ("run", "steps", "evaluations", "telemetry", "manifest", "weights")
+    outputs = {name: str(tmp_path / f"{name}.{'json' if name == 'manifest' else 'parquet'}") for name in names}
+    train_job.train_run(inputs, {**ask, "cell": {**cell, "seed": 1}}, outputs)
     assert records.read_table("run", outputs["run"])["learning_rate"].to_pylist() == chosen
     steps = records.read_table("steps", outputs["steps"])["learning_rate"].to_pylist()
     assert steps == pytest.approx(chosen * len(steps))

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from batchscope.datasets import making, own_files
+from batchscope import facts as facts_of
+from batchscope import own_data
+from batchscope.datasets import making
 from batchscope.identity import file_sha256, fingerprint
 from batchscope.splits import DataError
 
@@ -51,49 +53,49 @@ def write(mine: dict[str, Any], folder: Path) -> Path:
 
 def test_data_that_are_made_are_made_whatever_the_time_stamps_say(tmp_path: Path) -> None:
     mine, facts = dataset(tmp_path), tmp_path / "made.json"
-    assert not own_files.is_made(facts, ask(mine))
+    assert not facts_of.is_made(facts, ask(mine))
     write(mine, tmp_path)
     for when in (0, 4e9):
         os.utime(tmp_path / "data.npz", (when, when))
-        assert own_files.is_made(facts, ask(mine))
-        assert not own_files.gives_other_data(facts, ask(mine))
+        assert facts_of.is_made(facts, ask(mine))
+        assert not facts_of.gives_other_data(facts, ask(mine))
 
 
 @pytest.mark.parametrize("changes", [{"scale": "unit"}, {"split": {"validation": 10, "test": 10}}, {"split_seed": 1}])
 def test_another_definition_gives_other_data(tmp_path: Path, changes: dict[str, Any]) -> None:
     facts = write(dataset(tmp_path), tmp_path)
     other = dataset(tmp_path, **changes)
-    assert not own_files.is_made(facts, ask(other))
-    assert own_files.gives_other_data(facts, ask(other))
+    assert not facts_of.is_made(facts, ask(other))
+    assert facts_of.gives_other_data(facts, ask(other))
 
 
 def test_other_content_gives_other_data_also_with_an_older_time_stamp(tmp_path: Path) -> None:
     facts = write(dataset(tmp_path), tmp_path)
     changed = dataset(tmp_path, x=X + 1)
     os.utime(tmp_path / "data.npz", (0, 0))
-    assert not own_files.is_made(facts, ask(changed))
-    assert own_files.gives_other_data(facts, ask(changed))
+    assert not facts_of.is_made(facts, ask(changed))
+    assert facts_of.gives_other_data(facts, ask(changed))
 
 
 def test_other_code_makes_the_data_again_and_is_no_other_data(tmp_path: Path) -> None:
     mine = dataset(tmp_path)
     facts = write(mine, tmp_path)
-    assert not own_files.is_made(facts, ask(mine, "other code"))
-    assert not own_files.gives_other_data(facts, ask(mine, "other code"))
+    assert not facts_of.is_made(facts, ask(mine, "other code"))
+    assert not facts_of.gives_other_data(facts, ask(mine, "other code"))
 
 
 @pytest.mark.parametrize("content", ["cut sh", "[]", "null"])
 def test_facts_that_cannot_be_read_say_nothing(tmp_path: Path, content: str) -> None:
     mine, facts = dataset(tmp_path), tmp_path / "made.json"
     facts.write_text(content)
-    assert not own_files.is_made(facts, ask(mine))
-    assert not own_files.gives_other_data(facts, ask(mine))
+    assert not facts_of.is_made(facts, ask(mine))
+    assert not facts_of.gives_other_data(facts, ask(mine))
 
 
 def test_what_cannot_be_used_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     holed = X.copy()
     holed[6, 1] = np.nan
-    own_files.check(ask(dataset(tmp_path)))
+    own_data.check(ask(dataset(tmp_path)))
     with pytest.raises(DataError, match=r"data set mine: .*data\.npz: array `x` holds a value .* in example 7"):
-        own_files.check(ask(dataset(tmp_path, x=holed)))
+        own_data.check(ask(dataset(tmp_path, x=holed)))
     assert [file.name for file in tmp_path.iterdir()] == ["data.npz"]
