@@ -10,11 +10,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from batchscope import user_models
+from batchscope import splits, user_models
 from batchscope.engines import Precision
 from batchscope.engines import tensorflow_settings as settings
 from batchscope.engines.framework import keras
-from batchscope import splits
 from batchscope.functions import FunctionError
 
 GROUPS = 8  # groups of the group normalisation, fewer where the width has no such divisor

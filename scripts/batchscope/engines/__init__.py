@@ -24,10 +24,6 @@ if TYPE_CHECKING:  # only then: the Snakefile reads `environment` and has no Num
     import numpy as np
     from numpy.typing import NDArray
 
-# Keras imports these where they are installed, for wrappers, plots and data frames, which no job uses: a third of the
-# processor time of its import (docs/measurements.md).
-_NOT_NEEDED = ("sklearn", "matplotlib", "pandas")
-
 PACKAGES = {"tensorflow": ("tensorflow", "keras", "numpy")}  # of each engine, whose versions a manifest has
 
 Part = Literal["train", "validation", "test"]
