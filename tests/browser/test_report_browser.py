@@ -17,9 +17,6 @@ from unit import fake_report
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements/develop.in)")
 
-# The page is rendered once: all tests of this file go to the same worker.
-pytestmark = pytest.mark.xdist_group("report page")
-
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 

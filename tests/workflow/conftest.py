@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -138,10 +138,14 @@ def start_and_kill(folder: Path, appears: str) -> None:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of the tiny study, run to its report without disturbance."""
-    folder = tmp_path_factory.mktemp("finished")
-    write_study(folder)
-    done = snakemake(folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-    yield folder
-    shutil.rmtree(folder)
+    """Folder of the tiny study, run undisturbed to its report; the first worker that needs it makes it for all."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "finished"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "results/tiny/report.html").exists():
+            folder.mkdir(exist_ok=True)
+            write_study(folder)
+            done = snakemake(folder)
+            assert done.returncode == 0, done.stdout + done.stderr
+    return folder

@@ -130,7 +130,6 @@ def intervals(folder, kind):
     return [(manifest["started_at"], manifest["ended_at"]) for manifest in manifests]
 
 
-@pytest.mark.xdist_group("workflow")
 @pytest.mark.skipif(bool(why_no_cluster()), reason=why_no_cluster())
 def test_a_study_runs_on_a_cluster_as_on_one_machine(slurm, finished, tmp_path):
     write_study(tmp_path)
