@@ -23,9 +23,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 ENV = ROOT / ".venv"
 PYTHON = ENV / "bin" / "python"
-RECORD = (
-    ENV / "batchscope.json"
-)  # the folder it was made in, digests of the locks it holds, and whether one is under way
+RECORD = ENV / "batchscope.json"  # the folder it was made in, digests of the locks it holds, whether it is unfinished
 OWN = ROOT / ".tools"
 UV_LOCK = ROOT / "requirements" / "uv.txt"
 
