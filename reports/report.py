@@ -38,7 +38,7 @@ manifest = ""  # manifest.json: where the results come from
 report = content.load(Path(tables), Path(figures), Path(study), Path(manifest))
 
 # %%
-HTML(elements.paragraph(report.study["question"], "lede"))
+HTML(elements.paragraph(report.study["question"], "lede") + answers.unused_gpus(report.manifest))
 
 # %%
 HTML(
@@ -60,8 +60,7 @@ HTML(
             if (box := advice.advice(report, pair))
         ),
         "Which batch size to use depends on what is to be saved. A goal is decided where every other size is told "
-        "apart from the size named; where it is not, that size has the best mean and others may be as good or "
-        "better.",
+        "apart from the size named; where it is not, that size has the best mean and others may be as good or better.",
     )
 )
 

@@ -1,5 +1,6 @@
 # What the other files need: the validated study, what it asks of its jobs, names that wildcards may take, lists of files.
 import functools
+import importlib.util
 import json
 import os
 import re
@@ -12,7 +13,16 @@ from snakemake.logging import logger
 SCRIPTS = ROOT / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from batchscope import asked, facts, identity, imports, measured, own_data, provenance
+from batchscope import (
+    asked,
+    facts,
+    identity,
+    imports,
+    machine,
+    measured,
+    own_data,
+    provenance,
+)
 from batchscope import definition_files, recipes, splits, study as studies
 from batchscope.analysis import TABLES
 
@@ -232,7 +242,20 @@ def announce():
         )
 
 
+def warn_of_unused_gpu():
+    """Say so before the first job where `device: auto` is going to leave a GPU of this machine unused."""
+    if STUDY.settings["device"] == "auto" and machine.has_nvidia_driver():
+        if (
+            importlib.util.find_spec("nvidia") is None
+        ):  # the folder of all of CUDA's packages
+            logger.warning(
+                "this machine has a GPU, and this environment lacks CUDA's libraries: all runs on the CPU. To use the GPU: "
+                "make report DEVICE=gpu (or, with conda, --config device=gpu)."
+            )
+
+
 if workflow.is_main_process:
+    warn_of_unused_gpu()
     try:
         check_data()
     except (studies.ConfigError, splits.DataError) as error:

@@ -285,9 +285,8 @@ def _check_scaling(content: Mapping[str, Any], written: Mapping[str, Any], locat
         scaling["reference_batch_size"] = None  # inherited, and without effect under `rule: none`
     if scaling["rule"] == "adam-sde" and content["optimiser"]["name"] == "sgd":
         raise ConfigError(
-            f"{locate(['learning_rate_scaling', 'rule'])}: adam-sde is a rule for adam and adamw, and the "
-            "optimiser is sgd; "
-            "valid is one of none, linear, sqrt"
+            f"{locate(['learning_rate_scaling', 'rule'])}: adam-sde is a rule for adam and adamw, and the optimiser is "
+            "sgd; valid is one of none, linear, sqrt"
         )
     if epochs is not None and scaling["warmup_epochs"] > epochs:
         raise ConfigError(
@@ -310,9 +309,8 @@ def _check_tuning(content: Mapping[str, Any], locate: Locate) -> None:
         )
     if content["learning_rate_scaling"]["rule"] != "none":
         raise ConfigError(
-            f"{locate(['learning_rate_scaling', 'rule'])}: the rule {content['learning_rate_scaling']['rule']} "
-            "and tuning both "
-            "set the rate of a batch size; valid is rule: none, or tuning: null"
+            f"{locate(['learning_rate_scaling', 'rule'])}: the rule {content['learning_rate_scaling']['rule']} and "
+            "tuning both set the rate of a batch size; valid is rule: none, or tuning: null"
         )
 
 

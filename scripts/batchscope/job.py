@@ -62,6 +62,7 @@ class Job:
         self.identity = {**ask, "recipe": dict(self.recipe), "data": self.data.meta["digest"]}
 
     def elapsed(self) -> float:
+        """Seconds since the framework was loaded."""
         return time.perf_counter() - self._start
 
     def read_memory(self) -> None:
@@ -69,6 +70,7 @@ class Job:
         self.peaks = (self.engine.allocator_peak_bytes(self.numerics["device"]), memory.peak_bytes())
 
     def sampler(self) -> telemetry.Sampler:
+        """A sampler at the study's interval that reads GPUs only where the job computes on one."""
         on_gpu = self.numerics["device"] == "gpu"
         gpus = telemetry.first(telemetry.available_gpus()) if on_gpu else telemetry.no_gpus()
         return telemetry.Sampler(self.settings["telemetry_interval_seconds"], gpus=gpus)

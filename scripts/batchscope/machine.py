@@ -24,6 +24,16 @@ def usable_cores(root: Path = _SYSTEM) -> int:
     return max(1, int(min([allowed, *_cpu_quotas(root)])))
 
 
+def has_nvidia_driver(root: Path = _SYSTEM) -> bool:
+    """Whether NVIDIA's driver shows a GPU; told on Linux only.
+
+    Args:
+        root: the folder that holds `proc` and `sys`.
+    """
+    cards = root / "proc/driver/nvidia/gpus"
+    return cards.is_dir() and any(cards.iterdir())
+
+
 def memory_bytes(root: Path = _SYSTEM) -> int:
     """Bytes of memory that the process may use: those of the machine, or the limit of its container.
 

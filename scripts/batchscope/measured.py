@@ -51,9 +51,8 @@ def _find(path: str, study_file: Path, folders: Sequence[str], place: str) -> Pa
     if found is None:
         where = " or ".join(dict.fromkeys(shown(candidate.parent) for candidate in tried))
         raise ConfigError(
-            f"{place}: there is no file {Path(path).name} in {where}; valid is the path of a file, or the name of "
-            "one in a "
-            "folder of `data_folders` (config.yaml, or --config data_folders=[FOLDER])"
+            f"{place}: there is no file {Path(path).name} in {where}; valid is the path of a file, or the name of one "
+            "in a folder of `data_folders` (config.yaml, or --config data_folders=[FOLDER])"
         )
     return found
 
@@ -92,9 +91,8 @@ def _check_runs(runs: Mapping[str, Any], locate: Locate) -> None:
         )
     if given and runs["metric"] is None:
         raise ConfigError(
-            f"{locate(['measurements', 'runs', 'metric'])}: the targets need the name of what they are measured "
-            "in; valid is "
-            "a text such as WER"
+            f"{locate(['measurements', 'runs', 'metric'])}: the targets need the name of what they are measured in; "
+            "valid is a text such as WER"
         )
     if not given and (named or runs["target"] is not None):
         raise ConfigError(
@@ -109,9 +107,8 @@ def _check_runs(runs: Mapping[str, Any], locate: Locate) -> None:
         )
     if given in (["updates"], ["examples"]) and runs["n_train"] is None:
         raise ConfigError(
-            f"{locate(['measurements', 'runs', 'n_train'])}: {given[0]} need it to become epochs; valid is the "
-            "number of "
-            "training examples"
+            f"{locate(['measurements', 'runs', 'n_train'])}: {given[0]} need it to become epochs; valid is the number "
+            "of training examples"
         )
 
 
@@ -128,18 +125,15 @@ def _check_timings(measurements: Mapping[str, Any], locate: Locate) -> None:
         if "seconds_per_update" in columns and measurements["runs"]["n_train"] is None:
             raise ConfigError(
                 f"{locate(['measurements', 'runs', 'n_train'])}: seconds_per_update need it to become seconds per "
-                "epoch; "
-                "valid is the number of training examples"
+                "epoch; valid is the number of training examples"
             )
         if "power_limit_watts" in columns and (baseline is None or baseline["power_limit_watts"] is None):
             raise ConfigError(
                 f"{locate(['measurements', 'baseline'])}: batch sizes were measured at several power limits; valid is "
-                "a "
-                "baseline with a batch_size and the power_limit_watts at which sizes are compared"
+                "a baseline with a batch_size and the power_limit_watts at which sizes are compared"
             )
     if baseline is not None and (timings is None or "power_watts" not in timings["columns"]):
         raise ConfigError(
-            f"{locate(['measurements', 'baseline'])}: savings of energy need power; valid is measurements.timings "
-            "with a "
-            "column power_watts, or no baseline"
+            f"{locate(['measurements', 'baseline'])}: savings of energy need power; valid is measurements.timings with "
+            "a column power_watts, or no baseline"
         )

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from batchscope import user_models
+from batchscope import splits, user_models
 from batchscope.engines import Precision
 from batchscope.engines import tensorflow_settings as settings
 from batchscope.engines.framework import keras
@@ -59,6 +59,11 @@ def _mlp(model: Mapping[str, Any]) -> list[keras.layers.Layer]:
 def _cnn(model: Mapping[str, Any], input_shape: Sequence[int]) -> list[keras.layers.Layer]:
     if len(input_shape) != 3:
         raise FunctionError(f"model cnn needs images of shape (height, width, channels); an example has {input_shape}")
+    if splits.channels_first(input_shape):
+        raise FunctionError(
+            f"model cnn needs images of shape (height, width, channels); an example has {tuple(input_shape)}, with its "
+            "channels first; valid is an array that was turned with np.moveaxis(x, 1, -1)"
+        )
     layers: list[keras.layers.Layer] = []
     for filters in model["filters"]:
         layers += _normalised(keras.layers.Conv2D, model, filters, model["kernel_size"], padding="same")

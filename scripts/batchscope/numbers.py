@@ -70,10 +70,11 @@ def p_value(value: float | None) -> str:
     return "< 0.001" if value < 0.001 else f"= {fixed(value, 3)}"
 
 
-def decimals(half_widths: Iterable[float | None], most: int = 6) -> int:
+def decimals(half_widths: Iterable[float | None]) -> int:
     """Decimals for a column of intervals: a narrow half-width keeps one digit, two where it starts with 1 or 2.
 
-    Where half-widths are below 10 there are at least two decimals, so that a wide interval does not hide its mean.
+    Where half-widths are below 10 there are at least two decimals, so that a wide interval does not hide its mean;
+    there are at most six.
     """
     widths = sorted(width for width in half_widths if width is not None and math.isfinite(width) and width > 0)
     if not widths:
@@ -81,7 +82,7 @@ def decimals(half_widths: Iterable[float | None], most: int = 6) -> int:
     width = widths[len(widths) // 4]
     exponent = _exponent(width, 1)
     first = round(width / 10.0**exponent)
-    return min(most, max(2 if width < 10 else 0, -exponent + (1 if first <= 2 else 0)))
+    return min(6, max(2 if width < 10 else 0, -exponent + (1 if first <= 2 else 0)))
 
 
 def interval(mean: float | None, low: float | None, high: float | None, places: int | None = None) -> str:

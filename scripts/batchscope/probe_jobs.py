@@ -18,8 +18,8 @@ from batchscope import engines, provenance, records, snapshots
 from batchscope.asked import Ask
 from batchscope.engines import Frozen, Precision
 from batchscope.job import Job, Note
-from batchscope.probes import accumulation, gradients, modes, overheads, rates, sharpness
 from batchscope.plans import Plan
+from batchscope.probes import accumulation, gradients, modes, overheads, rates, sharpness
 from batchscope.snapshots import Snapshot
 
 Paths = Mapping[str, str]

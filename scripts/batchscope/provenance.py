@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from batchscope import recipes
+from batchscope import facts, recipes
 from batchscope.asked import Ask, Asked
 from batchscope.asked import draw as asked_draw
-from batchscope import facts
 from batchscope.files import set_aside
 from batchscope.identity import file_sha256, fingerprint
 

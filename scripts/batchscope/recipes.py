@@ -46,9 +46,8 @@ def scaled_optimiser(recipe: Mapping[str, Any], batch_size: int) -> dict[str, An
         if min(options["beta_1"], options["beta_2"]) < 1e-12:  # zero but for rounding
             raise ValueError(
                 f"the rule adam-sde makes beta_1 {options['beta_1']:.4g} and beta_2 {options['beta_2']:.4g} at batch "
-                "size "
-                f"{batch_size}, and they must be above 0; valid is a larger reference_batch_size, or a smaller batch "
-                "size"
+                f"size {batch_size}, and they must be above 0; valid is a larger reference_batch_size, or a smaller "
+                "batch size"
             )
     return options
 

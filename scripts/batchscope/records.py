@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchscope import columns
-from batchscope.files import atomic_path, set_aside
 from batchscope.columns import CELL, RUN, TELEMETRY_SUMMARY, Kind
+from batchscope.files import atomic_path, set_aside
 from batchscope.probe_columns import PROBES
 
 __all__ = [

@@ -76,8 +76,7 @@ def wanted(claim: Mapping[str, Any]) -> str:
 
 
 def twins(key: str, value: Any, pair: Pair, pairs: Sequence[Pair], study: Mapping[str, Any]) -> list[Pair]:
-    """The pairs of a study on the same data set whose recipe differs from that of `pair` in `key` only, and has `value`
-    there."""
+    """The pairs of a study on the data set of `pair` whose recipe differs in `key` only, and has `value` there."""
     recipes = study["recipes"]
     if pair[1] not in recipes:
         return []

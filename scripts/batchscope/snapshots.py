@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from batchscope.files import atomic_path
 
-
 NAMES = {0.0: "start", 1.0: "end"}
 
 
@@ -44,12 +43,6 @@ def at(share: float) -> str:
 def below(train_loss: float) -> str:
     """Name of the moment when the training loss is first at or below a value."""
     return f"train loss {train_loss:g}"
-
-
-def moments(recipe: Mapping[str, Any]) -> list[str]:
-    """Every moment at which runs of a recipe keep their weights, if they get there."""
-    wanted = recipe["snapshots"]
-    return [at(share) for share in wanted["at"]] + [below(loss) for loss in wanted["train_losses"]]
 
 
 def due(

@@ -46,7 +46,6 @@ def search(
         widen: largest number of rates that may be added beyond the edges.
         refine: how often the grid is halved round the best rate, with two more rates (one at an edge) each time.
     """
-
     trials: list[Trial] = []
     for rate, stage in _rates(trials, grid, widen, refine):
         for seed in seeds:

@@ -15,7 +15,7 @@ from batchscope.figures import FIGURES
 from batchscope.report.render import render
 from unit import fake_report
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements/dev.in)")
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements/develop.in)")
 
 # The page is rendered once: all tests of this file go to the same worker.
 pytestmark = pytest.mark.xdist_group("report page")

@@ -18,7 +18,7 @@ from scipy import stats
 
 from batchscope import analysis, records
 from batchscope.analysis import tables as study
-from batchscope.analysis.best import best, choices, label
+from batchscope.analysis.best import best, label
 from batchscope.analysis.statistics import holm, paired_test, t_interval
 from batchscope.analysis.summary import METRICS, metrics, summary
 
@@ -342,7 +342,6 @@ def test_summary_without_timings(tmp_path: Path) -> None:
     assert np.isnan(row["seconds_per_epoch"])
     assert row["memory_kind"].endswith("beside other runs, the largest of the runs")
     assert found["best"]["fastest"].isna().all()
-    assert found["choices"]["fastest"].iloc[0] == ""
 
 
 # Best
@@ -377,21 +376,18 @@ def test_sizes_that_scatter_as_much_as_they_differ_cannot_be_told_apart() -> Non
     found = best(some_runs({8: [1.0, 2.0, 3.0], 32: [3.1, 1.1, 2.0]}), NO_TIMINGS)
     assert list(found["status"]) == ["best", "compared"]
     assert not found["told_apart"].iloc[1]
-    assert choices(found)["not_told_apart"].iloc[0] == "32"
 
 
 def test_a_size_with_a_failed_run_is_not_compared_even_where_its_mean_is_lowest() -> None:
     found = best(some_runs({8: [0.1, None, 0.1], 32: [1.0, 1.2, 1.1], 128: [2.0, 2.3, 2.1]}), NO_TIMINGS)
     assert list(found["status"]) == ["not comparable", "best", "compared"]
     assert (found["n"].iloc[0], found["n_runs"].iloc[0]) == (2, 3)
-    assert choices(found)["best"].iloc[0] == "32"
-    assert choices(found)["not_comparable"].iloc[0] == "8"
 
 
 def test_no_size_is_best_where_every_size_has_a_failed_run() -> None:
-    found = choices(best(some_runs({8: [0.1, None], 32: [None, 0.2]}), NO_TIMINGS)).iloc[0]
-    assert (found["best"], found["not_comparable"]) == ("", "8; 32")
-    assert pd.isna(found["n"])
+    found = best(some_runs({8: [0.1, None], 32: [None, 0.2]}), NO_TIMINGS)
+    assert list(found["status"]) == ["not comparable", "not comparable"]
+    assert found["difference"].isna().all()
 
 
 def test_one_seed_or_a_constant_difference_is_not_testable() -> None:
@@ -423,7 +419,6 @@ def test_fastest_and_the_sizes_whose_quartiles_overlap_it() -> None:
     found = best(some_runs({8: [1.0], 32: [1.0], 128: [1.0]}), timings)
     assert list(found["fastest"]) == [False, False, True]  # 1 s, 0.275 s and 0.266 s
     assert list(found["overlaps_fastest"]) == [False, True, True]
-    assert choices(found)[["fastest", "overlaps_fastest"]].iloc[0].tolist() == ["128", "32"]
 
 
 def test_labels_of_sizes() -> None:

@@ -291,7 +291,7 @@ def test_probe_metric_is_read_from_the_table_of_its_probe() -> None:
     assert of_other["reason"] == "the probe of gradients does not look at this recipe"
 
 
-def targets(values: Mapping[float, Mapping[int, Sequence[float]]], reached: bool = True) -> pd.DataFrame:
+def targets(values: Mapping[float, Mapping[int, Sequence[float]]]) -> pd.DataFrame:
     """Rows of `to_target`: updates by target, size and seed; nan where it was not reached."""
     rows = [
         {

@@ -243,6 +243,7 @@ def test_what_diverged_is_listed_and_left_out(tmp_path: Path) -> None:
         in text
     )
     assert "Of the sizes whose runs all ended ok, the lowest mean" in text
+    assert "1 and 1,168 (full) fitted into memory; 32 did not. At batch size 32: " in text
     rows = _soup(tables.outcomes(lost)).select("tbody tr")
     assert Counter(row.select("td")[4].get_text() for row in rows) == {"diverged": 1, "out of memory": 2}
     assert tables.lost(lost, PAIR)
@@ -251,6 +252,14 @@ def test_what_diverged_is_listed_and_left_out(tmp_path: Path) -> None:
 def test_a_clean_study_says_that_nothing_was_lost(report: content.Content) -> None:
     assert "all 9 runs and 3 timings finished" in tables.outcomes(report)
     assert not tables.lost(report, PAIR)
+
+
+def test_a_gpu_that_was_not_used_is_said_first_with_what_mends_it(report: content.Content) -> None:
+    assert not answers.unused_gpus({"numerics": [{"unused_gpus": []}, {"device": "cpu"}]})
+    assert not answers.unused_gpus({})
+    text = _soup(answers.unused_gpus({"numerics": [{"unused_gpus": ["NVIDIA A"]}, {"unused_gpus": ["NVIDIA A"]}]}))
+    assert "(NVIDIA A)" in text.get_text()
+    assert "make report DEVICE=gpu" in text.get_text()
 
 
 def test_runs_that_were_still_improving_are_pointed_out(report: content.Content) -> None:

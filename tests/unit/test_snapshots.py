@@ -55,11 +55,6 @@ def test_weights_are_kept_where_the_training_loss_first_falls_to_a_value(engine)
     assert [(s.moment, s.train_loss) for s in progress.snapshots] == [("train loss 0.9", losses[first])]
 
 
-def test_moments_have_one_name_each():
-    made = recipe(snapshots={"at": [0.0, 0.25, 1.0], "train_losses": [0.3]})
-    assert snapshots.moments(made) == ["start", "25 %", "end", "train loss 0.3"]
-
-
 def test_snapshots_are_read_as_they_were_written(tmp_path):
     weights = [np.arange(n, dtype=np.float32) for n in range(12)]
     written = [Snapshot("start", 0.0, 0, 2.5, weights), Snapshot("end", 3.0, 12, 0.25, weights[:1])]

@@ -316,3 +316,35 @@ def test_numbers_are_not_trusted_where_models_differ_unless_the_order_is_by_bus(
         assert [gpu["index"] for gpu in first["gpus"]] == [0]
     _, first = scenario(SELECT, driver, **script, CUDA_VISIBLE_DEVICES="GPU-1-stub,GPU-0-stub")
     assert [gpu["index"] for gpu in first["gpus"]] == [1]
+
+
+CONFIGURE = """
+import json, sys
+from batchscope import engines
+engine = engines.engine("tensorflow")
+try:
+    settings = engine.configure("gpu", 1)
+except ValueError as error:
+    sentence = str(error)
+print(json.dumps([engine.configure("auto", 1), engine.configure("cpu", 1), sentence]))
+"""
+
+
+@pytest.mark.parametrize(("hidden", "names"), [({}, ["Stub 1000"]), ({"CUDA_VISIBLE_DEVICES": ""}, [])])
+def test_a_gpu_that_the_driver_shows_and_the_framework_cannot_use_is_named(
+    driver: Path, hidden: dict[str, str], names: list[str]
+) -> None:
+    auto, cpu, sentence = scenario(CONFIGURE, driver, **hidden)
+    assert (auto["device"], auto["unused_gpus"]) == ("cpu", names)
+    assert cpu["unused_gpus"] == []
+    assert "make report DEVICE=gpu" in sentence
+
+
+def test_a_driver_that_answers_what_cannot_be_read_leaves_a_job_without_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable() -> None:
+        raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+
+    monkeypatch.setattr("batchscope.telemetry.visible.driver", unreadable)
+    found = telemetry.available_gpus({})
+    assert found.gpus == ()
+    assert "UnicodeDecodeError" in str(found.reason)

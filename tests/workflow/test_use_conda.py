@@ -40,7 +40,12 @@ def tell():
     with open(f"FOLDER/{os.getpid()}.json", "w") as file:
         json.dump(seen, file)
 
+def tell_and_exit(status, exit=os._exit):
+    tell()
+    exit(status)
+
 atexit.register(tell)
+os._exit = tell_and_exit  # by which jobs end that work in a child process
 """
 TRAINED = ("runs", "evaluations", "steps", "trials", "to_target", "verdicts")
 PROBED = ("gradients", "noise_scale", "sharpness", "modes", "rate_curves", "accumulation")

@@ -16,7 +16,6 @@ TABLES = (
     "metrics",
     "summary",
     "best",
-    "choices",
     "ranks",
     "equal_budget",
     "trials",

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from batchscope import records
+from batchscope import numbers, records
 from batchscope.analysis import decision_tree
 from batchscope.analysis.choosing import (
-    Choice,
     Answer,
+    Choice,
     Size,
     choose,
     in_words,
@@ -26,7 +26,6 @@ from batchscope.analysis.choosing import (
 )
 from batchscope.analysis.scaling import MAX_RESOLUTION
 from batchscope.analysis.statistics import t_interval
-from batchscope import numbers
 
 __all__ = ["GOALS", "advice", "pareto", "tree"]
 
@@ -295,10 +294,9 @@ def _quickest(choice: Choice, close: Sequence[Size], seconds: Mapping[Size, floa
     ratio = numbers.ratio(seconds[choice.best] / seconds[quick])
     reached, best = (numbers.number(choice.means[size]) for size in (quick, choice.best))
     return (
-        f"Of the sizes whose difference from it may be zero, {label_of(quick)} trains to its selected epoch "
-        "in the least time: "
-        f"{numbers.seconds(seconds[quick])} on average, {ratio} times faster than {label_of(choice.best)}, at a mean "
-        f"test accuracy of {reached} instead of {best}."
+        f"Of the sizes whose difference from it may be zero, {label_of(quick)} trains to its selected epoch in the "
+        f"least time: {numbers.seconds(seconds[quick])} on average, {ratio} times faster than {label_of(choice.best)}, "
+        f"at a mean test accuracy of {reached} instead of {best}."
     )
 
 

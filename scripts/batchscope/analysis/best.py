@@ -85,37 +85,6 @@ _NUMBERS = (
 )
 
 
-def choices(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per data set and recipe: `best` in words, sizes as they are labelled, lists separated by "; ".
-
-    Columns: dataset, recipe, fastest, overlaps_fastest (others that do), best, not_told_apart, told_apart,
-    not_testable, not_comparable, n (seeds compared), loss_mean, loss_ci_low, loss_ci_high and accuracy_mean,
-    accuracy_ci_low, accuracy_ci_high of the best size. Null or empty where there is none.
-    """
-    rows = []
-    numbers = [f"{metric}_{part}" for metric in ("loss", "accuracy") for part in ("mean", "ci_low", "ci_high")]
-    for (dataset, recipe), group in table.groupby(["dataset", "recipe"], sort=False):
-        labels = pd.Series([label(*size) for size in zip(group["batch_size"], group["full_batch"], strict=True)])
-        labels.index = group.index
-        fastest = group["fastest"].fillna(False).astype(bool)
-        overlaps = group["overlaps_fastest"].fillna(False).astype(bool) & ~fastest
-        told_apart = group["told_apart"].fillna(False).astype(bool)
-        lists = {
-            "fastest": fastest,
-            "overlaps_fastest": overlaps,
-            "best": group["status"] == BEST,
-            "not_told_apart": (group["status"] == COMPARED) & ~told_apart,
-            "told_apart": told_apart,
-            "not_testable": group["status"] == NOT_TESTABLE,
-            "not_comparable": group["status"] == NOT_COMPARABLE,
-        }
-        row: dict[str, Any] = {"dataset": dataset, "recipe": recipe}
-        row |= {name: "; ".join(labels[chosen]) for name, chosen in lists.items()}
-        chosen = group[group["status"] == BEST]
-        rows.append({**row, **{name: chosen[name].iloc[0] if len(chosen) else None for name in ("n", *numbers)}})
-    return pd.DataFrame(rows).astype({"n": "Int64", **dict.fromkeys(numbers, "float64")})
-
-
 def label(batch_size: int, full_batch: bool) -> str:
     """A batch size as tables and figures write it: `32`, or `800 (full)`."""
     return f"{batch_size:,} (full)" if full_batch else f"{batch_size:,}"

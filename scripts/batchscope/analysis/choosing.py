@@ -12,9 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
+from batchscope import numbers
 from batchscope.analysis.best import label
 from batchscope.analysis.statistics import ALPHA, ROUNDING, Interval, holm, paired_test, t_interval
-from batchscope import numbers
 
 Size = tuple[int, bool]  # examples, and whether the study says `full`
 Floats = NDArray[np.float64]

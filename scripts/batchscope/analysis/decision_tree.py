@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from batchscope import numbers
+from batchscope.analysis.choosing import Answer, Choice, Size, label_of, pairs, sizes_of
 from batchscope.analysis.statistics import ROUNDING
 from batchscope.analysis.summary import without_core
-from batchscope.analysis.choosing import Answer, Choice, Size, label_of, pairs, sizes_of
-from batchscope import numbers
 
 Tables = Mapping[str, pd.DataFrame]
 

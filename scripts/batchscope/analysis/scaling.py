@@ -107,6 +107,7 @@ def critical_batch_sizes(
     Args:
         to_target: the table of that name.
         n_train: examples in the training part by data set, None where not known; S_min = E_min n_train / B_crit.
+        paired: draw runs of one seed together.
         resamples: of the bootstrap.
         seed: of the bootstrap.
 

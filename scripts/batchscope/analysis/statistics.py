@@ -85,13 +85,13 @@ def t_quantile(n: int, confidence: float = CONFIDENCE) -> float:
     return float(special.stdtrit(n - 1, 0.5 + confidence / 2))
 
 
-def paired_test(first: ArrayLike, second: ArrayLike, confidence: float = CONFIDENCE) -> PairedTest:
+def paired_test(first: ArrayLike, second: ArrayLike) -> PairedTest:
     """Paired two-sided t-test of `first` against `second`, which hold the same seeds in the same order."""
     one, other = _finite(first), _finite(second)
     if one.shape != other.shape:
         raise ValueError(f"paired values need the same seeds on both sides, not {len(one)} against {len(other)}")
     differences = one - other
-    interval = t_interval(differences, confidence)
+    interval = t_interval(differences)
     if interval.n < 2:
         return PairedTest(interval.n, interval.mean, None, None, None)
     assert interval.sd is not None

@@ -13,9 +13,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchscope import analysis, records
-from batchscope.analysis import advice, budgets, decision_tree, overheads, probes, published, rates
-from batchscope.analysis import savings, scaling, targets
-from batchscope.analysis.best import best, choices
+from batchscope.analysis import (
+    advice,
+    budgets,
+    decision_tree,
+    overheads,
+    probes,
+    published,
+    rates,
+    savings,
+    scaling,
+    targets,
+)
+from batchscope.analysis.best import best
 from batchscope.analysis.claims import verdicts
 from batchscope.analysis.measurements import read
 from batchscope.analysis.ranks import ranks
@@ -83,7 +93,6 @@ def study_tables(study: Mapping[str, Any], **files: Sequence[Path]) -> dict[str,
         "critical_batch_size": scaling.critical_batch_sizes(of_target, n_train, paired=paired),
         "pareto": advice.pareto(runs, timings),
     }
-    tables["choices"] = choices(tables["best"])
     tables["tree"] = decision_tree.tree(tables, study)
     tables["advice"] = advice.advice(tables, study)
     tables["verdicts"] = verdicts.verdicts(tables, study)

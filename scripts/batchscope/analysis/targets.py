@@ -67,7 +67,9 @@ def to_target(
     recipe in which the metric was never measured have no rows.
 
     Args:
-        runs, evaluations, timings: tables of the study.
+        runs: the table of that name.
+        evaluations: the table of that name.
+        timings: the table of that name.
         targets: of the resolved study; each has datasets (names, or None for all), metric, values and
             evaluations_in_a_row.
 

@@ -121,8 +121,7 @@ def check_classes_trained(train: Integers, held_out: Mapping[str, Integers], nam
 
 
 def by_class(x: Floats, y: Integers) -> tuple[Floats, Integers]:
-    """The examples (n, ...) and their labels (n,), all of one class before those of the next; within a class the order
-    stays."""
+    """The examples (n, ...) and their labels (n,), sorted by class; within a class the order stays."""
     order = np.argsort(y, kind="stable")
     return x[order], y[order]
 

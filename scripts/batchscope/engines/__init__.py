@@ -16,9 +16,6 @@ The probes look at a model whose weights do not move: `frozen(name)` is the engi
 from __future__ import annotations
 
 import importlib
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
@@ -26,10 +23,6 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 if TYPE_CHECKING:  # only then: the Snakefile reads `environment` and has no NumPy
     import numpy as np
     from numpy.typing import NDArray
-
-# Keras imports these where they are installed, for wrappers, plots and data frames, which no job uses: a third of the
-# processor time of its import (docs/measurements.md).
-_NOT_NEEDED = ("sklearn", "matplotlib", "pandas")
 
 PACKAGES = {"tensorflow": ("tensorflow", "keras", "numpy")}  # of each engine, whose versions a manifest has
 
@@ -94,23 +87,9 @@ class Frozen(Protocol):
 
 def frozen(name: str) -> Any:
     """The class with which the engine called `name` makes a `Frozen`; its arguments are those of `FrozenModel`."""
-    with _hidden():
-        return importlib.import_module(f"batchscope.engines.{name}_frozen").FrozenModel
+    return importlib.import_module(f"batchscope.engines.{name}_frozen").FrozenModel
 
 
 def engine(name: str) -> ModuleType:
     """The engine module called `name`; this imports its framework, which takes seconds."""
-    with _hidden():
-        return importlib.import_module(f"batchscope.engines.{name}")
-
-
-@contextmanager
-def _hidden() -> Iterator[None]:
-    """Keep a framework from importing packages that are not imported yet and that it can do without."""
-    absent = [package for package in _NOT_NEEDED if package not in sys.modules]
-    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]
-    try:
-        yield
-    finally:
-        for package in absent:
-            del sys.modules[package]
+    return importlib.import_module(f"batchscope.engines.{name}")

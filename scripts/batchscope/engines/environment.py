@@ -6,6 +6,7 @@ Needs neither a framework nor NumPy, since the Snakefile reads it.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -52,6 +53,10 @@ A result depends on their values, so they belong to its fingerprint. The names a
 _DECIDED = {"KERAS_BACKEND": "tensorflow", "TF_USE_LEGACY_KERAS": "0"}
 _WITHOUT = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "KERAS_NNX_ENABLED")
 
+# Keras imports these where they are installed, for wrappers, plots and data frames, which no job uses: a third of the
+# processor time of its import (docs/measurements.md).
+_NOT_NEEDED = ("sklearn", "matplotlib", "pandas")
+
 
 def keras_home() -> str:
     """The folder in which Keras keeps what it downloads, as Keras chooses it: `KERAS_HOME` or ~/.keras."""
@@ -63,16 +68,21 @@ def keras_home() -> str:
 def overruled() -> Iterator[None]:
     """Import Keras in this block: the environment and a user's keras.json then decide nothing, and nothing is written.
 
-    The backend is TensorFlow, for good. In the block Keras' home is a place where no file can be read or made.
+    The backend is TensorFlow, for good. In the block Keras' home is a place where no file can be read or made, and
+    packages that Keras can do without are not there, unless they are imported already.
     """
     os.environ.update(_DECIDED)
     for name in _WITHOUT:
         os.environ.pop(name, None)
     home = os.environ.get("KERAS_HOME")
     os.environ["KERAS_HOME"] = os.devnull
+    absent = [package for package in _NOT_NEEDED if package not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]
     try:
         yield
     finally:
+        for package in absent:
+            del sys.modules[package]
         del os.environ["KERAS_HOME"]
         if home is not None:
             os.environ["KERAS_HOME"] = home

@@ -112,8 +112,7 @@ def caption_equal_budget(frames: Frames) -> str:
     return joined(
         [
             f"Mean {measure.replace('_', ' ')} once an equal budget was spent, between the evaluations around it; "
-            "views of the same runs: "
-            f"{amounts}, the largest that every run that ended ok has spent; {bars}.",
+            f"views of the same runs: {amounts}, the largest that every run that ended ok has spent; {bars}.",
             _without_value_in_words(frames),
             "Equal epochs starve large batches of updates, equal updates starve small ones of examples, and equal "
             "seconds hold for this machine alone: sizes can rank differently by the budget that is held equal.",

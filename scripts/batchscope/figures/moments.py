@@ -71,12 +71,12 @@ def seeds(counts: Iterable[int]) -> str:
     return f"n = {number} {'seed' if found == [1] else 'seeds'}"
 
 
-def intervals(counts: Iterable[int], what: str = "bars") -> str:
+def intervals(counts: Iterable[int]) -> str:
     """`bars: 95 % t-intervals over n = 5 seeds, cut at the edges of the panel`, or that there are none."""
     found = [*counts]
     if max(found, default=0) < 2:
-        return f"no {what}: {seeds(found)}"
-    return f"{what}: 95 % t-intervals over {seeds(found)}, cut at the edges of the panel"
+        return f"no bars: {seeds(found)}"
+    return f"bars: 95 % t-intervals over {seeds(found)}, cut at the edges of the panel"
 
 
 def ranged(values: ArrayLike | pd.Series[Any], digits: int = 4) -> str:
@@ -88,14 +88,14 @@ def ranged(values: ArrayLike | pd.Series[Any], digits: int = 4) -> str:
     return " to ".join(ends)
 
 
-def estimate(value: float | None, low: float | None, high: float | None, n: int, digits: int = 3) -> str:
+def estimate(value: float | None, low: float | None, high: float | None, n: int) -> str:
     """`−1.02 (−1.03 to −1.01)`; without an interval it says so, without a value `not known`."""
     if value is None or not np.isfinite(value):
         return "not known"
-    middle = plain(value, digits=digits)
+    middle = plain(value, digits=3)
     if low is None or high is None or not (np.isfinite(low) and np.isfinite(high)):
         return f"{middle} (no interval: {'one seed' if n == 1 else 'no spread'})"
-    return f"{middle} ({plain(low, digits=digits)} to {plain(high, digits=digits)})"
+    return f"{middle} ({plain(low, digits=3)} to {plain(high, digits=3)})"
 
 
 def missing_in_words(frames: Frames, rows: pd.DataFrame, sizes: Sequence[Size]) -> str:

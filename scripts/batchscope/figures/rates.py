@@ -118,10 +118,9 @@ def caption_rate_vs_batch(frames: Frames) -> str:
     over = " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1]))) if counts else "0"
     return joined(
         [
-            "Best learning rate against batch size; log axes. Dots: geometric means over "
-            f"n = {over} tuning seeds of the rate at the vertex of the parabola through the best trial of a seed and "
-            "its two neighbours; bars: 95 % t-intervals of the logarithm over these seeds, cut at the edges of the "
-            "panel."
+            f"Best learning rate against batch size; log axes. Dots: geometric means over n = {over} tuning seeds of "
+            "the rate at the vertex of the parabola through the best trial of a seed and its two neighbours; bars: 95 "
+            "% t-intervals of the logarithm over these seeds, cut at the edges of the panel."
             if counts and counts[-1] > 1
             else "Best learning rate against batch size; log axes. Dots: the vertex of the parabola through the "
             "best trial and its two neighbours, of one tuning seed; no bars.",

@@ -64,9 +64,8 @@ def caption_gap_vs_batch(frames: Frames) -> str:
     """What is drawn."""
     return _caption(
         frames,
-        "Accuracy on the training part minus accuracy on the test part, at the selected epoch. Sizes that "
-        "fit the training "
-        "part less well have a smaller gap for that reason alone: this is not at equal training loss.",
+        "Accuracy on the training part minus accuracy on the test part, at the selected epoch. Sizes that fit the "
+        "training part less well have a smaller gap for that reason alone: this is not at equal training loss.",
     )
 
 
@@ -132,8 +131,7 @@ def caption_noise_vs_batch(frames: Frames) -> str:
     return _caption(
         frames,
         "Spread of the losses of successive whole batches: root of a sixth of their mean squared second difference, in "
-        "which a steady fall cancels, median over the last half of the run. Each size is measured at its "
-        "own weights "
+        "which a steady fall cancels, median over the last half of the run. Each size is measured at its own weights "
         "and its own loss, so sizes differ in more than their batch. The dashed line starts at the smallest size and "
         "falls as one over the root of the batch size, to compare with; it is not fitted.",
         list(over_seeds(frames, "step_loss_noise").values()),

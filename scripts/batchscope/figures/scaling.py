@@ -67,7 +67,7 @@ def draw_steps_to_target(frames: Frames) -> Figure:
             law, plateau = law_of(frames, target), plateaus[target]
             _perfect_scaling(axes, frames, target, unit)
             if law is not None and plateau is not None:
-                _bent_law(axes, frames, law, plateau, look)
+                _bent_law(axes, law, plateau, look)
         draw_costs(axes, frames, targets, unit, joined=[target for target in targets if plateaus[target] is None])
         legend(axes, targets)
     made.align_ylabels(panels)
@@ -251,7 +251,7 @@ def _reach_bends(axes: Axes, laws: Sequence[Law]) -> None:
     )
 
 
-def _bent_law(axes: Axes, frames: Frames, law: Law, plateau: float, look: Look) -> None:
+def _bent_law(axes: Axes, law: Law, plateau: float, look: Look) -> None:
     """The law over the sizes fitted, its plateau, and B_crit with its interval on it."""
     assert law.b_crit is not None
     x = np.geomspace(law.smallest, law.largest, 100)

@@ -30,7 +30,7 @@ def draw_step_losses(frames: Frames) -> Figure:
             steps = _of_seed(frames, size, seed)
             beyond = steps[~(steps["loss"] <= top)]
             axes.plot(beyond["examples"], [0.985 * top] * len(beyond), "^", color=theme.INK, markersize=3, linewidth=0)
-    _finish(made, frames, "Loss of the batch")
+    _finish(made, "Loss of the batch")
     return made
 
 
@@ -62,7 +62,7 @@ def draw_gradient_norm(frames: Frames) -> Figure:
         top, bottom = norms.max(), max(norms.min(), norms.max() / 10**NORM_DECADES)
         theme.log_axis(panels[0], "y", [bottom, top])
         panels[0].set_ylim(bottom / 1.3, top * 1.3)
-    _finish(made, frames, "Gradient norm")
+    _finish(made, "Gradient norm")
     return made
 
 
@@ -133,7 +133,7 @@ def _panels(frames: Frames) -> tuple[Figure, list[Axes]]:
     return theme.figure_of(len(frames.sizes), 1.75, extra=0.5)
 
 
-def _finish(made: Figure, frames: Frames, label: str) -> None:
+def _finish(made: Figure, label: str) -> None:
     made.supylabel(label, fontsize=10)
     made.supxlabel("Examples trained on", fontsize=10)
 

@@ -8,7 +8,6 @@ import numpy as np
 
 from batchscope.figures.frames import Frames, Size, finished, of_size
 
-
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
 
@@ -47,11 +46,11 @@ def seeds_in_words(frames: Frames) -> str:
     return f"n = {number} {'seed' if counts == [1] else 'seeds'}"
 
 
-def intervals_in_words(frames: Frames, what: str = "Bars") -> str:
+def intervals_in_words(frames: Frames) -> str:
     """`Bars: 95 % t-intervals over n = 5 seeds.`, or that there are none."""
     if all(len(finished(frames, size)) < 2 for size in frames.sizes):
         return f"No intervals: {seeds_in_words(frames)} per size."
-    return f"{what}: 95 % t-intervals over {seeds_in_words(frames)}."
+    return f"Bars: 95 % t-intervals over {seeds_in_words(frames)}."
 
 
 def outcomes_in_words(frames: Frames) -> str:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from batchscope import plans
 from batchscope.datasets import Data
 from batchscope.engines import Vector
-from batchscope.probes.rates import orders
 from batchscope.plans import Plan
+from batchscope.probes.rates import orders
 
 SHUFFLE = 23  # the stream of random numbers that reorders the examples within a batch
 # Relative change of the first loss with the order of its examples that rounding does not explain: the mean of 50,000

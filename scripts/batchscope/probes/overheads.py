@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchscope.datasets import Data
-from batchscope.probes import timing
 from batchscope.plans import Plan
+from batchscope.probes import timing
 
 
 def measure(engine: ModuleType, data: Data, plan: Plan, settings: Mapping[str, float]) -> list[dict[str, Any]]:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
+from batchscope import numbers
 from batchscope.analysis.best import BEST, COMPARED, NOT_COMPARABLE, NOT_TESTABLE
 from batchscope.analysis.statistics import ALPHA
-from batchscope import numbers
+from batchscope.numbers import LEVEL
 from batchscope.report import elements
 from batchscope.report.content import Content, Row, number, pair_title, rows, size
-from batchscope.numbers import LEVEL
 from batchscope.report.tables import disturbed
 from batchscope.scope import Pair
 
 ENOUGH_SEEDS = 5
+_ENDED = ["batch_size", "full_batch", "outcome", "outcome_detail"]
 
 
 def answer(content: Content, pair: Pair) -> str:
@@ -26,6 +28,7 @@ def answer(content: Content, pair: Pair) -> str:
         *speed(table),
         *loss(table),
         *left_out(content, pair),
+        *fitted(content, pair),
         *trade(table),
         *accuracy(table),
         *still_improving(content, pair),
@@ -143,6 +146,36 @@ def left_out(content: Content, pair: Pair) -> list[str]:
     return [f"Left out of the comparison of losses: {numbers.listing(parts)}."] if parts else []
 
 
+def fitted(content: Content, pair: Pair) -> list[str]:
+    """Which sizes fitted into memory, where one did not, and how the largest of those that did not ended."""
+    jobs = pd.concat([content.of(table, pair)[_ENDED] for table in ("runs", "timings")])
+    lost = jobs[jobs["outcome"] == "out_of_memory"]
+    if lost.empty:
+        return []
+    sizes = [(size(row), row) for row in rows(content.of("summary", pair))]
+    failed = {size(row) for row in rows(lost)}
+    fits = [name for name, _ in sizes if name not in failed]
+    fits_text = f"{numbers.listing(fits)} fitted into memory" if fits else "No size fitted into memory"
+    last = rows(lost.sort_values("batch_size"))[-1]
+    return [
+        f"{fits_text}; {numbers.listing([name for name, _ in sizes if name in failed])} did not. At batch size "
+        f"{size(last)}: {last['outcome_detail']}."
+    ]
+
+
+def unused_gpus(manifest: Mapping[str, Any]) -> str:
+    """A warning where the machine has a GPU that the framework could not use; empty where it has none."""
+    found = {name for numerics in manifest.get("numerics", ()) for name in numerics.get("unused_gpus", ())}
+    if not found:
+        return ""
+    sentence = (
+        f"Everything ran on the CPU, although the driver shows a GPU here ({numbers.listing(sorted(found))}): the "
+        "framework lacks what it needs to use it. `make report DEVICE=gpu` installs that and runs the study on the "
+        "GPU; under conda the same is `--config device=gpu`."
+    )
+    return elements.box("caution", elements.paragraph(sentence))
+
+
 def still_improving(content: Content, pair: Pair) -> list[str]:
     """Sizes with runs whose last epoch was their best: a longer budget may change their place."""
     runs = content.of("runs", pair)
@@ -155,9 +188,8 @@ def still_improving(content: Content, pair: Pair) -> list[str]:
     if not parts:
         return []
     return [
-        f"The validation loss was lowest at the very last evaluation of the budget at {numbers.listing(parts)}: "
-        "with more epochs "
-        "those sizes may do better, and their place may change."
+        f"The validation loss was lowest at the very last evaluation of the budget at {numbers.listing(parts)}: with "
+        "more epochs those sizes may do better, and their place may change."
     ]
 
 

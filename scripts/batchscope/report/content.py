@@ -10,11 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from batchscope import analysis
+from batchscope import analysis, numbers
 from batchscope.analysis import tables as study_tables
 from batchscope.analysis.best import label
 from batchscope.figures import FIGURES, frames
-from batchscope import numbers
 from batchscope.report import elements
 
 Row = Mapping[str, Any]
@@ -152,8 +151,10 @@ def spread_cells(
     *,
     aligned: bool = True,
 ) -> list[elements.Cell]:
-    """One cell per row with the mean `name` and its interval, with as many decimals as the column deserves or, if not
-    `aligned`, since it spans decades, as each interval deserves."""
+    """One cell per row with the mean `name` and its interval.
+
+    The decimals are those that the column deserves or, if not `aligned`, since it spans decades, each interval.
+    """
     found = [[number(row, name + part) for part in (mean, low, high)] for row in rows(frame)]
     places = numbers.decimals((top - bottom) / 2 for _, bottom, top in found if bottom is not None and top is not None)
     return [elements.spread(middle, bottom, top, places if aligned else None) for middle, bottom, top in found]

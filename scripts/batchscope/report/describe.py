@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from batchscope.analysis.statistics import ALPHA
 from batchscope import numbers
+from batchscope.analysis.statistics import ALPHA
 from batchscope.numbers import LEVEL
 
 _SOURCES = {
@@ -61,15 +61,13 @@ def recipe(resolved: Mapping[str, Any]) -> str:
         sentences.append("The last, smaller batch of an epoch is dropped.")
     if resolved["micro_batch_size"] is not None:
         sentences.append(
-            f"Gradients are accumulated over micro batches of {resolved['micro_batch_size']} examples; the batch "
-            "size is "
-            "that of the update. Batch normalisation and dropout work on the micro batches."
+            f"Gradients are accumulated over micro batches of {resolved['micro_batch_size']} examples; the batch size "
+            "is that of the update. Batch normalisation and dropout work on the micro batches."
         )
     if resolved["model"].get("normalisation") == "batch":
         sentences.append(
             "The statistics that batch normalisation uses for evaluation follow those of the batches by 1 % per "
-            "update, "
-            "so with few updates, as at large batch sizes, they lag behind and make the evaluation worse."
+            "update, so with few updates, as at large batch sizes, they lag behind and make the evaluation worse."
         )
     sentences.append(f"Evaluations use {numbers.integer(resolved['evaluation_batch_size'])} examples at a time.")
     return " ".join(sentences)
@@ -109,11 +107,10 @@ def timing(study: Mapping[str, Any]) -> str:
         "Seconds never come from the training runs, which may share the machine. For each batch size a separate job "
         f"that has the machine to itself trains for {settings['warmup_seconds']:g} s without counting and then times "
         f"{windows} of about {settings['window_seconds']:g} s, synchronised at both edges. Given are the median and "
-        "the quartiles over the windows of that one job: updates only, without compiling and evaluation, and "
-        "with the last, "
-        "short batch of an epoch counted as a whole one. They hold for the number of threads, the precision and the "
-        "deterministic operations named under Training and in the manifest; other settings can favour other sizes."
-        f"{_borrowed(study['borrowed_timings'])}"
+        "the quartiles over the windows of that one job: updates only, without compiling and evaluation, and with the "
+        "last, short batch of an epoch counted as a whole one. They hold for the number of threads, the precision and "
+        "the deterministic operations named under Training and in the manifest; other settings can favour other "
+        f"sizes.{_borrowed(study['borrowed_timings'])}"
     )
 
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from batchscope import numbers
+from batchscope.numbers import LEVEL
 from batchscope.report import elements
 from batchscope.report.content import Content, Row, number, rows, size_cell, spread_cells
 from batchscope.report.elements import Cell, Column
-from batchscope.numbers import LEVEL
 from batchscope.scope import Pair
 
 Columns = list[tuple[Column, Sequence[Cell]]]

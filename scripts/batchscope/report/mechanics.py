@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import pandas as pd
 
 from batchscope import numbers
-from batchscope.scope import twins
 from batchscope.analysis.statistics import t_interval
 from batchscope.figures.frames import Size, of_size
 from batchscope.figures.mechanics_words import geometric, null_in_words, shift
@@ -15,7 +14,7 @@ from batchscope.numbers import LEVEL
 from batchscope.report import elements
 from batchscope.report.content import Content, Row, number, rows, size_cell, spread_cells
 from batchscope.report.elements import Cell, Column
-from batchscope.scope import Pair
+from batchscope.scope import Pair, twins
 
 Columns = list[tuple[Column, Sequence[Cell]]]
 

@@ -157,8 +157,7 @@ _ROUGH = ("Intervals and tests take the means over runs as normally distributed;
 _TARGET = (
     "Target",
     "A loss or an error that was fixed before the runs. It counts as reached only where the run stays at or below it "
-    "for "
-    "as many evaluations in a row as the study asks for, so that one lucky evaluation does not count.",
+    "for as many evaluations in a row as the study asks for, so that one lucky evaluation does not count.",
 )
 _TERMS_OF_ANY = (
     (

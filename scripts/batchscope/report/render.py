@@ -23,7 +23,6 @@ from nbconvert import HTMLExporter
 
 from batchscope.files import atomic_path
 
-
 log = logging.getLogger(__name__)
 
 LIBRARY = Path(__file__).resolve().parents[2]

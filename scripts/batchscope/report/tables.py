@@ -7,14 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from batchscope.analysis.best import LOSS, BEST, COMPARED, NOT_COMPARABLE, NOT_TESTABLE
-from batchscope.analysis.statistics import ALPHA
 from batchscope import numbers
+from batchscope.analysis.best import BEST, COMPARED, LOSS, NOT_COMPARABLE, NOT_TESTABLE
+from batchscope.analysis.statistics import ALPHA
+from batchscope.analysis.summary import WHOLE_CORE_PERCENT, without_core
+from batchscope.numbers import LEVEL
 from batchscope.report import elements
 from batchscope.report.content import Content, Row, number, rows, size, size_cell, spread_cells
 from batchscope.report.elements import Cell, Column
-from batchscope.analysis.summary import WHOLE_CORE_PERCENT, without_core
-from batchscope.numbers import LEVEL
 from batchscope.scope import Pair
 
 SIZE = Column("Batch size", "examples")
@@ -110,9 +110,8 @@ def speed(content: Content, pair: Pair) -> str:
         (Column("Throughput", "examples/s"), _integers(frame, "examples_per_second")),
     ]
     caption = (
-        f"{pair[0]} with {pair[1]}. Medians over repeated windows of one job with their quartiles, alone on "
-        "the machine; "
-        "updates only, without compiling and evaluation. In the time per epoch a last, short batch counts as "
+        f"{pair[0]} with {pair[1]}. Medians over repeated windows of one job with their quartiles, alone on the "
+        "machine; updates only, without compiling and evaluation. In the time per epoch a last, short batch counts as "
         "a whole one."
     )
     return elements.table_of(elements.slug("table-speed", *pair), caption, columns)

@@ -8,13 +8,13 @@ from typing import Any
 
 import pandas as pd
 
+from batchscope import numbers
 from batchscope.analysis.statistics import ALPHA
 from batchscope.figures import FIGURES
-from batchscope import numbers
+from batchscope.numbers import LEVEL
 from batchscope.report import elements
 from batchscope.report.content import Content, Row, figure_id, number, rows
 from batchscope.report.elements import Cell, Column
-from batchscope.numbers import LEVEL
 
 NOT_MEASURED = "not measured"
 SHORT = 8  # verdicts up to which the whole table is shown at once
@@ -26,10 +26,9 @@ _HOW = (
     "contradicted, that it rules out an effect as large as the margin: the effect may still be there, and then the row "
     "says that it is smaller than what counts. Each p-value is twice the smaller of those two tests and adjusted "
     f"(Holm) over the tests of the statement's family, and a verdict needs an adjusted p of at most {ALPHA}. "
-    "Everything else is undecided. "
-    "Undecided is not “no effect”: beside it stands the smallest effect that as many seeds would find four times out "
-    "of five. Tests are over seeds; those of a time are over the timed windows of one job per size, and do not hold "
-    "how another job, or another day, would differ."
+    "Everything else is undecided. Undecided is not “no effect”: beside it stands the smallest effect that as many "
+    "seeds would find four times out of five. Tests are over seeds; those of a time are over the timed windows of one "
+    "job per size, and do not hold how another job, or another day, would differ."
 )
 
 

@@ -67,7 +67,6 @@ class Sampler:
         self._gpus: tuple[Gpu, ...] = ()
         self._no_gpu: str | None = None
         self._host: Host | None = None
-        self._host_reasons: dict[str, str] = {}
         self._devices: list[Device] = []
         self._samples: list[Sample] = []
         self._ended_early: str | None = None

@@ -42,8 +42,13 @@ class Reasons:
 
 @dataclass(frozen=True)
 class Summary:
-    """`values`: the columns of `records.TELEMETRY_SUMMARY`; `not_measured`: one sentence for every null among them;
-    `notes`: one sentence for every value that covers only a part of the block."""
+    """What telemetry gives of one timed block.
+
+    Attributes:
+        values: the columns of `records.TELEMETRY_SUMMARY`.
+        not_measured: one sentence for every null among them.
+        notes: one sentence for every value that covers only a part of the block.
+    """
 
     values: dict[str, float | int | None]
     not_measured: dict[str, str]

@@ -84,16 +84,16 @@ def gpu_names() -> list[str]:
         return [gpu.uuid for gpu in found]
 
 
-def first(selection: Selection, count: int = 1) -> Selection:
-    """The first `count` GPUs in CUDA's order, which frameworks take; none, with the reason, where it is unknown."""
-    if count >= len(selection.gpus):
+def first(selection: Selection) -> Selection:
+    """The first GPU in CUDA's order, which frameworks take; none, with the reason, where it is unknown."""
+    if len(selection.gpus) <= 1:
         return selection
     if not selection.order_known:
         return no_gpus(
             "the machine has several models of GPU, and CUDA's order of them is unknown; "
             "set CUDA_DEVICE_ORDER=PCI_BUS_ID"
         )
-    return replace(selection, gpus=selection.gpus[:count])
+    return replace(selection, gpus=selection.gpus[:1])
 
 
 def _cards(nvml: Any) -> tuple[list[Gpu], int]:

@@ -99,8 +99,11 @@ def student(n: int, value: float, error: float, freedom: float) -> Estimate:
 
 
 def of_fit(fitted: Fitted) -> Estimate:
-    """The estimate of a fit, tested by Student's t, with the half of its interval that faces the threshold as the
-    standard error: so that test and interval agree also where the interval is not symmetric."""
+    """The estimate of a fit, tested by Student's t.
+
+    The half of its interval that faces the threshold gives the standard error, so that test and interval agree also
+    where the interval is not symmetric.
+    """
     quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, fitted.freedom))
 
     def test(threshold: float) -> tuple[float | None, float | None]:

@@ -11,16 +11,16 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from batchscope.analysis.best import label
-from batchscope.analysis.summary import without_core
-from batchscope.analysis.claims import words
-from batchscope.analysis.claims.samples import NotMeasuredError, Samples, Size, Tables, of_pair, rows_of, samples
-from batchscope.analysis.claims.estimates import Estimate, largest, over_seeds
-from batchscope.analysis.claims.tests import Goal, Part, along, judge, parts, scaled
+from batchscope import numbers, scope
 from batchscope.analysis import CONFIDENCE, FITTED_SIZES
+from batchscope.analysis.best import label
+from batchscope.analysis.claims import words
+from batchscope.analysis.claims.estimates import Estimate, largest, over_seeds
+from batchscope.analysis.claims.samples import NotMeasuredError, Samples, Size, Tables, of_pair, rows_of, samples
+from batchscope.analysis.claims.tests import Goal, Part, along, judge, parts, scaled
+from batchscope.analysis.summary import without_core
 from batchscope.claims import METRICS
 from batchscope.recipes import updates_per_epoch
-from batchscope import numbers, scope
 from batchscope.scope import Pair
 
 Claim = Mapping[str, Any]

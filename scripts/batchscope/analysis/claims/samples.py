@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from batchscope import numbers
 from batchscope.analysis.best import label
 from batchscope.analysis.probes import CROSSED, EQUAL, MIN_SIZES, complete_sizes, lowest_common_loss
 from batchscope.analysis.rates import optima
 from batchscope.analysis.summary import GAP, with_gap
 from batchscope.claims import METRICS
 from batchscope.scope import Pair
-from batchscope import numbers
 
 Tables = Mapping[str, pd.DataFrame]
 Size = tuple[int, bool]  # batch_size and full_batch

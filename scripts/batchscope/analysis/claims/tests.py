@@ -78,13 +78,13 @@ def parts(claim: Mapping[str, Any], found: Samples) -> list[Part]:
 
 
 def support(found: Sequence[Part]) -> float | None:
-    """p of the whole statement: the largest of the parts, None where one could not be tested."""
+    """The p-value of the whole statement: the largest of the parts, None where one could not be tested."""
     known = [part.support for part in found if part.support is not None]
     return max(known) if known and len(known) == len(found) else None
 
 
 def contradict(found: Sequence[Part]) -> float | None:
-    """p against the whole statement: the smallest of the parts times their number."""
+    """The p-value against the whole statement: the smallest of the parts times their number."""
     known = [part.contradict for part in found if part.contradict is not None]
     return min(1.0, len(found) * min(known)) if known else None
 
@@ -217,8 +217,7 @@ def _by_ranks(found: Samples, sizes: Sequence[Size], estimate: Estimate) -> Esti
 
 
 def along(claim: Mapping[str, Any], found: Samples, other: Samples) -> list[Part]:
-    """The parts of falls and rises with a key `along`: the trend on the logarithm of `other`, over the sizes of each
-    seed."""
+    """The parts of falls and rises with a key `along`: the trend on log `other`, over the sizes of each seed."""
     log, margin = scaled(claim)
     sizes = _several(found, claim)
     goal = Goal("below" if claim["test"]["kind"] == "falls" else "above", 0.0, margin)

@@ -6,14 +6,14 @@ import itertools
 import math
 from collections.abc import Sequence
 
+from batchscope import numbers
 from batchscope.analysis.best import label
-from batchscope.analysis.claims.samples import Samples, Size
 from batchscope.analysis.claims.estimates import Estimate
+from batchscope.analysis.claims.samples import Samples, Size
 from batchscope.analysis.claims.tests import Part
 from batchscope.analysis.power import detectable_effect
 from batchscope.analysis.statistics import ALPHA
 from batchscope.claims import Metric
-from batchscope import numbers
 
 
 def shown(value: float | None, log: bool) -> float | None:

@@ -1,0 +1,101 @@
+"""Settings of the machine and of the user that Keras reads: the engine decides and records them, and needs no home."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from batchscope.engines import environment, tensorflow_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+LOOK = """
+import json, sys
+from batchscope import engines, models
+engine = engines.engine("tensorflow")
+settings = engine.configure("cpu", 1)
+import keras
+cnn = {"name": "cnn", "filters": [4, 8], "kernel_size": 3, "dense": 16, "activation": "relu", "dropout": 0.0}
+model = models.build({"model": {**cnn, "normalisation": "none"}}, (6, 8, 1), 3, 0)
+home = keras.utils.get_file(origin="file://" + sys.argv[1]) if len(sys.argv) > 1 else None
+print(json.dumps([settings, model.count_params(), str(model.variables[0].dtype), home]))
+"""
+# Two convolutions of 3 × 3 (1 to 4 and 4 to 8 channels), each halving height and width rounded up: 2 × 2 × 8 = 32.
+WEIGHTS = (9 * 4 + 4) + (9 * 4 * 8 + 8) + (32 * 16 + 16) + (16 * 3 + 3)
+
+
+def look(home, *arguments, **variables):
+    """What a job sees of Keras with this home; it must not fail."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("KERAS", "HOME", "TF_"))}
+    given = {**kept, "PYTHONPATH": str(ROOT / "scripts"), "HOME": str(home), **variables}
+    command = [sys.executable, "-c", LOOK, *map(str, arguments)]
+    done = subprocess.run(command, env=given, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+HOSTILE = {
+    "environment": (None, {"KERAS_BACKEND": "no-such", "KERAS_MAX_EPOCHS": "many", "TF_USE_LEGACY_KERAS": "1"}),
+    "keras.json": (
+        {"image_data_format": "channels_first", "floatx": "float64", "epsilon": 0.1, "backend": "jax"},
+        {"KERAS_MAX_STEPS_PER_EPOCH": "1"},
+    ),
+    "broken keras.json": ({"floatx": "float8"}, {"KERAS_BACKEND": "jax", "KERAS_NNX_ENABLED": "true"}),
+}
+
+
+@pytest.mark.parametrize(("content", "variables"), HOSTILE.values(), ids=HOSTILE)
+def test_neither_the_environment_nor_keras_json_changes_the_network(tmp_path, content, variables):
+    folder = tmp_path / ".keras"
+    if content is not None:
+        folder.mkdir()
+        (folder / "keras.json").write_text(json.dumps(content))
+    settings, weights, dtype, _ = look(tmp_path, **variables)
+    assert (weights, dtype) == (WEIGHTS, "float32")
+    expected = {"backend": "tensorflow", "floatx": "float32", "dtype_policy": "float32", "epsilon": 1e-7}
+    expected |= {"image_data_format": "channels_last", "max_epochs": None, "max_steps_per_epoch": None}
+    assert settings.items() >= expected.items()
+    if content is not None:
+        assert json.loads((folder / "keras.json").read_text()) == content
+    assert folder.exists() == (content is not None)  # Keras makes it where it may
+
+
+@pytest.mark.parametrize("home", ["missing/home", "file/home"])
+def test_a_home_that_is_not_there_is_not_needed(tmp_path, home):
+    (tmp_path / "file").write_text("")
+    assert look(tmp_path / home)[1] == WEIGHTS
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["HOME", "KERAS_HOME"])
+def test_what_a_users_model_downloads_still_goes_to_the_users_folder(tmp_path, named):
+    (tmp_path / "weights.bin").write_text("w")
+    folder = tmp_path / ("mine" if named else ".keras")
+    folder.mkdir()
+    found = Path(look(tmp_path, tmp_path / "weights.bin", **({"KERAS_HOME": str(folder)} if named else {}))[3])
+    assert found.is_relative_to(folder)
+    assert found.read_text() == "w"
+
+
+def test_the_engine_records_what_it_decided(engine):
+    current = tensorflow_settings._current()
+    assert current == dict(tensorflow_settings._DECIDED)
+
+
+def test_names_of_the_environment_need_neither_a_framework_nor_numpy():
+    code = (
+        "import sys; from batchscope.engines.environment import NUMERIC_ENVIRONMENT as names; "
+        "assert 'TF_ENABLE_ONEDNN_OPTS' in names; print({'numpy', 'keras', 'tensorflow'} & set(sys.modules))"
+    )
+    given = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
+    done = subprocess.run([sys.executable, "-c", code], env=given, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "set()\n"), done.stderr
+
+
+def test_each_variable_is_left_and_recorded_or_decided_and_never_both():
+    names = environment.NUMERIC_ENVIRONMENT
+    assert list(names) == sorted(set(names))
+    assert not set(names) & {*environment._DECIDED, *environment._WITHOUT}

@@ -1,0 +1,71 @@
+"""Facts about the machine that a system may not tell: null in the manifest, and never the end of a job."""
+
+import os
+from types import SimpleNamespace
+
+import psutil
+import pytest
+
+from batchscope import manifest, memory, telemetry
+
+FAILING = {
+    "cpu_max_mhz": (psutil, "cpu_freq"),
+    "cores_physical": (psutil, "cpu_count"),
+    "cores_logical": (psutil, "cpu_count"),
+    "memory_bytes": (psutil, "virtual_memory"),
+    "cpu": (manifest, "_cpu_model"),
+}
+ERRORS = [NotImplementedError("can't find current frequency file"), FileNotFoundError("/proc"), OSError, psutil.Error]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=["not implemented", "no file", "system", "psutil"])
+@pytest.mark.parametrize(("fact", "place"), FAILING.items(), ids=FAILING)
+def test_a_fact_that_cannot_be_asked_for_is_null_and_the_others_stay(monkeypatch, fact, place, error):
+    before = manifest.host()
+
+    def fails(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(*place, fails)
+    after = manifest.host()
+    assert after[fact] is None
+    shared = {name for name, other in FAILING.items() if other == place}
+    assert {name: value for name, value in after.items() if name not in shared} == {
+        name: value for name, value in before.items() if name not in shared
+    }
+
+
+@pytest.mark.parametrize("answer", [None, 0.0])
+def test_an_unknown_frequency_is_null(monkeypatch, answer):
+    frequency = None if answer is None else SimpleNamespace(max=answer)
+    monkeypatch.setattr(psutil, "cpu_freq", lambda: frequency)
+    assert manifest.host()["cpu_max_mhz"] is None
+
+
+@pytest.mark.parametrize("cores", [None, 3])
+def test_without_an_affinity_all_cores_are_usable(monkeypatch, cores):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical=True: cores)
+    assert manifest.host()["cores_usable"] == cores
+
+
+def test_resident_memory_that_cannot_be_read_is_null(monkeypatch):
+    assert memory.resident_bytes() > 1_000_000
+
+    def fails(self):
+        raise psutil.AccessDenied
+
+    monkeypatch.setattr(psutil.Process, "memory_info", fails)
+    assert memory.resident_bytes() is None
+
+
+def test_telemetry_without_psutil_is_null_with_the_reason(monkeypatch):
+    def fails(*arguments):
+        raise psutil.AccessDenied
+
+    monkeypatch.setattr(psutil, "Process", fails)
+    with telemetry.Sampler(60.0, gpus=telemetry.no_gpus()) as sampler:
+        pass
+    result = sampler.result
+    assert result.summary["host_rss_peak_bytes"] is None
+    assert "AccessDenied" in result.not_measured["host_rss_peak_bytes"]

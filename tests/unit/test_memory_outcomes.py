@@ -1,0 +1,159 @@
+"""Memory that ends: before the first evaluation, in copies of weights, in tuning; and what the outcome says."""
+
+import json
+
+import numpy as np
+import pytest
+from small import blobs, recipe
+
+from batchscope import datasets, jobs, records, training, tuning
+from batchscope.engines import OutOfMemoryError
+from batchscope.engines.framework import tf
+from batchscope.engines.tensorflow_memory import memory_errors
+from batchscope.plans import Plan
+
+SETTINGS = {"engine": "tensorflow", "loop": "fused", "device": "cpu", "threads": 1, "step_records": 10}
+CELL = {"dataset": "blobs", "recipe": "small", "batch_size": "16"}
+
+
+def train(engine, made):
+    return training.train(engine, blobs(), Plan(made, 16, 1, "fused"), step_records=10)
+
+
+@pytest.fixture
+def data_file(tmp_path):
+    data = blobs()
+    names = [f"{name}_{part}" for part in ("train", "validation", "test") for name in "xy"]
+    arrays = {name: getattr(data, name) for name in names}
+    meta = json.dumps({"classes": data.meta["classes"], "digest": datasets.digest(arrays)})
+    np.savez(tmp_path / "data.npz", **arrays, meta=np.array(meta))
+    return str(tmp_path / "data.npz")
+
+
+def outputs(tmp_path):
+    names = ("trials", "run", "steps", "evaluations", "telemetry", "weights", "timing", "windows")
+    return {name: str(tmp_path / f"{name}.parquet") for name in names} | {"manifest": str(tmp_path / "manifest.json")}
+
+
+@pytest.mark.parametrize("width", [10**12, 2**61, 10**19], ids=["too large", "more than 64 bits", "no 64-bit integer"])
+def test_sizes_beyond_memory_are_an_outcome_that_says_what_could_not_be_allocated(engine, width):
+    result = train(engine, recipe(model={"hidden": [width]}))
+    assert (result.outcome, result.evaluations, result.n_parameters) == ("out_of_memory", [], None)
+    assert str(width) in result.outcome_detail or "out-of-range integer" in result.outcome_detail
+    assert "{{" not in result.outcome_detail
+    assert "/job:" not in result.outcome_detail
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_run_and_its_tuning_without_any_evaluation_are_rows(tmp_path, data_file):
+    wanted = outputs(tmp_path)
+    made = recipe(
+        model={"hidden": [10**12]},
+        tuning={"learning_rates": [0.01, 0.1, 1.0], "seeds": [8, 9], "widen": 3, "refine": 1},
+    )
+    jobs.tune_cell([data_file], made, CELL, SETTINGS, "code", wanted)
+    (trial,) = records.read_table("trials", wanted["trials"]).to_pylist()
+    assert (trial["learning_rate"], trial["seed"], trial["outcome"], trial["chosen"]) == (
+        0.01,
+        8,
+        "out_of_memory",
+        True,
+    )
+    settings = SETTINGS | {"telemetry_interval_seconds": 0.1}
+    jobs.train_run(data_file, made, {**CELL, "seed": 1}, settings, "code", wanted, wanted["trials"])
+    (run,) = records.read_table("run", wanted["run"]).to_pylist()
+    assert (run["outcome"], run["learning_rate"], run["step_loss_noise"]) == ("out_of_memory", 0.01, None)
+    assert "[4,1000000000000]" in run["outcome_detail"]
+    assert records.read_table("evaluations", wanted["evaluations"]).num_rows == 0
+
+
+def test_tuning_ends_where_memory_ends_and_keeps_the_trials_before():
+    def train(rate, seed):
+        return ("ok", rate, 1.0) if (rate, seed) != (0.1, 2) else ("out_of_memory", None, None)
+
+    trials = tuning.search(train, [0.01, 0.1, 1.0], [1, 2], widen=3, refine=2)
+    assert [(t.learning_rate, t.seed, t.outcome) for t in trials] == [
+        (0.01, 1, "ok"),
+        (0.01, 2, "ok"),
+        (0.1, 1, "ok"),
+        (0.1, 2, "out_of_memory"),
+    ]
+    assert tuning.best(trials) == 0.01
+
+
+class LittleRoom:
+    """The engine, but without room for the copy of weights number `fails`, or for the evaluation number `late`."""
+
+    def __init__(self, engine, *, fails=0, late=0):
+        self._engine, self.fails, self.late, self.copies, self.looks = engine, fails, late, 0, 0
+
+    def __getattr__(self, name):
+        return getattr(self._engine, name)
+
+    def get_weights(self, trainer):
+        self.copies += 1
+        if self.copies == self.fails:
+            raise MemoryError
+        return self._engine.get_weights(trainer)
+
+    def evaluate(self, trainer, part):
+        self.looks += 1
+        if self.looks == self.late:
+            raise OutOfMemoryError("no room for the batch")
+        return self._engine.evaluate(trainer, part)
+
+
+@pytest.mark.parametrize("snapshots", [[], [0.5]], ids=["best", "snapshot"])
+def test_a_copy_of_weights_that_does_not_fit_keeps_the_evaluations_before_it(engine, snapshots):
+    made, fails = recipe(snapshots={"at": snapshots}), 3 + len(snapshots)
+    whole = train(engine, made)
+    result = train(LittleRoom(engine, fails=fails), made)
+    assert (result.outcome, result.outcome_detail) == ("out_of_memory", "the host has too little memory")
+    kept = [row["validation_loss"] for row in result.evaluations]
+    assert kept == [row["validation_loss"] for row in whole.evaluations[: len(kept)]]
+    assert len(kept) == 3
+    assert result.steps[-1]["update"] == result.updates == 8
+
+
+def test_an_evaluation_that_does_not_fit_keeps_those_before_it(engine):
+    result = train(LittleRoom(engine, late=6), recipe())
+    assert (result.outcome, len(result.evaluations)) == ("out_of_memory", 2)
+    assert result.metrics["last_train_loss"] is None
+
+
+GRAPH = (
+    "Graph execution error:\n\nDetected at node while/dense/MatMul defined at (most recent call last):\n"
+    '  File "train.py", line 1, in <module>\n\nOOM when allocating tensor with shape[8,99] and type float on '
+    "/job:localhost/replica:0/task:0/device:GPU:0 by allocator GPU_0_bfc\n\t [[{{node while/dense/MatMul}}]] [Op:run]"
+)
+ERRORS = {
+    "graph": (
+        tf.errors.ResourceExhaustedError(None, None, GRAPH),
+        "OOM when allocating tensor with shape[8,99] and type float",
+    ),
+    "copy": (
+        tf.errors.InternalError(
+            None,
+            None,
+            "Failed copying input tensor from /job:localhost/replica:0/task:0/device:CPU:0 to "
+            "/job:localhost/replica:0/task:0/device:GPU:0 in order to run _EagerConst: Dst tensor is not initialized.",
+        ),
+        "Failed copying input tensor from /job:localhost/replica:0/task:0/device:CPU:0 to "
+        "/job:localhost/replica:0/task:0/device:GPU:0 in order to run _EagerConst: Dst tensor is not initialized.",
+    ),
+    "host": (MemoryError("Unable to allocate 7.11 PiB"), "Unable to allocate 7.11 PiB"),
+}
+
+
+@pytest.mark.parametrize(("error", "says"), ERRORS.values(), ids=ERRORS)
+def test_every_end_of_memory_says_what_could_not_be_allocated(error, says):
+    with pytest.raises(OutOfMemoryError) as caught, memory_errors():
+        raise error
+    assert str(caught.value) == says
+
+
+@pytest.mark.parametrize("error", [ValueError("no such width"), tf.errors.InvalidArgumentError(None, None, "shapes")])
+def test_other_errors_stay_what_they_are(error):
+    with pytest.raises(type(error)) as caught, memory_errors():
+        raise error
+    assert caught.value is error
