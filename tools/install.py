@@ -23,9 +23,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 ENV = ROOT / ".venv"
 PYTHON = ENV / "bin" / "python"
-RECORD = (
-    ENV / "batchscope.json"
-)  # the folder it was made in, digests of the locks it holds, and whether one is under way
+RECORD = ENV / "batchscope.json"  # the folder it was made in, digests of the locks it holds, whether it is unfinished
 OWN = ROOT / ".tools"
 UV_LOCK = ROOT / "requirements" / "uv.txt"
 
@@ -37,6 +35,12 @@ SUPPORTED = (
 VALID = "Python 3.11, 3.12 or 3.13"
 BASE = getattr(sys, "_base_executable", None) or sys.executable  # outside of .venv, which may be removed
 WITHOUT_USER = {"PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0"}  # both contradict what is installed, and where
+HAS_HOME = os.access(os.environ.get("HOME", ""), os.W_OK)
+OWN_CACHES = {
+    "PIP_CACHE_DIR": f"{OWN}/pip-cache",
+    "UV_CACHE_DIR": f"{OWN}/uv-cache",
+    "UV_PYTHON_INSTALL_DIR": f"{OWN}/python",
+}
 
 # What of pip's configuration uv is told, and the variable that tells it; of index addresses both or none.
 INDEXES = {"index-url": "UV_DEFAULT_INDEX", "extra-index-url": "UV_INDEX", "find-links": "UV_FIND_LINKS"}
@@ -192,7 +196,7 @@ def pip_settings() -> dict[str, str]:
 
 
 def uv_environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """Variables for uv: pip's settings where uv has none of its own, and the project's folders where HOME is closed."""
+    """Variables that tell uv pip's settings, where uv has none of its own."""
     told = CONNECTION if UV_INDEXES & os.environ.keys() else {**INDEXES, **CONNECTION}
     found = {
         variable: SEPARATORS.get(variable, " ").join(settings[key].split())
@@ -201,9 +205,6 @@ def uv_environment(settings: Mapping[str, str]) -> dict[str, str]:
     }
     if "UV_INDEX" in found:  # hashes are checked, so any index may give the pinned version, as with pip
         found["UV_INDEX_STRATEGY"] = os.environ.get("UV_INDEX_STRATEGY", "unsafe-best-match")
-    if not os.access(os.environ.get("HOME", ""), os.W_OK):
-        own = {"UV_CACHE_DIR": OWN / "cache", "UV_PYTHON_INSTALL_DIR": OWN / "python"}
-        found.update({name: str(folder) for name, folder in own.items() if name not in os.environ})
     return found
 
 
@@ -223,7 +224,7 @@ def starts(program: str | Path, *arguments: str) -> bool:
 def run(command: list[str], variables: Mapping[str, str] | None = None, quiet: bool = False) -> bool:
     """Whether a command ends well; `quiet` hides what it says."""
     output = subprocess.DEVNULL if quiet else None
-    environment = {**os.environ, **WITHOUT_USER, **(variables or {})}
+    environment = {**({} if HAS_HOME else OWN_CACHES), **os.environ, **WITHOUT_USER, **(variables or {})}
     return subprocess.run(command, env=environment, stdout=output, stderr=output, check=False).returncode == 0
 
 

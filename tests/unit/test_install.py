@@ -282,7 +282,8 @@ def test_an_index_of_uv_is_left_as_it_is(seen_by_uv):
 
 def test_a_missing_home_is_replaced_by_a_folder_of_the_project(project, seen_by_uv, tmp_path):
     seen = seen_by_uv("", HOME=str(tmp_path / "nowhere"))
-    assert seen["UV_CACHE_DIR"] == str(project.folder / ".tools" / "cache")
+    own = [seen[name] for name in ("UV_CACHE_DIR", "UV_PYTHON_INSTALL_DIR", "PIP_CACHE_DIR")]
+    assert all(folder.startswith(str(project.folder / ".tools")) for folder in own)
     assert not (tmp_path / "nowhere").exists()
 
 
