@@ -13,7 +13,7 @@ from typing import Any
 
 from batchscope import imports, splits
 from batchscope.definitions import Definition
-from batchscope.validation import ConfigError, Key, choice, shown
+from batchscope.validation import ConfigError, Key, choice, refuse_braces, shown
 
 _CALLS = {"datasets": "(seed=..., **arguments)", "recipes": "(input_shape, classes, **arguments)"}
 
@@ -35,6 +35,8 @@ def check(definition: Definition) -> None:
         if "function" in content["model"]:
             _check_function(definition, content["model"], ["model"], positional=("input_shape", "classes"))
         return
+    if "path" in content:
+        refuse_braces(content["path"], locate(["path"]))
     if "path" in content and not Path(content["path"]).is_file():
         raise ConfigError(f"{locate(['path'])}: there is no file {content['path']}; valid is the path of a file")
     if "function" in content:
@@ -103,6 +105,7 @@ def _check_function(
     """Find the function in its file, and check that it can be called the way it will be called."""
     place, call = definition.locate([*keys, "function"]), _CALLS[definition.kind]
     file, _, name = mapping["function"].rpartition(":")
+    refuse_braces(file, place)
     try:
         tree = ast.parse(Path(file).read_bytes())
     except OSError as error:

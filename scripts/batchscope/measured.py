@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from batchscope import splits
-from batchscope.validation import ConfigError, Locate, choice, shown
+from batchscope.validation import ConfigError, Locate, choice, refuse_braces, shown
 
 _TO_TARGET = ("epochs", "updates", "examples")
 
@@ -54,6 +54,7 @@ def _find(path: str, study_file: Path, folders: Sequence[str], place: str) -> Pa
             f"{place}: there is no file {Path(path).name} in {where}; valid is the path of a file, or the name of one "
             "in a folder of `data_folders` (config.yaml, or --config data_folders=[FOLDER])"
         )
+    refuse_braces(shown(found), place)
     return found
 
 

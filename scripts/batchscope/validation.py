@@ -96,6 +96,12 @@ def shown(path: Path) -> str:
     return (absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute).as_posix()
 
 
+def refuse_braces(path: str | Path, place: str) -> None:
+    """Raise `ConfigError` for a path that Snakemake would take for one with wildcards."""
+    if set("{}") & set(str(path)):
+        raise ConfigError(f"{place}: Snakemake fills in the braces of {path}; valid is a path without braces")
+
+
 def key_path(keys: Sequence[Key]) -> str:
     """Keys as messages write them: `comparisons[0].batch_sizes[2]`."""
     return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).removeprefix(".")

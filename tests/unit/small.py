@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from batchscope.datasets import Data
+from batchscope.datasets import ARRAYS, Data, digest
 
 
 def blobs(
@@ -47,3 +49,22 @@ def recipe(**changes: Any) -> dict[str, Any]:
     for key, value in changes.items():
         made[key] = {**made[key], **value} if isinstance(made[key], dict) and isinstance(value, dict) else value
     return made
+
+
+def save(data: Data, path: Path) -> str:
+    """Write data as the file that a job reads; its path."""
+    arrays = {name: getattr(data, name) for name in ARRAYS}
+    meta = json.dumps({"classes": data.meta["classes"], "digest": digest(arrays)})
+    np.savez(path, **arrays, meta=np.array(meta))
+    return str(path)
+
+
+def ask(trained: dict[str, Any], batch_size: str, **cell: Any) -> dict[str, Any]:
+    """What a study asks of a job on the data set `blobs`, see `asked.Asked`."""
+    settings = {"engine": "tensorflow", "loop": "fused", "device": "cpu", "threads": 1, "environment": {}}
+    return {
+        "cell": {"dataset": "blobs", "recipe": "small", "batch_size": batch_size, **cell},
+        "recipe": trained,
+        "settings": {**settings, "step_records": 10, "telemetry_interval_seconds": 0.1},
+        "sources": {},
+    }

@@ -1,5 +1,6 @@
 """What surrounds a measurement: log files, stale locks, fingerprints, memory, the user's functions."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,9 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small import recipe
 
-from batchscope import memory, models, records
+from batchscope import datasets, memory, models, records
+from batchscope.datasets import ARRAYS
 from batchscope.functions import FunctionError, load_function
+from batchscope.job import Job, JobError, load_data
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -78,6 +82,26 @@ def test_the_lock_of_a_running_snakemake_is_left_alone(locked):
     finally:
         running.kill()
         running.wait()
+
+
+def test_a_batch_larger_than_data_that_only_a_function_knows_is_one_sentence(tmp_path):
+    arrays = {
+        name: np.zeros((20, 2), np.float32) if name.startswith("x") else np.zeros(20, np.int32) for name in ARRAYS
+    }
+    meta = np.array(json.dumps({"classes": 2, "digest": datasets.digest(arrays)}))
+    np.savez(tmp_path / "data.npz", **arrays, meta=meta)
+    settings = {"engine": "tensorflow", "loop": "fused", "device": "cpu", "threads": 1, "environment": {}}
+    cell = {"dataset": "mine", "recipe": "small", "batch_size": "64", "seed": 1}
+    ask = {"cell": cell, "recipe": recipe(), "settings": settings, "sources": {}}
+    with pytest.raises(JobError, match="batch size 64 is larger than the 20 training examples of mine; valid is"):
+        Job(str(tmp_path / "data.npz"), ask)
+
+
+def test_a_damaged_data_set_is_set_aside_so_that_it_is_made_again(tmp_path):
+    (tmp_path / "data.npz").write_bytes(b"PK half a file")
+    with pytest.raises(JobError, match=r"data\.npz\.damaged, and the next run makes it again"):
+        load_data(str(tmp_path / "data.npz"))
+    assert [file.name for file in tmp_path.iterdir()] == ["data.npz.damaged"]
 
 
 def test_peak_memory_sees_what_was_freed_again():

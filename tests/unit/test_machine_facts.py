@@ -42,11 +42,11 @@ def test_an_unknown_frequency_is_null(monkeypatch, answer):
     assert manifest.host()["cpu_max_mhz"] is None
 
 
-@pytest.mark.parametrize("cores", [None, 3])
-def test_without_an_affinity_all_cores_are_usable(monkeypatch, cores):
+@pytest.mark.parametrize(("cores", "usable"), [(None, 1), (3, 3)])
+def test_without_an_affinity_all_cores_are_usable(monkeypatch, cores, usable):
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
-    monkeypatch.setattr(psutil, "cpu_count", lambda logical=True: cores)
-    assert manifest.host()["cores_usable"] == cores
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    assert manifest.host()["cores_usable"] == usable
 
 
 def test_resident_memory_that_cannot_be_read_is_null(monkeypatch):

@@ -1,19 +1,13 @@
 """Memory that ends: before the first evaluation, in copies of weights, in tuning; and what the outcome says."""
 
-import json
-
-import numpy as np
 import pytest
-from small import blobs, recipe
+from small import ask, blobs, recipe, save
 
-from batchscope import datasets, jobs, records, training, tuning
+from batchscope import records, train_job, training, tune_job, tuning
 from batchscope.engines import OutOfMemoryError
 from batchscope.engines.framework import tf
 from batchscope.engines.tensorflow_memory import memory_errors
 from batchscope.plans import Plan
-
-SETTINGS = {"engine": "tensorflow", "loop": "fused", "device": "cpu", "threads": 1, "step_records": 10}
-CELL = {"dataset": "blobs", "recipe": "small", "batch_size": "16"}
 
 
 def train(engine, made):
@@ -22,17 +16,7 @@ def train(engine, made):
 
 @pytest.fixture
 def data_file(tmp_path):
-    data = blobs()
-    names = [f"{name}_{part}" for part in ("train", "validation", "test") for name in "xy"]
-    arrays = {name: getattr(data, name) for name in names}
-    meta = json.dumps({"classes": data.meta["classes"], "digest": datasets.digest(arrays)})
-    np.savez(tmp_path / "data.npz", **arrays, meta=np.array(meta))
-    return str(tmp_path / "data.npz")
-
-
-def outputs(tmp_path):
-    names = ("trials", "run", "steps", "evaluations", "telemetry", "weights", "timing", "windows")
-    return {name: str(tmp_path / f"{name}.parquet") for name in names} | {"manifest": str(tmp_path / "manifest.json")}
+    return save(blobs(), tmp_path / "data.npz")
 
 
 @pytest.mark.parametrize("width", [10**12, 2**61, 10**19], ids=["too large", "more than 64 bits", "no 64-bit integer"])
@@ -46,21 +30,23 @@ def test_sizes_beyond_memory_are_an_outcome_that_says_what_could_not_be_allocate
 
 @pytest.mark.usefixtures("engine")
 def test_a_run_and_its_tuning_without_any_evaluation_are_rows(tmp_path, data_file):
-    wanted = outputs(tmp_path)
+    tuned = {"trials": str(tmp_path / "trials.parquet"), "manifest": str(tmp_path / "tuning.json")}
     made = recipe(
         model={"hidden": [10**12]},
         tuning={"learning_rates": [0.01, 0.1, 1.0], "seeds": [8, 9], "widen": 3, "refine": 1},
     )
-    jobs.tune_cell([data_file], made, CELL, SETTINGS, "code", wanted)
-    (trial,) = records.read_table("trials", wanted["trials"]).to_pylist()
+    tune_job.tune_cell([data_file], ask(made, "16"), tuned)
+    (trial,) = records.read_table("trials", tuned["trials"]).to_pylist()
     assert (trial["learning_rate"], trial["seed"], trial["outcome"], trial["chosen"]) == (
         0.01,
         8,
         "out_of_memory",
         True,
     )
-    settings = SETTINGS | {"telemetry_interval_seconds": 0.1}
-    jobs.train_run(data_file, made, {**CELL, "seed": 1}, settings, "code", wanted, wanted["trials"])
+    inputs = {"data": data_file, "trials": tuned["trials"], "tuning_manifest": tuned["manifest"]}
+    names = ("run", "steps", "evaluations", "telemetry", "weights", "manifest")
+    wanted = {name: str(tmp_path / name) for name in names}
+    train_job.train_run(inputs, ask(made, "16", seed=1), wanted)
     (run,) = records.read_table("run", wanted["run"]).to_pylist()
     assert (run["outcome"], run["learning_rate"], run["step_loss_noise"]) == ("out_of_memory", 0.01, None)
     assert "[4,1000000000000]" in run["outcome_detail"]

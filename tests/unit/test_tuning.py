@@ -1,13 +1,11 @@
 """The search for a learning rate: exact on a parabola, and through a real tuning job and the run that uses its rate."""
 
-import json
 import math
 
-import numpy as np
 import pytest
-from small import blobs, recipe
+from small import ask, blobs, recipe, save
 
-from batchscope import datasets, records, train_job, tune_job, tuning
+from batchscope import records, train_job, tune_job, tuning
 
 GRID = (0.01, 0.1, 1.0)
 
@@ -88,33 +86,20 @@ def test_at_the_edge_there_is_one_neighbour_to_refine_towards():
 
 
 def test_a_run_uses_the_rate_that_its_tuning_chose(tmp_path):
-    data = blobs()
-    arrays = {
-        name: getattr(data, name) for name in ("x_train", "y_train", "x_validation", "y_validation", "x_test", "y_test")
-    }
-    meta = json.dumps({"classes": data.meta["classes"], "digest": datasets.digest(arrays)})
-    np.savez(tmp_path / "data.npz", **arrays, meta=np.array(meta))
+    data = save(blobs(), tmp_path / "data.npz")
     made = recipe(tuning={"learning_rates": [0.0001, 0.01, 1.0], "seeds": [101, 102], "widen": 1, "refine": 1})
-    settings = {"engine": "tensorflow", "loop": "fused", "device": "cpu", "threads": 1, "environment": {}}
-    settings |= {"step_records": 10, "telemetry_interval_seconds": 0.1}
-    cell = {"dataset": "blobs", "recipe": "small", "batch_size": "16"}
-    ask = {"cell": cell, "recipe": made, "settings": settings, "sources": {}}
     outputs = {"trials": str(tmp_path / "trials.parquet"), "manifest": str(tmp_path / "tuning.json")}
-    tune_job.tune_cell([str(tmp_path / "data.npz")], ask, outputs)
+    tune_job.tune_cell([data], ask(made, "16"), outputs)
     trials = records.read_table("trials", outputs["trials"]).to_pandas()
     assert trials.groupby("learning_rate").size().unique().tolist() == [2]
     means = trials.groupby("learning_rate")["selected_validation_loss"].mean()
     chosen = trials.loc[trials["chosen"], "learning_rate"].unique().tolist()
     assert chosen == [means.idxmin()]
 
-    inputs = {
-        "data": str(tmp_path / "data.npz"),
-        "trials": outputs["trials"],
-        "tuning_manifest": outputs["manifest"],
-    }
+    inputs = {"data": data, "trials": outputs["trials"], "tuning_manifest": outputs["manifest"]}
     names = ("run", "steps", "evaluations", "telemetry", "manifest", "weights")
-    outputs = {name: str(tmp_path / f"{name}.{'json' if name == 'manifest' else 'parquet'}") for name in names}
-    train_job.train_run(inputs, {**ask, "cell": {**cell, "seed": 1}}, outputs)
+    outputs = {name: str(tmp_path / name) for name in names}
+    train_job.train_run(inputs, ask(made, "16", seed=1), outputs)
     assert records.read_table("run", outputs["run"])["learning_rate"].to_pylist() == chosen
     steps = records.read_table("steps", outputs["steps"])["learning_rate"].to_pylist()
     assert steps == pytest.approx(chosen * len(steps))

@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 STUDY = """\
-title: A tiny study of one's own
+title: A tiny study of one's own, {32} {or} {{more}}
 question: Does a study with own data and an own model run from a file to a report?
 datasets:
   flowers:
