@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import ast
 import functools
+import gc
 import hashlib
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,78 +29,63 @@ def closure(entry: Path, root: Path, *, lazy: bool = True) -> list[Path]:
         lazy: whether imports inside functions count, too.
     """
     found: set[Path] = set()
-    waiting = [entry.resolve()]
+    waiting, root = [entry.resolve()], root.resolve()
     while waiting:
         file = waiting.pop()
         if file not in found:
             found.add(file)
-            for module in _imported(file, root.resolve(), lazy):
-                waiting += _files(module, root.resolve())
+            for module in _modules(file, root, lazy):
+                waiting += _files(module, root)
     return sorted(found)
 
 
 def packages(files: Iterable[Path], root: Path, *, lazy: bool = True) -> set[str]:
     """The top-level modules that `files` import and that are neither below `root` nor in the standard library."""
-    names = {module.partition(".")[0] for file in files for module in _imported(file, root.resolve(), lazy)}
-    return {name for name in names if name not in sys.stdlib_module_names and not _files(name, root.resolve())}
+    root = root.resolve()
+    names = {module.partition(".")[0] for file in files for module in _modules(file.resolve(), root, lazy)}
+    return {name for name in names if name not in sys.stdlib_module_names and not _files(name, root)}
 
 
 def fingerprint(files: Iterable[Path], root: Path) -> str:
     """SHA-256 over names, relative to `root`, and meaning of source files; docstrings, comments and layout left out."""
-    named = sorted((file.resolve().relative_to(root.resolve()).as_posix(), _meaning(file.resolve())) for file in files)
+    root = root.resolve()
+    named = sorted((file.relative_to(root).as_posix(), _read(file).meaning) for file in map(Path.resolve, files))
     return hashlib.sha256("\n".join(f"{name} {meaning}" for name, meaning in named).encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class _Import:
+    """An import as written: `level` dots, `module`, and the names that are taken from it; `*` of all of a package."""
+
+    level: int
+    module: str
+    names: tuple[str, ...]
+    lazy: bool
+
+
+@dataclass(frozen=True)
+class _Source:
+    imports: tuple[_Import, ...]
+    meaning: str
+
+
 @functools.cache
-def _imported(file: Path, root: Path, lazy: bool) -> frozenset[str]:
+def _modules(file: Path, root: Path, lazy: bool) -> frozenset[str]:
     """Full names of the modules that a file may import; of `from a import b` both `a` and `a.b`."""
-    return frozenset(_names(file, root, lazy))
-
-
-def _names(file: Path, root: Path, lazy: bool) -> Iterator[str]:
-    tree = _tree(file)
-    if tree is None:
-        return
     package = file.relative_to(root).parent.parts if file.is_relative_to(root) else ()
-    for node in _statements(tree, lazy):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = package[: len(package) - node.level + 1] if node.level else ()
-            module = ".".join([*above, *filter(None, [node.module])])
-            yield module
-            yield from (f"{module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Call) and _is_import_module(node.func) and node.args:
-            yield from _named(node.args[0], root)
+    found: set[str] = set()
+    for each in _read(file).imports:
+        if lazy or not each.lazy:
+            above = package[: len(package) - each.level + 1] if each.level else ()
+            module = ".".join([*above, *filter(None, [each.module])])
+            names = each.names
+            if names == ("*",):
+                names = tuple(beside.stem for beside in root.joinpath(*module.split(".")).glob("*.py"))
+            found |= {module, *(f"{module}.{name}" for name in names)}
+    return frozenset(found)
 
 
-def _statements(node: ast.AST, lazy: bool) -> Iterator[ast.AST]:
-    """All nodes below `node` that run, those inside functions only where `lazy`."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and ast.unparse(child.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
-            for other in child.orelse:
-                yield from _statements(other, lazy)
-            continue
-        yield child
-        if lazy or not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            yield from _statements(child, lazy)
-
-
-def _is_import_module(function: ast.expr) -> bool:
-    return ast.unparse(function) in ("import_module", "importlib.import_module")
-
-
-def _named(argument: ast.expr, root: Path) -> list[str]:
-    """The modules that the argument of `import_module` may name."""
-    if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
-        return [argument.value]
-    if isinstance(argument, ast.JoinedStr) and isinstance(argument.values[0], ast.Constant):
-        prefix = str(argument.values[0].value)
-        start = prefix.rpartition(".")[0]
-        return [f"{start}.{file.stem}" for file in root.joinpath(*start.split(".")).glob("*.py")]
-    return []
-
-
+@functools.cache
 def _files(module: str, root: Path) -> list[Path]:
     """The files below `root` that importing a module runs: those of its packages and its own."""
     parts = module.split(".")
@@ -108,25 +95,54 @@ def _files(module: str, root: Path) -> list[Path]:
 
 
 @functools.cache
-def _tree(file: Path) -> ast.Module | None:
-    try:
-        return ast.parse(file.read_bytes())
-    except (SyntaxError, ValueError):
-        return None
-
-
-@functools.cache
-def _meaning(file: Path) -> str:
-    """SHA-256 of the syntax tree without docstrings, or of the bytes where the file is no Python.
+def _read(file: Path) -> _Source:
+    """What a file imports, and a digest of its syntax tree without docstrings, or of its bytes if it is no Python.
 
     The tree is written down here and not by `ast.dump`, whose text differs between versions of Python.
     """
-    tree = _tree(file)
-    if tree is None:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
-    text: list[str] = []
-    _write(tree, text)
-    return hashlib.sha256("".join(text).encode()).hexdigest()
+    content = file.read_bytes()
+    collecting = gc.isenabled()
+    gc.disable()  # so many objects at once make it search all of Snakemake's again and again: half of a dry run
+    try:
+        tree = ast.parse(content)
+        text: list[str] = []
+        _write(tree, text)
+        return _Source(tuple(_imports(tree)), hashlib.sha256("".join(text).encode()).hexdigest())
+    except (SyntaxError, ValueError):
+        return _Source((), hashlib.sha256(content).hexdigest())
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _imports(tree: ast.AST) -> Iterator[_Import]:
+    """All imports that may run; those inside functions are lazy."""
+    waiting = [(tree, False)]
+    while waiting:
+        node, lazy = waiting.pop()
+        if isinstance(node, ast.Import):
+            yield from (_Import(0, alias.name, (), lazy) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield _Import(node.level, node.module or "", tuple(alias.name for alias in node.names), lazy)
+        elif isinstance(node, ast.Call) and _name(node.func) == "import_module" and node.args:
+            yield from _by_name(node.args[0], lazy)
+        lazy = lazy or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        checked = isinstance(node, ast.If) and _name(node.test) == "TYPE_CHECKING"
+        below = node.orelse if isinstance(node, ast.If) and checked else ast.iter_child_nodes(node)
+        waiting += [(child, lazy) for child in below]
+
+
+def _by_name(argument: ast.expr, lazy: bool) -> Iterator[_Import]:
+    """The modules that the argument of `import_module` may name."""
+    if isinstance(argument, ast.Constant):
+        yield _Import(0, str(argument.value), (), lazy)
+    elif isinstance(argument, ast.JoinedStr) and isinstance(argument.values[0], ast.Constant):
+        yield _Import(0, str(argument.values[0].value).rpartition(".")[0], ("*",), lazy)
+
+
+def _name(expression: ast.expr) -> str:
+    """The last part of a name: `import_module` of `importlib.import_module`."""
+    return str(getattr(expression, "attr", getattr(expression, "id", "")))
 
 
 def _write(node: object, text: list[str]) -> None:
