@@ -136,6 +136,8 @@ def load(config: Mapping[str, Any], base: Path) -> Study:
     settings = _settings(config, base)
     path = _study_file(settings["study"], base)
     content = read_yaml(path)
+    if content.get("measurements", True) is None:  # as good as no key, which is what the schema asks about
+        del content["measurements"]
     locate = locate_in(shown(path))
     check(content, "study", locate)
     inline = {kind: content.get(kind, {}) for kind in ("datasets", "recipes", "claims")}

@@ -22,11 +22,28 @@ Locate = Callable[[Sequence[Key]], str]  # where the user wrote a value: "file: 
 
 
 class ConfigError(ValueError):
-    """What a user must change: one sentence with the file, the key, what is wrong and what would be valid."""
+    """What a user must change: one sentence with the file, the key, what is wrong and what would be valid.
+
+    A file may hold any text: what cannot be printed is escaped, and a word that nobody would write is cut.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        printed = "".join(
+            char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in sentence
+        )
+        super().__init__(re.sub(r"(\S{100})\S{200,}", r"\1…", printed))
 
 
 class _Loader(yaml.SafeLoader):
     """YAML 1.2 scalars (1e-3 is a number; yes, 010, 1:30 and 2024-01-01 are texts); a key given twice is an error."""
+
+    def compose_scalar_node(self, anchor: Any) -> yaml.ScalarNode:
+        node: yaml.ScalarNode = super().compose_scalar_node(anchor)
+        if found := _UNWRITABLE.search(node.value):
+            raise yaml.composer.ComposerError(
+                None, None, f"a text holds U+{ord(found[0]):04X}, which no file can hold; leave it out", node.start_mark
+            )
+        return node
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
@@ -52,6 +69,8 @@ _Loader.yaml_constructors = {  # what JSON knows, too: no dates, sets or bytes t
     if tag is None or tag.rpartition(":")[2] in ("null", "bool", "int", "float", "str", "seq", "map")
 }
 _Loader.yaml_implicit_resolvers = {}
+_UNWRITABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")  # escapes make them in quoted texts
+_DEPTH, _VALUES = 50, 100_000  # aliases make endless trees of short files
 _KEY_TAGS = {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}
 for _kind, _pattern, _first in (
     ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
@@ -85,9 +104,28 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{name}{line}: {error.problem or 'this is not YAML'}{valid}") from error
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{name}: this is not YAML: {' '.join(str(error).split())}") from error
+    except RecursionError as error:
+        raise ConfigError(_too_large(name)) from error
     if not isinstance(content, dict):
         raise ConfigError(f"{name}: the file holds {_value(content)}; valid is a mapping of keys to values")
+    _require_small(content, name)
     return content
+
+
+def _require_small(content: object, name: str) -> None:
+    """Refuse what cannot be walked through: values that hold themselves, or each other a thousand times."""
+    waiting, seen = [(content, 0)], 0
+    while waiting:
+        value, depth = waiting.pop()
+        seen += 1
+        if depth > _DEPTH or seen > _VALUES:
+            raise ConfigError(_too_large(name))
+        parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        waiting.extend((part, depth + 1) for part in parts)
+
+
+def _too_large(name: str) -> str:
+    return f"{name}: values lie too deep or are too many; valid are {_DEPTH} levels and {_VALUES:,} values"
 
 
 def shown(path: Path) -> str:
