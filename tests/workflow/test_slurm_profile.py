@@ -124,6 +124,24 @@ def slurm(tmp_path_factory):
         subprocess.run([CLUSTER, "stop", folder], timeout=60, check=True)
 
 
+def on_slurm(environment, folder, *options):
+    """Run the tiny study in `folder` through Slurm."""
+    workflow = ["--snakefile", ROOT / "Snakefile", "--workflow-profile", PROFILES / "slurm"]
+    quick = ["--slurm-init-seconds-before-status-checks", "5", *options]
+    return subprocess.run(
+        [
+            *(sys.executable, "-m", "snakemake", *workflow, *quick),
+            *("--configfile", "quick.yaml", "--config", "study=tiny.yaml"),
+        ],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=1500,
+        check=False,
+    )
+
+
 def intervals(folder, kind):
     """Start and end of every job of a kind."""
     manifests = [json.loads(path.read_text()) for path in folder.glob(f"results/{kind}/**/manifest.json")]
@@ -133,18 +151,7 @@ def intervals(folder, kind):
 @pytest.mark.skipif(bool(why_no_cluster()), reason=why_no_cluster())
 def test_a_study_runs_on_a_cluster_as_on_one_machine(slurm, finished, tmp_path):
     write_study(tmp_path)
-    workflow = ["--snakefile", ROOT / "Snakefile", "--workflow-profile", PROFILES / "slurm"]
-    quick = ["--slurm-init-seconds-before-status-checks", "5", "--slurm-keep-successful-logs"]
-    study = ["--configfile", "quick.yaml", "--config", "study=tiny.yaml"]
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", *workflow, *quick, *study],
-        cwd=tmp_path,
-        env=slurm,
-        capture_output=True,
-        text=True,
-        timeout=1500,
-        check=False,
-    )
+    done = on_slurm(slurm, tmp_path, "--slurm-keep-successful-logs")
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "results/tiny/report.html").exists()
     for name in ("runs", "evaluations", "steps", "trials"):
@@ -157,3 +164,53 @@ def test_a_study_runs_on_a_cluster_as_on_one_machine(slurm, finished, tmp_path):
     for start, end in timings:
         others = [other for other in timings + runs + tunings if other != (start, end)]
         assert all(other_end <= start or end <= other_start for other_start, other_end in others)
+
+
+GREEDY_STUDY = """\
+title: How much fits on a cluster?
+question: Does a size that does not fit become an outcome?
+datasets:
+  flowers: {source: npz, path: flowers.npz, split: {validation: 20, test: 20}, scale: standardise}
+recipes:
+  greedy:
+    model: {function: "model.py:build", outputs: logits}
+    optimiser: {name: sgd, learning_rate: 0.1}
+    budget: {epochs: 2}
+comparisons:
+  - {datasets: [flowers], recipes: [greedy], batch_sizes: [8, full]}
+timing: false
+seeds: [1]
+"""
+
+# A batch of all 60 flowers takes more than Slurm gives the job, 4 GB at first and 8 GB at the second attempt.
+GREEDY_MODEL = """\
+import keras
+
+HELD = []
+
+
+class Greedy(keras.layers.Layer):
+    def call(self, x):
+        if x.shape[0] == 60:
+            HELD.extend(bytearray(100_000_000) for _ in range(90))
+        return x
+
+
+def build(input_shape, classes):
+    return keras.Sequential([keras.layers.Input(input_shape), Greedy(), keras.layers.Dense(classes)])
+"""
+
+
+@pytest.mark.skipif(bool(why_no_cluster()), reason=why_no_cluster())
+def test_a_job_that_dies_of_memory_gets_more_and_is_then_an_outcome(slurm, tmp_path):
+    write_study(tmp_path)
+    (tmp_path / "tiny.yaml").write_text(GREEDY_STUDY)
+    (tmp_path / "model.py").write_text(GREEDY_MODEL)
+    done = on_slurm(slurm, tmp_path)
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    assert "this was attempt 1, and the next has more memory" in output
+    runs = pd.read_parquet(tmp_path / "results/tiny/tables/runs.parquet").set_index("batch_size")
+    assert runs["outcome"].to_dict() == {8: "ok", 60: "out_of_memory"}
+    assert "(mem_mb 8000 of the Slurm job)" in runs["outcome_detail"][60]
+    assert (tmp_path / "results/tiny/report.html").exists()
