@@ -19,7 +19,9 @@ from pathlib import Path
 
 import yaml
 
-KEPT = Path(os.environ.get("BATCHSCOPE_CONDA_CACHE", Path(__file__).parents[2] / ".cache" / "conda"))
+ROOT = Path(__file__).resolve().parents[2]
+KEPT = Path(os.environ.get("BATCHSCOPE_CONDA_CACHE", ROOT / ".cache" / "conda"))
+UV = shutil.which("uv") or next(iter(sorted(ROOT.glob(".tools/uv-*/bin/uv"))), None)  # the set-up's own
 ACTIVATE = 'export CONDA_PREFIX="$1" PATH="$1/bin:$PATH"\n'
 
 
@@ -49,16 +51,16 @@ def pinned(pins: list[str], python: str) -> Path:
 
 def _version(wanted: str) -> str:
     """The interpreter that `wanted` stands for: itself where uv finds one on this machine, else the one that runs."""
-    found = shutil.which("uv") and subprocess.run(
-        ["uv", "python", "find", "--no-project", "--no-python-downloads", wanted], capture_output=True, check=False
+    found = UV and subprocess.run(
+        [UV, "python", "find", "--no-project", "--no-python-downloads", wanted], capture_output=True, check=False
     )
     return wanted if found and found.returncode == 0 else sys.executable
 
 
 def _make(environment: Path, version: str, pins: list[str]) -> None:
-    if shutil.which("uv"):
-        subprocess.run(["uv", "venv", "--quiet", "--no-project", "--python", version, environment], check=True)
-        command = ["uv", "pip", "install", "--quiet", "--python", environment, "--compile-bytecode"]
+    if UV:
+        subprocess.run([UV, "venv", "--quiet", "--no-project", "--python", version, environment], check=True)
+        command = [UV, "pip", "install", "--quiet", "--python", environment, "--compile-bytecode"]
     else:
         subprocess.run([version, "-m", "venv", environment], check=True)
         command = [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet"]
