@@ -128,7 +128,9 @@ def summarise(jobs: Mapping[str, Sequence[str | Path]], measurements: Sequence[s
         **_analysis(),
         "code": _distinct(content["code"] for content in every),
         "settings": {kind: _distinct(c["identity"]["settings"] for c in group) for kind, group in contents.items()},
-        "numerics": _distinct(content["numerics"] for content in every),
+        "numerics": _distinct(
+            content["numerics"] for content in every if content["numerics"]
+        ),  # none of a job that died
         "jobs": {kind: len(group) for kind, group in contents.items()},
         "first_job_started_at": min(content["started_at"] for content in every),
         "last_job_ended_at": max(content["ended_at"] for content in every),
