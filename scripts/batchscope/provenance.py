@@ -90,7 +90,7 @@ def changed(manifest: Path, asked: Asked) -> list[str]:
     if ask["recipe"]["tuning"] is not None:  # its rate differs from size to size
         known = recipes.with_learning_rate(known, ask["recipe"]["optimiser"]["learning_rate"])
     draw = asked_draw(asked.study["datasets"][cell["dataset"]], cell["seed"])
-    made = manifest.parents[4] / "datasets" / cell["dataset"] / f"{draw}.json"
+    made = manifest.parents[5] / "datasets" / cell["dataset"] / f"{draw}.json"
     differs = {
         "recipe": known != ask["recipe"],
         "model": identity["sources"]["model"] != ask["sources"]["model"],

@@ -58,9 +58,9 @@ def test_sizes_that_do_not_fit_are_outcomes_and_the_study_goes_on(tmp_path):
     runs = pd.read_parquet(tmp_path / "results/tiny/tables/runs.parquet")
     ended = runs.groupby(["recipe", "batch_size"])["outcome"].agg(set).to_dict()
     assert ended == {("greedy", 8): {"ok"}, ("greedy", 60): {"out_of_memory"}, ("huge", 8): {"out_of_memory"}}
-    details = runs.set_index("recipe")["outcome_detail"].dropna()
-    assert details["greedy"].str.contains("could not allocate 7 TB").all()
-    assert not details.str.contains("Graph execution error").any()
+    details = runs.set_index("recipe")["outcome_detail"].dropna().to_dict()
+    assert "could not allocate 7 TB" in details["greedy"]
+    assert "[4,1000000000000]" in details["huge"]
     timings = pd.read_parquet(tmp_path / "results/tiny/tables/timings.parquet").set_index(["recipe", "batch_size"])
     assert timings["outcome"].to_dict() == {
         ("greedy", 8): "ok",
