@@ -12,7 +12,16 @@ from snakemake.logging import logger
 SCRIPTS = ROOT / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from batchscope import asked, facts, identity, imports, measured, own_data, provenance
+from batchscope import (
+    asked,
+    facts,
+    files,
+    identity,
+    imports,
+    measured,
+    own_data,
+    provenance,
+)
 from batchscope import definition_files, recipes, splits, study as studies
 from batchscope.analysis import TABLES
 
@@ -206,6 +215,22 @@ def figure_files():
     ]
 
 
+def set_damaged_facts_aside():
+    """What is known of a data set is read before any job runs; where it is damaged, the data set is made again."""
+    made = [dataset_file(run.dataset, run.seed, "json") for run in STUDY.runs]
+    made += [
+        file
+        for cell in STUDY.tunings
+        for file in tuning_data(cell.dataset, cell.recipe, "json")
+    ]
+    for file in dict.fromkeys(PREFIX / name for name in made):
+        if facts.damaged(file):
+            aside = files.set_aside(file)
+            logger.warning(
+                f"{file} is not as its job wrote it; it is now {aside}, and the data set is made again."
+            )
+
+
 def check_data():
     """Refuse data that cannot be used, and sizes that they have not, before any job starts."""
     for name, dataset in STUDY.datasets.items():
@@ -233,6 +258,7 @@ def announce():
 
 
 if workflow.is_main_process:
+    set_damaged_facts_aside()
     try:
         check_data()
     except (studies.ConfigError, splits.DataError) as error:
