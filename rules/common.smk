@@ -16,6 +16,7 @@ sys.path.insert(0, str(SCRIPTS))
 from batchscope import (
     asked,
     facts,
+    files,
     identity,
     imports,
     machine,
@@ -216,6 +217,22 @@ def figure_files():
     ]
 
 
+def set_damaged_facts_aside():
+    """What is known of a data set is read before any job runs; where it is damaged, the data set is made again."""
+    made = [dataset_file(run.dataset, run.seed, "json") for run in STUDY.runs]
+    made += [
+        file
+        for cell in STUDY.tunings
+        for file in tuning_data(cell.dataset, cell.recipe, "json")
+    ]
+    for file in dict.fromkeys(PREFIX / name for name in made):
+        if facts.damaged(file):
+            aside = files.set_aside(file)
+            logger.warning(
+                f"{file} is not as its job wrote it; it is now {aside}, and the data set is made again."
+            )
+
+
 def check_data():
     """Refuse data that cannot be used, and sizes that they have not, before any job starts."""
     for name, dataset in STUDY.datasets.items():
@@ -245,9 +262,8 @@ def announce():
 def warn_of_unused_gpu():
     """Say so before the first job where `device: auto` is going to leave a GPU of this machine unused."""
     if STUDY.settings["device"] == "auto" and machine.has_nvidia_driver():
-        if (
-            importlib.util.find_spec("nvidia") is None
-        ):  # the folder of all of CUDA's packages
+        # All of CUDA's packages lie in one folder of this name.
+        if importlib.util.find_spec("nvidia") is None:
             logger.warning(
                 "this machine has a GPU, and this environment lacks CUDA's libraries: all runs on the CPU. To use the GPU: "
                 "make report DEVICE=gpu (or, with conda, --config device=gpu)."
@@ -256,6 +272,7 @@ def warn_of_unused_gpu():
 
 if workflow.is_main_process:
     warn_of_unused_gpu()
+    set_damaged_facts_aside()
     try:
         check_data()
     except (studies.ConfigError, splits.DataError) as error:

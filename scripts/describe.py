@@ -9,10 +9,10 @@ logs.redirect(snakemake.log[0])
 
 from batchscope import manifest
 from batchscope.files import write_json
+from batchscope.identity import file_sha256, sealed
 
 write_json(snakemake.params.study, snakemake.output.study)
 jobs = {kind: list(snakemake.input[f"{kind}_manifest"]) for kind in ("run", "timing", "tuning", "probe")}
-write_json(
-    manifest.summarise({kind: files for kind, files in jobs.items() if files}, list(snakemake.input.measurements)),
-    snakemake.output.manifest,
-)
+content = manifest.summarise({kind: files for kind, files in jobs.items() if files}, list(snakemake.input.measurements))
+files = {"study.json": file_sha256(snakemake.output.study)}
+write_json(sealed({**content, "files": files}), snakemake.output.manifest)

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
 
 logs.redirect(snakemake.log.text)
 
+from batchscope import provenance
 from batchscope.report.render import render
 
 parameters = {
@@ -16,6 +17,8 @@ parameters = {
     "study": Path(snakemake.input.study),
     "manifest": Path(snakemake.input.manifest),
 }
+provenance.require_whole(parameters["study"], parameters["manifest"])
+provenance.require_drawn(Path(figure) for figure in snakemake.input.figures)
 render(
     Path(snakemake.params.template),
     parameters,

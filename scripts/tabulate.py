@@ -22,5 +22,6 @@ del files["tuning_manifest"]
 made = tables.study_tables(asked.study, **files)
 for name, parquet, csv in zip(analysis.TABLES, snakemake.output.parquet, snakemake.output.csv, strict=True):
     tables.save(made[name], parquet, csv)
+saved = [Path(file) for file in (*snakemake.output.parquet, *snakemake.output.csv)]
 every = [file for found in manifests.values() for file in found]
-write_json(provenance.stamp(snakemake.params.token, every), snakemake.output.made_from)
+write_json(provenance.stamp(snakemake.params.token, every, saved), snakemake.output.made_from)

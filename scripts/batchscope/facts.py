@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from batchscope.asked import Ask
-from batchscope.identity import fingerprint
+from batchscope.identity import fingerprint, unsealed
 
 
 def known(facts: Path) -> Mapping[str, Any]:
-    """What a data set file says of itself (`making.make`); empty where there is none that can be read."""
+    """What a data set file says of itself (`making.make`); empty where there is none that is whole."""
     try:
-        content = json.loads(facts.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return unsealed(facts.read_bytes()) or {}
+    except OSError:
         return {}
-    return content if isinstance(content, dict) else {}
+
+
+def damaged(facts: Path) -> bool:
+    """Whether there are facts that are not as they were written."""
+    return facts.is_file() and not known(facts)
 
 
 def is_made(facts: Path, ask: Ask) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from batchscope import datasets, engines, manifest, memory, recipes, records, telemetry
 from batchscope.asked import Ask
 from batchscope.files import set_aside, write_json
-from batchscope.identity import file_sha256, fingerprint
+from batchscope.identity import file_sha256, fingerprint, sealed
 
 Note = Callable[[str, Any], None]
 
@@ -187,4 +187,4 @@ def write_manifest(
         "asked": fingerprint(ask),
         "files": files,
     }
-    write_json({**whole, "digest": fingerprint(whole)}, outputs["manifest"])
+    write_json(sealed(whole), outputs["manifest"])

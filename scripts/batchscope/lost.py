@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from batchscope import engines, job, manifest, recipes, records, snapshots, tuning
+from batchscope import engines, job, manifest, provenance, recipes, records, snapshots, tuning
 from batchscope.asked import Ask
 from batchscope.identity import fingerprint
 from batchscope.supervise import Death
@@ -50,7 +49,7 @@ def write_probe(inputs: Mapping[str, str], ask: Ask, outputs: Mapping[str, str],
 
 
 def _facts(inputs: Mapping[str, str]) -> Row:
-    return json.loads(Path(inputs["facts"]).read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+    return dict(provenance.read(Path(inputs["facts"])))
 
 
 def _cell(inputs: Mapping[str, str], ask: Ask) -> Row:
@@ -58,7 +57,7 @@ def _cell(inputs: Mapping[str, str], ask: Ask) -> Row:
 
 
 def _identity(inputs: Mapping[str, str], ask: Ask) -> Row:
-    return {**ask, "data": _facts(inputs)["digest"]}
+    return {**ask, "data": _facts(inputs)["arrays"]}
 
 
 def _common(inputs: Mapping[str, str], ask: Ask, death: Death) -> Row:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import hashlib
 import importlib.metadata
-import json
 import logging
 import os
 import platform
@@ -19,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from batchscope import machine
+from batchscope import machine, provenance
 
 ANALYSIS_PACKAGES = ("numpy", "scipy", "statsmodels", "pandas", "pyarrow", "matplotlib", "seaborn", "snakemake")
 _LIBRARY = Path(__file__).parent
@@ -113,9 +112,7 @@ def summarise(jobs: Mapping[str, Sequence[str | Path]], measurements: Sequence[s
     Returns:
         a mapping whose lists hold more than one entry only where jobs differ, as on a cluster with several hosts.
     """
-    contents = {
-        kind: [json.loads(Path(file).read_text(encoding="utf-8")) for file in files] for kind, files in jobs.items()
-    }
+    contents = {kind: [provenance.read(Path(file)) for file in files] for kind, files in jobs.items()}
     files = [{"file": Path(file).name, "sha256": _digest(Path(file))} for file in measurements]
     if files:
         return {"measurements": files, **_analysis(), "code": [code()]}

@@ -62,7 +62,7 @@ def probe_sharpness(inputs: Paths, job: Job) -> Tables:
     if 1 in job.recipe["snapshots"]["at"]:
         moments.append(snapshots.at(1))
     trainer = job.engine.build(Plan(job.recipe, job.batch_size, job.seed, job.settings["loop"]), job.data)
-    threshold = _stability_threshold(job.recipe, inputs["run"])
+    threshold = _stability_threshold(job.recipe, inputs)
     found: list[Row] = []
     slices: list[Row] = []
     for taken in _taken(inputs, moments):
@@ -152,11 +152,12 @@ def _renamed(row: Row, **names: str) -> Row:
     return {names.get(name, name): value for name, value in row.items()}
 
 
-def _stability_threshold(recipe: Mapping[str, Any], run: str) -> float | None:
+def _stability_threshold(recipe: Mapping[str, Any], inputs: Paths) -> float | None:
     """Curvature above which gradient descent leaves the minimum of a quadratic (2 without momentum); None for Adam."""
     optimiser = recipe["optimiser"]
     if optimiser["name"] != "sgd":
         return None
+    run = provenance.require_whole(Path(inputs["run"]), Path(inputs["run_manifest"]))
     rate = records.read_table("run", run).column("learning_rate")[0].as_py()
     return float(2 * (1 + optimiser["momentum"]) / rate)
 

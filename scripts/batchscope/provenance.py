@@ -11,7 +11,7 @@ from batchscope import facts, recipes
 from batchscope.asked import Ask, Asked
 from batchscope.asked import draw as asked_draw
 from batchscope.files import set_aside
-from batchscope.identity import file_sha256, fingerprint
+from batchscope.identity import file_sha256, fingerprint, is_sealed_svg, unsealed
 
 Manifest = Mapping[str, Any]
 
@@ -21,19 +21,15 @@ class RecordError(ValueError):
 
 
 def read(path: Path) -> Manifest:
-    """A job's manifest.
+    """A manifest, or what is known of a data set.
 
     Raises:
         RecordError: it is not as it was written; it has been set aside.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        whole = content.pop("digest") == fingerprint(content)
-    except (ValueError, KeyError, AttributeError, TypeError):
-        whole = False
-    if not whole:
+    content = unsealed(path.read_bytes())
+    if content is None:
         raise RecordError(_damaged([path]))
-    return content  # type: ignore[no-any-return]
+    return content
 
 
 def require_whole(file: Path, manifest: Path) -> Path:
@@ -45,6 +41,17 @@ def require_whole(file: Path, manifest: Path) -> Path:
     if read(manifest)["files"].get(file.name) != file_sha256(file):
         raise RecordError(_damaged([file]))
     return file
+
+
+def require_drawn(figures: Iterable[Path]) -> None:
+    """Refuse figures that are not as they were drawn.
+
+    Raises:
+        RecordError: some are not; they have been set aside.
+    """
+    damaged = [path for path in figures if not is_sealed_svg(path.read_bytes())]
+    if damaged:
+        raise RecordError(_damaged(damaged))
 
 
 def check(asked: Asked, manifests: Mapping[str, Sequence[Path]], tables: Iterable[Path]) -> None:
@@ -60,22 +67,27 @@ def check(asked: Asked, manifests: Mapping[str, Sequence[Path]], tables: Iterabl
             another study, code or machine setting stays where it is.
     """
     digests: dict[Path, str] = {}
+    damaged: list[Path] = []
     other: list[Path] = []
     for kind, paths in manifests.items():
         for path in paths:
-            manifest = read(path)
+            manifest = unsealed(path.read_bytes())
+            if manifest is None:  # the job writes all its files again
+                damaged.append(path)
+                continue
             asks = fingerprint(_ask(asked, kind, manifest["identity"]))
             if manifest["asked"] != asks or not _at_home(manifest, path):
                 other.append(path)
             digests |= {path.parent / name: digest for name, digest in manifest["files"].items()}
+    remade = {path.parent for path in damaged}
+    damaged += [path for path in tables if path.parent not in remade and digests.get(path) != file_sha256(path)]
+    if damaged:
+        raise RecordError(_damaged(damaged))
     if other:
         raise RecordError(
             f"{other[0]}{_more(other)} was made from another definition, code, data or setting than the study has now; "
             "run again without --rerun-triggers, and if that does not help, remove its folder"
         )
-    damaged = [path for path in tables if digests.get(path) != file_sha256(path)]
-    if damaged:
-        raise RecordError(_damaged(damaged))
 
 
 def changed(manifest: Path, asked: Asked) -> list[str]:
@@ -108,25 +120,32 @@ def on_disk(manifests: Iterable[Path]) -> str | None:
 
 
 def token(made_from: Path, manifests: Iterable[Path]) -> str:
-    """What changes when the records on disk are no longer those that the tables were made from.
+    """What changes when the records on disk are no longer those that the tables were made from, or the tables others.
 
     Time stamps cannot tell: a clock may be set back between a job and the tables. `made_from` is the file that
-    `stamp` wrote. While records agree with it, this is the token that it holds, so that nothing is made again.
+    `stamp` wrote. While all agree with it, this is the token that it holds, so that nothing is made again.
     """
     if not made_from.is_file():
         return ""
     try:
         known = json.loads(made_from.read_text(encoding="utf-8"))
-        before, records = str(known["token"]), known["records"]
+        before, records, digests = str(known["token"]), known["records"], dict(known["tables"])
     except (ValueError, KeyError, TypeError):
-        before, records = "", ""
+        before, records, digests = "", "", {}
     now = on_disk(manifests)
-    return before if now in (None, records) else str(now)
+    tables = {name: file_sha256(file) for name in digests if (file := made_from.parent / name).is_file()}
+    if now is None or (now == records and tables.items() <= digests.items()):
+        return before
+    return fingerprint([before, now, tables])
 
 
-def stamp(of_token: str, manifests: Iterable[Path]) -> dict[str, Any]:
-    """What tables are made from, for `token`."""
-    return {"records": on_disk(manifests), "token": of_token}
+def stamp(of_token: str, manifests: Iterable[Path], tables: Iterable[Path]) -> dict[str, Any]:
+    """What tables are made from and what they are, for `token`."""
+    return {
+        "records": on_disk(manifests),
+        "token": of_token,
+        "tables": {path.name: file_sha256(path) for path in tables},
+    }
 
 
 def _ask(asked: Asked, kind: str, identity: Mapping[str, Any]) -> Ask | None:

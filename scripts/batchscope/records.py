@@ -79,14 +79,25 @@ def read_table(table: str, path: str | Path) -> pa.Table:
     Raises:
         TableError: the file's columns or types differ, or it is damaged and has been set aside.
     """
+    content = read_parquet(path)
+    expected = schema(table)
+    if not content.schema.equals(expected):
+        raise TableError(f"{path} does not hold the table {table} of this version: {content.schema} != {expected}")
+    return content
+
+
+def read_parquet(path: str | Path) -> pa.Table:
+    """Read a table of whatever columns.
+
+    Raises:
+        TableError: the file is damaged and has been set aside.
+    """
     try:
         content = pq.ParquetFile(path).read()
+        content.validate(full=True)
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, FileNotFoundError):
             raise
         aside = set_aside(Path(path))
         raise TableError(f"{path} is no whole table; it is now {aside}, and the next run makes it again") from error
-    expected = schema(table)
-    if not content.schema.equals(expected):
-        raise TableError(f"{path} does not hold the table {table} of this version: {content.schema} != {expected}")
     return content

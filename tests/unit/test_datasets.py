@@ -20,6 +20,7 @@ from sklearn.datasets import load_digits, make_blobs
 from batchscope import datasets
 from batchscope.datasets import Data, DataError, making
 from batchscope.datasets.download import SYSTEM_FOLDERS
+from batchscope.identity import sealed
 from batchscope.splits import known_size
 
 BLOBS = {"classes": 3, "features": 2, "cluster_std": 2.0, "draw": "per-seed"}
@@ -109,20 +110,22 @@ def test_facts_say_what_the_data_set_file_holds(tmp_path: Path) -> None:
     data = made(dataset, tmp_path)
     facts = json.loads((tmp_path / "made" / "fixed.json").read_text())
     sha256 = hashlib.sha256((tmp_path / "made" / "fixed.npz").read_bytes()).hexdigest()
-    assert facts == {
-        "asked": "",
-        "definition": dataset,
-        "draw": "fixed",
-        "n_train": 20,
-        "n_validation": 10,
-        "n_test": 10,
-        "shape": [2, 3],
-        "classes": 4,
-        "digest": data.meta["digest"],
-        "files": {"data.npz": hashlib.sha256((tmp_path / "data.npz").read_bytes()).hexdigest()},
-        "sha256": sha256,
-        "versions": {"numpy": np.__version__, "scikit-learn": sklearn.__version__},
-    }
+    assert facts == sealed(
+        {
+            "asked": "",
+            "definition": dataset,
+            "draw": "fixed",
+            "n_train": 20,
+            "n_validation": 10,
+            "n_test": 10,
+            "shape": [2, 3],
+            "classes": 4,
+            "arrays": data.meta["digest"],
+            "files": {"data.npz": hashlib.sha256((tmp_path / "data.npz").read_bytes()).hexdigest()},
+            "sha256": sha256,
+            "versions": {"numpy": np.__version__, "scikit-learn": sklearn.__version__},
+        }
+    )
 
 
 def test_facts_are_there_only_beside_a_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

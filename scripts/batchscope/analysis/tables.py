@@ -242,8 +242,12 @@ def save(frame: pd.DataFrame, parquet_path: str | Path, csv_path: str | Path) ->
 
 
 def load(parquet_path: str | Path) -> pd.DataFrame:
-    """Read what `save` wrote; whole numbers stay whole where some are null."""
-    return _to_pandas(pq.ParquetFile(parquet_path).read())
+    """Read what `save` wrote; whole numbers stay whole where some are null.
+
+    Raises:
+        records.TableError: the file is damaged and has been set aside.
+    """
+    return _to_pandas(records.read_parquet(parquet_path).replace_schema_metadata())
 
 
 def _to_pandas(content: pa.Table) -> pd.DataFrame:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchscope.splits import DataError
+from batchscope.splits import UNREADABLE, DataError
 
 __all__ = ["ARRAYS", "Data", "DataError", "digest", "load"]
 
@@ -58,7 +57,7 @@ def load(path: Path) -> Data:
         with np.load(path, allow_pickle=False) as content:
             arrays = {name: content[name] for name in ARRAYS}
             meta = json.loads(str(content["meta"]))
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    except (KeyError, *UNREADABLE) as error:
         raise DataError(f"{path} is not a whole data set file ({error}); delete it and run again") from error
     if not isinstance(meta, dict) or meta.get("digest") != digest(arrays):
         raise DataError(f"{path} was changed after it was written (its digest does not match); delete it and run again")

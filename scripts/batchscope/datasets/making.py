@@ -25,7 +25,7 @@ from batchscope.datasets.published import REMOTE_FILES
 from batchscope.datasets.scaling import check_distinct, scale_parts
 from batchscope.datasets.sources import read_source
 from batchscope.files import atomic_path, write_json
-from batchscope.identity import file_sha256
+from batchscope.identity import file_sha256, sealed
 from batchscope.splits import DataError
 
 
@@ -50,8 +50,8 @@ def make(
         draw: `fixed`, or `seed7` for the data that the runs with seed 7 see (data and split are drawn with it).
         path: the .npz file to write, atomically.
         facts: the .json file to write: asked, definition, draw, n_train, n_validation, n_test, shape (of one example),
-            classes, digest (of the arrays), files (SHA-256 of what was read, by name), sha256 (of the .npz file) and
-            versions (of the libraries that draw and split).
+            classes, arrays (their digest), files (SHA-256 of what was read, by name), sha256 (of the .npz file),
+            versions (of the libraries that draw and split) and digest (of all these).
         asked: fingerprint of what the study asks, see `Asked.dataset`.
         data_folders: searched for the files of published data sets before anything is downloaded.
         cache: where downloaded files are kept.
@@ -66,7 +66,7 @@ def make(
     meta = {**data.meta, "digest": digest(arrays)}
     with atomic_path(path) as temporary:
         np.savez(temporary, **arrays, meta=_json(meta))
-    write_json({**_facts(dataset, data, meta), "asked": asked, "sha256": file_sha256(path)}, facts)
+    write_json(sealed({**_facts(dataset, data, meta), "asked": asked, "sha256": file_sha256(path)}), facts)
 
 
 def prepared(dataset: Mapping[str, Any], draw: str, **where: Any) -> Data:
@@ -84,7 +84,8 @@ def _facts(dataset: Mapping[str, Any], data: Data, meta: Mapping[str, Any]) -> d
         "n_validation": len(data.y_validation),
         "n_test": len(data.y_test),
         "shape": list(data.x_train.shape[1:]),
-        **{key: meta[key] for key in ("draw", "classes", "digest", "files")},
+        "arrays": meta["digest"],
+        **{key: meta[key] for key in ("draw", "classes", "files")},
         "versions": {"numpy": np.__version__, "scikit-learn": sklearn.__version__},
     }
 

@@ -24,6 +24,11 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 from numpy.typing import ArrayLike
 
 from batchscope.figures.frames import Size
+<<<<<<< HEAD
+=======
+from batchscope.files import atomic_path
+from batchscope.identity import sealed_svg
+>>>>>>> reliability
 from batchscope.figures.words import compact, plain
 from batchscope.files import atomic_path
 
@@ -227,4 +232,4 @@ def save(made: Figure, path: str | Path, *, title: str, alt: str) -> None:
     if count != 1:
         raise ValueError(f"{path}: Matplotlib wrote no <svg> element")
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(sealed_svg(text), encoding="utf-8")
