@@ -170,6 +170,24 @@ def all_probe_files(name):
     return [file for probe in STUDY.probes for file in probe_files(name, probe)]
 
 
+def data_facts():
+    """What is known of every data set of the study, draw by draw."""
+    of_runs = [dataset_file(run.dataset, run.seed, "json") for run in STUDY.runs]
+    of_tunings = [
+        tuning_data(cell.dataset, cell.recipe, "json") for cell in STUDY.tunings
+    ]
+    return list(dict.fromkeys(sum(of_tunings, of_runs)))
+
+
+if workflow.is_main_process:
+    # These are read before any job runs; a job whose manifest is gone runs again.
+    small = [PREFIX / file for file in (*data_facts(), *manifests())]
+    for file, aside in provenance.set_damaged_aside(small):
+        logger.warning(
+            f"{file} is not as its job wrote it; it is now {aside} and is made again."
+        )
+
+
 # A large file that only looks newer is no reason to train again: it is ancient, and the small file beside it tells of it.
 # A file that looks older may hold something else; for tables, figures and report this token changes then.
 TOKEN = provenance.token(
@@ -217,22 +235,6 @@ def figure_files():
     ]
 
 
-def set_damaged_facts_aside():
-    """What is known of a data set is read before any job runs; where it is damaged, the data set is made again."""
-    made = [dataset_file(run.dataset, run.seed, "json") for run in STUDY.runs]
-    made += [
-        file
-        for cell in STUDY.tunings
-        for file in tuning_data(cell.dataset, cell.recipe, "json")
-    ]
-    for file in dict.fromkeys(PREFIX / name for name in made):
-        if facts.damaged(file):
-            aside = files.set_aside(file)
-            logger.warning(
-                f"{file} is not as its job wrote it; it is now {aside}, and the data set is made again."
-            )
-
-
 def check_data():
     """Refuse data that cannot be used, and sizes that they have not, before any job starts."""
     for name, dataset in STUDY.datasets.items():
@@ -272,7 +274,6 @@ def warn_of_unused_gpu():
 
 if workflow.is_main_process:
     warn_of_unused_gpu()
-    set_damaged_facts_aside()
     try:
         check_data()
     except (studies.ConfigError, splits.DataError) as error:

@@ -18,11 +18,6 @@ def known(facts: Path) -> Mapping[str, Any]:
         return {}
 
 
-def damaged(facts: Path) -> bool:
-    """Whether there are facts that are not as they were written."""
-    return facts.is_file() and not known(facts)
-
-
 def is_made(facts: Path, ask: Ask) -> bool:
     """Whether a data set was made from what the study asks."""
     return known(facts).get("asked") == fingerprint(ask)

@@ -43,6 +43,12 @@ def require_whole(file: Path, manifest: Path) -> Path:
     return file
 
 
+def set_damaged_aside(files: Iterable[Path]) -> list[tuple[Path, Path]]:
+    """Rename the manifests and facts among `files` that are not as they were written; those, with their new names."""
+    there = [path for path in files if path.is_file()]
+    return [(path, set_aside(path)) for path in there if unsealed(path.read_bytes()) is None]
+
+
 def require_drawn(figures: Iterable[Path]) -> None:
     """Refuse figures that are not as they were drawn.
 
