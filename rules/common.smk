@@ -16,7 +16,6 @@ sys.path.insert(0, str(SCRIPTS))
 from batchscope import (
     asked,
     facts,
-    files,
     identity,
     imports,
     machine,
