@@ -106,8 +106,9 @@ def _work(work: Callable[[Note], None], writing: int) -> NoReturn:
     except BaseException as error:
         logs.last_words(error)
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):  # of a log on a full disk
+            sys.stdout.flush()
+            sys.stderr.flush()
         os._exit(status)
 
 

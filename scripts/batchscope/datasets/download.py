@@ -73,7 +73,7 @@ def obtain(
             _log.warning("download failed: %s", failures[-1])
         except OSError as error:  # of the folder, as those of the network are among the above
             raise DataError(
-                f"{file.name} cannot be written to {cache / dataset} ({error.strerror}); make room there, or put the file "
+                f"{file.name} cannot be written to {cache / dataset} ({error.strerror}); mend that, or put the file "
                 "into a folder that `data_folders` lists"
             ) from error
     raise DataError(
