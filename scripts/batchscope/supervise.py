@@ -106,8 +106,9 @@ def _work(work: Callable[[Note], None], writing: int) -> NoReturn:
     except BaseException as error:
         logs.last_words(error)
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):  # of a log on a full disk
+            sys.stdout.flush()
+            sys.stderr.flush()
         os._exit(status)
 
 
@@ -122,8 +123,12 @@ def _end_with_parent(alive: int) -> None:
 
 
 def _watch(child: int, allowed: Limit) -> tuple[int, int, bool]:
-    """Wait for the child: its status (negative: a signal), its largest resident memory seen, whether it was ended."""
+    """Wait for the child: its status (negative: a signal), its largest resident memory seen, whether it was ended.
+
+    Where the process that started this job is gone, so are both: nobody would take their result.
+    """
     process, peak, ended = psutil.Process(child), 0, False
+    parent = os.getppid()
     while True:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
@@ -133,6 +138,8 @@ def _watch(child: int, allowed: Limit) -> tuple[int, int, bool]:
         if peak > allowed.bytes and not ended:
             ended = True
             os.kill(child, signal.SIGKILL)
+        if os.getppid() != parent:
+            _stop(child)
         time.sleep(_LOOK_SECONDS)
 
 

@@ -142,6 +142,14 @@ def test_another_file_is_refused_with_both_hashes_and_the_mirror(mirror: Mirror,
     assert files_below(tmp_path) == []
 
 
+def test_a_cache_that_is_no_folder_is_refused_in_a_sentence(mirror: Mirror, tmp_path: Path) -> None:
+    mirror.answers["/a"] = [whole()]
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(DataError, match=r"data\.bin cannot be written to .*cache/set \(Not a directory\)"):
+        get(remote(mirror, "/a"), tmp_path)
+    assert (tmp_path / "cache").read_text() == "a file"
+
+
 def test_a_damaged_file_in_the_cache_is_replaced(
     mirror: Mirror, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

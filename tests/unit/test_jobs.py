@@ -41,6 +41,27 @@ def test_an_error_of_the_user_is_one_sentence_and_any_other_keeps_its_traceback(
     assert "ZeroDivisionError" in log
 
 
+def test_the_last_words_of_a_job_on_a_full_disk_are_a_sentence_and_reach_the_terminal(tmp_path):
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    script = (
+        "import zipfile; from batchscope import logs\n"
+        "logs.redirect('/dev/full')\n"
+        "with zipfile.ZipFile(open('/dev/full', 'wb'), 'w') as archive: archive.writestr('a', b'x' * 99)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert done.stderr == "Error: the disk is full (No space left on device); make room on it and run again\n"
+
+
+def test_a_log_that_cannot_be_opened_is_named(tmp_path):
+    script = f"from batchscope import logs\nlogs.redirect({str(tmp_path / 'none' / 'job.log')!r})"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, f"Error: {tmp_path}/none/job.log: No such file or directory\n")
+
+
 def test_a_job_starts_without_what_keras_imports_and_no_job_uses(tmp_path):
     code = (
         "import sys; from batchscope import engines; engines.engine('tensorflow'); "

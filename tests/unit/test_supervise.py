@@ -88,19 +88,44 @@ def test_where_more_memory_comes_with_the_next_attempt_only_the_last_is_an_outco
     assert (status, "LOST" in log) == (0, True)
 
 
+SLEEP = "open('pid', 'w').write(f'{os.getppid()} {os.getpid()} '); time.sleep(60)"
+
+
+def pids(folder: Path) -> list[int]:
+    """The processes of a job that does SLEEP, once it does: the one that watches and the one that works."""
+    end, file = time.monotonic() + 30, folder / "pid"
+    while not file.exists() or len(file.read_text().split()) < 2:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return [int(pid) for pid in file.read_text().split()]
+
+
+def assert_gone(processes: list[int]) -> None:
+    end = time.monotonic() + 30
+    for pid in processes:
+        while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+
+
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM])
 def test_the_child_ends_with_the_job(tmp_path: Path, sign: signal.Signals) -> None:
-    job = start(tmp_path, "open('pid', 'w').write(str(os.getpid())); time.sleep(60)")
-    end = time.monotonic() + 30
-    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    child = int((tmp_path / "pid").read_text())
+    job = start(tmp_path, SLEEP)
+    processes = pids(tmp_path)
     job.send_signal(sign)
     job.wait(timeout=10)
-    while psutil.pid_exists(child) and psutil.Process(child).status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    assert_gone(processes)
+
+
+def test_a_job_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    code = JOB.format(work=SLEEP, whole=2**40, attempt=1)
+    starter = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}])"
+    values = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
+    snakemake = subprocess.Popen([sys.executable, "-c", starter], cwd=tmp_path, env=values)
+    processes = pids(tmp_path)
+    snakemake.kill()
+    snakemake.wait()
+    assert_gone(processes)
 
 
 def test_a_long_log_of_a_failure_is_short_and_all_of_it_is_kept(tmp_path: Path) -> None:

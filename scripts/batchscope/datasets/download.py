@@ -54,7 +54,7 @@ def obtain(
     The mirrors are tried in order; a broken connection is tried again `retries` times, a wrong hash is not.
 
     Raises:
-        DataError: no copy was found and every mirror failed; the message says how each of them did.
+        DataError: no copy was found and every mirror failed, and how each of them did; or there is no place for one.
     """
     folders = [*data_folders, *system_folders, cache]
     for path in _candidates(file, dataset, folders):
@@ -71,6 +71,11 @@ def obtain(
         except (requests.RequestException, _WrongHashError) as error:
             failures.append(f"{url}: {error}")
             _log.warning("download failed: %s", failures[-1])
+        except OSError as error:  # of the folder, as those of the network are among the above
+            raise DataError(
+                f"{file.name} cannot be written to {cache / dataset} ({error.strerror}); mend that, or put the file "
+                "into a folder that `data_folders` lists"
+            ) from error
     raise DataError(
         f"{file.name} is not on this machine and could not be downloaded ({'; '.join(failures)}); "
         f"put the file with the SHA-256 {file.sha256} into a folder that `data_folders` lists"
