@@ -14,7 +14,7 @@ export PATH := $(BIN):$(PATH)
 report: environment
 	@python tools/clear_stale_lock.py
 	@if [ -t 1 ]; then logger="--logger rich"; fi; \
-	snakemake --cores $(CORES) --resources "mem_mb=$(MEMORY)" $(if $(filter gpu,$(DEVICE)),gpu=1) --quiet reason $$logger \
+	snakemake --cores $(CORES) --resources "mem_mb=$(MEMORY)" $(if $(filter gpu,$(DEVICE)),gpu=1) $$logger \
 		--config "study=$(STUDY)" $(if $(DEVICE),"device=$(DEVICE)")
 	@name=$$(basename "$(STUDY)"); echo "Report: $(CURDIR)/results/$${name%.*}/report.html"
 

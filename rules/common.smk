@@ -256,7 +256,7 @@ def announce():
             continue
         logger.warning(
             f"the runs in {folder} were made with another {' and another '.join(changed)}: they are made again and "
-            "replaced, and no table takes the old ones. To keep both, give one of the two another name."
+            "replaced, and no table takes the old ones. To keep these, give the new one a name of its own."
         )
 
 
@@ -282,7 +282,7 @@ if workflow.is_main_process:
 
 onstart:
     # A job that dies of memory is tried again, with more of it, as often as this; only the last attempt is an outcome.
-    os.environ["BATCHSCOPE_RETRIES"] = str(workflow.execution_settings.retries)
+    os.environ.update(BATCHSCOPE_RETRIES=str(workflow.execution_settings.retries))
 
 
 wildcard_constraints:

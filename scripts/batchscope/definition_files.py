@@ -89,8 +89,8 @@ def _check_arrays(definition: Definition) -> None:
                 lengths.append(shape[0] if shape else 1)
         if len(set(lengths)) > 1:
             raise ConfigError(
-                f"{definition.locate([y])}: {content['path']} has {lengths[1]:,} classes in {content[y]} for the "
-                f"{lengths[0]:,} examples in {content[x]}; valid is one class per example"
+                f"{definition.locate([y])}: {content['path']} has {lengths[1]:,} labels in {content[y]} for the "
+                f"{lengths[0]:,} examples in {content[x]}; valid is one label per example"
             )
 
 

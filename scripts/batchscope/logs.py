@@ -79,6 +79,8 @@ def last_words(error: BaseException) -> None:
 
 def _sentence(error: BaseException) -> str:
     """What the user can mend; empty where it is a fault of the program."""
+    if isinstance(error, KeyboardInterrupt):
+        return f"{_ERROR}the job was stopped; the same command goes on"
     if isinstance(error, ValueError) and type(error).__module__.startswith("batchscope"):
         return f"{_ERROR}{error}"
     for cause in _causes(error):

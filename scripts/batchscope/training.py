@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from batchscope import plans, recipes, snapshots
 from batchscope.datasets import Data
-from batchscope.engines import Part, Steps
+from batchscope.engines import OutOfMemoryError, Part, Steps
 from batchscope.plans import Plan
 from batchscope.snapshots import Snapshot
 
@@ -46,6 +46,7 @@ class Progress:
     """What a run has recorded so far; after an outcome other than `ok` it holds what happened before it."""
 
     keep_every: int
+    evaluated_at_once: int
     trial: bool = False
     outcome: str = "ok"
     outcome_detail: str | None = None
@@ -106,7 +107,7 @@ def train(
         the records; `metrics` has the keys `last_…` and `selected_…` of the table `run`, null where not measured.
     """
     total = plans.total_updates(len(data.y_train), plan)
-    progress = Progress(keep_every=math.ceil(total / step_records), trial=trial)
+    progress = Progress(math.ceil(total / step_records), plan.recipe["evaluation_batch_size"], trial=trial)
     try:
         _train(engine, data, plan, progress, log)
     except MemoryError as error:  # the engine's OutOfMemoryError is one
@@ -125,7 +126,7 @@ def _train(engine: ModuleType, data: Data, plan: Plan, progress: Progress, log: 
     with clocks.measure("compile"):
         trainer = engine.build(plan, data)
         engine.train(trainer, np.empty(0, np.int32), np.empty(0, np.float32))
-        engine.evaluate(trainer, "validation")
+        _evaluated(engine, trainer, progress, "validation")
     progress.n_parameters, progress.tracked_weight = trainer.n_parameters, trainer.tracked_weight
     patience = stopping.get("patience", math.inf)
     best_loss, best_weights = math.inf, engine.get_weights(trainer)
@@ -195,7 +196,7 @@ def _conclude(engine: ModuleType, trainer: Any, progress: Progress, best_weights
     """Metrics of the last weights and of those of the evaluation with the lowest validation loss."""
     row, untrained = progress.evaluations[-1], progress.evaluations[0]
     if progress.trial:
-        row |= _evaluated(engine, trainer, "train")
+        row |= _evaluated(engine, trainer, progress, "train")
     if not row["train_loss"] <= DIVERGED * untrained["train_loss"]:
         progress.outcome = "diverged"
         progress.outcome_detail = (
@@ -243,8 +244,8 @@ def _evaluate(engine: ModuleType, trainer: Any, progress: Progress, stretch: Str
     with progress.clocks.measure("evaluate"):
         train: dict[str, Any] = dict.fromkeys((f"train_{metric}" for metric in METRICS), None)
         if not progress.trial or stretch is None:
-            train = _evaluated(engine, trainer, "train")
-        validation = _evaluated(engine, trainer, "validation")
+            train = _evaluated(engine, trainer, progress, "train")
+        validation = _evaluated(engine, trainer, progress, "validation")
     mean = noise = rate = None
     if stretch is not None:
         mean, rate = float(np.average(stretch.losses, weights=stretch.sizes)), stretch.learning_rate
@@ -273,11 +274,20 @@ def _final_metrics(engine: ModuleType, trainer: Any, progress: Progress, when: s
         for metric in METRICS:
             progress.metrics[f"{when}_{part}_{metric}"] = row[f"{part}_{metric}"]
     with progress.clocks.measure("evaluate"):
-        progress.metrics |= {f"{when}_{name}": value for name, value in _evaluated(engine, trainer, "test").items()}
+        progress.metrics |= {
+            f"{when}_{name}": value for name, value in _evaluated(engine, trainer, progress, "test").items()
+        }
 
 
-def _evaluated(engine: ModuleType, trainer: Any, part: Part) -> dict[str, float]:
-    return {f"{part}_{metric}": value for metric, value in zip(METRICS, engine.evaluate(trainer, part), strict=True)}
+def _evaluated(engine: ModuleType, trainer: Any, progress: Progress, part: Part) -> dict[str, float]:
+    try:
+        values = engine.evaluate(trainer, part)
+    except OutOfMemoryError as error:
+        raise OutOfMemoryError(
+            f"{error}, in an evaluation, which takes {progress.evaluated_at_once} examples at once at every batch size "
+            "(key evaluation_batch_size of the recipe)"
+        ) from error
+    return {f"{part}_{metric}": value for metric, value in zip(METRICS, values, strict=True)}
 
 
 def step_loss_noise(losses: NDArray[np.float64]) -> float | None:

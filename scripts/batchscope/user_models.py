@@ -21,6 +21,8 @@ from batchscope.engines.framework import keras
 from batchscope.engines.tensorflow_memory import memory_errors
 from batchscope.functions import FunctionError, load_function
 
+Digests = tuple[tuple[tuple[int, ...], str], ...]
+
 _OTHER_SEED = 1  # for a second look at a model; the seeds of runs are digests
 
 
@@ -58,7 +60,13 @@ def check_seeds(model: Mapping[str, Any], input_shape: tuple[int, ...], classes:
     """
     name, arguments = model["function"], json.dumps(model["arguments"], sort_keys=True)
     first = _digests(built)
-    if any(first) and first == _other_digests(name, arguments, input_shape, classes):
+    other = _other_digests(name, arguments, input_shape, classes)
+    if [shape for shape, _ in first] != [shape for shape, _ in other]:
+        raise FunctionError(
+            f"{name} builds another network for another seed of the study; valid is a function whose layers do not "
+            "depend on random numbers"
+        )
+    if any(digest for _, digest in first) and first == other:
         raise FunctionError(
             f"{name} gives the same first weights for every seed of the study; valid is a function that leaves the "
             "seeds alone: remove set_random_seed, random.seed, default_rng(…) and the seeds of initializers from it"
@@ -152,7 +160,7 @@ def _check_dtypes(name: str, model: keras.Model, precision: Precision) -> None:
 
 
 @functools.cache
-def _other_digests(name: str, arguments: str, input_shape: tuple[int, ...], classes: int) -> tuple[str, ...]:
+def _other_digests(name: str, arguments: str, input_shape: tuple[int, ...], classes: int) -> Digests:
     """`_digests` of a user's model as it is built for a seed that no run has."""
     model = {"function": name, "arguments": json.loads(arguments)}
     found = _digests(build(model, input_shape, classes, _OTHER_SEED, "float32"))
@@ -160,7 +168,7 @@ def _other_digests(name: str, arguments: str, input_shape: tuple[int, ...], clas
     return found
 
 
-def _digests(model: keras.Model) -> tuple[str, ...]:
-    """A digest of each trainable array, empty for one that is constant."""
+def _digests(model: keras.Model) -> Digests:
+    """The shape of each trainable array and its digest, empty for one that is constant."""
     arrays = [np.asarray(variable) for variable in model.trainable_variables]
-    return tuple(hashlib.sha256(a.tobytes()).hexdigest() if a.size and np.ptp(a) else "" for a in arrays)
+    return tuple((a.shape, hashlib.sha256(a.tobytes()).hexdigest() if a.size and np.ptp(a) else "") for a in arrays)

@@ -74,7 +74,7 @@ def build(plan: Plan, data: Data) -> Trainer:
         if "function" in plan.recipe["model"]:
             tried = parts["train"][0][:EXAMPLES_TRIED]
             user_models.check_outputs(plan.recipe["model"], np.asarray(model(tried, training=False)))
-            check_added_losses(model, tried, plan.recipe["model"]["function"])
+            check_added_losses(model, tried[: EXAMPLES_TRIED // 2], plan.recipe["model"]["function"])
         fused, tracked = plan.loop == "fused", _tracked(network, plan, parts["train"])
         return Trainer(
             model=model,

@@ -34,6 +34,7 @@ def memory_errors() -> Iterator[None]:
 
 def _detail(text: str) -> str:
     """The line of a message that says what could not be allocated, without the place in TensorFlow's graph."""
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("Graph execution error")]
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)  # without colours
+    lines = [line for line in plain.splitlines() if line.strip() and not line.startswith("Graph execution error")]
     line = next((line for line in lines if _SIGNS.search(line)), lines[0] if lines else "")
     return _PLACE.sub("", line).strip(" :") or "the device has too little memory"
