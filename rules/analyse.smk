@@ -4,7 +4,7 @@ rule tabulate:
         run=run_files("run.parquet"),
         evaluations=run_files("evaluations.parquet"),
         steps=run_files("steps.parquet"),
-        run_manifest=run_files("manifest.json"),
+        run_manifest=run_manifests,
         timing=timing_files("timing.parquet"),
         windows=timing_files("windows.parquet"),
         timing_manifest=timing_files("manifest.json"),

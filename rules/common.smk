@@ -6,9 +6,11 @@ import os
 import re
 import shlex
 import sys
+from itertools import chain
 from pathlib import Path
 
 from snakemake.logging import logger
+from snakemake.settings.enums import RerunTrigger
 
 SCRIPTS = ROOT / "scripts"
 sys.path.insert(0, str(SCRIPTS))
@@ -155,13 +157,32 @@ def probe_files(name, probe):
 
 
 def manifests():
-    """The manifest of every job of the study."""
-    return [
-        *run_files("manifest.json"),
-        *timing_files("manifest.json"),
-        *all_tuning_files("manifest.json"),
-        *all_probe_files("manifest.json"),
+    """The manifests of all jobs of the study, by kind."""
+    return {
+        "run": run_files("manifest.json"),
+        "timing": timing_files("manifest.json"),
+        "tuning": all_tuning_files("manifest.json"),
+        "probe": all_probe_files("manifest.json"),
+    }
+
+
+def refuse_what_stays_stale():
+    """Refuse results of something else that Snakemake is not going to make again, once its settings are known."""
+    forced = workflow.dag_settings.forcerun or workflow.dag_settings.forceall
+    blind = RerunTrigger.PARAMS not in workflow.rerun_triggers
+    stale = [
+        file
+        for file in STALE
+        if blind or workflow.persistence.params(str(file)) is None
     ]
+    if stale and not forced:
+        sys.exit(provenance.refusal(stale))
+
+
+def run_manifests(wildcards):
+    """The manifests of the runs, for the tables."""
+    refuse_what_stays_stale()
+    return run_files("manifest.json")
 
 
 def all_probe_files(name):
@@ -178,9 +199,10 @@ def data_facts():
     return list(dict.fromkeys(sum(of_tunings, of_runs)))
 
 
+MANIFESTS = manifests()
 if workflow.is_main_process:
     # These are read before any job runs; a job whose manifest is gone runs again.
-    small = [PREFIX / file for file in (*data_facts(), *manifests())]
+    small = [PREFIX / file for file in (*data_facts(), *chain(*MANIFESTS.values()))]
     for file, aside in provenance.set_damaged_aside(small):
         logger.warning(
             f"{file} is not as its job wrote it; it is now {aside} and is made again."
@@ -191,7 +213,15 @@ if workflow.is_main_process:
 # A file that looks older may hold something else; for tables, figures and report this token changes then.
 TOKEN = provenance.token(
     PREFIX / f"results/{STUDY.name}/tables/made_from.json",
-    [PREFIX / file for file in manifests()],
+    [PREFIX / file for file in chain(*MANIFESTS.values())],
+)
+STALE = (
+    provenance.others(
+        ASKED,
+        {kind: [PREFIX / file for file in found] for kind, found in MANIFESTS.items()},
+    )
+    if workflow.is_main_process
+    else []
 )
 
 
@@ -278,6 +308,12 @@ if workflow.is_main_process:
     except (studies.ConfigError, splits.DataError) as error:
         sys.exit(str(error))
     announce()
+
+
+if (
+    workflow.remote_exec
+):  # this is a job of a cluster, whose memory is what was asked for
+    os.environ.update(BATCHSCOPE_ON_CLUSTER="1")
 
 
 onstart:

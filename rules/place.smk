@@ -14,10 +14,11 @@ if not isinstance(workflow.current_basedir, os.PathLike):
 ROOT = Path(workflow.current_basedir).parent
 PREFIX = Path(workflow.modifier.modify_path("."))
 
-if re.search(r"[{}]", str(ROOT)):
-    sys.exit(
-        f"{ROOT}: Snakemake fills in braces in the path of a workflow; valid is a folder whose path has none."
-    )
+for place in (ROOT, Path.cwd()):
+    if re.search(r"[{}]", str(place)):
+        sys.exit(
+            f"{place}: Snakemake fills in braces in paths; valid is a folder whose path has none."
+        )
 if re.search(r"""[\s{}()<>[\]$&|;*?!#~`'"\\]""", sys.executable):
     sys.exit(
         f"{sys.executable}: Snakemake hands the path of its Python to a shell as it is; valid is an environment whose "

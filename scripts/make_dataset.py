@@ -8,10 +8,12 @@ if TYPE_CHECKING:
 
 logs.redirect(snakemake.log[0])
 
+from batchscope import provenance
 from batchscope.datasets import making
 from batchscope.identity import fingerprint
 
 ask = snakemake.params.ask
+provenance.require_unchanged(ask["files"])
 making.make(
     ask["definition"],
     ask["draw"],

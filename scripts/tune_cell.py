@@ -14,7 +14,7 @@ ask, outputs = snakemake.params.ask, dict(snakemake.output.items())
 def work(note: supervise.Note) -> None:
     from batchscope import tune_job
 
-    tune_job.tune_cell(list(snakemake.input.data), ask, outputs, note)
+    tune_job.tune_cell({name: list(snakemake.input[name]) for name in ("data", "facts")}, ask, outputs, note)
 
 
 def lost(death: supervise.Death) -> None:

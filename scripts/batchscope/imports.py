@@ -155,8 +155,8 @@ def _write(node: object, text: list[str]) -> None:
         text.append(f"({type(node).__name__}")
         for name in node._fields:
             value: Any = getattr(node, name, None)
-            if name == "body" and _has_docstring(node):
-                value = value[1:]
+            if isinstance(value, list):
+                value = [each for each in value if not _is_text(each)]
             if value is not None and value != [] and not isinstance(value, ast.expr_context):
                 text.append(f" {name}=")
                 _write(value, text)
@@ -165,8 +165,6 @@ def _write(node: object, text: list[str]) -> None:
         text.append(repr(node))
 
 
-def _has_docstring(node: ast.AST) -> bool:
-    if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-        return False
-    first = node.body[0] if node.body else None
-    return isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+def _is_text(node: object) -> bool:
+    """Whether a statement is a text and nothing else: a docstring, of an attribute, too."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

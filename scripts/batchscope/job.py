@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from batchscope import datasets, engines, manifest, memory, recipes, records, telemetry
+from batchscope import datasets, engines, manifest, memory, provenance, recipes, records, telemetry
 from batchscope.asked import Ask
 from batchscope.files import set_aside, write_json
 from batchscope.identity import file_sha256, fingerprint, sealed
@@ -23,6 +23,8 @@ class JobError(ValueError):
 class Job:
     """A job at work: what it was asked for, the engine, the data, and what it knows of itself for its manifest.
 
+    `inputs` has the paths of the data set (data) and of what is known of it (facts).
+
     Attributes:
         ask: what the study asks, see `asked.Asked`.
         recipe: the recipe it trains with, with the rate that tuning chose.
@@ -31,7 +33,7 @@ class Job:
 
     def __init__(
         self,
-        dataset_file: str,
+        inputs: Mapping[str, str],
         ask: Ask,
         note: Note = lambda name, value: None,
         recipe: Mapping[str, Any] | None = None,
@@ -39,6 +41,7 @@ class Job:
         self.ask, self.settings = ask, ask["settings"]
         self.recipe = ask["recipe"] if recipe is None else recipe
         self.started_at = manifest.now()
+        provenance.require_unchanged(ask["sources"]["model"])
         self.peaks: tuple[tuple[int | None, str], ...] = ()
         os.environ.update(self.settings["environment"])  # before the framework is imported and reads it
         self.engine = engines.engine(self.settings["engine"])
@@ -47,7 +50,7 @@ class Job:
         self.facts = manifest.job(engines.PACKAGES[self.settings["engine"]])
         note("numerics", self.numerics)
         self.baseline_bytes = memory.resident_bytes()
-        self.data = load_data(dataset_file)
+        self.data = load_data(inputs["data"], inputs["facts"], ask)
         memory.reset_peak()  # reading a large file takes more for a moment than training on it with a small batch
         cell, n_train = ask["cell"], len(self.data.y_train)
         self.seed = int(cell.get("seed", 0))
@@ -116,6 +119,7 @@ class Job:
         **more: Any,
     ) -> None:
         """Write the tables, then the manifest with their digests: it stands only where all else does."""
+        provenance.require_unchanged(self.ask["sources"]["model"])  # a module may have been imported late
         for table, rows in tables.items():
             records.write_table(table, rows, outputs[table])
         content = {
@@ -149,15 +153,25 @@ class Job:
         )
 
 
-def load_data(file: str) -> datasets.Data:
-    """The data set of a job. A damaged file is set aside, so that the next run makes it again."""
-    path = Path(file)
+def load_data(file: str, facts: str, ask: Ask) -> datasets.Data:
+    """The data set of a job, once it is what the study asks. A damaged file is set aside and made again.
+
+    Raises:
+        JobError: it is damaged, or was made from something else.
+        datasets.DataError: it is not there.
+    """
+    path, known = Path(file), provenance.read(Path(facts))
+    if known["asked"] not in ask["sources"]["data"]:
+        raise JobError(provenance.refusal([path]))
     try:
-        return datasets.load(path)
+        data = datasets.load(path)
     except datasets.DataError as error:
         if path.is_file():
             raise JobError(f"{error.args[0]}; it is now {set_aside(path)}, and the next run makes it again") from error
         raise
+    if data.meta["digest"] != known["arrays"]:
+        raise JobError(f"{path} is not what was made; it is now {set_aside(path)}, and the next run makes it again")
+    return data
 
 
 def cell_columns(cell: Mapping[str, Any], n_train: int) -> dict[str, Any]:

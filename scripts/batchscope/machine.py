@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,7 +41,14 @@ def memory_bytes(root: Path = _SYSTEM) -> int:
     Args:
         root: the folder that holds `proc` and `sys`.
     """
-    return min([_machine_memory(root), *_memory_limits(root)])
+    return min([_machine_memory(root), *_memory_limits(root), *_address_space()])
+
+
+def _address_space() -> Iterator[int]:
+    """The limit of `ulimit -v`, if any."""
+    soft = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if soft != resource.RLIM_INFINITY:
+        yield soft
 
 
 def _machine_memory(root: Path) -> int:

@@ -32,7 +32,7 @@ SUBSET = 31  # the stream of random numbers that chooses the examples looked at:
 
 def run_probe(inputs: Paths, ask: Ask, outputs: Paths, note: Note = lambda name, value: None) -> None:
     """Probe what the study asks (see `Asked.probe`) and write `outputs`: the tables of the probe and its manifest."""
-    job = Job(inputs["data"], ask, note)
+    job = Job(inputs, ask, note)
     tables: Tables = {name: [] for name in outputs if name != "manifest"}
     reasons: dict[str, str] = {}
     try:

@@ -49,6 +49,17 @@ def set_damaged_aside(files: Iterable[Path]) -> list[tuple[Path, Path]]:
     return [(path, set_aside(path)) for path in there if unsealed(path.read_bytes()) is None]
 
 
+def require_unchanged(files: Mapping[str, str]) -> None:
+    """Raise `RecordError` where one of the user's files is no longer what it was when the study was started.
+
+    Args:
+        files: SHA-256 by path.
+    """
+    for path, digest in files.items():
+        if not Path(path).is_file() or file_sha256(path) != digest:
+            raise RecordError(f"{path} was changed after the study was started; run again")
+
+
 def require_drawn(figures: Iterable[Path]) -> None:
     """Refuse figures that are not as they were drawn.
 
@@ -74,26 +85,43 @@ def check(asked: Asked, manifests: Mapping[str, Sequence[Path]], tables: Iterabl
     """
     digests: dict[Path, str] = {}
     damaged: list[Path] = []
-    other: list[Path] = []
-    for kind, paths in manifests.items():
-        for path in paths:
-            manifest = unsealed(path.read_bytes())
-            if manifest is None:  # the job writes all its files again
-                damaged.append(path)
-                continue
-            asks = fingerprint(_ask(asked, kind, manifest["identity"]))
-            if manifest["asked"] != asks or not _at_home(manifest, path):
-                other.append(path)
+    for path in (path for paths in manifests.values() for path in paths):
+        manifest = unsealed(path.read_bytes())
+        if manifest is None:  # the job writes all its files again
+            damaged.append(path)
+        else:
             digests |= {path.parent / name: digest for name, digest in manifest["files"].items()}
     remade = {path.parent for path in damaged}
     damaged += [path for path in tables if path.parent not in remade and digests.get(path) != file_sha256(path)]
     if damaged:
         raise RecordError(_damaged(damaged))
+    other = others(asked, manifests)
     if other:
-        raise RecordError(
-            f"{other[0]}{_more(other)} was made from another definition, code, data or setting than the study has now; "
-            "run again without --rerun-triggers, and if that does not help, remove its folder"
-        )
+        raise RecordError(refusal(other))
+
+
+def others(asked: Asked, manifests: Mapping[str, Iterable[Path]]) -> list[Path]:
+    """Those of the manifests on disk, by kind of job, that are not of the jobs that the study asks for."""
+    found: list[Path] = []
+    for kind, paths in manifests.items():
+        for path in (path for path in paths if path.is_file()):
+            manifest = unsealed(path.read_bytes())
+            if manifest is not None and not _fits(asked, kind, manifest, path):
+                found.append(path)
+    return found
+
+
+def refusal(other: Sequence[Path]) -> str:
+    """The sentence that refuses records of something else."""
+    return (
+        f"{other[0]}{_more(other)} was made from another definition, code, data or setting than the study has now, and "
+        "is not made again; run without --rerun-triggers, and where that does not help, with `--forcerun make_dataset "
+        "tune_cell train time_cell`"
+    )
+
+
+def _fits(asked: Asked, kind: str, manifest: Manifest, path: Path) -> bool:
+    return bool(manifest["asked"] == fingerprint(_ask(asked, kind, manifest["identity"]))) and _at_home(manifest, path)
 
 
 def changed(manifest: Path, asked: Asked) -> list[str]:
@@ -175,10 +203,9 @@ def _ask(asked: Asked, kind: str, identity: Mapping[str, Any]) -> Ask | None:
 def _at_home(manifest: Manifest, path: Path) -> bool:
     """Whether a manifest lies in the folder of the job that it describes, and not in that of another one."""
     cell = manifest["identity"]["cell"]
-    place = [cell["dataset"], cell["recipe"], f"bs{cell['batch_size']}"]
-    folders = [part for part in path.parent.parts if not part.startswith("seed")]
-    seeds = [part for part in path.parent.parts[-1:] if part.startswith("seed")]
-    return folders[-3:] == place and seeds in ([], [f"seed{cell.get('seed')}"])
+    place = (cell["dataset"], cell["recipe"], f"bs{cell['batch_size']}")
+    folders = path.parent.parts
+    return folders[-3:] == place or folders[-4:] == (*place, f"seed{cell.get('seed')}")
 
 
 def _damaged(paths: Sequence[Path]) -> str:

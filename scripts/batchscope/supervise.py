@@ -22,7 +22,7 @@ Note = Callable[[str, Any], None]
 
 OUT_OF_MEMORY = 75  # exit status of a child that saw for itself that memory had run out
 _LOOK_SECONDS = 0.05  # between two looks at the memory of the child
-_SLURM_RESERVE = 300 * 2**20  # of a Slurm job's memory, for Snakemake itself, which runs in it twice
+_CLUSTER_RESERVE = 300 * 2**20  # of the memory of a cluster's job, for Snakemake itself, which runs in it twice
 _SHARE = 0.95  # of the machine's memory that one job may take before it is ended, and the machine with it
 
 
@@ -43,10 +43,10 @@ class Death:
 
 
 def limit(mem_mb: int) -> Limit:
-    """The limit of this job: what Slurm was asked for, or what the machine or the container has."""
-    if "SLURM_JOB_ID" in os.environ:
+    """The limit of this job: what the cluster was asked for, or what the machine or the container has."""
+    if "BATCHSCOPE_ON_CLUSTER" in os.environ:
         asked = mem_mb * 2**20
-        return Limit(max(asked - _SLURM_RESERVE, asked // 2), f"mem_mb {mem_mb} of the Slurm job")
+        return Limit(max(asked - _CLUSTER_RESERVE, asked // 2), f"mem_mb {mem_mb} of the cluster's job")
     whole = machine.memory_bytes()
     return Limit(int(_SHARE * whole), f"{whole / 1e9:.3g} GB of this machine or container")
 
@@ -96,6 +96,7 @@ def _stop(child: int) -> NoReturn:
 
 
 def _work(work: Callable[[Note], None], writing: int) -> NoReturn:
+    """The child: it ends as a script does, so that what the user's code has started ends with it."""
     status = 1
     try:
         work(lambda name, value: _write(writing, {name: value}))
@@ -105,11 +106,10 @@ def _work(work: Callable[[Note], None], writing: int) -> NoReturn:
         status = OUT_OF_MEMORY
     except BaseException as error:
         logs.last_words(error)
-    finally:
-        with contextlib.suppress(OSError):  # of a log on a full disk
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(status)
+    with contextlib.suppress(OSError):  # of a log on a full disk
+        sys.stdout.flush()
+        sys.stderr.flush()
+    sys.exit(status)
 
 
 def _write(writing: int, fact: dict[str, Any]) -> None:
@@ -144,13 +144,17 @@ def _watch(child: int, allowed: Limit) -> tuple[int, int, bool]:
 
 
 def _notes(reading: int) -> dict[str, Any]:
+    os.set_blocking(reading, False)  # a process that the user's code has started may still hold the other end
     with os.fdopen(reading, "rb") as stream:
-        lines = stream.read().splitlines()
+        lines = (stream.read() or b"").splitlines()
     return {name: value for line in lines for name, value in json.loads(line).items()}
 
 
 def _of_memory(status: int, peak: int, ended: bool, allowed: Limit, kills: int | None, log: Path) -> str | None:
-    """How a child died of memory, in a sentence; None where it did not."""
+    """How a child died of memory, in a sentence; None where it did not.
+
+    A job that was killed while it held less than half of what there is was not too large: others took the rest.
+    """
     held = f"when it held {peak / 1e9:.3g} GB; there are {allowed.bytes / 1e9:.3g} GB for it ({allowed.source})"
     if ended:
         return f"memory ran out: the job was ended {held}"
@@ -158,9 +162,8 @@ def _of_memory(status: int, peak: int, ended: bool, allowed: Limit, kills: int |
         return f"memory ran out: an allocation failed {held}"
     if status == -signal.SIGKILL:
         now = memory.kills()
-        counted = kills is not None and now is not None and now > kills
-        full = (kills is None or now is None) and peak > 0.8 * allowed.bytes
-        return f"memory ran out: the system killed the job {held}" if counted or full else None
+        counted = kills is None or now is None or now > kills  # by the kernel, which counts for all of the machine
+        return f"memory ran out: the system killed the job {held}" if counted and peak > allowed.bytes / 2 else None
     if status == -signal.SIGABRT and "bad_alloc" in logs.tail(log):
         return f"memory ran out: an allocation failed (std::bad_alloc) {held}"
     return None
@@ -169,7 +172,7 @@ def _of_memory(status: int, peak: int, ended: bool, allowed: Limit, kills: int |
 def _exit(status: int, log: str) -> NoReturn:
     if status < 0:
         name = signal.Signals(-status).name
-        sys.stderr.write(f"Error: the job was ended by {name}, and not for lack of memory; run again\n")
+        sys.stderr.write(f"Error: the job was ended by {name}, and not because it is too large; run again\n")
     if status != 0:
         sys.stderr.flush()
         logs.shorten(Path(log))

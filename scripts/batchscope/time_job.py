@@ -20,7 +20,7 @@ def time_cell(
     The arguments are those of `train_job.train_run`; the settings of `ask` also hold warmup_seconds, windows and
     window_seconds.
     """
-    job = Job(inputs["data"], ask, note)
+    job = Job(inputs, ask, note)
     sampler = job.sampler()
     plan = plans.Plan(job.recipe, job.batch_size, 0, job.settings["loop"])
     measured = timing.measure(job.engine, job.data, plan, job.settings, sampler, job.read_memory)

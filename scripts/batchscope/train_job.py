@@ -22,7 +22,8 @@ def train_run(
     """Train one run and write `outputs`: run, steps, evaluations, telemetry (Parquet), weights (.npz), manifest (JSON).
 
     Args:
-        inputs: data, the data set's .npz; where the rate is tuned, trials and tuning_manifest of the tuning.
+        inputs: data and facts, the data set's .npz and .json; where the rate is tuned, trials and tuning_manifest of
+            the tuning.
         ask: what the study asks, see `Asked.run`.
         outputs: path per kind of output.
         note: see `Job`.
@@ -30,7 +31,7 @@ def train_run(
     recipe = ask["recipe"]
     if recipe["tuning"] is not None:
         recipe = recipes.with_learning_rate(recipe, _chosen_rate(inputs))
-    job = Job(inputs["data"], ask, note, recipe)
+    job = Job(inputs, ask, note, recipe)
     sampler = job.sampler()
     with sampler:
         progress = training.train(

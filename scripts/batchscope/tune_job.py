@@ -14,21 +14,23 @@ log = logging.getLogger(__name__)
 
 
 def tune_cell(
-    dataset_files: Sequence[str],
+    inputs: Mapping[str, Sequence[str]],
     ask: Ask,
     outputs: Mapping[str, str],
     note: Note = lambda name, value: None,
 ) -> None:
     """Choose the learning rate of one (data set, recipe, batch size) and write `outputs`: trials and manifest.
 
-    Each trial is a whole training with a tuning seed of the recipe. `dataset_files` is one file, or one per tuning
-    seed where every seed draws its own data. The other arguments are those of `train_job.train_run`.
+    Each trial is a whole training with a tuning seed of the recipe. `inputs` has data and facts, the files of the data
+    set: one of each, or one per tuning seed where every seed draws its own. The other arguments are those of
+    `train_job.train_run`.
     """
-    job = Job(dataset_files[0], ask, note)
+    files = list(zip(inputs["data"], inputs["facts"], strict=True))
+    job = Job(dict(zip(("data", "facts"), files[0], strict=True)), ask, note)
     plan = job.recipe["tuning"]
     data = dict.fromkeys(plan["seeds"], job.data)
-    if len(dataset_files) > 1:
-        data = {seed: load_data(file) for seed, file in zip(plan["seeds"], dataset_files, strict=True)}
+    if len(files) > 1:
+        data = {seed: load_data(*pair, ask) for seed, pair in zip(plan["seeds"], files, strict=True)}
 
     def train(rate: float, seed: int) -> tuple[str, float | None, float | None]:
         recipe = recipes.with_learning_rate(job.recipe, rate)

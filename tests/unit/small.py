@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from batchscope.datasets import ARRAYS, Data, digest
+from batchscope.files import write_json
+from batchscope.identity import sealed
 
 
 def blobs(
@@ -51,12 +53,14 @@ def recipe(**changes: Any) -> dict[str, Any]:
     return made
 
 
-def save(data: Data, path: Path) -> str:
-    """Write data as the file that a job reads; its path."""
+def save(data: Data, path: Path) -> dict[str, str]:
+    """Write data, and what is known of them, as a job reads them; the inputs of the job."""
     arrays = {name: getattr(data, name) for name in ARRAYS}
     meta = json.dumps({"classes": data.meta["classes"], "digest": digest(arrays)})
     np.savez(path, **arrays, meta=np.array(meta))
-    return str(path)
+    facts = {"asked": "blobs", "arrays": digest(arrays)}
+    write_json(sealed(facts), path.with_suffix(".json"))
+    return {"data": str(path), "facts": str(path.with_suffix(".json"))}
 
 
 def ask(trained: dict[str, Any], batch_size: str, **cell: Any) -> dict[str, Any]:
@@ -66,5 +70,5 @@ def ask(trained: dict[str, Any], batch_size: str, **cell: Any) -> dict[str, Any]
         "cell": {"dataset": "blobs", "recipe": "small", "batch_size": batch_size, **cell},
         "recipe": trained,
         "settings": {**settings, "step_records": 10, "telemetry_interval_seconds": 0.1},
-        "sources": {},
+        "sources": {"data": ["blobs"], "model": {}},
     }

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small import recipe
+from small import ask, blobs, recipe, save
 
 from batchscope import datasets, memory, models, records
 from batchscope.datasets import ARRAYS
 from batchscope.functions import FunctionError, load_function
-from batchscope.job import Job, JobError, load_data
+from batchscope.identity import file_sha256
+from batchscope.job import Job, JobError
+from batchscope.provenance import RecordError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -119,10 +121,35 @@ def test_a_batch_larger_than_data_that_only_a_function_knows_is_one_sentence(tmp
 
 
 def test_a_damaged_data_set_is_set_aside_so_that_it_is_made_again(tmp_path):
+    inputs = save(blobs(), tmp_path / "data.npz")
     (tmp_path / "data.npz").write_bytes(b"PK half a file")
     with pytest.raises(JobError, match=r"data\.npz\.damaged, and the next run makes it again"):
-        load_data(str(tmp_path / "data.npz"))
-    assert [file.name for file in tmp_path.iterdir()] == ["data.npz.damaged"]
+        Job(inputs, ask(recipe(), "8", seed=1))
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["data.json", "data.npz.damaged"]
+
+
+def test_another_data_set_in_the_place_of_the_one_asked_for_is_refused(tmp_path):
+    inputs = save(blobs(), tmp_path / "data.npz")
+    wanted = ask(recipe(), "8", seed=1)
+    with pytest.raises(JobError, match=r"data\.npz was made from another definition"):
+        Job(inputs, {**wanted, "sources": {"data": ["other"], "model": {}}})
+    other = save(blobs(seed=1), tmp_path / "other.npz")
+    with pytest.raises(JobError, match=r"data\.npz is not what was made"):
+        Job({"data": inputs["data"], "facts": other["facts"]}, wanted)
+
+
+def test_a_model_file_that_changes_while_the_study_runs_is_refused_at_start_and_end(tmp_path):
+    inputs = save(blobs(), tmp_path / "data.npz")
+    model = tmp_path / "model.py"
+    model.write_text("first")
+    wanted = ask(recipe(), "8", seed=1)
+    wanted["sources"]["model"] = {str(model): file_sha256(model)}
+    job = Job(inputs, wanted)
+    model.write_text("second")
+    for late in (lambda: Job(inputs, wanted), lambda: job.write({}, {"manifest": str(tmp_path / "m.json")})):
+        with pytest.raises(RecordError, match=r"model\.py was changed after the study was started; run again"):
+            late()
+    assert not (tmp_path / "m.json").exists()
 
 
 def test_peak_memory_sees_what_was_freed_again():

@@ -35,7 +35,7 @@ def test_a_run_and_its_tuning_without_any_evaluation_are_rows(tmp_path, data_fil
         model={"hidden": [10**12]},
         tuning={"learning_rates": [0.01, 0.1, 1.0], "seeds": [8, 9], "widen": 3, "refine": 1},
     )
-    tune_job.tune_cell([data_file], ask(made, "16"), tuned)
+    tune_job.tune_cell({name: [file] for name, file in data_file.items()}, ask(made, "16"), tuned)
     (trial,) = records.read_table("trials", tuned["trials"]).to_pylist()
     assert (trial["learning_rate"], trial["seed"], trial["outcome"], trial["chosen"]) == (
         0.01,
@@ -43,7 +43,7 @@ def test_a_run_and_its_tuning_without_any_evaluation_are_rows(tmp_path, data_fil
         "out_of_memory",
         True,
     )
-    inputs = {"data": data_file, "trials": tuned["trials"], "tuning_manifest": tuned["manifest"]}
+    inputs = {**data_file, "trials": tuned["trials"], "tuning_manifest": tuned["manifest"]}
     names = ("run", "steps", "evaluations", "telemetry", "weights", "manifest")
     wanted = {name: str(tmp_path / name) for name in names}
     train_job.train_run(inputs, ask(made, "16", seed=1), wanted)

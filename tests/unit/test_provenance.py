@@ -125,6 +125,21 @@ def test_data_drawn_per_seed_are_told_apart_and_fixed_data_are_not() -> None:
     assert data["blobs"][0] != data["blobs"][1]
 
 
+@pytest.mark.parametrize("names", [("seeds", "plain"), ("digits", "seed1"), ("seed1", "seed1")])
+def test_names_that_look_like_folders_are_names(tmp_path: Path, names: tuple[str, str]) -> None:
+    asked = changed(
+        lambda f: (
+            f["study"]["datasets"].update({names[0]: SIZES["digits"]}),
+            f["study"]["recipes"].update({names[1]: {**f["study"]["recipes"]["plain"], "name": names[1]}}),
+            f["files"]["datasets"].update({names[0]: {}}),
+            f["files"]["recipes"].update({names[1]: {}}),
+        )
+    )
+    run = (*names, "8", 1)
+    table, manifest = write(place(tmp_path, run), asked.run(*run))
+    provenance.check(asked, {"run": [manifest]}, [table])
+
+
 def test_a_record_in_the_folder_of_another_job_is_refused(tmp_path: Path) -> None:
     table, manifest = write(place(tmp_path, ("digits", "plain", "8", 2)), ASKED.run(*RUN))
     with pytest.raises(provenance.RecordError, match="was made from another definition"):

@@ -58,10 +58,10 @@ def test_more_memory_than_there_is_ends_the_job_and_is_an_outcome(tmp_path: Path
     assert "there are 0.19 GB for it (0.2 GB of this machine or container)" in log
 
 
-def test_on_slurm_the_memory_that_was_asked_for_is_the_limit(tmp_path: Path) -> None:
-    status, log = ended(tmp_path, GREEDY, SLURM_JOB_ID="1")
+def test_on_a_cluster_the_memory_that_was_asked_for_is_the_limit(tmp_path: Path) -> None:
+    status, log = ended(tmp_path, GREEDY, BATCHSCOPE_ON_CLUSTER="1")
     assert status == 0
-    assert "there are 0.21 GB for it (mem_mb 400 of the Slurm job)" in log  # the rest is for Snakemake itself
+    assert "there are 0.21 GB for it (mem_mb 400 of the cluster's job)" in log  # the rest is for Snakemake itself
 
 
 def test_an_allocation_that_fails_is_an_outcome(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_an_allocation_that_fails_is_an_outcome(tmp_path: Path) -> None:
 def test_a_job_that_is_killed_from_outside_is_no_outcome(tmp_path: Path) -> None:
     status, log = ended(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)")
     assert status == 128 + signal.SIGKILL
-    assert log == "Error: the job was ended by SIGKILL, and not for lack of memory; run again\n"
+    assert log == "Error: the job was ended by SIGKILL, and not because it is too large; run again\n"
     status, log = ended(tmp_path, "os.abort()")
     assert (status, "LOST" in log) == (128 + signal.SIGABRT, False)
 
@@ -135,3 +135,14 @@ def test_a_long_log_of_a_failure_is_short_and_all_of_it_is_kept(tmp_path: Path) 
     whole = (tmp_path / "job.log.whole").read_text()
     assert whole.count("noise") == 3000
     assert f"{len(whole.splitlines())} lines: job.log.whole" in log
+
+
+def test_what_the_users_code_has_started_neither_holds_the_job_up_nor_outlives_it(tmp_path: Path) -> None:
+    work = (
+        "import multiprocessing; fork = multiprocessing.get_context('fork'); "
+        "helper = fork.Process(target=time.sleep, args=(50,), daemon=True); helper.start(); print(helper.pid)"
+    )
+    begun = time.monotonic()
+    status, log = ended(tmp_path, work)
+    assert (status, time.monotonic() - begun < 30) == (0, True)
+    assert not psutil.pid_exists(int(log))

@@ -89,14 +89,14 @@ def test_a_run_uses_the_rate_that_its_tuning_chose(tmp_path):
     data = save(blobs(), tmp_path / "data.npz")
     made = recipe(tuning={"learning_rates": [0.0001, 0.01, 1.0], "seeds": [101, 102], "widen": 1, "refine": 1})
     outputs = {"trials": str(tmp_path / "trials.parquet"), "manifest": str(tmp_path / "tuning.json")}
-    tune_job.tune_cell([data], ask(made, "16"), outputs)
+    tune_job.tune_cell({name: [file] for name, file in data.items()}, ask(made, "16"), outputs)
     trials = records.read_table("trials", outputs["trials"]).to_pandas()
     assert trials.groupby("learning_rate").size().unique().tolist() == [2]
     means = trials.groupby("learning_rate")["selected_validation_loss"].mean()
     chosen = trials.loc[trials["chosen"], "learning_rate"].unique().tolist()
     assert chosen == [means.idxmin()]
 
-    inputs = {"data": data, "trials": outputs["trials"], "tuning_manifest": outputs["manifest"]}
+    inputs = {**data, "trials": outputs["trials"], "tuning_manifest": outputs["manifest"]}
     names = ("run", "steps", "evaluations", "telemetry", "manifest", "weights")
     outputs = {name: str(tmp_path / name) for name in names}
     train_job.train_run(inputs, ask(made, "16", seed=1), outputs)

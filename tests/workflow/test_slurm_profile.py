@@ -212,5 +212,5 @@ def test_a_job_that_dies_of_memory_gets_more_and_is_then_an_outcome(slurm, tmp_p
     assert "this was attempt 1, and the next has more memory" in output
     runs = pd.read_parquet(tmp_path / "results/tiny/tables/runs.parquet").set_index("batch_size")
     assert runs["outcome"].to_dict() == {8: "ok", 60: "out_of_memory"}
-    assert "(mem_mb 8000 of the Slurm job)" in runs["outcome_detail"][60]
+    assert "(mem_mb 8000 of the cluster's job)" in runs["outcome_detail"][60]
     assert (tmp_path / "results/tiny/report.html").exists()
