@@ -7,14 +7,16 @@ if TYPE_CHECKING:
 
 logs.redirect(snakemake.log[0])
 
-inputs = {"facts": snakemake.input.facts[0]}
+files = {name: snakemake.input[name] for name in ("data", "facts")}  # of one file Snakemake may make no list
+listed = {name: [found] if isinstance(found, str) else list(found) for name, found in files.items()}
+inputs = {name: found[0] for name, found in listed.items()}
 ask, outputs = snakemake.params.ask, dict(snakemake.output.items())
 
 
 def work(note: supervise.Note) -> None:
     from batchscope import tune_job
 
-    tune_job.tune_cell({name: list(snakemake.input[name]) for name in ("data", "facts")}, ask, outputs, note)
+    tune_job.tune_cell(listed, ask, outputs, note)
 
 
 def lost(death: supervise.Death) -> None:

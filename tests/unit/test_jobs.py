@@ -1,6 +1,5 @@
 """What surrounds a measurement: log files, stale locks, fingerprints, memory, the user's functions."""
 
-import json
 import os
 import subprocess
 import sys
@@ -10,8 +9,7 @@ import numpy as np
 import pytest
 from small import ask, blobs, recipe, save
 
-from batchscope import datasets, memory, models, records
-from batchscope.datasets import ARRAYS
+from batchscope import memory, models, records
 from batchscope.functions import FunctionError, load_function
 from batchscope.identity import file_sha256
 from batchscope.job import Job, JobError
@@ -108,16 +106,8 @@ def test_the_lock_of_a_running_snakemake_is_left_alone(locked):
 
 
 def test_a_batch_larger_than_data_that_only_a_function_knows_is_one_sentence(tmp_path):
-    arrays = {
-        name: np.zeros((20, 2), np.float32) if name.startswith("x") else np.zeros(20, np.int32) for name in ARRAYS
-    }
-    meta = np.array(json.dumps({"classes": 2, "digest": datasets.digest(arrays)}))
-    np.savez(tmp_path / "data.npz", **arrays, meta=meta)
-    settings = {"engine": "tensorflow", "loop": "fused", "device": "cpu", "threads": 1, "environment": {}}
-    cell = {"dataset": "mine", "recipe": "small", "batch_size": "64", "seed": 1}
-    ask = {"cell": cell, "recipe": recipe(), "settings": settings, "sources": {}}
-    with pytest.raises(JobError, match="batch size 64 is larger than the 20 training examples of mine; valid is"):
-        Job(str(tmp_path / "data.npz"), ask)
+    with pytest.raises(JobError, match="batch size 64 is larger than the 60 training examples of blobs; valid is"):
+        Job(save(blobs(), tmp_path / "data.npz"), ask(recipe(), "64", seed=1))
 
 
 def test_a_damaged_data_set_is_set_aside_so_that_it_is_made_again(tmp_path):
