@@ -85,7 +85,7 @@ def _sentence(error: BaseException) -> str:
         return f"{_ERROR}{error}"
     for cause in _causes(error):
         if isinstance(cause, OSError) and cause.errno in _FULL:
-            return f"{_ERROR}the disk is full ({cause.strerror}); make room on it and run again"
+            return f"{_ERROR}the disk is full ({os.strerror(cause.errno)}); make room on it and run again"
     if isinstance(error, OSError) and error.filename:
         return f"{_ERROR}{error.filename}: {error.strerror}"
     return ""

@@ -243,6 +243,30 @@ def test_a_killed_study_resumes_and_ends_with_the_same_tables(finished, tmp_path
     assert len(again) <= 2  # at most the jobs that Snakemake had not yet marked as finished
 
 
+def test_a_damaged_figure_is_refused_and_drawn_again_and_a_damaged_table_is_made_again(finished, tmp_path):
+    folder = tmp_path / "damaged"
+    shutil.copytree(finished, folder)
+    report, figure = folder / "results/tiny/report.html", folder / "results/tiny/figures/flowers/own/memory.svg"
+    drawn = figure.read_bytes()
+    report.unlink()
+    figure.write_bytes(drawn.replace(b"</svg>", b"</svg >"))
+    refused = snakemake(folder)
+    assert refused.returncode != 0
+    assert "memory.svg is not as its job wrote it" in refused.stdout + refused.stderr
+    assert not report.exists()
+    again = snakemake(folder)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert figure.read_bytes() == drawn
+    assert report.exists()
+    table = folder / "results/tiny/tables/runs.parquet"
+    stamps, cut = table.stat(), table.read_bytes()[:-1]
+    table.write_bytes(cut)
+    os.utime(table, ns=(stamps.st_atime_ns, stamps.st_mtime_ns))
+    again = snakemake(folder, "tables")
+    assert again.returncode == 0, again.stdout + again.stderr
+    pd.testing.assert_frame_equal(tables(folder, "runs"), tables(finished, "runs"))
+
+
 def test_a_wrong_study_stops_before_any_job_with_one_sentence(tmp_path):
     write_study(tmp_path)
     study = tmp_path / "tiny.yaml"
