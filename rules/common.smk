@@ -9,6 +9,7 @@ import sys
 from itertools import chain
 from pathlib import Path
 
+from snakemake.io import IOFile
 from snakemake.logging import logger
 from snakemake.settings.enums import RerunTrigger
 
@@ -173,7 +174,7 @@ def refuse_what_stays_stale():
     stale = [
         file
         for file in STALE
-        if blind or workflow.persistence.params(str(file)) is None
+        if blind or workflow.persistence.params(IOFile(str(file))) is None
     ]
     if stale and not forced:
         sys.exit(provenance.refusal(stale))
