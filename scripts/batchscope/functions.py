@@ -90,7 +90,7 @@ def _hidden_beside(source: Path, folder: Path) -> Iterator[Path]:
         for top in (name.partition(".")[0] for name in names):
             for beside in (folder / f"{top}.py", folder / top / "__init__.py"):
                 origin = _origin(sys.modules.get(top))
-                if top in sys.modules and beside.is_file() and (not origin or not beside.samefile(origin)):
+                if top in sys.modules and beside.is_file() and (origin is None or origin.resolve() != beside.resolve()):
                     yield beside.relative_to(folder)
 
 
