@@ -123,6 +123,7 @@ def train(
 
 def _train(engine: ModuleType, data: Data, plan: Plan, progress: Progress, log: Callable[[str], None]) -> None:
     stopping, clocks = plan.recipe["budget"]["early_stopping"] or {}, progress.clocks
+    engine.prepare(plan, data)
     with clocks.measure("compile"):
         trainer = engine.build(plan, data)
         engine.train(trainer, np.empty(0, np.int32), np.empty(0, np.float32))

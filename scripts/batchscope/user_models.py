@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,7 @@ def build(
         with settings.precision(precision), settings.kept(name):
             keras.utils.set_random_seed(seed)  # again, for the file may have set its own
             built = _called(name, function, input_shape, classes, model["arguments"])
-        with settings.precision(precision):
+        with settings.precision(precision), settings.kept(name):
             _check_call(name, built, input_shape, classes, precision)
     _check_dtypes(name, built, precision)
     if not built.trainable_variables:
@@ -54,13 +54,12 @@ def build(
 def check_seeds(model: Mapping[str, Any], input_shape: tuple[int, ...], classes: int, built: keras.Model) -> None:
     """Raise `FunctionError` where a function takes the seeds away: every run would start from the same weights.
 
-    `built` is what it gave for a run's seed. It is compared with what it gives for another one, which is built once per
-    process. Weights that are the same are right where they are constant, as zeros are, or where some others differ, as
-    in a pre-trained network with a new head.
+    `built` is what it gave for a run's seed. It is compared with what it gives for another one, see `other_digests`.
+    Weights that are the same are right where they are constant, as zeros are, or where some others differ, as in a
+    pre-trained network with a new head.
     """
-    name, arguments = model["function"], json.dumps(model["arguments"], sort_keys=True)
-    first = _digests(built)
-    other = _other_digests(name, arguments, input_shape, classes)
+    name, first = model["function"], _digests(built.trainable_variables)
+    other = other_digests(model, input_shape, classes)
     if [shape for shape, _ in first] != [shape for shape, _ in other]:
         raise FunctionError(
             f"{name} builds another network for another seed of the study; valid is a function whose layers do not "
@@ -71,6 +70,16 @@ def check_seeds(model: Mapping[str, Any], input_shape: tuple[int, ...], classes:
             f"{name} gives the same first weights for every seed of the study; valid is a function that leaves the "
             "seeds alone: remove set_random_seed, random.seed, default_rng(…) and the seeds of initializers from it"
         )
+
+
+def other_digests(model: Mapping[str, Any], input_shape: tuple[int, ...], classes: int) -> Digests:
+    """Digests of the trainable weights that a user's function gives for a seed that no run has, once per process.
+
+    Raises:
+        FunctionError: it gives other weights when it is called again with this seed.
+        OutOfMemoryError: the model does not fit.
+    """
+    return _other_digests(model["function"], json.dumps(model["arguments"], sort_keys=True), input_shape, classes)
 
 
 def check_outputs(model: Mapping[str, Any], outputs: NDArray[np.float32]) -> None:
@@ -161,14 +170,27 @@ def _check_dtypes(name: str, model: keras.Model, precision: Precision) -> None:
 
 @functools.cache
 def _other_digests(name: str, arguments: str, input_shape: tuple[int, ...], classes: int) -> Digests:
-    """`_digests` of a user's model as it is built for a seed that no run has."""
+    first, again = (_built_digests(name, arguments, input_shape, classes) for _ in range(2))
+    if first != again:
+        raise FunctionError(
+            f"{name} gives other weights each time it is called with the same seed of the study; valid is a function "
+            "that draws from the seeded generators of Keras, NumPy and Python alone: remove default_rng(), and seeds "
+            "that come from the clock, from it"
+        )
+    return first[0]
+
+
+def _built_digests(name: str, arguments: str, input_shape: tuple[int, ...], classes: int) -> tuple[Digests, Digests]:
+    """`_digests` of the trainable weights and of all weights, as they are built for the seed that no run has."""
     model = {"function": name, "arguments": json.loads(arguments)}
-    found = _digests(build(model, input_shape, classes, _OTHER_SEED, "float32"))
+    built = build(model, input_shape, classes, _OTHER_SEED, "float32")
+    found = _digests(built.trainable_variables), _digests(built.weights)
+    del built
     gc.collect()  # a model refers to itself: its memory would not be free before that of the run is measured
     return found
 
 
-def _digests(model: keras.Model) -> Digests:
-    """The shape of each trainable array and its digest, empty for one that is constant."""
-    arrays = [np.asarray(variable) for variable in model.trainable_variables]
+def _digests(variables: Iterable[keras.Variable]) -> Digests:
+    """The shape of each array and its digest, empty for one that is constant."""
+    arrays = [np.asarray(variable) for variable in variables]
     return tuple((a.shape, hashlib.sha256(a.tobytes()).hexdigest() if a.size and np.ptp(a) else "") for a in arrays)

@@ -1,5 +1,6 @@
 """Models of the user's own: what seeds, what they return, what they import, and what the probes make of them."""
 
+import contextlib
 import subprocess
 import sys
 import textwrap
@@ -9,13 +10,16 @@ import numpy as np
 import pytest
 from small import blobs, recipe
 
-from batchscope import engines, training
+from batchscope import engines, functions, training
+from batchscope.engines import tensorflow_settings as settings
+from batchscope.engines.framework import keras
+from batchscope.engines.tensorflow import EXAMPLES_TRIED
 from batchscope.functions import FunctionError, load_function
 from batchscope.plans import Plan
 from batchscope.probes.modes import evaluation_modes
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAD = "import keras, random\nimport numpy as np\nimport tensorflow as tf\nfrom keras import layers, ops\n"
+HEAD = "import keras, random, time\nimport numpy as np\nimport tensorflow as tf\nfrom keras import layers, ops\n"
 DENSE = "    return keras.Sequential([layers.Input(shape), layers.Dense(8, 'relu'), layers.Dense(classes)])\n"
 
 
@@ -90,6 +94,43 @@ def test_a_function_that_takes_the_seeds_away_is_refused(engine, tmp_path, body)
         built(engine, own(tmp_path, body))
 
 
+DRAWN = """
+    model = keras.Sequential([layers.Input(shape), layers.Dense(classes)])
+    model.set_weights([rng.normal(size=array.shape) for array in model.get_weights()])
+    return model
+"""
+
+
+HELPERS = {
+    "drawing.py": "from drawing import rng",
+    "package/__init__.py": "from package import rng",
+    "folder/helper.py": "from folder import helper\nrng = helper.rng",
+}
+
+
+@pytest.mark.parametrize(("helper", "statement"), HELPERS.items(), ids=["module", "package", "folder"])
+def test_a_generator_in_a_module_beside_the_file_starts_anew_with_each_build(engine, tmp_path, helper, statement):
+    (tmp_path / helper).parent.mkdir(exist_ok=True)
+    (tmp_path / helper).write_text("import numpy as np\nrng = np.random.default_rng(42)\n")
+    with pytest.raises(FunctionError, match=r"own_model\.py:build gives the same first weights for every seed"):
+        built(engine, own(tmp_path, f"{statement}\ndef build(shape, classes):{DRAWN}"))
+
+
+def test_modules_of_other_folders_and_of_libraries_stay_imported(tmp_path, monkeypatch):
+    monkeypatch.setattr(functions, "_LIBRARIES", {tmp_path / "lib"})
+    for folder in ("lib", "near"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{folder}_helper.py").write_text("")
+        monkeypatch.syspath_prepend(tmp_path / folder)
+    (tmp_path / "own.py").write_text("import numpy, near_helper, lib_helper\ndef build():\n    return near_helper\n")
+    first = load_function(f"{tmp_path / 'own.py'}:build")()
+    library = sys.modules["lib_helper"]
+    second = load_function(f"{tmp_path / 'own.py'}:build")()
+    assert first is not second
+    assert sys.modules["lib_helper"] is library
+    assert sys.modules["numpy"] is np
+
+
 @pytest.mark.parametrize(
     "first", ["layers.Dense(8, kernel_initializer=keras.initializers.GlorotUniform(seed=1))", "layers.Dense(8)"]
 )
@@ -125,13 +166,48 @@ def test_weights_drawn_when_the_file_is_imported_follow_the_seed(engine, tmp_pat
     assert not np.array_equal(one, two)
 
 
-def test_the_second_look_is_taken_once_and_leaves_later_builds_as_they_were(engine, tmp_path):
+def test_the_look_at_another_seed_is_taken_once_and_leaves_later_builds_as_they_were(engine, tmp_path):
     calls = tmp_path / "calls"
     body = f"def build(shape, classes):\n    open({str(calls)!r}, 'a').write('x')\n{DENSE}"
     made = own(tmp_path, body)
     results = [train(engine, made) for _ in range(3)]
-    assert len(calls.read_text()) == 4
+    assert len(calls.read_text()) == 3 + 2
     assert results[0].steps == results[1].steps == results[2].steps
+
+
+CHANCE = {
+    "numpy": f"def build(shape, classes):\n    rng = np.random.default_rng()\n{DRAWN}",
+    "clock": f"def build(shape, classes):\n    keras.utils.set_random_seed(time.time_ns() % 2**31)\n{DENSE}",
+    "a weight that does not train": """
+def build(shape, classes):
+    frozen = layers.Dense(8, trainable=False)
+    model = keras.Sequential([layers.Input(shape), frozen, layers.Dense(classes)])
+    frozen.set_weights([np.random.default_rng().normal(size=array.shape) for array in frozen.get_weights()])
+    return model
+""",
+}
+
+
+@pytest.mark.parametrize("body", CHANCE.values(), ids=CHANCE)
+def test_a_function_that_starts_elsewhere_with_the_same_seed_is_refused(engine, tmp_path, body):
+    with pytest.raises(FunctionError, match=r"own_model\.py:build gives other weights each time .* the same seed"):
+        built(engine, own(tmp_path, body))
+
+
+def test_the_time_of_compilation_holds_one_build_and_not_the_look_at_another_seed(engine, tmp_path, monkeypatch):
+    calls = tmp_path / "calls"
+    made = own(tmp_path, f"def build(shape, classes):\n    open({str(calls)!r}, 'a').write('x')\n{DENSE}")
+    before = []
+
+    @contextlib.contextmanager
+    def counting(clocks, kind):
+        before.append((kind, calls.read_text()))
+        yield
+
+    monkeypatch.setattr(training.Clocks, "measure", counting)
+    train(engine, made)
+    assert before[0] == ("compile", "xx")
+    assert calls.read_text() == "xxx"
 
 
 RANDOM_LAYERS = """
@@ -170,6 +246,12 @@ SETTINGS = {
     "tensor_float_32 to True": "tf.config.experimental.enable_tensor_float_32_execution(True)",
     "run_functions_eagerly to True": "tf.config.run_functions_eagerly(True)",
     "jit to True": "tf.config.optimizer.set_jit(True)",
+    "eager_execution to False": "tf.compat.v1.disable_eager_execution()",
+    "debugging to True": "tf.debugging.enable_check_numerics()",
+    "deterministic_operations to False": "config.disable_op_determinism()",
+    "constant_folding to False; valid is to leave it at its default": (
+        "tf.config.optimizer.set_experimental_options({'constant_folding': False})"
+    ),
     "auto_mixed_precision to True": "tf.config.optimizer.set_experimental_options({'auto_mixed_precision': True})",
 }
 
@@ -178,10 +260,42 @@ SETTINGS = {
 @pytest.mark.parametrize(("says", "statement"), SETTINGS.items(), ids=[says.split()[0] for says in SETTINGS])
 def test_a_setting_that_the_users_file_changes_is_named_and_put_back(engine, tmp_path, says, statement, place):
     at_import, within = (statement, "pass") if place == "import" else ("", statement)
-    made = own(tmp_path, f"{at_import}\ndef build(shape, classes):\n    {within}\n{DENSE}")
+    start = f"from tensorflow.python.framework import config\n{at_import}"
+    made = own(tmp_path, f"{start}\ndef build(shape, classes):\n    {within}\n{DENSE}")
+    before = settings._current()
     for _ in range(2):  # it was put back
         with pytest.raises(FunctionError, match=rf"own_model\.py:build sets {says}"):
             built(engine, made)
+        assert settings._current() == before
+
+
+@pytest.mark.parametrize("examples", [2, EXAMPLES_TRIED, EXAMPLES_TRIED // 2])
+def test_a_setting_that_a_call_of_the_model_changes_is_named(engine, tmp_path, examples):
+    body = f"""
+        class Changing(layers.Layer):
+            def call(self, x):
+                if x.shape[0] == {examples}:
+                    keras.config.set_epsilon(0.1)
+                return x
+
+        def build(shape, classes):
+            return keras.Sequential([layers.Input(shape), Changing(), layers.Dense(classes)])
+        """
+    with pytest.raises(FunctionError, match=r"own_model\.py:build sets epsilon to 0.1"):
+        built(engine, own(tmp_path, body))
+    assert keras.config.epsilon() == 1e-7
+
+
+STARTED = {
+    "Intra op parallelism": "tf.config.threading.set_intra_op_parallelism_threads(7)",
+    "Visible devices": "tf.config.set_visible_devices([], 'CPU')",
+}
+
+
+@pytest.mark.parametrize(("says", "statement"), STARTED.items(), ids=["threads", "devices"])
+def test_threads_and_devices_can_no_longer_change(engine, tmp_path, says, statement):
+    with pytest.raises(FunctionError, match=rf"own_model\.py failed with RuntimeError: {says} cannot be modified"):
+        built(engine, own(tmp_path, f"{statement}\ndef build(shape, classes):\n{DENSE}"))
 
 
 DTYPES = {
@@ -322,10 +436,18 @@ def test_a_file_beside_that_has_the_name_of_a_library_is_refused_where_it_is_imp
     (tmp_path / beside).parent.mkdir(exist_ok=True)
     (tmp_path / beside).write_text("pi = 3\n")
     (tmp_path / "uses_it.py").write_text("def build():\n    import numpy\n    return numpy.pi\n")
-    with pytest.raises(FunctionError, match=f"imports numpy, which is a library, and beside it lies {beside}"):
+    with pytest.raises(FunctionError, match=f"uses_it.py imports numpy, which is a library.* lies {beside};"):
         load_function(f"{tmp_path / 'uses_it.py'}:build")
     (tmp_path / "does_not.py").write_text("def build():\n    return 4\n")
     assert load_function(f"{tmp_path / 'does_not.py'}:build")() == 4
+
+
+def test_a_file_beside_with_the_name_of_a_library_is_refused_where_a_module_beside_imports_it(tmp_path):
+    (tmp_path / "own.py").write_text("import net\ndef build():\n    return net.queue\n")
+    (tmp_path / "net.py").write_text("import queue\n")
+    (tmp_path / "queue.py").write_text("")
+    with pytest.raises(FunctionError, match=r"own\.py:build: .*net\.py imports queue, which is a library.* queue\.py;"):
+        load_function(f"{tmp_path / 'own.py'}:build")
 
 
 @pytest.mark.parametrize("start", [b"\xef\xbb\xbf", b"# -*- coding: latin-1 -*-\n"], ids=["mark", "coding line"])

@@ -1,6 +1,7 @@
 """Engines: the modules that train. Each offers the same functions; only they name a framework.
 
 configure(device, threads)                  set up the framework, once per process, and tell what it uses
+prepare(plan, data)                         do once per process what `build` needs and no clock may contain
 build(plan, data)                           compile a trainer for one run
 train(trainer, order, rates)                make len(rates) updates over the examples in `order`
 evaluate(trainer, part)                     loss and accuracy of a part of the data, in inference mode

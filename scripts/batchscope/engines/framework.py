@@ -12,7 +12,9 @@ with environment.overruled():
     import keras
     import tensorflow as tf
     from keras.src.backend import config
+    from tensorflow.python.eager import context
+    from tensorflow.python.framework.config import is_op_determinism_enabled
 
 config._KERAS_DIR = environment.keras_home()  # where a user's model finds the weights that it has downloaded
 
-__all__ = ["keras", "tf"]
+__all__ = ["context", "is_op_determinism_enabled", "keras", "tf"]

@@ -51,6 +51,7 @@ def measure(
     """
     n_train, batch_size, timing = len(data.y_train), plan.batch_size, Timing()
     try:
+        engine.prepare(plan, data)
         start = time.perf_counter()
         trainer = engine.build(plan, data)
         engine.train(trainer, np.empty(0, np.int32), np.empty(0, np.float32))
