@@ -5,11 +5,15 @@ from __future__ import annotations
 import ast
 import importlib.util
 import sys
+import sysconfig
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from batchscope.imports import closure
+
 _SCRIPTS = Path(__file__).resolve().parents[1]
+_LIBRARIES = {_SCRIPTS, *(Path(path).resolve() for path in sysconfig.get_paths().values())}
 
 
 class FunctionError(ValueError):
@@ -21,11 +25,12 @@ def load_function(name: str) -> Callable[..., Any]:
 
     The file's folder becomes the first place where imports are looked for, as where Python runs the file itself, and
     the folder of the workflow's own scripts leaves the path: `import utils` or `import train` finds what lies beside
-    the file. What this process has imported already, such as NumPy, stays what it is.
+    the file. It is imported anew, and so is all that it imports from its folder: nothing there, such as a generator of
+    random numbers, remembers an earlier call. What this process has imported from elsewhere, such as NumPy, stays.
 
     Raises:
-        FunctionError: there is no such file or function, the file fails when it is imported, or it imports a name that
-            a file beside it and a library share.
+        FunctionError: there is no such file or function, the file fails when it is imported, or a name that it imports,
+            directly or not, is that of a file beside it and of a library.
     """
     path, _, attribute = name.rpartition(":")
     file = Path(path).resolve()
@@ -33,12 +38,15 @@ def load_function(name: str) -> Callable[..., Any]:
     if not file.is_file() or spec is None or spec.loader is None:
         raise FunctionError(f"{name}: there is no Python file {path}")
     _first_on_path(file.parent)
-    hidden = next(_hidden_beside(file), None)
-    if hidden is not None:
-        raise FunctionError(
-            f"{name}: {path} imports {hidden.parts[0].removesuffix('.py')}, which is a library, and beside it lies "
-            f"{hidden}; valid is another name for what lies beside it"
-        )
+    _forget(file.parent)
+    for source in closure(file, file.parent):
+        hidden = next(_hidden_beside(source, file.parent), None)
+        if hidden is not None:
+            raise FunctionError(
+                f"{name}: {Path(path).parent / source.relative_to(file.parent)} imports "
+                f"{hidden.parts[0].removesuffix('.py')}, which is a library, and beside {path} lies {hidden}; valid is "
+                "another name for that file"
+            )
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     try:
@@ -60,10 +68,19 @@ def _first_on_path(folder: Path) -> None:
     sys.path[:] = [str(folder), *kept]
 
 
-def _hidden_beside(file: Path) -> Iterator[Path]:
-    """The files beside `file` that it imports by the name of a module that was imported from elsewhere already."""
+def _forget(folder: Path) -> None:
+    """Drop all modules that were imported from below `folder`, those of libraries apart."""
+    for name, module in list(sys.modules.items()):
+        origin = _origin(module)
+        below = origin is not None and origin.is_relative_to(folder) and _LIBRARIES.isdisjoint(origin.parents)
+        if below and name != "__main__":
+            del sys.modules[name]
+
+
+def _hidden_beside(source: Path, folder: Path) -> Iterator[Path]:
+    """The files in `folder` that `source` imports by the name of a module that was imported from elsewhere already."""
     try:
-        tree = ast.parse(file.read_bytes())
+        tree = ast.parse(source.read_bytes())
     except (SyntaxError, ValueError):  # importing it says what is wrong
         return
     for node in ast.walk(tree):
@@ -71,11 +88,14 @@ def _hidden_beside(file: Path) -> Iterator[Path]:
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names = [node.module]
         for top in (name.partition(".")[0] for name in names):
-            for beside in (file.with_name(f"{top}.py"), file.with_name(top) / "__init__.py"):
-                if top in sys.modules and beside.is_file() and beside.resolve() != _origin(sys.modules[top]):
-                    yield beside.relative_to(file.parent)
+            for beside in (folder / f"{top}.py", folder / top / "__init__.py"):
+                origin = _origin(sys.modules.get(top))
+                if top in sys.modules and beside.is_file() and (not origin or not beside.samefile(origin)):
+                    yield beside.relative_to(folder)
 
 
 def _origin(module: Any) -> Path | None:
-    place = getattr(module, "__file__", None)
-    return Path(place).resolve() if place else None
+    """The file of a module; the first folder of a package without `__init__.py`; None of what is built in."""
+    known = getattr(module, "__dict__", {})  # as it is: an attribute makes a lazy module load
+    places = [known.get("__file__"), *(known.get("__path__") or ())]
+    return next((Path(place) for place in places if isinstance(place, str)), None)

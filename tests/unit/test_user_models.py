@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from small import blobs, recipe
 
-from batchscope import engines, training
+from batchscope import engines, functions, training
 from batchscope.functions import FunctionError, load_function
 from batchscope.plans import Plan
 from batchscope.probes.modes import evaluation_modes
@@ -88,6 +88,44 @@ FIXED = {
 def test_a_function_that_takes_the_seeds_away_is_refused(engine, tmp_path, body):
     with pytest.raises(FunctionError, match=r"own_model\.py:build gives the same first weights for every seed"):
         built(engine, own(tmp_path, body))
+
+
+DRAWING = """
+    def build(shape, classes):
+        model = keras.Sequential([layers.Input(shape), layers.Dense(classes)])
+        model.set_weights([rng.normal(size=array.shape) for array in model.get_weights()])
+        return model
+"""
+
+
+HELPERS = {
+    "drawing.py": "from drawing import rng",
+    "package/__init__.py": "from package import rng",
+    "folder/helper.py": "from folder import helper\nrng = helper.rng",
+}
+
+
+@pytest.mark.parametrize(("helper", "statement"), HELPERS.items(), ids=["module", "package", "folder"])
+def test_a_generator_in_a_module_beside_the_file_starts_anew_with_each_build(engine, tmp_path, helper, statement):
+    (tmp_path / helper).parent.mkdir(exist_ok=True)
+    (tmp_path / helper).write_text("import numpy as np\nrng = np.random.default_rng(42)\n")
+    with pytest.raises(FunctionError, match=r"own_model\.py:build gives the same first weights for every seed"):
+        built(engine, own(tmp_path, f"{statement}\n{textwrap.dedent(DRAWING)}"))
+
+
+def test_modules_of_other_folders_and_of_libraries_stay_imported(tmp_path, monkeypatch):
+    monkeypatch.setattr(functions, "_LIBRARIES", {tmp_path / "lib"})
+    for folder in ("lib", "near"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{folder}_helper.py").write_text("")
+        monkeypatch.syspath_prepend(tmp_path / folder)
+    (tmp_path / "own.py").write_text("import numpy, near_helper, lib_helper\ndef build():\n    return near_helper\n")
+    first = load_function(f"{tmp_path / 'own.py'}:build")()
+    library = sys.modules["lib_helper"]
+    second = load_function(f"{tmp_path / 'own.py'}:build")()
+    assert first is not second
+    assert sys.modules["lib_helper"] is library
+    assert sys.modules["numpy"] is np
 
 
 @pytest.mark.parametrize(
@@ -322,10 +360,18 @@ def test_a_file_beside_that_has_the_name_of_a_library_is_refused_where_it_is_imp
     (tmp_path / beside).parent.mkdir(exist_ok=True)
     (tmp_path / beside).write_text("pi = 3\n")
     (tmp_path / "uses_it.py").write_text("def build():\n    import numpy\n    return numpy.pi\n")
-    with pytest.raises(FunctionError, match=f"imports numpy, which is a library, and beside it lies {beside}"):
+    with pytest.raises(FunctionError, match=f"uses_it.py imports numpy, which is a library.* lies {beside};"):
         load_function(f"{tmp_path / 'uses_it.py'}:build")
     (tmp_path / "does_not.py").write_text("def build():\n    return 4\n")
     assert load_function(f"{tmp_path / 'does_not.py'}:build")() == 4
+
+
+def test_a_file_beside_with_the_name_of_a_library_is_refused_where_a_module_beside_imports_it(tmp_path):
+    (tmp_path / "own.py").write_text("import net\ndef build():\n    return net.queue\n")
+    (tmp_path / "net.py").write_text("import queue\n")
+    (tmp_path / "queue.py").write_text("")
+    with pytest.raises(FunctionError, match=r"own\.py:build: .*net\.py imports queue, which is a library.* queue\.py;"):
+        load_function(f"{tmp_path / 'own.py'}:build")
 
 
 @pytest.mark.parametrize("start", [b"\xef\xbb\xbf", b"# -*- coding: latin-1 -*-\n"], ids=["mark", "coding line"])
