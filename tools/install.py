@@ -8,6 +8,8 @@ script needs the standard library only and any Python from 3.8 on; the environme
 from __future__ import annotations
 
 import ast
+import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -20,12 +22,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+try:
+    import fcntl
+except ImportError:  # a system without locks on files
+    fcntl = None  # type: ignore[assignment]
+
 ROOT = Path(__file__).resolve().parent.parent
 ENV = ROOT / ".venv"
 PYTHON = ENV / "bin" / "python"
 RECORD = ENV / "batchscope.json"  # the folder it was made in, digests of the locks it holds, whether it is unfinished
 OWN = ROOT / ".tools"
 UV_LOCK = ROOT / "requirements" / "uv.txt"
+ONE_AT_A_TIME = OWN / "set-up.lock"
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # of some file systems of clusters
 
 OLDEST, BELOW = (3, 11), (3, 14)
 SUPPORTED = (
@@ -52,11 +61,40 @@ UV_INDEXES = {*INDEXES.values(), "UV_INDEX_URL", "UV_EXTRA_INDEX_URL"}
 def main(lock: Path) -> None:
     """Bring the environment to hold the lock; nothing is done where it does. Ends with a sentence where it cannot."""
     refuse_unbearable(ROOT)
+    if holds(lock):
+        return
+    with alone():
+        if not holds(lock):  # another set-up may have ended meanwhile
+            bring(lock)
+
+
+def holds(lock: Path) -> bool:
+    """Whether the environment can be used and holds the lock."""
+    return digest(lock) in read_record().get("locks", []) and is_usable()
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Wait until no other set-up of this folder is at work, and keep others waiting; the end of a process ends it."""
+    OWN.mkdir(exist_ok=True)
+    with ONE_AT_A_TIME.open("w") as file:
+        if fcntl:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print("Another set-up of this folder is at work; this one waits for it.", flush=True)
+                fcntl.flock(file, fcntl.LOCK_EX)
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    raise
+        yield
+
+
+def bring(lock: Path) -> None:
+    """Install the lock into the environment, made anew where it cannot be used."""
     if not is_usable():
         remove_environment()
     held = read_record().get("locks", [])
-    if digest(lock) in held:
-        return
     started = time.monotonic()
     print(f"Installing {lock} into .venv (the first time downloads 1 GB or more)", flush=True)
     uv, settings = find_uv(), pip_settings()

@@ -23,7 +23,8 @@ def redirect(path: str) -> None:
     """Send standard output, standard error and the library's log messages of this process to the file `path`.
 
     File descriptors are replaced, not Python's objects, because TensorFlow and the drivers write past them. The
-    terminal stays at hand as `sys.__stderr__`, for the last words of a job whose log cannot be written.
+    terminal stays at hand as `sys.__stderr__`, for the last words of a job whose log cannot be written. What `shorten`
+    kept of an earlier failure is removed.
     From here on nothing is imported from Snakemake's own environment where the job has another one.
     """
     search_path.keep_to_own_packages()
@@ -31,6 +32,7 @@ def redirect(path: str) -> None:
     sys.__stderr__ = terminal  # type: ignore[misc]  # file descriptor 2 is about to be another file
     try:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        _whole(Path(path)).unlink(missing_ok=True)
     except OSError as error:
         sys.exit(_sentence(error))
     sys.stdout.flush()
@@ -55,13 +57,18 @@ def shorten(path: Path) -> None:
     That is the sentence that ends it, or else its last lines. All of it moves to a file beside it. Where the disk has
     no room for that, the log stays as it is.
     """
-    whole = path.with_name(f"{path.name}.whole")
+    whole = _whole(path)
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     last = lines[-1:] if lines and lines[-1].startswith(_ERROR) else lines[-_LINES:]
     if len(lines) > len(last):
         with contextlib.suppress(OSError), atomic_path(path) as short:
             short.write_text("\n".join([*last, f"(all {len(lines)} lines: {whole})"]) + "\n", encoding="utf-8")
             path.rename(whole)
+
+
+def _whole(path: Path) -> Path:
+    """Where all of a log lies that was shortened."""
+    return path.with_name(f"{path.name}.whole")
 
 
 def last_words(error: BaseException) -> None:

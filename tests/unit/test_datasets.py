@@ -6,6 +6,7 @@ import hashlib
 import json
 import random
 import zipfile
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -350,6 +351,41 @@ def test_texts_of_whole_numbers_are_not_rounded(tmp_path: Path) -> None:
         made(csv(tmp_path, text.replace("9007199254740993", "100000000000000000001")), tmp_path)
 
 
+MERGED = {
+    "whole numbers with a point": [f"{2**53 + i}.0" for i in range(40)],
+    "whole numbers with an exponent": [f"{2**60 + i}e0" for i in range(40)],
+    "decimals": [Decimal("1700000000.0000001") + i * Decimal("1e-9") for i in range(40)],
+    "fractions": [f"1700000000.{i:09}" for i in range(40)],
+}
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("numbers", MERGED)
+def test_numbers_that_differ_and_are_equal_in_64_bits_are_refused(tmp_path: Path, numbers: str, kind: str) -> None:
+    path = tmp_path / f"data.{kind}"
+    frame = pd.DataFrame({"time": MERGED[numbers], "kind": Y})
+    frame.to_csv(path, index=False) if kind == "csv" else frame.to_parquet(path)
+    with pytest.raises(DataError, match=r"column `time` holds numbers such as .* equal as numbers of 64 bits"):
+        made(table(path, scale="standardise"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        [f"{i % 4}.5" + "0" * (i % 3) for i in range(40)],  # one number, written in several ways
+        [f"{i % 4}5e{-1 - i % 2}" if i % 3 else f"{i % 4 + 0.5}" for i in range(40)],
+        [Decimal(1) / 3 * i for i in range(40)],
+        [f"{i}.{'3' * 25}" for i in range(40)],
+        [f"0e{'9' * (20 * (i % 2) + 1)}" if i % 4 < 2 else f"{i}.5" for i in range(40)],
+    ],
+)
+def test_numbers_with_many_digits_that_stay_different_are_read(tmp_path: Path, numbers: list[Any]) -> None:
+    frame = pd.DataFrame({"a": numbers, "kind": Y})
+    frame.to_parquet(tmp_path / "data.parquet")
+    data = made(table(tmp_path / "data.parquet"), tmp_path)
+    assert set(everything(data)[:, 0]) == {np.float32(float(number)) for number in numbers}
+
+
 def test_unsigned_labels_beyond_64_bits_are_refused(tmp_path: Path) -> None:
     y = np.array([2**63, 2**63 + 1] * 20, np.uint64)
     with pytest.raises(DataError, match="the label of example 1 is 9223372036854775808;"):
@@ -420,9 +456,14 @@ def test_data_drawn_with_any_generator_follow_the_seed_and_nothing_else(tmp_path
         "import numpy as np\nRNG = np.random.default_rng(0)\ndef draw(seed): return RNG.normal(size=(40, 2))",
         "import numpy as np\ndef draw(seed):\n    np.random.seed(0)\n    return np.random.normal(size=(40, 2))",
         "import numpy as np\nX = np.zeros((40, 2))\ndef draw(seed): return X",
+        "from generator_beside import RNG\ndef draw(seed): return RNG.normal(size=(40, 2))",
+        "import parts_beside.generator as g\ndef draw(seed): return g.RNG.normal(size=(40, 2))",
     ],
 )
 def test_data_that_ignore_the_seed_are_refused_where_each_seed_draws_its_own(tmp_path: Path, draw: str) -> None:
+    (tmp_path / "parts_beside").mkdir()
+    for name in ("generator_beside.py", "parts_beside/generator.py"):
+        (tmp_path / name).write_text("import numpy as np\nRNG = np.random.default_rng(0)\n")
     dataset = function(tmp_path, draw + MAKE)
     assert made(dataset, tmp_path).meta["classes"] == 2
     with pytest.raises(DataError, match=r"own.py:make returns the same data for the seeds 6 and 7; .*`draw: fixed`"):

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,27 @@ def test_uv_installs_what_the_lock_holds_and_once_only(project):
     project.program("uv", "exit 1")
     again = project.install()
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
+
+
+def test_of_two_set_ups_at_once_the_second_waits_for_the_first(project):
+    project.program("uv", f'echo "$1" >> "{project.programs}/calls"\n/bin/sleep 1\nexec "{UV}" "$@"')
+    with ThreadPoolExecutor() as threads:
+        done = list(threads.map(lambda _: project.install(), range(2)))
+    assert [(each.returncode, each.stderr) for each in done] == [(0, ""), (0, "")]
+    assert project.value() == 1
+    waited, installed = sorted((each.stdout.splitlines() for each in done), key=len)
+    assert len(waited) == 1
+    assert "waits" in waited[0]
+    assert len(installed) == 2
+    assert (project.programs / "calls").read_text().split() == ["--version", "venv", "pip"]
+
+
+def test_a_lock_file_that_was_left_behind_keeps_no_set_up_waiting(project):
+    project.real_uv()
+    (project.folder / ".tools").mkdir()
+    (project.folder / ".tools" / "set-up.lock").touch()
+    assert "waits" not in project.install().stdout
+    assert project.value() == 1
 
 
 def test_another_content_of_the_lock_is_installed_there_and_back(project):

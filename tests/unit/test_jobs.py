@@ -41,6 +41,15 @@ def test_an_error_of_the_user_is_one_sentence_and_any_other_keeps_its_traceback(
     assert "ZeroDivisionError" in log
 
 
+def test_the_whole_log_of_a_failure_is_gone_once_the_job_runs_again(tmp_path):
+    many_lines = "print('a line\\n' * 30, flush=True)\n"
+    status, log = run_logged(tmp_path, many_lines + "1 / 0")
+    assert (status, log.count("a line") < 30) == (1, True)
+    assert (tmp_path / "job.log.whole").read_text().count("a line") == 30
+    assert run_logged(tmp_path, many_lines)[0] == 0
+    assert [file.name for file in tmp_path.iterdir()] == ["job.log"]
+
+
 def test_the_last_words_of_a_job_on_a_full_disk_are_a_sentence_and_reach_the_terminal(tmp_path):
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")

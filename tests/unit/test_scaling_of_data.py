@@ -144,3 +144,38 @@ def test_a_feature_that_32_bits_make_constant_is_named(x: np.ndarray) -> None:
     table = Examples(examples.x[:, :, 0], x, "d.csv: features", "y", columns=["zero", "time"])
     with pytest.raises(DataError, match=r"d.csv: column `time` .* use standardise"):
         check_distinct(table, rows, scaled[:, :, 0])
+
+
+SECONDS = 1_700_000_000 + 2 * np.arange(200)
+
+
+@pytest.mark.parametrize("scale", ["none", "unit"])
+@pytest.mark.parametrize(
+    "x", [SECONDS, SECONDS.astype(float), np.append(0, SECONDS), SECONDS / 1e6, 1.7e9 + 2.0 * np.arange(100_000)]
+)
+def test_a_feature_of_which_32_bits_keep_a_few_values_is_named(x: np.ndarray, scale: str) -> None:
+    examples = Examples(np.stack([x % 7, x], axis=1), x, "d.npz: array `x`", "y")
+    (scaled,), _ = scale_parts(scale, [examples.x.copy()])
+    with pytest.raises(DataError, match=r"feature 2 of d.npz: array `x` is too fine .* use standardise"):
+        check_distinct(examples, np.arange(len(x)), scaled)
+
+
+@pytest.mark.parametrize("scale", ["none", "unit"])
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.random.default_rng(1).normal(100, 1, 100_000),  # a few of so many are equal in 32 bits
+        np.exp(5 * np.random.default_rng(1).normal(size=100_000)),
+        1.7e9 + 20.0 * np.arange(1_000_000),  # over 231 days, 128 seconds are little
+        np.concatenate([0.1 * np.arange(100), np.cumsum([0.1] * 100), np.arange(100) / 10]),
+        np.arange(1000) % 256 / 255,
+    ],
+)
+def test_features_that_32_bits_tell_apart_are_accepted(x: np.ndarray, scale: str) -> None:
+    (scaled,), _ = scale_parts(scale, [x[:, None].copy()])
+    check_distinct(Examples(x[:, None], x, "x", "y"), np.arange(len(x)), scaled)
+
+
+def test_the_examples_looked_at_are_those_of_the_training_part() -> None:
+    x = np.concatenate([np.arange(50.0), SECONDS])[:, None]
+    check_distinct(Examples(x, x, "x", "y"), np.arange(50), x[:50].astype(np.float32))

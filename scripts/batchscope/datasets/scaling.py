@@ -12,6 +12,11 @@ from numpy.typing import NDArray
 from batchscope.datasets.prepare import Examples, Floats, Indices, blocks
 from batchscope.splits import DataError, short
 
+SAMPLED = 1024
+MAX_MERGED = 0.01
+# Fractions that were computed in two ways, such as 0.3 and 3 * 0.1, differ by some units in the last of 52 places.
+_ROUNDING = 2.0**-44
+
 Relative = Callable[[NDArray[Any]], NDArray[Any]]
 
 
@@ -54,23 +59,36 @@ def scale_parts(
 
 
 def check_distinct(examples: Examples, rows: Indices, scaled: Floats) -> None:
-    """Raise `DataError` where a feature varies among the examples `rows`, but not among their 32-bit numbers `scaled`.
+    """Raise `DataError` where 32 bits are too few for a feature that is not standardised.
 
-    `scaled` has the examples `rows` in the same order.
+    That is a feature which varies among the examples `rows`, but not among their 32-bit numbers `scaled`, in the same
+    order; or one of which more than `MAX_MERGED` of the distinct values of a random sample are equal to others there.
+    Fractions that differ by rounding of 64 bits count as one value.
     """
     if np.can_cast(examples.x.dtype, np.float32):
         return
     lowest, highest = _limits(examples.x[block] for _, block in blocks(rows))
     lost = ~_constant(lowest, highest, examples.origin) & (scaled.min(axis=0) == scaled.max(axis=0))
-    if lost.any():
-        index = tuple(int(axis[0]) for axis in np.nonzero(lost))
+    sample = np.sort(np.random.default_rng(0).permutation(len(rows))[:SAMPLED])
+    given, kept = _distinct(examples.x[rows[sample]]), _distinct(scaled[sample])
+    for index in np.argwhere(lost | (kept < (1 - MAX_MERGED) * given))[:1]:
         place = f"feature {', '.join(str(number + 1) for number in index)} of {examples.x_name}"
         if examples.columns:
             place = f"{examples.x_name.partition(': ')[0]}: column `{short(examples.columns[index[0]])}`"
-        raise DataError(
-            f"scale: {place} takes several values that are one and the same number of 32 bits; use standardise, which "
-            "subtracts the mean first"
-        )
+        of_it = "takes several values that are one and the same number of 32 bits"
+        if not lost[tuple(index)]:
+            n, left = given[tuple(index)], kept[tuple(index)]
+            of_it = f"is too fine for numbers of 32 bits ({n} different values would become {left})"
+        raise DataError(f"scale: {place} {of_it}; use standardise, which subtracts the mean first")
+
+
+def _distinct(x: NDArray[Any]) -> NDArray[np.intp]:
+    """How many values each feature of `x` (n, ...) takes."""
+    ordered = np.sort(x, axis=0)
+    rounding: Any = 0
+    if x.dtype.kind == "f" and x.dtype != np.float32:
+        rounding = _ROUNDING * np.abs(ordered[[0, -1]]).max(axis=0) * (np.mod(x, 1) != 0).any(axis=0)
+    return np.asarray(1 + (np.diff(ordered, axis=0) > rounding).sum(axis=0))
 
 
 def _standardised(parts: Sequence[NDArray[Any]], origin: Any) -> tuple[list[Floats], dict[str, Any]]:

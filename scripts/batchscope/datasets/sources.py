@@ -6,6 +6,7 @@ import contextlib
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from batchscope.datasets.download import RemoteFile, obtain
 from batchscope.datasets.prepare import Examples
 from batchscope.datasets.published import CLASS_NAMES, REMOTE_FILES, read_images
-from batchscope.datasets.scaling import differences
+from batchscope.datasets.scaling import MAX_MERGED, differences
 from batchscope.functions import FunctionError, load_function
 from batchscope.identity import file_sha256
 from batchscope.imports import closure
@@ -210,6 +211,8 @@ def _numbers(column: pa.ChunkedArray, name: str) -> NDArray[Any]:
         first = int(np.argmin(np.isfinite(numbers)))
         raise DataError(f"{name}: record {first + 1} is {numbers[first]}; fill in or remove such records")
     _refuse_rounded(column, numbers, name)
+    if any(is_text(column.type) for is_text in texts):
+        _refuse_merged(column, name)
     return numbers
 
 
@@ -227,6 +230,31 @@ def _refuse_rounded(column: pa.ChunkedArray, numbers: NDArray[np.float64], name:
                 f"{name}: record {index + 1} is {short(text)}, which numbers of 64 bits cannot hold exactly; "
                 "subtract a number from the whole column, or list the columns to use as `features`"
             )
+
+
+def _refuse_merged(column: pa.ChunkedArray, name: str) -> None:
+    """Raise `DataError` where too many different numbers, written out, are equal as numbers of 64 bits."""
+    texts = pc.unique(column)
+    numbers = np.asarray(pc.cast(texts, pa.float64(), safe=False))
+    if len(np.unique(numbers)) == len(texts):
+        return
+    written: dict[float, dict[Decimal, str]] = {}
+    for text, number in zip(texts.to_pylist(), numbers.tolist(), strict=True):
+        written.setdefault(number, {}).setdefault(_exact(text), str(text))
+    different = sum(len(values) for values in written.values())
+    if len(written) < (1 - MAX_MERGED) * different:
+        one, other = next([*values.values()][:2] for values in written.values() if len(values) > 1)
+        raise DataError(
+            f"{name} holds numbers such as {short(one)} and {short(other)}, which are equal as numbers of 64 bits; "
+            "subtract a number from the whole column, or list the columns to use as `features`"
+        )
+
+
+def _exact(written: str | Decimal) -> Decimal:
+    try:
+        return Decimal(written)
+    except InvalidOperation:  # an exponent beyond any that Decimal knows: what is left of it is zero
+        return Decimal(0)
 
 
 def _labels(column: pa.ChunkedArray, name: str) -> NDArray[Any]:

@@ -59,6 +59,7 @@ _STYLE: dict[str, Any] = {
     "grid.color": "#e6e6e6",
     "grid.linewidth": 0.7,
     "text.color": INK,
+    "text.parse_math": False,  # a user's names may hold dollar signs
     "xtick.color": INK,
     "ytick.color": INK,
     "xtick.major.size": 3,
