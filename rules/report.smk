@@ -41,9 +41,9 @@ rule render_report:
             labels={"report": "{study}"},
             caption="../reports/captions/report.rst",
         ),
+    # The notebook as it was run lies beside it, undeclared: Snakemake would print it, or stop at it where there is none.
     log:
-        notebook="logs/render_report/{study}.ipynb",
-        text="logs/render_report/{study}.log",
+        "logs/render_report/{study}.log",
     conda:
         "../envs/report.yaml"
     threads: 1

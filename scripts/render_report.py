@@ -6,7 +6,7 @@ from batchscope import logs
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-logs.redirect(snakemake.log.text)
+logs.redirect(snakemake.log[0])
 
 from batchscope import provenance
 from batchscope.report.render import render
@@ -23,6 +23,6 @@ render(
     Path(snakemake.params.template),
     parameters,
     Path(snakemake.output.html),
-    Path(snakemake.log.notebook),
+    Path(snakemake.log[0]).with_suffix(".ipynb"),
     snakemake.params.title,
 )
