@@ -317,7 +317,19 @@ if (
     os.environ.update(BATCHSCOPE_ON_CLUSTER="1")
 
 
+def refuse_missing_gpu():
+    """Refuse `device: gpu` where no job can have one, before outputs of the first job are removed."""
+    linux, windows = machine.has_nvidia_driver(), Path("/dev/dxg").exists()
+    if STUDY.settings["device"] == "gpu" and not (
+        linux or windows or workflow.non_local_exec
+    ):
+        sys.exit(
+            "device is gpu, and no driver shows an NVIDIA GPU on this machine; valid is auto or cpu"
+        )
+
+
 onstart:
+    refuse_missing_gpu()
     # A job that dies of memory is tried again, with more of it, as often as this; only the last attempt is an outcome.
     os.environ.update(BATCHSCOPE_RETRIES=str(workflow.execution_settings.retries))
 
