@@ -56,7 +56,7 @@ def other_disk() -> Iterator[Path]:
 
 
 def test_a_read_only_workflow_and_home_and_results_on_another_disk_give_a_report(tmp_path, other_disk):
-    home, work = tmp_path / "home", tmp_path / "my {first} study"
+    home, work = tmp_path / "home", tmp_path / "my first study"
     home.mkdir()
     work.mkdir()
     write_external_runs(work)
@@ -91,11 +91,15 @@ def test_an_interpreter_that_a_shell_takes_apart_is_refused_before_any_job(tmp_p
     assert "valid is" in sentences[0]
 
 
-def test_a_workflow_in_a_folder_with_braces_is_refused_before_any_job(tmp_path):
-    write_external_runs(tmp_path)
-    snakefile = copied_workflow(tmp_path / "my{x}folder")
-    refused = run(tmp_path, command("--dry-run", snakefile=snakefile))
+@pytest.mark.parametrize("of", ["workflow", "study"])
+def test_a_folder_with_braces_is_refused_before_any_job(tmp_path, of):
+    braces = tmp_path / "my {32} folder"
+    work = braces if of == "study" else tmp_path
+    work.mkdir(exist_ok=True)
+    write_external_runs(work)
+    snakefile = copied_workflow(braces if of == "workflow" else tmp_path / "workflow")
+    refused = run(work, command("--dry-run", snakefile=snakefile))
     assert refused.returncode != 0
     sentences = [line for line in refused.stderr.splitlines() if "valid is" in line]
     assert len(sentences) == 1, refused.stderr
-    assert "my{x}folder" in sentences[0]
+    assert "my {32} folder" in sentences[0]
