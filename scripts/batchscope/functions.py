@@ -97,5 +97,11 @@ def _hidden_beside(source: Path, folder: Path) -> Iterator[Path]:
 def _origin(module: Any) -> Path | None:
     """The file of a module; the first folder of a package without `__init__.py`; None of what is built in."""
     known = getattr(module, "__dict__", {})  # as it is: an attribute makes a lazy module load
-    places = [known.get("__file__"), *(known.get("__path__") or ())]
+    file = known.get("__file__")
+    if isinstance(file, str):
+        return Path(file)
+    try:
+        places = list(known.get("__path__") or ())
+    except KeyError:  # of a namespace package whose parent is not loaded, as TensorFlow leaves google's
+        return None
     return next((Path(place) for place in places if isinstance(place, str)), None)

@@ -1,8 +1,10 @@
 """What surrounds a measurement: log files, stale locks, fingerprints, memory, the user's functions."""
 
+import importlib
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -149,6 +151,19 @@ def test_a_model_file_that_changes_while_the_study_runs_is_refused_at_start_and_
         with pytest.raises(RecordError, match=r"model\.py was changed after the study was started; run again"):
             late()
     assert not (tmp_path / "m.json").exists()
+
+
+def test_a_namespace_package_without_its_parent_is_no_hindrance(tmp_path, monkeypatch):
+    child, parent = types.ModuleType("parent_that_is_gone.child"), types.ModuleType("parent_that_is_gone")
+    parent.__path__ = [str(tmp_path)]
+    monkeypatch.setitem(sys.modules, parent.__name__, parent)
+    child.__path__ = importlib._bootstrap_external._NamespacePath(child.__name__, [str(tmp_path)], lambda *_: None)
+    monkeypatch.setitem(sys.modules, child.__name__, child)
+    monkeypatch.delitem(sys.modules, parent.__name__)
+    (tmp_path / "mine.py").write_text("def build():\n    return 3\n")
+    with pytest.raises(KeyError):
+        list(child.__path__)
+    assert load_function(f"{tmp_path / 'mine.py'}:build")() == 3
 
 
 def test_peak_memory_sees_what_was_freed_again():
