@@ -3,81 +3,98 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
 from pathlib import Path
 
 import psutil
-from bench import Bench, Cases, Ending, command, ending, goal
+from bench import STAGES, Bench, Cases, Ending, command, ending, goal, remove
 
 # How often each stage is killed, which is what its jobs have of the study's, roughly.
-TIMES = {"data": 4, "runs": 14, "probes": 10, "tables": 8, "figures": 9, "report": 5}
-VICTIMS = ("all", "Snakemake", "a job")
+TIMES = {"data": 2, "runs": 16, "probes": 10, "tables": 8, "figures": 9, "report": 5}
+JOBS = 2  # of a stage that are due, so that fifty of these can be afforded
+VICTIMS = {
+    "all": "SIGKILL to Snakemake and all its jobs",
+    "Snakemake": "SIGKILL to Snakemake alone",
+    "a job": "SIGKILL to one process of a job",
+}
 
 
 def kills(bench: Bench) -> Cases:
     """Fifty kills; each is followed by one more run."""
     for stage, times in TIMES.items():
         for number in range(times):
-            victim = VICTIMS[number % len(VICTIMS)]
-            folder = bench.copy(stage)
-            after, what, first = killed(folder, victim, bench)
-            fault = {"all": "SIGKILL to Snakemake and all its jobs", "Snakemake": "SIGKILL to Snakemake alone"}
-            targets = goal(stage) if number else ()
-            yield bench.ended(
-                fault.get(victim, "SIGKILL to one process of a job"),
-                f"while {stage} were due, {after:.1f} s after {what}",
-                folder,
-                first,
-                *targets,
-            )
+            victim = list(VICTIMS)[number % len(VICTIMS)]
+            folder, due, moment, first = killed(bench, stage, victim)
+            what = f"{', '.join(due)} due, {moment}"
+            yield bench.ended(VICTIMS[victim], what, folder, first, *goal(stage))
 
 
-def killed(folder: Path, victim: str, bench: Bench) -> tuple[float, str, Ending | None]:
-    """Start the study, kill after a random time from the start of a random job on; how Snakemake ended if it lived."""
+def killed(bench: Bench, stage: str, victim: str) -> tuple[Path, list[str], str, Ending | None]:
+    """A folder in which a run was killed: what was due, when it was, and how Snakemake ended if it lived."""
+    while True:
+        folder = bench.copy()
+        due = _make_due(folder, stage, bench)
+        moment, first = _kill(folder, victim, bench)
+        if moment:
+            return folder, due, moment, first
+        shutil.rmtree(folder)  # the run was over before
+
+
+def _make_due(folder: Path, stage: str, bench: Bench) -> list[str]:
+    """Remove what a few jobs of the stage left; what depends on it is due then, too."""
+    results = folder / "results"
+    names = sorted(STAGES[stage])
+    if stage == "figures":
+        names = sorted(str(file.relative_to(results)) for file in results.rglob("*.svg"))
+    due = bench.random.sample(names, min(JOBS, len(names)))
+    for name in due:
+        remove(results / name)
+    return due
+
+
+def _kill(folder: Path, victim: str, bench: Bench) -> tuple[str, Ending | None]:
+    """Start the study and kill it a random time after a random one of its first jobs began; no moment if it ended."""
     output = folder.with_name(f"{folder.name}.txt")
     with output.open("w") as stream:
         process = subprocess.Popen(
             command(), cwd=folder, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True
         )
-    job, after = bench.random.randint(1, 3), bench.random.uniform(0, 6)
-    started = 0
-    while started < job and process.poll() is None:  # jobs that have begun
-        started = output.read_text(errors="replace").count("\nJob ")
-        time.sleep(0.05)
+    job, after = bench.random.randint(1, 2), bench.random.uniform(0, 4)
+    while output.read_text(errors="replace").count("\nJob ") < job and process.poll() is None:
+        time.sleep(0.02)
     time.sleep(after)
-    what = f"job {started} of this run began"
+    moment, first = f"{after:.1f} s after job {job} began", None
     if process.poll() is not None:
-        return after, f"{what} (it had ended)", ending(process.returncode, output.read_text())
+        return "", None
     if victim == "all":
         os.killpg(process.pid, signal.SIGKILL)
     elif victim == "Snakemake":
         process.kill()
     else:
-        name = _kill_one(process.pid, bench)
-        return after, f"{what} ({name})", ending(process.wait(), output.read_text())
+        name = _kill_one(process, bench)
+        first = ending(process.wait(), output.read_text())
+        moment = f"{moment} ({name})" if name else ""
     process.wait()
-    return after, what, None
+    return moment, first
 
 
-def _kill_one(parent: int, bench: Bench) -> str:
-    """Kill a random process below Snakemake, as soon as there is one; its name."""
+def _kill_one(snakemake: subprocess.Popen[bytes], bench: Bench) -> str:
+    """Kill a random process below Snakemake, as soon as there is one; its name, none where Snakemake has ended."""
     children: list[psutil.Process] = []
-    while not children and psutil.pid_exists(parent):
-        try:
-            children = psutil.Process(parent).children(recursive=True)
-        except psutil.NoSuchProcess:
-            break
+    while not children and snakemake.poll() is None:
+        children = psutil.Process(snakemake.pid).children(recursive=True)
         time.sleep(0.02)
     if not children:
-        return "nothing left to kill"
+        return ""
     chosen = bench.random.choice(sorted(children, key=lambda child: child.pid))
     try:
         words = [Path(word).name for word in chosen.cmdline()]
         script = next((word.split(".", 1)[-1] for word in words[1:2] if word.endswith(".py")), " ".join(words[:3]))
-        role = "worker" if chosen.ppid() != parent else "script"
+        role = "worker" if chosen.ppid() != snakemake.pid else "script"
         chosen.kill()
     except psutil.NoSuchProcess:
-        return "a process that had just ended"
+        return ""
     return f"{role} {script}"
