@@ -319,10 +319,8 @@ if (
 
 def refuse_missing_gpu():
     """Refuse `device: gpu` where no job can have one, before outputs of the first job are removed."""
-    linux, windows = machine.has_nvidia_driver(), Path("/dev/dxg").exists()
-    if STUDY.settings["device"] == "gpu" and not (
-        linux or windows or workflow.non_local_exec
-    ):
+    here = machine.may_have_gpu() or workflow.non_local_exec
+    if STUDY.settings["device"] == "gpu" and not here:
         sys.exit(
             "device is gpu, and no driver shows an NVIDIA GPU on this machine; valid is auto or cpu"
         )

@@ -35,6 +35,15 @@ def has_nvidia_driver(root: Path = _SYSTEM) -> bool:
     return cards.is_dir() and any(cards.iterdir())
 
 
+def may_have_gpu(root: Path = _SYSTEM) -> bool:
+    """Whether an NVIDIA GPU may be here: its driver shows one, or Windows hands its own on to this Linux.
+
+    Args:
+        root: the folder that holds `proc`, `sys` and `dev`.
+    """
+    return has_nvidia_driver(root) or (root / "dev/dxg").exists()
+
+
 def memory_bytes(root: Path = _SYSTEM) -> int:
     """Bytes of memory that the process may use: those of the machine, or the limit of its container.
 
