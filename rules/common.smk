@@ -25,6 +25,7 @@ from batchscope import (
     measured,
     own_data,
     provenance,
+    stamps,
 )
 from batchscope import definition_files, recipes, splits, study as studies
 from batchscope.analysis import TABLES
@@ -326,8 +327,18 @@ def refuse_missing_gpu():
         )
 
 
+def settle_stamps():
+    """Let no job read a file of the future."""
+    due = {Path(file) for job in workflow.dag.needrun_jobs() for file in job.input}
+    try:
+        stamps.settle(sorted(due), PREFIX / "results")
+    except stamps.StampError as error:
+        sys.exit(str(error))
+
+
 onstart:
     refuse_missing_gpu()
+    settle_stamps()
     # A job that dies of memory is tried again, with more of it, as often as this; only the last attempt is an outcome.
     os.environ.update(BATCHSCOPE_RETRIES=str(workflow.execution_settings.retries))
 

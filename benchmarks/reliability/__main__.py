@@ -3,7 +3,7 @@
     make reliability          or: python benchmarks/reliability [GROUP ...], of kills, records, full, …
 
 Writes docs/reliability.md and docs/reliability.json. Takes about half an hour on two idle cores. What needs root (small
-disks, a memory cgroup) or `faketime` is left out where it is not to be had, and the document says so.
+disks, a memory cgroup) is left out where it is not to be had, and the document says so.
 """
 
 from __future__ import annotations

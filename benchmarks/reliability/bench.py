@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import shutil
@@ -134,7 +133,7 @@ class Bench:
         for _ in range(2):
             done = run(self.finished)
             if done.status != 0:
-                raise RuntimeError(f"the undisturbed study failed: {done.words}; see {self.finished}/output.txt")
+                raise RuntimeError(f"the undisturbed study failed: {done.words}; see {self.finished}.txt")
 
     def copy(self, due: str | None = None, into: Path | None = None) -> Path:
         """A copy of the finished study without what the stage `due` and all later ones leave."""
@@ -179,12 +178,11 @@ def command(*arguments: str) -> list[str]:
     ]
 
 
-def run(folder: Path, *arguments: str, prefix: tuple[str, ...] = (), env: dict[str, str] | None = None) -> Ending:
-    """Run the workflow in `folder`; what it prints goes to `output.txt` there, or beside it where that cannot be."""
+def run(folder: Path, *arguments: str, prefix: tuple[str, ...] = ()) -> Ending:
+    """Run the workflow in `folder`; what it prints goes to a file beside that, whose disk may be full."""
     done = subprocess.run(
         [*prefix, *command(*arguments)],
         cwd=folder,
-        env={**os.environ, **(env or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

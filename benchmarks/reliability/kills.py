@@ -15,6 +15,8 @@ from bench import STAGES, Bench, Cases, Ending, command, ending, goal, remove
 # How often each stage is killed, which is what its jobs have of the study's, roughly.
 TIMES = {"data": 2, "runs": 16, "probes": 10, "tables": 8, "figures": 9, "report": 5}
 JOBS = 2  # of a stage that are due, so that fifty of these can be afforded
+# Stages of which only a few jobs are due, and from which stage on all is: Snakemake makes nothing that nobody needs.
+IN_PART = {"runs": "tables", "probes": "tables", "figures": "report"}
 VICTIMS = {
     "all": "SIGKILL to Snakemake and all its jobs",
     "Snakemake": "SIGKILL to Snakemake alone",
@@ -35,7 +37,7 @@ def kills(bench: Bench) -> Cases:
 def killed(bench: Bench, stage: str, victim: str) -> tuple[Path, list[str], str, Ending | None]:
     """A folder in which a run was killed: what was due, when it was, and how Snakemake ended if it lived."""
     while True:
-        folder = bench.copy()
+        folder = bench.copy(IN_PART.get(stage, stage))
         due = _make_due(folder, stage, bench)
         moment, first = _kill(folder, victim, bench)
         if moment:
@@ -44,12 +46,14 @@ def killed(bench: Bench, stage: str, victim: str) -> tuple[Path, list[str], str,
 
 
 def _make_due(folder: Path, stage: str, bench: Bench) -> list[str]:
-    """Remove what a few jobs of the stage left; what depends on it is due then, too."""
+    """Remove what a few jobs of the stage left; what depends on it is missing already, or becomes due as well."""
+    if stage not in IN_PART:
+        return [stage]
     results = folder / "results"
-    names = sorted(STAGES[stage])
+    names = STAGES[stage]
     if stage == "figures":
         names = sorted(str(file.relative_to(results)) for file in results.rglob("*.svg"))
-    due = bench.random.sample(names, min(JOBS, len(names)))
+    due = bench.random.sample(names, JOBS)
     for name in due:
         remove(results / name)
     return due

@@ -72,8 +72,10 @@ def _forget(folder: Path) -> None:
     """Drop all modules that were imported from below `folder`, those of libraries apart."""
     for name, module in list(sys.modules.items()):
         origin = _origin(module)
-        below = origin is not None and origin.is_relative_to(folder) and _LIBRARIES.isdisjoint(origin.parents)
-        if below and name != "__main__":
+        if origin is None or not origin.is_relative_to(folder) or name == "__main__":
+            continue
+        # The environment may lie in the folder, or be linked there, as Snakemake's of conda are.
+        if _LIBRARIES.isdisjoint({*origin.parents, *origin.resolve().parents}):
             del sys.modules[name]
 
 

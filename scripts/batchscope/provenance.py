@@ -24,9 +24,9 @@ def read(path: Path) -> Manifest:
     """A manifest, or what is known of a data set.
 
     Raises:
-        RecordError: it is not as it was written; it has been set aside.
+        RecordError: it is not as it was written, and has been set aside, or it is not there.
     """
-    content = unsealed(path.read_bytes())
+    content = unsealed(_there(path).read_bytes())
     if content is None:
         raise RecordError(_damaged([path]))
     return content
@@ -36,9 +36,9 @@ def require_whole(file: Path, manifest: Path) -> Path:
     """`file`, once it is what the job that wrote it and `manifest` says.
 
     Raises:
-        RecordError: it is not; it has been set aside.
+        RecordError: it is not, and has been set aside, or it is not there.
     """
-    if read(manifest)["files"].get(file.name) != file_sha256(file):
+    if read(manifest)["files"].get(file.name) != file_sha256(_there(file)):
         raise RecordError(_damaged([file]))
     return file
 
@@ -206,6 +206,13 @@ def _at_home(manifest: Manifest, path: Path) -> bool:
     place = (cell["dataset"], cell["recipe"], f"bs{cell['batch_size']}")
     folders = path.parent.parts
     return folders[-3:] == place or folders[-4:] == (*place, f"seed{cell.get('seed')}")
+
+
+def _there(path: Path) -> Path:
+    """`path`, where there is such a file: another job may just have set it aside."""
+    if not path.is_file():
+        raise RecordError(f"{path} is not there any more; the next run makes it again")
+    return path
 
 
 def _damaged(paths: Sequence[Path]) -> str:

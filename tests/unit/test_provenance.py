@@ -211,6 +211,15 @@ def test_tables_are_made_again_when_they_are_not_as_they_were_written(tmp_path: 
     assert provenance.token(made_from, [manifest]) != again
 
 
+def test_a_record_that_another_job_set_aside_is_refused_by_name(tmp_path: Path) -> None:
+    table, manifest = write(place(tmp_path), ASKED.run(*RUN))
+    assert provenance.require_whole(table, manifest) == table
+    for file in (table, manifest):
+        file.unlink()
+        with pytest.raises(provenance.RecordError, match=f"{file.name} is not there"):
+            provenance.require_whole(table, manifest)
+
+
 def test_every_damaged_record_is_set_aside_at_once(tmp_path: Path) -> None:
     places = [("digits", "plain", "8", seed) for seed in (1, 2)]
     tables, manifests = zip(*(write(place(tmp_path, run), ASKED.run(*run)) for run in places), strict=True)

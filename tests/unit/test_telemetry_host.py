@@ -65,7 +65,7 @@ def test_cpu_time_does_not_fall_when_a_process_leaves_the_tree_with_the_time_it_
         tree.search()
         before, _, processes = tree.read()
         assert len(processes) == 3
-        assert before >= 0.2
+        assert before >= 0.18  # user and system time are each cut to hundredths of a second
     finally:
         child.kill()  # the grandchild lives on, but is no longer a descendant
         child.wait()

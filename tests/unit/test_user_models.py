@@ -131,6 +131,19 @@ def test_modules_of_other_folders_and_of_libraries_stay_imported(tmp_path, monke
     assert sys.modules["numpy"] is np
 
 
+def test_libraries_of_an_environment_that_is_linked_into_the_folder_stay_imported(tmp_path, monkeypatch):
+    library, folder = tmp_path / "kept/lib", tmp_path / "study"
+    for place in (library, folder):
+        place.mkdir(parents=True)
+    (library / "linked_library.py").write_text("")
+    (folder / "environment").symlink_to(tmp_path / "kept")
+    monkeypatch.setattr(functions, "_LIBRARIES", {library})
+    monkeypatch.syspath_prepend(folder / "environment/lib")
+    (folder / "own.py").write_text("import linked_library\ndef build():\n    return linked_library\n")
+    first, second = (load_function(f"{folder / 'own.py'}:build")() for _ in range(2))
+    assert first is second
+
+
 @pytest.mark.parametrize(
     "first", ["layers.Dense(8, kernel_initializer=keras.initializers.GlorotUniform(seed=1))", "layers.Dense(8)"]
 )

@@ -173,6 +173,23 @@ def test_other_content_is_trained_whatever_the_time_stamps_say(finished, tmp_pat
     assert (jobs["make_dataset"], jobs["train"], jobs["probe_rates"]) == (1, 6, 2)
 
 
+def test_no_job_reads_a_file_of_the_future(finished, tmp_path):
+    folder = tmp_path / "ahead"
+    shutil.copytree(finished, folder)
+    for file in [folder / "flowers.npz", *folder.glob("results/runs/**/*.*")]:
+        os.utime(file, (4e9, 4e9))
+    (folder / "results/tiny/tables/summary.parquet").unlink()
+    done = snakemake(folder, "tables")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert tables(folder, "summary").equals(tables(finished, "summary"))
+    (folder / "results/datasets/flowers/fixed.npz").unlink()
+    kept = {path: path.stat().st_mtime for path in folder.glob("results/**/*.*")}
+    refused = snakemake(folder, "results/datasets/flowers/fixed.npz")
+    assert refused.returncode != 0
+    assert "flowers.npz: its time stamp, 2096-10-02" in refused.stdout + refused.stderr
+    assert {path: path.stat().st_mtime for path in folder.glob("results/**/*.*")} == kept
+
+
 def test_what_was_trained_with_another_rate_never_enters_a_table(finished, tmp_path):
     folder = tmp_path / "stale"
     shutil.copytree(finished, folder)

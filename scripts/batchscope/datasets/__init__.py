@@ -58,9 +58,9 @@ def load(path: Path) -> Data:
             arrays = {name: content[name] for name in ARRAYS}
             meta = json.loads(str(content["meta"]))
     except (KeyError, *UNREADABLE) as error:
-        raise DataError(f"{path} is not a whole data set file ({error}); delete it and run again") from error
+        raise DataError(f"{path} is not a whole data set file ({error})") from error
     if not isinstance(meta, dict) or meta.get("digest") != digest(arrays):
-        raise DataError(f"{path} was changed after it was written (its digest does not match); delete it and run again")
+        raise DataError(f"{path} was changed after it was written (its digest does not match)")
     return Data(**arrays, meta=meta)
 
 
