@@ -15,9 +15,9 @@ import time
 
 import numpy as np
 
-from batchscope import engines
-from batchscope.datasets import Data
-from batchscope.plans import Plan
+from batchscope.data import Data
+from batchscope.training import engines
+from batchscope.training.plans import Plan
 
 RECIPE = {
     "name": "task08-mlp",

@@ -19,15 +19,15 @@ import pandas as pd
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from batchscope import records
 from batchscope.analysis.best import best
-from batchscope.analysis.claims.estimates import over_seeds
-from batchscope.analysis.claims.tests import Goal, judge
-from batchscope.analysis.power import detectable_effect
 from batchscope.analysis.ranks import rank_probabilities
-from batchscope.analysis.spread import spread_test
-from batchscope.analysis.statistics import ALPHA, holm, one_sample, paired_test, t_interval
-from batchscope.analysis.trends import page_trend, slopes
+from batchscope.claims.estimates import over_seeds
+from batchscope.claims.tests import Goal, judge
+from batchscope.stats.intervals import ALPHA, holm, one_sample, paired_test, t_interval
+from batchscope.stats.power import detectable_effect
+from batchscope.stats.spread import spread_test
+from batchscope.stats.trends import page_trend, slopes
+from batchscope.tables import records
 
 Floats = NDArray[np.float64]
 Noise = Callable[[Generator, tuple[int, ...]], Floats]

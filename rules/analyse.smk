@@ -9,7 +9,7 @@ rule tabulate:
         windows=timing_files("windows.parquet"),
         timing_manifest=timing_files("manifest.json"),
         trials=all_tuning_files("trials.parquet"),
-        measurements=given(measured.files(STUDY.measurements)),
+        measurements=given(external_runs.files(STUDY.measurements)),
         gradients=probe_files("gradients.parquet", "gradients"),
         noise_scale=probe_files("noise_scale.parquet", "gradients"),
         sharpness=probe_files("sharpness.parquet", "sharpness"),
@@ -43,7 +43,7 @@ rule tabulate:
         runtime=30,
     params:
         asked=vars(ASKED),
-        measured=content(measured.files(STUDY.measurements)),
+        measured=content(external_runs.files(STUDY.measurements)),
         code=code("tabulate.py"),
         token=TOKEN,
     message:

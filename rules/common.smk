@@ -16,22 +16,16 @@ from snakemake.settings.enums import RerunTrigger
 SCRIPTS = ROOT / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from batchscope import (
-    asked,
-    facts,
-    identity,
-    imports,
-    machine,
-    measured,
-    own_data,
-    provenance,
-    stamps,
-)
-from batchscope import definition_files, recipes, splits, study as studies
-from batchscope.analysis import TABLES
-
-from batchscope.engines.environment import NUMERIC_ENVIRONMENT
+from batchscope.config.validation import ConfigError
+from batchscope.data import facts, own as own_data
+from batchscope.data.splits import DataError
 from batchscope.figures import FIGURES
+from batchscope.identity import asked, digests, imports
+from batchscope.jobs import machine, provenance, stamps
+from batchscope.study import definition_files, external_runs, model as studies
+from batchscope.tables import TABLES
+from batchscope.training import recipes
+from batchscope.training.engines.keras.environment import NUMERIC_ENVIRONMENT
 
 # For the manifest; jobs inherit it, and it may not be a param, which would make every new command a reason to run again.
 os.environ.setdefault(
@@ -39,7 +33,7 @@ os.environ.setdefault(
 )
 try:
     STUDY = studies.load(config, ROOT)
-except studies.ConfigError as error:
+except ConfigError as error:
     sys.exit(str(error))
 # A job looks here for downloaded files. It is no param, as another folder is no reason to make data again.
 config.setdefault("data_folders", STUDY.settings["data_folders"])
@@ -53,7 +47,7 @@ def code(script, folder=SCRIPTS):
 
 def content(files):
     """SHA-256 of each file, by path: content decides what is made again, and not the time stamp alone."""
-    return {str(file): identity.file_sha256(file) for file in files}
+    return {str(file): digests.file_sha256(file) for file in files}
 
 
 ENVIRONMENT = "train-gpu" if STUDY.settings["device"] == "gpu" else "train"
@@ -63,7 +57,7 @@ ASKED = asked.Asked(
         name: code(f"{name}.py")
         for name in ("make_dataset", "tune_cell", "train", "time_cell", "probe")
     },
-    software=identity.file_sha256(ROOT / "envs" / f"{ENVIRONMENT}.yaml"),
+    software=digests.file_sha256(ROOT / "envs" / f"{ENVIRONMENT}.yaml"),
     files={
         "datasets": {
             name: content(definition_files.dataset_files(dataset))
@@ -307,7 +301,7 @@ if workflow.is_main_process:
     warn_of_unused_gpu()
     try:
         check_data()
-    except (studies.ConfigError, splits.DataError) as error:
+    except (ConfigError, DataError) as error:
         sys.exit(str(error))
     announce()
 

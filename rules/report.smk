@@ -5,7 +5,7 @@ rule describe:
         timing_manifest=timing_files("manifest.json"),
         tuning_manifest=all_tuning_files("manifest.json"),
         probe_manifest=all_probe_files("manifest.json"),
-        measurements=given(measured.files(STUDY.measurements)),
+        measurements=given(external_runs.files(STUDY.measurements)),
     output:
         study="results/{study}/study.json",
         manifest="results/{study}/manifest.json",
@@ -19,7 +19,7 @@ rule describe:
         runtime=10,
     params:
         study=STUDY.describe(),
-        measured=content(measured.files(STUDY.measurements)),
+        measured=content(external_runs.files(STUDY.measurements)),
         code=code("describe.py"),
         token=TOKEN,
     message:

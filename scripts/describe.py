@@ -1,15 +1,15 @@
 from typing import TYPE_CHECKING
 
-from batchscope import logs
+from batchscope.jobs import logs
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 logs.redirect(snakemake.log[0])
 
-from batchscope import manifest
-from batchscope.files import write_json
-from batchscope.identity import file_sha256, sealed
+from batchscope.identity.digests import file_sha256, sealed
+from batchscope.identity.files import write_json
+from batchscope.jobs import manifest
 
 write_json(snakemake.params.study, snakemake.output.study)
 jobs = {kind: list(snakemake.input[f"{kind}_manifest"]) for kind in ("run", "timing", "tuning", "probe")}

@@ -1,7 +1,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchscope import logs
+from batchscope.jobs import logs
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -9,8 +9,8 @@ if TYPE_CHECKING:
 logs.redirect(snakemake.log[0])
 
 from batchscope import figures
-from batchscope.analysis.tables import load
 from batchscope.figures.frames import select
+from batchscope.jobs.tables import load
 
 tables = {Path(file).stem: load(file) for file in snakemake.input.tables}
 frames = select(tables, snakemake.wildcards.dataset, snakemake.wildcards.recipe)

@@ -1,16 +1,16 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchscope import logs
+from batchscope.jobs import logs
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 logs.redirect(snakemake.log[0])
 
-from batchscope import provenance
-from batchscope.datasets import making
-from batchscope.identity import fingerprint
+from batchscope.data import making
+from batchscope.identity.digests import fingerprint
+from batchscope.jobs import provenance
 
 ask = snakemake.params.ask
 provenance.require_unchanged(ask["files"])

@@ -1,14 +1,14 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchscope import logs
+from batchscope.jobs import logs
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 logs.redirect(snakemake.log[0])
 
-from batchscope import provenance
+from batchscope.jobs import provenance
 from batchscope.report.render import render
 
 parameters = {

@@ -1,6 +1,6 @@
 from typing import TYPE_CHECKING
 
-from batchscope import logs, supervise
+from batchscope.jobs import logs, supervise
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -12,13 +12,13 @@ ask, outputs = snakemake.params.ask, dict(snakemake.output.items())
 
 
 def work(note: supervise.Note) -> None:
-    from batchscope import train_job
+    from batchscope.jobs import train
 
-    train_job.train_run(inputs, ask, outputs, note)
+    train.train_run(inputs, ask, outputs, note)
 
 
 def lost(death: supervise.Death) -> None:
-    from batchscope import lost as written
+    from batchscope.jobs import lost as written
 
     written.write_run(inputs, ask, outputs, death)
 

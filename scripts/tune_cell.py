@@ -1,6 +1,6 @@
 from typing import TYPE_CHECKING
 
-from batchscope import logs, supervise
+from batchscope.jobs import logs, supervise
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -14,13 +14,13 @@ ask, outputs = snakemake.params.ask, dict(snakemake.output.items())
 
 
 def work(note: supervise.Note) -> None:
-    from batchscope import tune_job
+    from batchscope.jobs import tune
 
-    tune_job.tune_cell(listed, ask, outputs, note)
+    tune.tune_cell(listed, ask, outputs, note)
 
 
 def lost(death: supervise.Death) -> None:
-    from batchscope import lost as written
+    from batchscope.jobs import lost as written
 
     written.write_tuning(inputs, ask, outputs, death)
 

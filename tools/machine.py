@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
-from batchscope import machine
+from batchscope.jobs import machine
 
 if __name__ == "__main__":
     print({"cores": machine.usable_cores(), "memory": machine.memory_bytes() // 1_000_000}[sys.argv[1]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
-from batchscope import engines
+from batchscope.training import engines
 
 settings.register_profile("shared machine", deadline=None)  # how long one example takes says nothing here
 settings.load_profile("shared machine")

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from batchscope import claims
-from batchscope.analysis.claims.verdicts import VERDICTS, verdicts
+from batchscope.claims import definitions
+from batchscope.claims.verdicts import VERDICTS, verdicts
 
 ROOT = Path(__file__).resolve().parents[2]
 REGISTRY = ROOT / "config" / "claims.yaml"
@@ -22,7 +22,7 @@ Tables = dict[str, pd.DataFrame]
 def claim(metric: str, test: Mapping[str, Any], margin: float | None = None, **other: Any) -> dict[str, Any]:
     """A claim of a user, read as a study's own."""
     content = {"statement": "A statement.", "source": "us", "metric": metric, "test": dict(test), "margin": margin}
-    return claims.load(REGISTRY, {"own": {**content, **other}}, Path("my.yaml"))["own"]
+    return definitions.load(REGISTRY, {"own": {**content, **other}}, Path("my.yaml"))["own"]
 
 
 def recipe(name: str = "mlp", **changes: Any) -> dict[str, Any]:

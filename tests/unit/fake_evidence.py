@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from batchscope.analysis.statistics import t_interval
 from batchscope.figures.frames import Frames, select
+from batchscope.stats.intervals import t_interval
 
 Row = dict[str, Any]
 PAIR: Row = {"dataset": "digits", "recipe": "mlp"}

@@ -11,7 +11,7 @@ import pandas as pd
 
 from batchscope.analysis import overheads
 from batchscope.figures.frames import Frames, select
-from batchscope.probe_columns import PROBES
+from batchscope.tables.probe_columns import PROBES
 
 Row = dict[str, Any]
 PAIR = ("digits", "mlp")

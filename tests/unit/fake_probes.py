@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from batchscope import records
 from batchscope.analysis import probes
 from batchscope.figures.frames import Frames, select
-from batchscope.probe_columns import PROBES
+from batchscope.tables import records
+from batchscope.tables.probe_columns import PROBES
 from unit import fake_evidence
 
 Row = dict[str, Any]

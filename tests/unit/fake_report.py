@@ -6,11 +6,11 @@ from pathlib import Path
 
 import yaml
 
-from batchscope import manifest, study
-from batchscope.analysis import tables
 from batchscope.figures import FIGURES, frames
-from batchscope.files import write_json
+from batchscope.identity.files import write_json
+from batchscope.jobs import manifest, tables
 from batchscope.report import content
+from batchscope.study import model
 from unit import fake_results
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -77,4 +77,4 @@ def describe(root: Path, sizes: list[int | str], seeds: list[int], timings: bool
     text = {"title": HOSTILE, "question": HOSTILE, "comparisons": [comparison], "seeds": seeds, "timing": timings}
     text["targets"] = [{"metric": "validation_loss", "values": [1.0, 0.5, 0.001]}]
     file.write_text(yaml.safe_dump(text), encoding="utf-8")
-    return study.load({**CONFIG, "study": str(file)}, REPOSITORY).describe()
+    return model.load({**CONFIG, "study": str(file)}, REPOSITORY).describe()

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.random import Generator
 
-from batchscope import records
-from batchscope.analysis.tables import study_tables
-from batchscope.files import write_json
+from batchscope.identity.files import write_json
+from batchscope.jobs.tables import study_tables
+from batchscope.tables import records
 
 Row = dict[str, Any]
 NO_GPU = "no NVIDIA GPU on this machine"

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from batchscope.datasets import ARRAYS, Data, digest
-from batchscope.files import write_json
-from batchscope.identity import sealed
+from batchscope.data import ARRAYS, Data, digest
+from batchscope.identity.digests import sealed
+from batchscope.identity.files import write_json
 
 
 def blobs(

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from small import blobs, recipe
 
-from batchscope import engines, training
-from batchscope.functions import FunctionError
-from batchscope.plans import Plan
+from batchscope.data.functions import FunctionError
 from batchscope.probes.modes import evaluation_modes
+from batchscope.training import engines, loop
+from batchscope.training.plans import Plan
 
 ACTIVITY = "layers.Dense(8, activation='relu', activity_regularizer=keras.regularizers.L2(0.1))"
 OWN = "layers.Dense(8, activation='relu'), Added()"
@@ -66,7 +66,7 @@ def test_both_loops_and_accumulation_train_alike(engine, made):
         Plan(made, 16, 1, "fit"),
         Plan({**made, "micro_batch_size": 5}, 16, 1, "fused"),
     ]
-    first, *others = (training.train(engine, blobs(), plan, step_records=100).evaluations[-1] for plan in plans)
+    first, *others = (loop.train(engine, blobs(), plan, step_records=100).evaluations[-1] for plan in plans)
     for other in others:
         assert other["train_loss"] == pytest.approx(first["train_loss"], rel=1e-5)
 

@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from batchscope import analysis, records
-from batchscope.analysis import tables as study
 from batchscope.analysis.best import best, label
-from batchscope.analysis.statistics import holm, paired_test, t_interval
 from batchscope.analysis.summary import METRICS, metrics, summary
+from batchscope.jobs import tables as study
+from batchscope.stats.intervals import holm, paired_test, t_interval
+from batchscope.tables import TABLES, records
 
 numbers = st.floats(-1e3, 1e3)
 p_values = st.lists(st.floats(0, 1), max_size=12)
@@ -122,7 +122,7 @@ def cell(frame: pd.DataFrame, size: int, *, full: bool = False) -> pd.Series:
 
 def test_all_tables_are_made_saved_and_read_again(tmp_path: Path) -> None:
     made = fake_results.tables(fake_results.write(replace(SMALL, root=tmp_path, outcomes={(4, 2): "out_of_memory"})))
-    assert tuple(made) == analysis.TABLES
+    assert tuple(made) == TABLES
     for name, frame in made.items():
         study.save(frame, tmp_path / f"{name}.parquet", tmp_path / f"{name}.csv")
         again = study.load(tmp_path / f"{name}.parquet")

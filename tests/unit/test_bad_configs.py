@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from batchscope import study
+from batchscope.study import model
 
 DATASETS = """
 digits: {source: digits, split: {validation: 0.15, test: 0.2}}
@@ -39,8 +39,8 @@ SIZES = "[{{datasets: [digits], recipes: [adam-mlp], batch_sizes: {}}}]"
 
 def refusal(config: Mapping[str, Any], base: Path = Path()) -> str:
     """The sentence with which a configuration is refused."""
-    with pytest.raises(study.ConfigError) as caught:
-        study.load(config, base)
+    with pytest.raises(model.ConfigError) as caught:
+        model.load(config, base)
     return str(caught.value)
 
 
@@ -105,7 +105,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_good_study_is_accepted(folder: Path) -> None:
-    assert len(study.load({"study": "first"}, Path()).runs) == 2
+    assert len(model.load({"study": "first"}, Path()).runs) == 2
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_good_study_is_accepted(folder: Path) -> None:
 def test_a_python_file_may_say_how_it_is_encoded(folder: Path, content: bytes) -> None:
     (folder / "own.py").write_bytes(content)
     (folder / "my.yaml").write_text(study_text(**changes({"dataset": "{source: function, function: 'own.py:make'}"})))
-    assert study.load({"study": "my.yaml"}, Path()).datasets["mine"]["function"] == "own.py:make"
+    assert model.load({"study": "my.yaml"}, Path()).datasets["mine"]["function"] == "own.py:make"
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -319,7 +319,7 @@ def test_study_file_that_is_no_text_is_refused(folder: Path) -> None:
 
 def test_micro_batches_are_refused_in_the_fit_loop(folder: Path) -> None:
     (folder / "my.yaml").write_text(study_text(**changes({"recipe": "{extends: adam-mlp, micro_batch_size: 4}"})))
-    assert study.load({"study": "my.yaml"}, Path()).recipes["mine"]["micro_batch_size"] == 4
+    assert model.load({"study": "my.yaml"}, Path()).recipes["mine"]["micro_batch_size"] == 4
     assert refusal({"study": "my.yaml", "loop": "fit"}) == (
         CONFIG
         + "loop: fit cannot accumulate the micro batches of 4 that my.yaml: recipes.mine.micro_batch_size asks for; "

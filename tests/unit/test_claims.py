@@ -26,12 +26,13 @@ from fake_claims import (
     verdict,
 )
 
-from batchscope import claims, records
-from batchscope.analysis.claims.samples import Samples
-from batchscope.analysis.claims.tests import contradict, parts, support
-from batchscope.analysis.claims.verdicts import decide, verdicts
 from batchscope.analysis.summary import METRICS
-from batchscope.validation import ConfigError
+from batchscope.claims import definitions
+from batchscope.claims.samples import Samples
+from batchscope.claims.tests import contradict, parts, support
+from batchscope.claims.verdicts import decide, verdicts
+from batchscope.config.validation import ConfigError
+from batchscope.tables import records
 
 ARMS = {"kind": "arms", "key": "shuffle", "first": False, "second": True, "relation": "lower", "batch_sizes": [32]}
 
@@ -93,7 +94,7 @@ def test_claim_is_tested_where_its_scope_holds(scope: dict[str, Any], fits: bool
 
 
 def test_claim_on_shuffling_is_tested_on_data_in_class_order_only() -> None:
-    known = claims.load(REGISTRY, {}, Path("my.yaml"))["C27"]
+    known = definitions.load(REGISTRY, {}, Path("my.yaml"))["C27"]
     metric, (still, shuffled) = known["metric"], around(0.5, 0.9)
     arms = {"still": still, "mlp": shuffled}
     tables = {
@@ -192,7 +193,7 @@ def test_wrong_verdicts_are_rare(n: int, effect: float, margin: float, wrong: st
 
 
 def test_registry_has_the_thirty_statements() -> None:
-    known = claims.load(REGISTRY, {}, Path("my.yaml"))
+    known = definitions.load(REGISTRY, {}, Path("my.yaml"))
     assert list(known) == [f"C{i:02}" for i in range(1, 31)]
     for each in known.values():
         assert each["statement"].endswith(".")
@@ -200,7 +201,7 @@ def test_registry_has_the_thirty_statements() -> None:
 
 
 def test_study_of_one_pair_gives_every_statement_a_row() -> None:
-    known = claims.load(REGISTRY, {}, Path("my.yaml"))
+    known = definitions.load(REGISTRY, {}, Path("my.yaml"))
     table = runs(LOSS, dict(zip((8, 32, 128), around(0.4, 0.3, 0.35), strict=True)))
     found = verdicts({"runs": table}, study(*known.values())).set_index("claim")
     assert list(found.index) == list(known)
@@ -211,7 +212,7 @@ def test_study_of_one_pair_gives_every_statement_a_row() -> None:
 
 
 def test_random_labels_cannot_be_learnt() -> None:
-    impossible = claims.load(REGISTRY, {}, Path("my.yaml"))["C13"]
+    impossible = definitions.load(REGISTRY, {}, Path("my.yaml"))["C13"]
     table = runs("selected_test_accuracy", {32: 0.5 + 0.03 * NOISE})
     row = verdict(impossible, {"runs": table}, datasets=(dataset(source="random-labels"),))
     assert row["verdict"] == "contradicted"
@@ -219,16 +220,16 @@ def test_random_labels_cannot_be_learnt() -> None:
 
 
 def test_metrics_are_those_of_the_tables() -> None:
-    per_run = {name for name, metric in claims.METRICS.items() if metric.table == "runs"}
+    per_run = {name for name, metric in definitions.METRICS.items() if metric.table == "runs"}
     assert per_run == {*METRICS, "updates_per_epoch"}
     for name in per_run - {"generalisation_gap"}:
-        assert claims.METRICS[name].unit == records.TABLES["run"][name].unit, name
+        assert definitions.METRICS[name].unit == records.TABLES["run"][name].unit, name
 
 
 def test_own_claim_may_not_take_a_name_of_the_registry() -> None:
     own = {"C03": yaml.safe_load(REGISTRY.read_text(encoding="utf-8"))["C03"]}
     with pytest.raises(ConfigError, match=r"my\.yaml: claims\.C03: .*claims\.yaml has this name already"):
-        claims.load(REGISTRY, own, Path("my.yaml"))
+        definitions.load(REGISTRY, own, Path("my.yaml"))
 
 
 BAD = yaml.safe_load((ROOT / "tests" / "bad_configs" / "claims.yaml").read_text(encoding="utf-8"))
@@ -238,11 +239,11 @@ BAD = yaml.safe_load((ROOT / "tests" / "bad_configs" / "claims.yaml").read_text(
 def test_bad_claim_is_refused_in_one_sentence(case: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "claims.yaml").write_text("{}\n")
     with pytest.raises(ConfigError) as caught:
-        claims.load(tmp_path / "claims.yaml", yaml.safe_load(case["study"]["claims"]), Path("my.yaml"))
+        definitions.load(tmp_path / "claims.yaml", yaml.safe_load(case["study"]["claims"]), Path("my.yaml"))
     says = case["says"]
     assert str(caught.value)[: len(says) - 3] == says[:-3] if says.endswith("...") else str(caught.value) == says
 
 
 def test_reading_claims_needs_no_pandas() -> None:
-    code = "import sys, batchscope.claims; sys.exit('pandas' in sys.modules or 'numpy' in sys.modules)"
+    code = "import sys, batchscope.claims.definitions; sys.exit('pandas' in sys.modules or 'numpy' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT / "scripts")

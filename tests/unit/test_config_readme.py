@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 import yaml
 
-from batchscope import claims, study
-from batchscope.claims import METRICS
-from batchscope.validation import SCHEMAS
+from batchscope.claims import definitions
+from batchscope.claims.definitions import METRICS
+from batchscope.config.validation import SCHEMAS
+from batchscope.study import model
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "config" / "README.md"
@@ -193,12 +194,12 @@ def test_examples_of_the_readme_load(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "power.csv").write_text("batch_size,seconds,watts,limit\n")
     config = {**yaml.safe_load(found["config.yaml"]), "replace_datasets": {}}
     own = yaml.safe_load(found["claims"])
-    assert claims.load(ROOT / "config" / "claims.yaml", own, Path("mine.yaml")).keys() > own.keys()
-    assert len(study.load({**config, "study": "every.yaml"}, ROOT).cells) == 6 + 4 - 1
-    mine = study.load({**config, "study": "mine.yaml"}, ROOT)
+    assert definitions.load(ROOT / "config" / "claims.yaml", own, Path("mine.yaml")).keys() > own.keys()
+    assert len(model.load({**config, "study": "every.yaml"}, ROOT).cells) == 6 + 4 - 1
+    mine = model.load({**config, "study": "mine.yaml"}, ROOT)
     assert len(mine.runs) == 2 * 2 * 4 * 5
     assert list(mine.claims) == ["C01", "C02", "C05", "smaller-gap"]
-    assert study.load({**config, "study": "measured.yaml"}, ROOT).pairs == (("our-images", "our-network"),)
+    assert model.load({**config, "study": "measured.yaml"}, ROOT).pairs == (("our-images", "our-network"),)
 
 
 if __name__ == "__main__":

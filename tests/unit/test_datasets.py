@@ -18,11 +18,11 @@ import pytest
 import sklearn
 from sklearn.datasets import load_digits, make_blobs
 
-from batchscope import datasets
-from batchscope.datasets import Data, DataError, making
-from batchscope.datasets.download import SYSTEM_FOLDERS
-from batchscope.identity import sealed
-from batchscope.splits import known_size
+from batchscope import data as datasets
+from batchscope.data import Data, DataError, making
+from batchscope.data.download import SYSTEM_FOLDERS
+from batchscope.data.splits import known_size
+from batchscope.identity.digests import sealed
 
 BLOBS = {"classes": 3, "features": 2, "cluster_std": 2.0, "draw": "per-seed"}
 BLOBS_SPLIT = {"train": 800, "validation": 200, "test": 200}

@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from batchscope import datasets
-from batchscope.datasets import making
-from batchscope.datasets.download import SYSTEM_FOLDERS, RemoteFile, obtain, read_bytes
-from batchscope.datasets.published import IDX_NAMES, REMOTE_FILES, read_cifar, read_idx, read_images
-from batchscope.splits import DataError
+from batchscope import data as datasets
+from batchscope.data import making
+from batchscope.data.download import SYSTEM_FOLDERS, RemoteFile, obtain, read_bytes
+from batchscope.data.mirrors import IDX_NAMES, REMOTE_FILES, read_cifar, read_idx, read_images
+from batchscope.data.splits import DataError
 
 CONTENT = bytes(range(256)) * 400
 Answer = Callable[[http.server.BaseHTTPRequestHandler], None]

@@ -9,7 +9,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from batchscope import imports
+from batchscope.identity import imports
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK_OF = {"train": "run.txt", "train-gpu": "gpu.txt", "analyse": "run.txt", "report": "run.txt"}

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from batchscope.datasets import DataError, making
-from batchscope.splits import known_size, npz_shape, table_columns, table_rows
+from batchscope.data import DataError, making
+from batchscope.data.splits import known_size, npz_shape, table_columns, table_rows
 
 moderate = settings(max_examples=100)
 scales = st.sampled_from(["none", "unit", "standardise"])

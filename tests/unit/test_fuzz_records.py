@@ -13,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_provenance import ASKED, RUN, place
 
-from batchscope import facts, files, job, provenance, records, snapshots
-from batchscope.analysis import tables
-from batchscope.datasets import ARRAYS, DataError, digest
-from batchscope.identity import sealed
+from batchscope.data import ARRAYS, DataError, digest, facts
+from batchscope.identity import files
+from batchscope.identity.digests import sealed
+from batchscope.jobs import job, provenance, tables
+from batchscope.tables import records
+from batchscope.training import checkpoints
 
 moderate = settings(max_examples=60, deadline=None)
 
@@ -150,13 +152,13 @@ def test_any_file_of_weights(tmp_path_factory: pytest.TempPathFactory, change: C
     folder = place(tmp_path_factory.mktemp("fuzz"))
     folder.mkdir(parents=True)
     file, manifest = folder / "weights.npz", folder / "manifest.json"
-    snapshots.write([snapshots.Snapshot("end", 1.0, 8, 0.5, [np.ones((2, 3))])], file)
+    checkpoints.write([checkpoints.Snapshot("end", 1.0, 8, 0.5, [np.ones((2, 3))])], file)
     ask = ASKED.run(*RUN)
     job.write_manifest({}, {**ask, "data": "d"}, ask, {"weights": str(file), "manifest": str(manifest)})
     whole = file.read_bytes()
     content = change(whole)
     file.write_bytes(content)
     if content == whole:
-        assert list(snapshots.read(provenance.require_whole(file, manifest))) == ["end"]
+        assert list(checkpoints.read(provenance.require_whole(file, manifest))) == ["end"]
     else:
         assert_refused_and_kept(file, content, lambda: provenance.require_whole(file, manifest))

@@ -14,8 +14,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchscope import study
-from batchscope.identity import fingerprint
+from batchscope.identity.digests import fingerprint
+from batchscope.study import model
 
 ROOT = Path(__file__).resolve().parents[2]
 MINE = """\
@@ -158,8 +158,8 @@ def assert_a_study_or_a_sentence(folder: Path, content: bytes, name: str = "mine
     (folder / name).write_bytes(content)
     before = sorted(folder.iterdir())
     try:
-        loaded = study.load({"study": name}, ROOT)
-    except study.ConfigError as error:
+        loaded = model.load({"study": name}, ROOT)
+    except model.ConfigError as error:
         sentence = str(error)
         assert 20 < len(sentence) < 3000
         assert "\n" not in sentence
@@ -172,7 +172,7 @@ def assert_a_study_or_a_sentence(folder: Path, content: bytes, name: str = "mine
 def test_the_studies_that_are_changed_are_valid(folder: Path) -> None:
     for text in (MINE, ELSEWHERE):
         (folder / "mine.yaml").write_text(text)
-        study.load({"study": "mine.yaml"}, ROOT)
+        model.load({"study": "mine.yaml"}, ROOT)
 
 
 @settings(max_examples=150, deadline=None)
@@ -217,5 +217,5 @@ CHAIN = "\n".join(f"k{index}: &k{index} [*k{index - 1}]" for index in range(1, 3
 )
 def test_texts_that_no_walk_ends_in(folder: Path, value: str, says: str) -> None:
     (folder / "mine.yaml").write_text(f"title: {value}\n{MINE.partition(chr(10))[2]}")
-    with pytest.raises(study.ConfigError, match=re.escape(says)):
-        study.load({"study": "mine.yaml"}, ROOT)
+    with pytest.raises(model.ConfigError, match=re.escape(says)):
+        model.load({"study": "mine.yaml"}, ROOT)

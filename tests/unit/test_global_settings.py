@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from batchscope.engines import environment, tensorflow_settings
+from batchscope.training.engines.keras import environment
+from batchscope.training.engines.tensorflow import settings as tensorflow_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -87,7 +88,7 @@ def test_the_engine_records_what_it_decided(engine):
 
 def test_names_of_the_environment_need_neither_a_framework_nor_numpy():
     code = (
-        "import sys; from batchscope.engines.environment import NUMERIC_ENVIRONMENT as names; "
+        "import sys; from batchscope.training.engines.keras.environment import NUMERIC_ENVIRONMENT as names; "
         "assert 'TF_ENABLE_ONEDNN_OPTS' in names; print({'numpy', 'keras', 'tensorflow'} & set(sys.modules))"
     )
     given = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from batchscope import imports
+from batchscope.identity import imports
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "scripts"
@@ -80,10 +80,11 @@ def test_a_file_that_is_no_python_counts_by_its_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("script", "decides"),
     [
-        ("train", "plans.py recipes.py models.py splits.py training.py engines/tensorflow.py"),
-        ("tabulate", "scope.py recipes.py provenance.py analysis/statistics.py"),
-        ("probe", "probes/gradients.py recipes.py snapshots.py"),
-        ("make_dataset", "splits.py functions.py datasets/prepare.py"),
+        ("train", "training/plans.py training/recipes.py training/loop.py training/engines/tensorflow/engine.py"),
+        ("train", "training/engines/keras/models.py data/functions.py"),
+        ("tabulate", "claims/scope.py training/recipes.py jobs/provenance.py stats/intervals.py"),
+        ("probe", "probes/gradients.py training/recipes.py training/checkpoints.py"),
+        ("make_dataset", "data/splits.py data/functions.py data/prepare.py"),
         ("draw_figures", "figures/curves.py"),
     ],
 )
@@ -94,4 +95,4 @@ def test_every_module_that_decides_is_in_the_fingerprint_of_its_rule(script: str
 
 def test_a_run_does_not_depend_on_how_its_rate_was_searched_or_on_how_figures_are_drawn() -> None:
     found = {file.stem for file in imports.closure(SCRIPTS / "train.py", SCRIPTS)}
-    assert not {"sharpness", "theme", "verdicts", "statistics"} & found
+    assert not {"sharpness", "theme", "verdicts", "tuning"} & found

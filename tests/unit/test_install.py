@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from batchscope import machine
+from batchscope.jobs import machine
 
 ROOT = Path(__file__).resolve().parents[2]
 UV = Path(sys.prefix) / "bin" / "uv"

@@ -11,18 +11,20 @@ import numpy as np
 import pytest
 from small import ask, blobs, recipe, save
 
-from batchscope import memory, models, records
-from batchscope.functions import FunctionError, load_function
-from batchscope.identity import file_sha256
-from batchscope.job import Job, JobError
-from batchscope.provenance import RecordError
+from batchscope.data.functions import FunctionError, load_function
+from batchscope.identity.digests import file_sha256
+from batchscope.jobs import memory
+from batchscope.jobs.job import Job, JobError
+from batchscope.jobs.provenance import RecordError
+from batchscope.tables import records
+from batchscope.training.engines.keras import models
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def run_logged(tmp_path, code):
     log = tmp_path / "job.log"
-    script = f"from batchscope import logs\nlogs.redirect({str(log)!r})\n{code}\n"
+    script = f"from batchscope.jobs import logs\nlogs.redirect({str(log)!r})\n{code}\n"
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
     assert done.stdout + done.stderr == ""
@@ -35,7 +37,7 @@ def test_everything_a_job_prints_is_in_its_log_also_what_c_code_writes(tmp_path)
 
 
 def test_an_error_of_the_user_is_one_sentence_and_any_other_keeps_its_traceback(tmp_path):
-    code = "from batchscope.splits import DataError\nraise DataError('flowers.csv has no column `kind`')"
+    code = "from batchscope.data.splits import DataError\nraise DataError('flowers.csv has no column `kind`')"
     assert run_logged(tmp_path, code) == (1, "Error: flowers.csv has no column `kind`\n")
     status, log = run_logged(tmp_path, "1 / 0")
     assert status == 1
@@ -56,7 +58,7 @@ def test_the_last_words_of_a_job_on_a_full_disk_are_a_sentence_and_reach_the_ter
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
     script = (
-        "import zipfile; from batchscope import logs\n"
+        "import zipfile; from batchscope.jobs import logs\n"
         "logs.redirect('/dev/full')\n"
         "with zipfile.ZipFile(open('/dev/full', 'wb'), 'w') as archive: archive.writestr('a', b'x' * 99)"
     )
@@ -67,7 +69,7 @@ def test_the_last_words_of_a_job_on_a_full_disk_are_a_sentence_and_reach_the_ter
 
 
 def test_a_log_that_cannot_be_opened_is_named(tmp_path):
-    script = f"from batchscope import logs\nlogs.redirect({str(tmp_path / 'none' / 'job.log')!r})"
+    script = f"from batchscope.jobs import logs\nlogs.redirect({str(tmp_path / 'none' / 'job.log')!r})"
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, f"Error: {tmp_path}/none/job.log: No such file or directory\n")
@@ -75,7 +77,7 @@ def test_a_log_that_cannot_be_opened_is_named(tmp_path):
 
 def test_a_job_starts_without_what_keras_imports_and_no_job_uses(tmp_path):
     code = (
-        "import sys; from batchscope import engines; engines.engine('tensorflow'); "
+        "import sys; from batchscope.training import engines; engines.engine('tensorflow'); "
         "print([name for name in ('sklearn', 'matplotlib', 'pandas') if name in sys.modules]); "
         "import sklearn.datasets; print('and can import it')"
     )

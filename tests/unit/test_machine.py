@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from batchscope import machine
+from batchscope.jobs import machine
 
 GIB = 2**30
 VERSION_2 = "31 23 0:28 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw\n"

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from batchscope import manifest, memory, telemetry
+from batchscope import telemetry
+from batchscope.jobs import manifest, memory
 
 FAILING = {
     "cpu_max_mhz": (psutil, "cpu_freq"),

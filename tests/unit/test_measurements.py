@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from batchscope import records
-from batchscope.analysis import tables
-from batchscope.analysis.measurements import MeasurementError, check_columns, read
+from batchscope.analysis.external_runs import MeasurementError, check_columns, read
 from batchscope.analysis.savings import SAVINGS, savings
 from batchscope.analysis.targets import TO_TARGET, summarise
+from batchscope.jobs import tables
+from batchscope.tables import records
 
 COLUMNS = {"batch_size": "batch", "seed": "run", "epochs": "epochs"}
 RUNS = "batch,run,epochs\n32,0,10\n32,1,12\n8,0,7\n8,1,\n"

@@ -3,15 +3,18 @@
 import pytest
 from small import ask, blobs, recipe, save
 
-from batchscope import records, train_job, training, tune_job, tuning
-from batchscope.engines import OutOfMemoryError
-from batchscope.engines.framework import tf
-from batchscope.engines.tensorflow_memory import memory_errors
-from batchscope.plans import Plan
+from batchscope.jobs import train as train_job
+from batchscope.jobs import tune
+from batchscope.tables import records
+from batchscope.training import loop, tuning
+from batchscope.training.engines import OutOfMemoryError
+from batchscope.training.engines.keras.framework import tf
+from batchscope.training.engines.tensorflow.memory import memory_errors
+from batchscope.training.plans import Plan
 
 
 def train(engine, made):
-    return training.train(engine, blobs(), Plan(made, 16, 1, "fused"), step_records=10)
+    return loop.train(engine, blobs(), Plan(made, 16, 1, "fused"), step_records=10)
 
 
 @pytest.fixture
@@ -35,7 +38,7 @@ def test_a_run_and_its_tuning_without_any_evaluation_are_rows(tmp_path, data_fil
         model={"hidden": [10**12]},
         tuning={"learning_rates": [0.01, 0.1, 1.0], "seeds": [8, 9], "widen": 3, "refine": 1},
     )
-    tune_job.tune_cell({name: [file] for name, file in data_file.items()}, ask(made, "16"), tuned)
+    tune.tune_cell({name: [file] for name, file in data_file.items()}, ask(made, "16"), tuned)
     (trial,) = records.read_table("trials", tuned["trials"]).to_pylist()
     assert (trial["learning_rate"], trial["seed"], trial["outcome"], trial["chosen"]) == (
         0.01,

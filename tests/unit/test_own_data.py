@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from batchscope import facts as facts_of
-from batchscope import own_data
-from batchscope.datasets import making
-from batchscope.identity import file_sha256, fingerprint
-from batchscope.splits import DataError
+from batchscope.data import facts as facts_of
+from batchscope.data import making, own
+from batchscope.data.splits import DataError
+from batchscope.identity.digests import file_sha256, fingerprint
 
 X, Y = np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) % 4
 
@@ -95,7 +94,7 @@ def test_facts_that_cannot_be_read_say_nothing(tmp_path: Path, content: str) -> 
 def test_what_cannot_be_used_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     holed = X.copy()
     holed[6, 1] = np.nan
-    own_data.check(ask(dataset(tmp_path)))
+    own.check(ask(dataset(tmp_path)))
     with pytest.raises(DataError, match=r"data set mine: .*data\.npz: array `x` holds a value .* in example 7"):
-        own_data.check(ask(dataset(tmp_path, x=holed)))
+        own.check(ask(dataset(tmp_path, x=holed)))
     assert [file.name for file in tmp_path.iterdir()] == ["data.npz"]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from small import blobs, recipe
 
-from batchscope.engines import OutOfMemoryError, Steps
-from batchscope.plans import Plan
 from batchscope.probes.accumulation import accumulation
+from batchscope.training.engines import OutOfMemoryError, Steps
+from batchscope.training.plans import Plan
 
 
 def compare(engine, made=None, *, batch_size=16, micro=4, updates=10, loop="fused"):

@@ -302,8 +302,8 @@ def test_too_few_examples_or_groups_are_refused(n, groups):
 
 
 def frozen_model(hidden, precision="float64"):
-    from batchscope import models
-    from batchscope.engines.tensorflow_frozen import FrozenModel
+    from batchscope.training.engines.keras import models
+    from batchscope.training.engines.tensorflow.frozen import FrozenModel
 
     data, made = blobs(), recipe(model={"hidden": hidden})
     weights = [variable.numpy() for variable in models.build(made, (4,), 3, seed=0).variables]

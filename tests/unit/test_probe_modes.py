@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from small import blobs, recipe
 
-from batchscope.engines import OutOfMemoryError
-from batchscope.plans import Plan
 from batchscope.probes.modes import ORDER, evaluation_modes
+from batchscope.training.engines import OutOfMemoryError
+from batchscope.training.plans import Plan
 
 EPSILON = 1e-3  # of Keras' batch normalisation
 

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from small import blobs, recipe
 
-from batchscope.engines import OutOfMemoryError, tensorflow_loops
-from batchscope.plans import Plan
-from batchscope.probes import overheads, timing
+from batchscope.probes import overheads
+from batchscope.training import timing
+from batchscope.training.engines import OutOfMemoryError
+from batchscope.training.engines.tensorflow import loops
+from batchscope.training.plans import Plan
 
 SETTINGS = {"warmup_seconds": 2.0, "windows": 4, "window_seconds": 1.0}
 COSTS = {"fused": (1e-3, 1e-5), "fit": (4e-3, 2e-5), "data": (1e-4, 1e-6)}  # seconds per update, per example
@@ -106,7 +108,7 @@ def test_keras_own_loop_is_timed_from_the_second_update_and_moves_no_weight(engi
     trainer = engine.build(Plan(adamw, batch_size, 0, "fit"), blobs())
     before = engine.get_weights(trainer)
     iterations = trainer.model.optimizer.iterations
-    monkeypatch.setattr(tensorflow_loops.time, "perf_counter", lambda: float(iterations.numpy()))
+    monkeypatch.setattr(loops.time, "perf_counter", lambda: float(iterations.numpy()))
     assert engine.fit_seconds(trainer, blobs(), batch_size, updates) == updates
     assert int(iterations.numpy()) == updates + 1
     for old, new in zip(before, engine.get_weights(trainer), strict=True):

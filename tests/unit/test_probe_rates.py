@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from small import blobs, recipe
 
-from batchscope import plans, training
-from batchscope.engines import OutOfMemoryError, Steps
-from batchscope.plans import Plan
 from batchscope.probes import rates
+from batchscope.training import loop, plans
+from batchscope.training.engines import OutOfMemoryError, Steps
+from batchscope.training.plans import Plan
 
 UPDATES = 201
 GRID = np.geomspace(1e-5, 1e1, UPDATES)  # 0.03 decades from one to the next
@@ -133,7 +133,7 @@ def test_gradient_descent_on_a_parabola_diverges_a_little_above_two_over_the_cur
 
 def test_batches_and_first_weights_are_those_of_a_training(engine):
     plan = Plan(recipe(model={"dropout": 0.2}, budget={"epochs": 6}), 16, 3, "fused")
-    trained = training.train(engine, blobs(), plan, step_records=100)
+    trained = loop.train(engine, blobs(), plan, step_records=100)
     found = rates.range_test(engine, blobs(), plan, 0.05, 0.05 * (1 + 1e-9), 22)  # ends within the sixth epoch
     assert [row["loss"] for row in found.curve] == [row["loss"] for row in trained.steps[:22]]
 

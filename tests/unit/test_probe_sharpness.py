@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from small import recipe
 
-from batchscope import engines
 from batchscope.probes import sharpness
+from batchscope.training import engines
 
 pytestmark = pytest.mark.usefixtures("engine")
 

@@ -9,7 +9,7 @@ from fake_claims import claim, verdict
 from scipy import stats
 
 from batchscope.analysis import probes
-from batchscope.analysis.claims.samples import NotMeasuredError, samples
+from batchscope.claims.samples import NotMeasuredError, samples
 
 SIZES, SEEDS = (4, 16, 64), (1, 2, 3, 4, 5)
 PAIR = ("digits", "mlp")

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batchscope import job, provenance
-from batchscope.asked import Ask, Asked
-from batchscope.identity import fingerprint, is_sealed_svg, sealed_svg
+from batchscope.identity.asked import Ask, Asked
+from batchscope.identity.digests import fingerprint, is_sealed_svg, sealed_svg
+from batchscope.jobs import job, provenance
 
 SIZES = {"digits": {"draw": "fixed", "source": "digits"}, "blobs": {"draw": "per-seed", "source": "blobs"}}
 ASKED = Asked(

@@ -13,10 +13,10 @@ from bs4 import BeautifulSoup
 from fake_claims import runs
 
 from batchscope.analysis.probes import noise_scale_over_seeds
-from batchscope.analysis.published import PUBLISHED, published
-from batchscope.analysis.statistics import fieller, t_quantile
+from batchscope.claims.replication import PUBLISHED, published
 from batchscope.report.content import Content
 from batchscope.report.published import published as section
+from batchscope.stats.intervals import fieller, t_quantile
 
 ACCURACY = "last_test_accuracy"
 ENTRY = {

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchscope import plans, recipes
+from batchscope.training import plans, recipes
 
 
 def recipe(rate=0.1, *, rule="none", reference=None, warmup=0.0, shuffle=True, last_batch="keep", tracked=None):

@@ -15,10 +15,11 @@ import yaml
 from bs4 import BeautifulSoup, Tag
 from small import recipe
 
-from batchscope import numbers, study
+from batchscope import text as numbers
 from batchscope.figures import FIGURES
 from batchscope.report import answers, content, describe, elements, tables
 from batchscope.report.render import contents, render
+from batchscope.study import model
 from unit import fake_report
 
 PAIR = ("digits", "task08-mlp")
@@ -316,7 +317,7 @@ def test_every_data_set_and_recipe_of_the_registries_can_be_put_into_words(tmp_p
     }
     file = tmp_path / "all.yaml"
     file.write_text(yaml.safe_dump(text), encoding="utf-8")
-    whole = study.load({**fake_report.CONFIG, "study": str(file)}, fake_report.REPOSITORY).describe()
+    whole = model.load({**fake_report.CONFIG, "study": str(file)}, fake_report.REPOSITORY).describe()
     words = {name: describe.recipe(recipe) for name, recipe in whole["recipes"].items()}
     assert set(words) == set(registry["recipes"])
     assert "Adam with learning rate 0.001" in words["task08-mlp"]
@@ -350,7 +351,7 @@ def _notebook(folder: Path, code: str) -> Path:
 
 def test_the_kernel_is_this_interpreter_and_can_import_the_library(tmp_path: Path) -> None:
     before = dict(os.environ)
-    notebook = _notebook(tmp_path, "import sys\nfrom batchscope import numbers\nprint(who, sys.executable)")
+    notebook = _notebook(tmp_path, "import sys\nfrom batchscope import text\nprint(who, sys.executable)")
     render(notebook, {"who": Path("there")}, tmp_path / "a.html", tmp_path / "log.ipynb", "<b>Title</b>")
     render(notebook, {"who": Path("there")}, tmp_path / "b.html", tmp_path / "log.ipynb", "<b>Title</b>")
     page = _soup((tmp_path / "a.html").read_text(encoding="utf-8"))

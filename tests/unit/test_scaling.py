@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import ArrayLike, NDArray
 
 from batchscope.analysis.scaling import CRITICAL_BATCH_SIZE, critical_batch_sizes, fit
-from batchscope.analysis.statistics import t_interval, t_quantile
+from batchscope.stats.intervals import t_interval, t_quantile
 
 SIZES = [8, 16, 32, 64, 128, 256, 512, 1024]
 NAN = float("nan")

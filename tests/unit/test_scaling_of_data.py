@@ -10,9 +10,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from batchscope.datasets.prepare import Examples
-from batchscope.datasets.scaling import check_distinct, differences, scale_parts
-from batchscope.splits import DataError
+from batchscope.data.prepare import Examples
+from batchscope.data.scaling import check_distinct, differences, scale_parts
+from batchscope.data.splits import DataError
 
 finite = st.floats(-1e6, 1e6, width=32)
 whole = st.one_of(st.integers(-(2**63), 2**63 - 1), st.integers(2**60, 2**60 + 5))

@@ -3,9 +3,9 @@
 import numpy as np
 from small import blobs, recipe
 
-from batchscope import snapshots, training
-from batchscope.plans import Plan
-from batchscope.snapshots import Snapshot
+from batchscope.training import checkpoints, loop
+from batchscope.training.checkpoints import Snapshot
+from batchscope.training.plans import Plan
 
 
 def trained(engine, *, epochs=4, stopping=None, budget=None, **wanted):
@@ -14,7 +14,7 @@ def trained(engine, *, epochs=4, stopping=None, budget=None, **wanted):
         optimiser={"learning_rate": 0.2},
         budget={"epochs": epochs, "early_stopping": stopping, **(budget or {})},
     )
-    return training.train(engine, blobs(), Plan(made, 16, 1, "fused"), step_records=100)
+    return loop.train(engine, blobs(), Plan(made, 16, 1, "fused"), step_records=100)
 
 
 def test_weights_are_kept_at_shares_of_the_budget(engine):
@@ -58,12 +58,12 @@ def test_weights_are_kept_where_the_training_loss_first_falls_to_a_value(engine)
 def test_snapshots_are_read_as_they_were_written(tmp_path):
     weights = [np.arange(n, dtype=np.float32) for n in range(12)]
     written = [Snapshot("start", 0.0, 0, 2.5, weights), Snapshot("end", 3.0, 12, 0.25, weights[:1])]
-    snapshots.write(written, tmp_path / "weights.npz")
-    found = snapshots.read(tmp_path / "weights.npz")
+    checkpoints.write(written, tmp_path / "weights.npz")
+    found = checkpoints.read(tmp_path / "weights.npz")
     assert list(found) == ["start", "end"]
     for one in written:
         other = found[one.moment]
         assert (other.epoch, other.updates, other.train_loss) == (one.epoch, one.updates, one.train_loss)
         assert all(np.array_equal(a, b) for a, b in zip(one.weights, other.weights, strict=True))
-    snapshots.write([], tmp_path / "none.npz")
-    assert snapshots.read(tmp_path / "none.npz") == {}
+    checkpoints.write([], tmp_path / "none.npz")
+    assert checkpoints.read(tmp_path / "none.npz") == {}

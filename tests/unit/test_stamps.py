@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from batchscope import stamps
+from batchscope.jobs import stamps
 
 
 def test_results_of_the_future_are_of_now_and_others_keep_their_time(tmp_path: Path) -> None:

@@ -17,14 +17,14 @@ from hypothesis.extra import numpy as arrays
 from scipy import stats
 from statsmodels.stats.weightstats import DescrStatsW
 
-from batchscope.analysis.claims.estimates import over_seeds
-from batchscope.analysis.claims.tests import Goal, judge
-from batchscope.analysis.power import detectable_effect
 from batchscope.analysis.ranks import rank_probabilities, ranks
-from batchscope.analysis.spread import spread_test
-from batchscope.analysis.statistics import one_sample, t_interval
-from batchscope.analysis.survival import restricted_mean, survival_median
-from batchscope.analysis.trends import page_trend, slopes
+from batchscope.claims.estimates import over_seeds
+from batchscope.claims.tests import Goal, judge
+from batchscope.stats.intervals import one_sample, t_interval
+from batchscope.stats.power import detectable_effect
+from batchscope.stats.spread import spread_test
+from batchscope.stats.survival import restricted_mean, survival_median
+from batchscope.stats.trends import page_trend, slopes
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -16,9 +16,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchscope import splits, study
-from batchscope.asked import draw
-from batchscope.validation import read_yaml
+from batchscope.config.validation import read_yaml
+from batchscope.data import splits
+from batchscope.identity.asked import draw
+from batchscope.study import model as study
 
 ROOT = Path(__file__).resolve().parents[2]
 DATASETS = yaml.safe_load((ROOT / "config" / "datasets.yaml").read_text(encoding="utf-8"))
@@ -419,7 +420,7 @@ def test_order_of_keys_never_changes_what_a_job_is_handed(tmp_path_factory: Any,
 
 def test_a_dry_run_loads_no_framework_and_no_pandas(tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from batchscope import study;"
+        "import sys; from pathlib import Path; from batchscope.study import model as study;"
         f"study.load({{'study': 'quickstart'}}, Path({str(ROOT)!r}));"
         "slow = {'tensorflow', 'keras', 'pandas', 'pyarrow', 'sklearn', 'scipy'};"
         "print(sorted(slow & set(sys.modules)))"

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchscope import records, telemetry
+from batchscope import telemetry
+from batchscope.tables import records
 from batchscope.telemetry import sampler as sampler_module
 from batchscope.telemetry.host import Host
 from batchscope.telemetry.summary import Reasons, Sample, summarise, time_weighted_mean

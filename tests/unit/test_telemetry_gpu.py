@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from batchscope import records, telemetry
+from batchscope import telemetry
+from batchscope.tables import records
 
 SCRIPTS = Path(telemetry.__file__).parents[2]
 SERIES = [name for name in records.TABLES["telemetry"] if name not in {**records.CELL, "seed": None}]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from small import blobs, recipe
 
-from batchscope.engines import OutOfMemoryError
-from batchscope.plans import Plan
-from batchscope.probes import timing
+from batchscope.training import timing
+from batchscope.training.engines import OutOfMemoryError
+from batchscope.training.plans import Plan
 
 SETTINGS = {"warmup_seconds": 2.0, "windows": 5, "window_seconds": 1.0}
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from small import blobs, recipe
 
-from batchscope import recipes, training
-from batchscope.functions import FunctionError
-from batchscope.plans import Plan
+from batchscope.data.functions import FunctionError
+from batchscope.training import loop as training
+from batchscope.training import recipes
+from batchscope.training.plans import Plan
 
 
 def train(engine, made=None, *, batch_size=16, seed=1, loop="fused", data=None, step_records=10_000):

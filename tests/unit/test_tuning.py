@@ -5,7 +5,10 @@ import math
 import pytest
 from small import ask, blobs, recipe, save
 
-from batchscope import records, train_job, tune_job, tuning
+from batchscope.jobs import train as train_job
+from batchscope.jobs import tune
+from batchscope.tables import records
+from batchscope.training import tuning
 
 GRID = (0.01, 0.1, 1.0)
 
@@ -89,7 +92,7 @@ def test_a_run_uses_the_rate_that_its_tuning_chose(tmp_path):
     data = save(blobs(), tmp_path / "data.npz")
     made = recipe(tuning={"learning_rates": [0.0001, 0.01, 1.0], "seeds": [101, 102], "widen": 1, "refine": 1})
     outputs = {"trials": str(tmp_path / "trials.parquet"), "manifest": str(tmp_path / "tuning.json")}
-    tune_job.tune_cell({name: [file] for name, file in data.items()}, ask(made, "16"), outputs)
+    tune.tune_cell({name: [file] for name, file in data.items()}, ask(made, "16"), outputs)
     trials = records.read_table("trials", outputs["trials"]).to_pandas()
     assert trials.groupby("learning_rate").size().unique().tolist() == [2]
     means = trials.groupby("learning_rate")["selected_validation_loss"].mean()

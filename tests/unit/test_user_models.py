@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 from small import blobs, recipe
 
-from batchscope import engines, functions, training
-from batchscope.engines import tensorflow_settings as settings
-from batchscope.engines.framework import keras
-from batchscope.engines.tensorflow import EXAMPLES_TRIED
-from batchscope.functions import FunctionError, load_function
-from batchscope.plans import Plan
+from batchscope.data import functions
+from batchscope.data.functions import FunctionError, load_function
 from batchscope.probes.modes import evaluation_modes
+from batchscope.training import engines
+from batchscope.training import loop as training
+from batchscope.training.engines.keras.framework import keras
+from batchscope.training.engines.tensorflow import settings
+from batchscope.training.engines.tensorflow.engine import EXAMPLES_TRIED
+from batchscope.training.plans import Plan
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = "import keras, random, time\nimport numpy as np\nimport tensorflow as tf\nfrom keras import layers, ops\n"
@@ -419,9 +421,8 @@ def test_what_is_no_model_of_the_data_is_refused_in_a_sentence(engine, tmp_path,
 
 def imported(folder, code):
     """What `code` prints in a process whose path starts with the workflow's scripts, as a job's does."""
-    start = (
-        f"import sys\nsys.path.insert(0, {str(ROOT / 'scripts')!r})\nfrom batchscope.functions import load_function\n"
-    )
+    start = f"import sys\nsys.path.insert(0, {str(ROOT / 'scripts')!r})\n"
+    start += "from batchscope.data.functions import load_function\n"
     done = subprocess.run([sys.executable, "-c", start + code], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -431,16 +432,15 @@ def imported(folder, code):
 def test_a_module_beside_the_file_is_found_before_the_workflows_script_of_that_name(tmp_path, name):
     (tmp_path / f"{name}.py").write_text("WHERE = 'beside'\n")
     (tmp_path / "own.py").write_text(
-        f"import {name}\ndef build():\n    import batchscope.plans\n    return {name}.WHERE\n"
+        f"import {name}\ndef build():\n    import batchscope.training.plans\n    return {name}.WHERE\n"
     )
     assert imported(tmp_path, "print(load_function('own.py:build')())") == "beside\n"
 
 
 def test_the_library_finds_its_own_modules_after_the_scripts_left_the_path(tmp_path):
     (tmp_path / "own.py").write_text("def build():\n    return 1\n")
-    code = (
-        "load_function('own.py:build')\nimport batchscope.tuning\nprint([p for p in sys.path if p.endswith('scripts')])"
-    )
+    code = "load_function('own.py:build')\nimport batchscope.training.tuning\n"
+    code += "print([path for path in sys.path if path.endswith('scripts')])"
     assert imported(tmp_path, code) == "[]\n"
 
 

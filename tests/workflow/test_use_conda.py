@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from test_tiny_study import tables
 
-from batchscope import imports
+from batchscope.identity import imports
 
 HEAVY = ("numpy", "pyarrow", "pandas", "scipy", "sklearn", "matplotlib", "tensorflow", "keras", "pooch", "requests")
 WITHOUT_HEAVY = f"""\

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from batchscope import numbers, records
+from batchscope import text
 from batchscope.analysis import decision_tree
 from batchscope.analysis.choosing import (
     Answer,
@@ -25,7 +25,8 @@ from batchscope.analysis.choosing import (
     span,
 )
 from batchscope.analysis.scaling import MAX_RESOLUTION
-from batchscope.analysis.statistics import t_interval
+from batchscope.stats.intervals import t_interval
+from batchscope.tables import records
 
 __all__ = ["GOALS", "advice", "pareto", "tree"]
 
@@ -174,7 +175,7 @@ def _time_to_target(tables: Tables, study: Mapping[str, Any]) -> Answer:
             looser.setdefault(label_of(choice.best), []).append(f"{target:g}")
     if not looser or answer.choice is None:
         return answer
-    named = [f"{size} at {numbers.listing(values)}" for size, values in looser.items()]
+    named = [f"{size} at {text.listing(values)}" for size, values in looser.items()]
     return answer.saying(f"At looser targets the lowest mean is that of {'; '.join(named)}.")
 
 
@@ -228,7 +229,7 @@ def _to_target(tables: Tables, target: tuple[str, float], quantity: str, *, pair
         choice, unit = choice.scaled(1 / _MEGA), "MJ"
     answer = in_words(choice, unit, f"{what} {goal}", "times as long" if unit == "s" else "times as much")
     if missed:
-        answer = answer.saying(f"Not reached by every run: {numbers.listing(missed)}.")
+        answer = answer.saying(f"Not reached by every run: {text.listing(missed)}.")
     if choice.open:
         answer = answer.saying(
             f"That {span(choice.open, choice.sizes)} would need more is not shown: the runs that did not get there "
@@ -291,11 +292,11 @@ def _quickest(choice: Choice, close: Sequence[Size], seconds: Mapping[Size, floa
         return "Of those that may be equal to it, it trains to its selected epoch in the least time."
     if quick in (choice.best, *choice.equal):
         return f"Of these {label_of(quick)} trains to its selected epoch in the least time."
-    ratio = numbers.ratio(seconds[choice.best] / seconds[quick])
-    reached, best = (numbers.number(choice.means[size]) for size in (quick, choice.best))
+    ratio = text.ratio(seconds[choice.best] / seconds[quick])
+    reached, best = (text.number(choice.means[size]) for size in (quick, choice.best))
     return (
         f"Of the sizes whose difference from it may be zero, {label_of(quick)} trains to its selected epoch in the "
-        f"least time: {numbers.seconds(seconds[quick])} on average, {ratio} times faster than {label_of(choice.best)}, "
+        f"least time: {text.seconds(seconds[quick])} on average, {ratio} times faster than {label_of(choice.best)}, "
         f"at a mean test accuracy of {reached} instead of {best}."
     )
 
@@ -314,7 +315,7 @@ def _memory(tables: Tables, *, paired: bool) -> Answer:
             answer = in_words(choice.scaled(1e-6), "MB", "the lowest mean peak memory", "")
             largest = max(choice.means, key=lambda size: choice.means[size])
             if len(choice.means) > 1 and choice.means[choice.best] > 0:
-                ratio = numbers.fixed(choice.means[largest] / choice.means[choice.best], 2)
+                ratio = text.fixed(choice.means[largest] / choice.means[choice.best], 2)
                 answer = answer.saying(f"The largest, {label_of(largest)}, takes {ratio} times as much.")
             return answer.saying(f"The peak is that of {kind}, over whole runs with their evaluations.")
     return Answer(words="Not measured: the runs have no peak of memory.")
@@ -323,7 +324,7 @@ def _memory(tables: Tables, *, paired: bool) -> Answer:
 def _same_memory(choice: Choice, kind: str) -> str:
     """Where tests may tell sizes apart by what nobody would choose by."""
     least, most = (pick(choice.means, key=lambda size: choice.means[size]) for pick in (min, max))
-    low, high = (f"{numbers.number(choice.means[size] / 1e6)} MB (at {label_of(size)})" for size in (least, most))
+    low, high = (f"{text.number(choice.means[size] / 1e6)} MB (at {label_of(size)})" for size in (least, most))
     return (
         f"No size saves memory worth choosing by: the mean peaks lie between {low} and {high}, less than "
         f"{100 * (SAME_MEMORY - 1):.0f} % apart. The peak is that of {kind}, over whole runs with their evaluations."
@@ -342,9 +343,9 @@ def _energy(tables: Tables, study: Mapping[str, Any]) -> Answer:
     best = min(joules, key=lambda size: joules[size])
     most = max(joules, key=lambda size: joules[size])
     kind = table["energy_kind"].dropna().iloc[0]
-    times = f", {numbers.ratio(joules[most] / joules[best])} times as much," if joules[best] > 0 else ""
+    times = f", {text.ratio(joules[most] / joules[best])} times as much," if joules[best] > 0 else ""
     words = (
-        f"Batch size {label_of(best)} takes the least energy per epoch ({kind}): {numbers.number(joules[best])} J. The "
+        f"Batch size {label_of(best)} takes the least energy per epoch ({kind}): {text.number(joules[best])} J. The "
         f"most{times} is that of {label_of(most)}. This is one measurement per size, so it has no interval, and how "
         "many epochs a size needs is not in it."
     )

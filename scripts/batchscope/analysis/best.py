@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from batchscope import records
-from batchscope.analysis.power import detectable_effect
-from batchscope.analysis.statistics import ALPHA, PairedTest, holm, paired_test, t_interval, t_quantile
 from batchscope.analysis.summary import finished_values
+from batchscope.stats.intervals import ALPHA, PairedTest, holm, paired_test, t_interval, t_quantile
+from batchscope.stats.power import detectable_effect
+from batchscope.tables import records
 
 CELL = list(records.CELL)
 LOSS = "selected_validation_loss"

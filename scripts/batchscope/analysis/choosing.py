@@ -12,9 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
-from batchscope import numbers
+from batchscope import text
 from batchscope.analysis.best import label
-from batchscope.analysis.statistics import ALPHA, ROUNDING, Interval, holm, paired_test, t_interval
+from batchscope.stats.intervals import ALPHA, ROUNDING, Interval, holm, paired_test, t_interval
 
 Size = tuple[int, bool]  # examples, and whether the study says `full`
 Floats = NDArray[np.float64]
@@ -228,11 +228,11 @@ def in_words(choice: Choice, unit: str, superlative: str, times: str) -> Answer:
 
     `times` ("times as long") compares the mean of the next size told apart; "" leaves ratios out.
     """
-    seeds = numbers.count(choice.interval.n, "seed" if choice.paired else "run")
+    seeds = text.count(choice.interval.n, "seed" if choice.paired else "run")
     first, alone, mean = sorted({choice.best, *choice.equal}), not choice.equal, choice.interval.mean
     low, high = (choice.interval.low, choice.interval.high) if alone else (None, None)
     have = f"Batch size {label_of(choice.best)} has" if alone else f"{span(first, choice.sizes)} share"
-    middle = numbers.interval(mean, low, high)
+    middle = text.interval(mean, low, high)
     sentences = [f"{have} {superlative}: {middle}{f' {unit}' if unit else ''} over {seeds}."]
     together, untested = (
         [size for size in sizes if size not in choice.equal] for sizes in (choice.together, choice.untested)
@@ -275,7 +275,7 @@ def in_words(choice: Choice, unit: str, superlative: str, times: str) -> Answer:
 
 def _times(ratio: float) -> str:
     """Two digits, three where two would say 1.0."""
-    return numbers.fixed(ratio, 2) if ratio < 1.05 else numbers.ratio(ratio)
+    return text.fixed(ratio, 2) if ratio < 1.05 else text.ratio(ratio)
 
 
 def label_of(size: Size) -> str:
@@ -296,7 +296,7 @@ def span(chosen: Sequence[Size], among: Sequence[Size]) -> str:
     for part in parts:
         labels = [label_of(size) for size in part]
         words += [f"{labels[0]} to {labels[-1]}"] if len(part) > 2 else labels
-    return numbers.listing(words)
+    return text.listing(words)
 
 
 def sizes_of(frame: pd.DataFrame) -> list[Size]:

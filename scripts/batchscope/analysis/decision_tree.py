@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from batchscope import numbers
+from batchscope import text
 from batchscope.analysis.choosing import Answer, Choice, Size, label_of, pairs, sizes_of
-from batchscope.analysis.statistics import ROUNDING
 from batchscope.analysis.summary import without_core
+from batchscope.stats.intervals import ROUNDING
 
 Tables = Mapping[str, pd.DataFrame]
 
@@ -135,7 +135,7 @@ def _walk(case: _Case) -> list[_Step]:
 
 def _start(case: _Case) -> _Step:
     at = min(case.sizes, key=lambda size: abs(math.log2(size[0] / START)))
-    measured = f"sizes of the study: {numbers.listing([label_of(size) for size in case.sizes])}"
+    measured = f"sizes of the study: {text.listing([label_of(size) for size in case.sizes])}"
     answer = "start there" if at[0] == START else f"{START} is not among them: start at the nearest"
     return _Step(f"Start with batch size {START}", measured, answer, at)
 
@@ -146,10 +146,10 @@ def _stability(case: _Case, at: Size) -> list[_Step]:
     runs = _rows(case.tables["runs"], at)
     lost = int((runs["outcome"] == "diverged").sum())
     rise = largest_rise(_rows(case.tables["evaluations"], at))
-    limit = f"ours: a run diverged, or the rise is over {numbers.fixed(100 * UNSTABLE_RISE, 0)} %"
-    known = "not measured" if rise is None else f"{numbers.fixed(100 * rise, 1)} % of its whole fall"
+    limit = f"ours: a run diverged, or the rise is over {text.fixed(100 * UNSTABLE_RISE, 0)} %"
+    known = "not measured" if rise is None else f"{text.fixed(100 * rise, 1)} % of its whole fall"
     measured = (
-        f"{lost} of {numbers.count(len(runs), 'run')} diverged; largest rise of the training loss from one "
+        f"{lost} of {text.count(len(runs), 'run')} diverged; largest rise of the training loss from one "
         f"epoch to the next, median over runs: {known} ({limit})"
     )
     if not lost and (rise is None or rise <= UNSTABLE_RISE):
@@ -171,8 +171,8 @@ def _speed(case: _Case, at: Size) -> list[_Step]:
         return [_Step(question, "no timing", "not measured: keep the size", at)]
     ratio = here / float(times.min())
     measured = (
-        f"an epoch takes {numbers.ratio(ratio)} times as long as at the fastest size "
-        f"(ours: slow is over {numbers.number(SLOW_RATIO, 2)} times)"
+        f"an epoch takes {text.ratio(ratio)} times as long as at the fastest size "
+        f"(ours: slow is over {text.number(SLOW_RATIO, 2)} times)"
     )
     if ratio <= SLOW_RATIO:
         return [_Step(question, measured, "no", at)]
@@ -185,7 +185,7 @@ def _idle(case: _Case, at: Size) -> list[_Step]:
     used = _number(case, at, "utilisation_percent")
     if used is None:
         return [_Step(question, "no utilisation", "not measured: keep the size", at)]
-    measured = f"utilisation {numbers.number(used)} % (ours: low is under {numbers.fixed(LOW_UTILISATION, 0)} %)"
+    measured = f"utilisation {text.number(used)} % (ours: low is under {text.fixed(LOW_UTILISATION, 0)} %)"
     if used >= LOW_UTILISATION:
         return [_Step(question, measured, "no: keep the size", at)]
     if len(without_core(_rows(case.tables["timings"], at))):
@@ -205,8 +205,8 @@ def _generalisation(case: _Case, at: Size) -> list[_Step]:
         return [_Step(question, "no accuracies", "not measured: keep the size", at)]
     bounds = (_number(case, at, "gap_ci_low"), _number(case, at, "gap_ci_high"))
     measured = (
-        f"training minus test accuracy {numbers.interval(gap, *bounds)} at the selected epoch "
-        f"(ours: far is over {numbers.number(WIDE_GAP, 1)})"
+        f"training minus test accuracy {text.interval(gap, *bounds)} at the selected epoch "
+        f"(ours: far is over {text.number(WIDE_GAP, 1)})"
     )
     low, high = bounds
     if low is None or high is None or low <= WIDE_GAP < high:
@@ -231,7 +231,7 @@ def _normalisation(case: _Case, at: Size) -> list[_Step]:
         return [_Step(question, measured, "no", at)]
     micro = case.recipe.get("micro_batch_size")
     if micro is not None:
-        measured += f", over micro batches of {numbers.integer(micro)}"
+        measured += f", over micro batches of {text.integer(micro)}"
     found = [size for size in case.sizes if size[0] >= NORMALISED_FROM]
     if at[0] >= NORMALISED_FROM or not found:
         return [_Step(question, measured, f"yes: keep at least {NORMALISED_FROM}", at)]
@@ -242,7 +242,7 @@ def _memory(case: _Case, at: Size) -> list[_Step]:
     """The smallest size that fits where this one does not: what the tree says, to the letter."""
     question = f"Is memory short at {label_of(at)}?"
     lost, jobs = _out_of_memory(case, at)
-    measured = f"{lost} of {numbers.count(jobs, 'job')} ran out of memory (ours: short is one or more)"
+    measured = f"{lost} of {text.count(jobs, 'job')} ran out of memory (ours: short is one or more)"
     if not lost:
         return [_Step(question, measured, "no", at)]
     fitting = [size for size in case.sizes if not _out_of_memory(case, size)[0]]

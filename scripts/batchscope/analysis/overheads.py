@@ -24,9 +24,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import least_squares
 
-from batchscope import records
-from batchscope.analysis import FITTED_SIZES
-from batchscope.analysis.statistics import t_interval, t_quantile
+from batchscope.stats import FITTED_SIZES
+from batchscope.stats.intervals import t_interval, t_quantile
+from batchscope.tables import records
 
 CELL = list(records.CELL)
 LOOPS = ("fused", "fit", "data")

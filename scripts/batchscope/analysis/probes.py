@@ -11,9 +11,9 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from batchscope import records
-from batchscope.analysis.statistics import fieller, t_interval, t_quantile
-from batchscope.analysis.trends import slopes
+from batchscope.stats.intervals import fieller, t_interval, t_quantile
+from batchscope.stats.trends import slopes
+from batchscope.tables import records
 
 GRADIENT_SLOPES = {
     "dataset": "str",

@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from batchscope import records
 from batchscope.analysis.best import ACCURACY, LOSS, complete, sizes_of
+from batchscope.tables import records
 
 CELL = list(records.CELL)
 RESAMPLES = 10_000

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from batchscope import records
-from batchscope.analysis.statistics import t_interval
+from batchscope.stats.intervals import t_interval
+from batchscope.tables import records
 
 CELL = list(records.CELL)
 LOSS = "selected_validation_loss"

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from scipy import special
 from scipy.optimize import least_squares
 
-from batchscope import records
-from batchscope.analysis import CONFIDENCE, FITTED_SIZES
-from batchscope.analysis.statistics import ALPHA, t_quantile
+from batchscope.stats import CONFIDENCE, FITTED_SIZES
+from batchscope.stats.intervals import ALPHA, t_quantile
+from batchscope.tables import records
 
 CELL = list(records.CELL)
 OF_TARGET = ["dataset", "recipe", "metric", "target"]

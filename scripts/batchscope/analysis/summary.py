@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from batchscope import records
-from batchscope.analysis.statistics import t_interval
+from batchscope.stats.intervals import t_interval
+from batchscope.tables import records
 
 OUTCOMES = ("ok", "diverged", "out_of_memory")
 CELL = list(records.CELL)

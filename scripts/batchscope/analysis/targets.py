@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from batchscope import records
-from batchscope.analysis.statistics import ROUNDING, t_interval
-from batchscope.analysis.survival import restricted_mean, survival_median
+from batchscope.stats.intervals import ROUNDING, t_interval
+from batchscope.stats.survival import restricted_mean, survival_median
+from batchscope.tables import records
 
 PAIR = ["dataset", "recipe"]
 CELL = list(records.CELL)

@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from batchscope.analysis.statistics import t_quantile
 from batchscope.figures import theme
 from batchscope.figures.frames import Frames, Size, finished, of_size, value_of
 from batchscope.figures.words import outcomes_in_words, seeds_in_words, series_in_words
+from batchscope.stats.intervals import t_quantile
 
 Numbers = NDArray[np.float64]
 PARTS = ("train", "validation")

@@ -16,7 +16,7 @@ from batchscope.figures.frames import Frames, Size, of_size
 from batchscope.figures.moments import in_order, intervals, over_seeds, when
 from batchscope.figures.target_words import joined
 from batchscope.figures.words import plain, series_in_words
-from batchscope.numbers import fixed, listing
+from batchscope.text import fixed, listing
 
 MOST_SIZES = 3  # of the runs whose weights are looked at: a column of panels each
 _DRAWN = "drawn_batch_size"

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from batchscope.analysis.statistics import Interval, t_interval
 from batchscope.figures.frames import Size, of_size
+from batchscope.stats.intervals import Interval, t_interval
 
 SHOWN_REASONS = 3
 

@@ -9,13 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from batchscope.analysis.statistics import t_interval
 from batchscope.figures import against, theme
 from batchscope.figures.against import Point
 from batchscope.figures.frames import Frames, Size, of_size
 from batchscope.figures.mechanics_words import null_in_words, seeds_of, shift
 from batchscope.figures.target_words import joined
 from batchscope.figures.words import plain, series_in_words
+from batchscope.stats.intervals import t_interval
 
 TRAINING, INFERENCE = "training_loss", "inference_loss"
 

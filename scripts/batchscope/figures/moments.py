@@ -10,10 +10,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from batchscope.analysis.probes import CROSSED, EQUAL
-from batchscope.analysis.statistics import Interval, t_interval
 from batchscope.figures.frames import Frames, Size, of_size
 from batchscope.figures.words import plain
-from batchscope.numbers import listing
+from batchscope.stats.intervals import Interval, t_interval
+from batchscope.text import listing
 
 Numbers = NDArray[np.float64]
 

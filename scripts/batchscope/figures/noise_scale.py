@@ -13,14 +13,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from batchscope.analysis.probes import noise_scale_over_seeds
-from batchscope.analysis.statistics import t_interval
 from batchscope.figures import marks, moments, theme
 from batchscope.figures.frames import Frames, Size, of_size
 from batchscope.figures.moments import estimate, in_order, known, when
 from batchscope.figures.target_words import all_targets, joined
 from batchscope.figures.targets import Law, Target, law_of, metric_words
 from batchscope.figures.words import plain
-from batchscope.numbers import listing
+from batchscope.stats.intervals import t_interval
+from batchscope.text import listing
 
 _CRITICAL = "critical_batch_size"
 _ENDS = ("noise_scale_ci_low", "noise_scale_ci_high")

@@ -12,14 +12,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from batchscope.analysis.probes import CROSSED, EQUAL, GAP, MIN_SIZES, lowest_common_loss
-from batchscope.analysis.statistics import Interval, t_interval
 from batchscope.figures import marks, moments, theme
 from batchscope.figures.frames import Frames, Size, of_size
 from batchscope.figures.moments import Numbers, in_order, intervals, known, when
 from batchscope.figures.target_words import joined
 from batchscope.figures.targets import sentence_case
 from batchscope.figures.words import series_in_words
-from batchscope.numbers import fixed, listing
+from batchscope.stats.intervals import Interval, t_interval
+from batchscope.text import fixed, listing
 
 MEASURES = {
     "lambda_max": "λ_max of the Hessian",

@@ -25,8 +25,8 @@ from numpy.typing import ArrayLike
 
 from batchscope.figures.frames import Size
 from batchscope.figures.words import compact, plain
-from batchscope.files import atomic_path
-from batchscope.identity import sealed_svg
+from batchscope.identity.digests import sealed_svg
+from batchscope.identity.files import atomic_path
 
 WIDTH = 6.0  # inches; type of 9 pt is then legible on a phone and more than 9 pt on a printed page of 7 inches
 INK, GREY, FAINT = "#222222", "#6b6b6b", "#b5b5b5"

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchscope import plans
-from batchscope.datasets import Data
-from batchscope.engines import Vector
-from batchscope.plans import Plan
+from batchscope.data import Data
 from batchscope.probes.rates import orders
+from batchscope.training import plans
+from batchscope.training.engines import Vector
+from batchscope.training.plans import Plan
 
 SHUFFLE = 23  # the stream of random numbers that reorders the examples within a batch
 # Relative change of the first loss with the order of its examples that rounding does not explain: the mean of 50,000

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchscope.analysis.statistics import fieller, t_quantile
-from batchscope.engines import Frozen, Vector
+from batchscope.stats.intervals import fieller, t_quantile
+from batchscope.training.engines import Frozen, Vector
 
 MEMORY_BYTES = 2**26
 # Batches of a size hold together at least this many times the n examples. With fewer, weights that only few examples

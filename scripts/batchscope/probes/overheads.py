@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchscope.datasets import Data
-from batchscope.plans import Plan
-from batchscope.probes import timing
+from batchscope.data import Data
+from batchscope.training import timing
+from batchscope.training.plans import Plan
 
 
 def measure(engine: ModuleType, data: Data, plan: Plan, settings: Mapping[str, float]) -> list[dict[str, Any]]:

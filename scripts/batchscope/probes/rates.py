@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchscope import plans, recipes
-from batchscope.datasets import Data
-from batchscope.plans import Plan
-from batchscope.training import step_loss_noise
+from batchscope.data import Data
+from batchscope.training import plans, recipes
+from batchscope.training.loop import step_loss_noise
+from batchscope.training.plans import Plan
 
 SMOOTHED = 0.1  # share of the updates whose mean loss is the smoothed loss
 FIRST = 5  # updates that no slope is fitted through: what they do to fresh weights says little about their rate

@@ -17,8 +17,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigsh
 
-from batchscope.analysis.statistics import Interval, t_interval
-from batchscope.engines import Frozen, Vector
+from batchscope.stats.intervals import Interval, t_interval
+from batchscope.training.engines import Frozen, Vector
 
 KESKAR = {"keskar_0_001": 1e-3, "keskar_0_0005": 5e-4}  # the two values of epsilon of the paper, by column
 # Share of itself by which each weight may move. Andriushchenko et al. 2023 (arXiv 2302.07011) take 0.001 to 0.008 for

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from batchscope import numbers
+from batchscope import text
+from batchscope.claims.scope import Pair
 from batchscope.report import elements
 from batchscope.report.content import Content, Row, number, pair_title, rows, size
 from batchscope.report.elements import Cell, Column
-from batchscope.scope import Pair
 
 GOALS = {
     "time_to_target": "Least time to a target",
@@ -34,7 +34,7 @@ def advice(content: Content, pair: Pair) -> str:
 
 def _fact(row: Row) -> tuple[str, str, str]:
     unit = f" {row['unit']}" if row["unit"] else ""
-    middle = numbers.interval(number(row, "value"), number(row, "ci_low"), number(row, "ci_high"))
+    middle = text.interval(number(row, "value"), number(row, "ci_low"), number(row, "ci_high"))
     return GOALS[str(row["goal"])], size(row), f"{middle}{unit}; {_status(row)}"
 
 
@@ -72,4 +72,4 @@ def tree(content: Content, pair: Pair) -> str:
 
 
 def _step(row: Row) -> Cell:
-    return elements.value(number(row, "step"), numbers.integer(number(row, "step")))
+    return elements.value(number(row, "step"), text.integer(number(row, "step")))

@@ -7,14 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from batchscope import numbers
+from batchscope import text
 from batchscope.analysis.best import BEST, COMPARED, NOT_COMPARABLE, NOT_TESTABLE
-from batchscope.analysis.statistics import ALPHA
-from batchscope.numbers import LEVEL
+from batchscope.claims.scope import Pair
 from batchscope.report import elements
 from batchscope.report.content import Content, Row, number, pair_title, rows, size
 from batchscope.report.tables import disturbed
-from batchscope.scope import Pair
+from batchscope.stats import LEVEL
+from batchscope.stats.intervals import ALPHA
 
 ENOUGH_SEEDS = 5
 _ENDED = ["batch_size", "full_batch", "outcome", "outcome_detail"]
@@ -50,11 +50,11 @@ def speed(table: Sequence[Row]) -> list[str]:
     sentence = (
         f"An epoch takes the least time at batch size {size(fastest)}: {_seconds(fastest)}, the median over repeated "
         f"windows alone on the machine. The slowest, batch size {size(slowest)}, takes {_seconds(slowest)}: "
-        f"{numbers.ratio(times)} times as long."
+        f"{text.ratio(times)} times as long."
     )
     overlaps = [size(row) for row in timed if row is not fastest and bool(row["overlaps_fastest"])]
     if overlaps:
-        sentence += f" The quartiles of {numbers.listing(overlaps)} overlap with those of the fastest."
+        sentence += f" The quartiles of {text.listing(overlaps)} overlap with those of the fastest."
     return [sentence]
 
 
@@ -63,7 +63,7 @@ def loss(table: Sequence[Row]) -> list[str]:
     best = _best(table)
     if best is None:
         return ["No batch size finished all its runs, so no validation losses are compared."]
-    seeds = numbers.count(int(best["n"]), "seed")
+    seeds = text.count(int(best["n"]), "seed")
     partial = any(row["status"] == NOT_COMPARABLE for row in table)
     head = (
         f"{'Of the sizes whose runs all ended ok, the' if partial else 'The'} lowest mean of the best validation loss "
@@ -106,7 +106,7 @@ def trade(table: Sequence[Row]) -> list[str]:
     times = float(best["seconds_per_epoch"]) / float(quick["seconds_per_epoch"])
     return [
         f"Of the sizes whose difference from {size(best)} may be zero, {size(quick)} takes the least time per epoch: "
-        f"{_seconds(quick)}, {numbers.ratio(times)} times as fast as {size(best)}. What that costs is not known better "
+        f"{_seconds(quick)}, {text.ratio(times)} times as fast as {size(best)}. What that costs is not known better "
         f"than {_difference(quick)} nat of validation loss, at equal epochs."
     ]
 
@@ -143,7 +143,7 @@ def left_out(content: Content, pair: Pair) -> list[str]:
         for row in rows(content.of("summary", pair))
         if size(row) in missing
     ]
-    return [f"Left out of the comparison of losses: {numbers.listing(parts)}."] if parts else []
+    return [f"Left out of the comparison of losses: {text.listing(parts)}."] if parts else []
 
 
 def fitted(content: Content, pair: Pair) -> list[str]:
@@ -155,10 +155,10 @@ def fitted(content: Content, pair: Pair) -> list[str]:
     sizes = [(size(row), row) for row in rows(content.of("summary", pair))]
     failed = {size(row) for row in rows(lost)}
     fits = [name for name, _ in sizes if name not in failed]
-    fits_text = f"{numbers.listing(fits)} fitted into memory" if fits else "No size fitted into memory"
+    fits_text = f"{text.listing(fits)} fitted into memory" if fits else "No size fitted into memory"
     last = rows(lost.sort_values("batch_size"))[-1]
     return [
-        f"{fits_text}; {numbers.listing([name for name, _ in sizes if name in failed])} did not. At batch size "
+        f"{fits_text}; {text.listing([name for name, _ in sizes if name in failed])} did not. At batch size "
         f"{size(last)}: {last['outcome_detail']}."
     ]
 
@@ -169,7 +169,7 @@ def unused_gpus(manifest: Mapping[str, Any]) -> str:
     if not found:
         return ""
     sentence = (
-        f"Everything ran on the CPU, although the driver shows a GPU here ({numbers.listing(sorted(found))}): the "
+        f"Everything ran on the CPU, although the driver shows a GPU here ({text.listing(sorted(found))}): the "
         "framework lacks what it needs to use it. `make report DEVICE=gpu` installs that and runs the study on the "
         "GPU; under conda the same is `--config device=gpu`."
     )
@@ -188,7 +188,7 @@ def still_improving(content: Content, pair: Pair) -> list[str]:
     if not parts:
         return []
     return [
-        f"The validation loss was lowest at the very last evaluation of the budget at {numbers.listing(parts)}: with "
+        f"The validation loss was lowest at the very last evaluation of the budget at {text.listing(parts)}: with "
         "more epochs those sizes may do better, and their place may change."
     ]
 
@@ -199,7 +199,7 @@ def few_seeds(table: Sequence[Row]) -> list[str]:
     if best is None or int(best["n"]) >= ENOUGH_SEEDS:
         return []
     return [
-        f"With {numbers.count(int(best['n']), 'seed')} these intervals are wide or missing; use {ENOUGH_SEEDS} or more."
+        f"With {text.count(int(best['n']), 'seed')} these intervals are wide or missing; use {ENOUGH_SEEDS} or more."
     ]
 
 
@@ -214,7 +214,7 @@ def _facts(table: Sequence[Row]) -> list[tuple[str, str, str]]:
         found.append(("Lowest mean validation loss", size(best), f"{_loss(best)} nat"))
         close = [size(row) for row in table if row["status"] == COMPARED and not bool(row["told_apart"])]
         tested = [row for row in table if row["status"] == COMPARED]
-        remark = f"{numbers.count(int(best['n']), 'seed')}, paired, adjusted" if tested else "nothing to test"
+        remark = f"{text.count(int(best['n']), 'seed')}, paired, adjusted" if tested else "nothing to test"
         words = "; ".join(close) if close else "no other size" if tested else "not tested"
         found.append(("Not told apart from it", words, remark))
         middle, _, bounds = _accuracy(best).partition(" [")
@@ -231,15 +231,15 @@ def _fastest(timed: Sequence[Row]) -> Row:
 
 
 def _sizes(found: Sequence[Row]) -> str:
-    return ("Batch size " if len(found) == 1 else "Batch sizes ") + numbers.listing([size(row) for row in found])
+    return ("Batch size " if len(found) == 1 else "Batch sizes ") + text.listing([size(row) for row in found])
 
 
 def _seconds(row: Row) -> str:
-    return numbers.seconds(number(row, "seconds_per_epoch"))
+    return text.seconds(number(row, "seconds_per_epoch"))
 
 
 def _interval(row: Row, name: str, mean: str) -> str:
-    return numbers.interval(number(row, mean), number(row, f"{name}_ci_low"), number(row, f"{name}_ci_high"))
+    return text.interval(number(row, mean), number(row, f"{name}_ci_low"), number(row, f"{name}_ci_high"))
 
 
 def _loss(row: Row) -> str:
@@ -259,6 +259,6 @@ def _reach(found: Sequence[Row]) -> str:
     lows = [bound for row in found if (bound := number(row, "difference_ci_low")) is not None]
     highs = [bound for row in found if (bound := number(row, "difference_ci_high")) is not None]
     if not lows or not highs:
-        return f"{numbers.MISSING} to {numbers.MISSING}"
-    places = numbers.decimals([(max(highs) - min(lows)) / 2])
-    return f"{numbers.fixed(min(lows), places)} to {numbers.fixed(max(highs), places)}"
+        return f"{text.MISSING} to {text.MISSING}"
+    places = text.decimals([(max(highs) - min(lows)) / 2])
+    return f"{text.fixed(min(lows), places)} to {text.fixed(max(highs), places)}"

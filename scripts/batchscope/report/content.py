@@ -10,11 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from batchscope import analysis, numbers
-from batchscope.analysis import tables as study_tables
+from batchscope import text
 from batchscope.analysis.best import label
 from batchscope.figures import FIGURES, frames
+from batchscope.jobs import tables as study_tables
 from batchscope.report import elements
+from batchscope.tables import TABLES
 
 Row = Mapping[str, Any]
 OPEN_PAIRS = 2  # with more data sets and recipes in a section, the page shows the first and folds the others
@@ -61,11 +62,11 @@ class Content:
 
 
 def load(tables: Path, figures: Path, study: Path, manifest: Path) -> Content:
-    """Read the tables of a study (`analysis.TABLES`, as Parquet) and the files that describe it."""
+    """Read the tables of a study (`tables.TABLES`, as Parquet) and the files that describe it."""
     return Content(
         study=json.loads(study.read_text(encoding="utf-8")),
         manifest=json.loads(manifest.read_text(encoding="utf-8")),
-        tables={name: study_tables.load(tables / f"{name}.parquet") for name in analysis.TABLES},
+        tables={name: study_tables.load(tables / f"{name}.parquet") for name in TABLES},
         figures=figures,
     )
 
@@ -156,5 +157,5 @@ def spread_cells(
     The decimals are those that the column deserves or, if not `aligned`, since it spans decades, each interval.
     """
     found = [[number(row, name + part) for part in (mean, low, high)] for row in rows(frame)]
-    places = numbers.decimals((top - bottom) / 2 for _, bottom, top in found if bottom is not None and top is not None)
+    places = text.decimals((top - bottom) / 2 for _, bottom, top in found if bottom is not None and top is not None)
     return [elements.spread(middle, bottom, top, places if aligned else None) for middle, bottom, top in found]

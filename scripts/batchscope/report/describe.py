@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from batchscope import numbers
-from batchscope.analysis.statistics import ALPHA
-from batchscope.numbers import LEVEL
+from batchscope import text as numbers
+from batchscope.stats import LEVEL
+from batchscope.stats.intervals import ALPHA
 
 _SOURCES = {
     "digits": "real 8×8 images of handwritten digits (UCI, shipped with scikit-learn)",

@@ -14,7 +14,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
-from batchscope import numbers
+from batchscope import text as numbers
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from batchscope import numbers
-from batchscope.numbers import LEVEL
+from batchscope import text
+from batchscope.claims.scope import Pair
 from batchscope.report import elements
 from batchscope.report.content import Content, Row, number, rows, size_cell, spread_cells
 from batchscope.report.elements import Cell, Column
-from batchscope.scope import Pair
+from batchscope.stats import LEVEL
 
 Columns = list[tuple[Column, Sequence[Cell]]]
 
@@ -139,8 +139,8 @@ def slope(row: Row) -> str:
     n_sizes, n_bounded = int(row["n_sizes"]), int(row["n_bounded"])
     beside = "all" if n_bounded == n_sizes else f"{n_bounded}"
     basis = (
-        f"{numbers.count(n_sizes, 'size')} whose best rate lies within the rates tried, and "
-        f"{numbers.count(int(row['n']), 'tuning seed')}"
+        f"{text.count(n_sizes, 'size')} whose best rate lies within the rates tried, and "
+        f"{text.count(int(row['n']), 'tuning seed')}"
         + (f"; of {beside} it is only known between which two rates tried it lies" if n_bounded else "")
     )
     value, least, most = (number(row, name) for name in ("slope", "slope_lowest", "slope_highest"))
@@ -148,10 +148,10 @@ def slope(row: Row) -> str:
         return f"How the best rate grows with the batch size cannot be told from {basis}."
     low, high = number(row, "ci_low"), number(row, "ci_high")
     if value is not None:
-        power = f"to the power {numbers.interval(value, low, high)} ({LEVEL} t-interval, from {basis})"
+        power = f"to the power {text.interval(value, low, high)} ({LEVEL} t-interval, from {basis})"
     else:
-        ends = [numbers.number(each) for each in (least, most)]
-        reach = [numbers.number(each) for each in (low, high) if each is not None]
+        ends = [text.number(each) for each in (least, most)]
+        reach = [text.number(each) for each in (low, high) if each is not None]
         seeds = f", with the spread of the seeds between {' and '.join(reach)} ({LEVEL})" if len(reach) == 2 else ""
         power = f"to a power between {' and '.join(ends)}{seeds} (from {basis})"
     return f"The best rate grows as the batch size {power}. In proportion would be 1, with the square root 0.5."
@@ -208,7 +208,7 @@ def _trials(content: Content, pair: Pair) -> str:
     table = elements.table_of(
         elements.slug("table-trials", *pair), f"{_where(pair)} Every trial of a learning rate.", columns
     )
-    return elements.folded(f"All {numbers.count(len(found), 'trial')}", table)
+    return elements.folded(f"All {text.count(len(found), 'trial')}", table)
 
 
 def _where(pair: Pair) -> str:
@@ -221,7 +221,7 @@ def _optional(column: Column, frame: pd.DataFrame, name: str) -> Columns:
 
 
 def _whole(row: Row, name: str) -> Cell:
-    return elements.value(number(row, name), numbers.integer(number(row, name)))
+    return elements.value(number(row, name), text.integer(number(row, name)))
 
 
 def _scaled(row: Row, name: str, factor: float) -> float | None:
@@ -241,7 +241,7 @@ def _restricted(row: Row) -> Cell:
     mean, horizon = number(row, "epochs_restricted_mean"), number(row, "restricted_to_epochs")
     if mean is None or horizon is None or row["n_reached"] == row["n"]:
         return elements.value(None)
-    return elements.value(mean, f"{numbers.number(mean)} up to {numbers.number(horizon)}")
+    return elements.value(mean, f"{text.number(mean)} up to {text.number(horizon)}")
 
 
 def _accepted(row: Row, cell: Callable[[Row], Cell]) -> Cell:
@@ -254,7 +254,7 @@ def _critical(row: Row) -> Cell:
 
 def _range(row: Row) -> str:
     ends = [number(row, "min_batch_size"), number(row, "max_batch_size")]
-    return numbers.MISSING if None in ends else " to ".join(map(numbers.integer, ends))
+    return text.MISSING if None in ends else " to ".join(map(text.integer, ends))
 
 
 def _fit(row: Row) -> Cell:
@@ -266,8 +266,8 @@ def _fit(row: Row) -> Cell:
 def _amount(row: Row) -> str:
     budget = str(row["budget"])
     if budget == "seconds":
-        return numbers.seconds(number(row, "amount"))
-    return f"{numbers.number(number(row, 'amount'))} {_BUDGETS[budget]}"
+        return text.seconds(number(row, "amount"))
+    return f"{text.number(number(row, 'amount'))} {_BUDGETS[budget]}"
 
 
 def _optimum(row: Row) -> Cell:
@@ -282,4 +282,4 @@ def _edge(row: Row) -> Cell:
 
 def _percent(row: Row) -> Cell:
     saved = number(row, "saving_percent")
-    return elements.value(saved, numbers.fixed(saved, 2))
+    return elements.value(saved, text.fixed(saved, 2))

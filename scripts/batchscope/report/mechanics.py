@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from batchscope import numbers
-from batchscope.analysis.statistics import t_interval
+from batchscope import text
+from batchscope.claims.scope import Pair, twins
 from batchscope.figures.frames import Size, of_size
 from batchscope.figures.mechanics_words import geometric, null_in_words, shift
-from batchscope.numbers import LEVEL
 from batchscope.report import elements
 from batchscope.report.content import Content, Row, number, rows, size_cell, spread_cells
 from batchscope.report.elements import Cell, Column
-from batchscope.scope import Pair, twins
+from batchscope.stats import LEVEL
+from batchscope.stats.intervals import t_interval
 
 Columns = list[tuple[Column, Sequence[Cell]]]
 
@@ -64,7 +64,7 @@ def _reach(part: pd.DataFrame, column: str) -> Cell:
     found = part[column].dropna()
     if found.empty:
         return elements.value(None)
-    ends = dict.fromkeys(numbers.number(float(end)) for end in (found.min(), found.max()))
+    ends = dict.fromkeys(text.number(float(end)) for end in (found.min(), found.max()))
     return Cell(" to ".join(ends), float(found.min()))
 
 
@@ -251,7 +251,7 @@ def _memory_kind(content: Content, pair: Pair) -> str:
 
 
 def _mega(peak: float) -> str:
-    return f"{numbers.number(peak / 1e6)} MB"
+    return f"{text.number(peak / 1e6)} MB"
 
 
 def _where(pair: Pair) -> str:
@@ -284,7 +284,7 @@ def _used(part: pd.DataFrame) -> Cell:
 
 
 def _whole(row: Row, name: str) -> Cell:
-    return elements.value(number(row, name), numbers.integer(number(row, name)))
+    return elements.value(number(row, name), text.integer(number(row, name)))
 
 
 def _number(row: Row, name: str) -> Cell:

@@ -8,16 +8,16 @@ from typing import Any
 
 import pandas as pd
 
-from batchscope import numbers
+from batchscope import text
 from batchscope.analysis.probes import GAP
-from batchscope.analysis.statistics import t_interval
+from batchscope.claims.scope import Pair
 from batchscope.figures.moments import in_order, known, name
-from batchscope.numbers import LEVEL
 from batchscope.report import elements
 from batchscope.report.content import Content, Row, number, rows, size_cell, spread_cells
 from batchscope.report.elements import Cell, Column
 from batchscope.report.evidence import LONG
-from batchscope.scope import Pair
+from batchscope.stats import LEVEL
+from batchscope.stats.intervals import t_interval
 
 Columns = list[tuple[Column, Sequence[Cell]]]
 
@@ -100,7 +100,7 @@ def noise_scale_table(content: Content, pair: Pair) -> str:
     )
     table = elements.table_of(elements.slug("table-noise-scale", *pair), caption, columns)
     reasons = found["reason"].dropna().str.removesuffix(".").value_counts(sort=False)
-    notes = [f"{numbers.count(int(count), 'row')} of {len(found)}: {reason}." for reason, count in reasons.items()]
+    notes = [f"{text.count(int(count), 'row')} of {len(found)}: {reason}." for reason, count in reasons.items()]
     return _folded(table, len(found), "every run and moment") + "".join(
         elements.paragraph(note, "note") for note in notes
     )
@@ -159,7 +159,7 @@ def _trends(content: Content, pair: Pair) -> str:
         f"with its {LEVEL} t-interval, cut off at ±1; none where all seeds have the same. An association, not a cause."
     )
     table = elements.table_of(elements.slug("table-sharpness-trends", *pair), caption, columns)
-    return elements.folded(f"Rank correlations: {numbers.count(len(found), 'row')}", table)
+    return elements.folded(f"Rank correlations: {text.count(len(found), 'row')}", table)
 
 
 def _gradients(frame: pd.DataFrame) -> pd.DataFrame:
@@ -208,7 +208,7 @@ def _mean(values: pd.Series[float]) -> float | None:
 
 def _whole(frame: pd.DataFrame, column: str) -> list[Cell]:
     found = [number(row, column) for row in rows(frame)]
-    return [elements.value(value, numbers.integer(value)) for value in found]
+    return [elements.value(value, text.integer(value)) for value in found]
 
 
 def _values(frame: pd.DataFrame, column: str) -> list[Cell]:
@@ -226,7 +226,7 @@ def _noise_scale(row: Row) -> Cell:
 
 
 def _examples(frame: pd.DataFrame) -> str:
-    ends = dict.fromkeys(numbers.integer(float(end)) for end in (frame["examples"].min(), frame["examples"].max()))
+    ends = dict.fromkeys(text.integer(float(end)) for end in (frame["examples"].min(), frame["examples"].max()))
     return " to ".join(ends)
 
 

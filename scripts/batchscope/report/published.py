@@ -7,14 +7,14 @@ from html import escape
 
 import pandas as pd
 
-from batchscope import numbers
+from batchscope import text
+from batchscope.claims.published import NOISE_SCALE, UNITS, WORDS
 from batchscope.figures.moments import when
 from batchscope.figures.targets import metric_words
-from batchscope.numbers import LEVEL
-from batchscope.published import NOISE_SCALE, UNITS, WORDS
 from batchscope.report import elements
 from batchscope.report.content import Content, Row, number, pair_title, rows, size
 from batchscope.report.elements import Cell, Column
+from batchscope.stats import LEVEL
 
 
 def published(content: Content) -> str:
@@ -27,7 +27,7 @@ def published(content: Content) -> str:
         (Column("Published"), [_published(row) for row in found]),
         (Column("Measured here"), [_measured(row) for row in found]),
         (Column("Standard deviation", "of runs"), [elements.value(number(row, "sd")) for row in found]),
-        (Column("Runs"), [elements.value(number(row, "n"), numbers.integer(number(row, "n"))) for row in found]),
+        (Column("Runs"), [elements.value(number(row, "n"), text.integer(number(row, "n"))) for row in found]),
     ]
     caption = (
         "A published number belongs to its data, network and budget, and the one measured here to those of this study: "
@@ -46,7 +46,7 @@ def _what(row: Row) -> Cell:
     if not pd.isna(row["moment"]):
         words.append(when(str(row["moment"])))
     if not pd.isna(row["target"]):
-        words.append(f"to {metric_words(str(row['target_metric']))} {numbers.number(float(row['target']))}")
+        words.append(f"to {metric_words(str(row['target_metric']))} {text.number(float(row['target']))}")
     head = f"{', '.join(words)}{f' ({UNITS[metric]})' if UNITS[metric] else ''}"
     measured = f"Measured: {pair_title((row['dataset'], row['recipe']))}"
     return Cell(escape(head) + elements.remark(f"Published: {row['source']}") + elements.remark(measured), head)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from batchscope import numbers
+from batchscope import text
 from batchscope.report import describe, elements
 from batchscope.report.content import Content
 
@@ -45,7 +45,7 @@ def _imported(content: Content) -> list[tuple[str, str]]:
     words = [
         (
             "Runs",
-            f"{numbers.count(len(runs), 'run')} at {numbers.count(len(sizes), 'batch size')}, from the file "
+            f"{text.count(len(runs), 'run')} at {text.count(len(sizes), 'batch size')}, from the file "
             f"{Path(given['runs']['path']).name}. Runs of equal number at two batch sizes have nothing in common, so "
             "they are not compared in pairs.",
         )
@@ -60,8 +60,8 @@ def _imported(content: Content) -> list[tuple[str, str]]:
         )
     if given["baseline"] is not None:
         limit = given["baseline"]["power_limit_watts"]
-        at = "" if limit is None else f" with a power limit of {numbers.number(limit)} W"
-        size = numbers.integer(given["baseline"]["batch_size"])
+        at = "" if limit is None else f" with a power limit of {text.number(limit)} W"
+        size = text.integer(given["baseline"]["batch_size"])
         words.append(("Baseline", f"Savings are against batch size {size}{at}."))
     return words
 
@@ -135,17 +135,17 @@ def _learning_rates(content: Content) -> list[str]:
     sentences = []
     if fixed:
         sentences.append(
-            f"With {numbers.listing(fixed)} the learning rate is the same for all sizes, which suits some of them "
+            f"With {text.listing(fixed)} the learning rate is the same for all sizes, which suits some of them "
             "better than others; it was not tuned per size."
         )
     if scaled:
         sentences.append(
-            f"With {numbers.listing(scaled)} a rule scales the learning rate, which is a guess about which rate suits "
+            f"With {text.listing(scaled)} a rule scales the learning rate, which is a guess about which rate suits "
             "a size; it was not tuned per size."
         )
     if tuned:
         sentences.append(
-            f"With {numbers.listing(tuned)} the learning rate was tuned at every size, on seeds of its own: among the "
+            f"With {text.listing(tuned)} the learning rate was tuned at every size, on seeds of its own: among the "
             "rates tried, and by the best validation loss, so other rates, or another goal, may favour other sizes. "
             "Nothing else was tuned. The validation data that choose the rate also choose the epoch, so a best "
             "validation loss looks a little better than it is; the test data chose nothing."

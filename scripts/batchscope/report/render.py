@@ -21,7 +21,7 @@ import nbformat
 import papermill
 from nbconvert import HTMLExporter
 
-from batchscope.files import atomic_path
+from batchscope.identity.files import atomic_path
 
 log = logging.getLogger(__name__)
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from batchscope.numbers import LEVEL
 from batchscope.report import elements
 from batchscope.report.content import Content, number, rows, size_cell, spread_cells
 from batchscope.report.elements import Cell, Column
+from batchscope.stats import LEVEL
 
 _ACCURACY = ("test_accuracy_mean", "test_accuracy_ci_low", "test_accuracy_ci_high")
 

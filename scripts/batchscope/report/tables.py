@@ -7,15 +7,15 @@ from typing import Any
 
 import pandas as pd
 
-from batchscope import numbers
+from batchscope import text
 from batchscope.analysis.best import BEST, COMPARED, LOSS, NOT_COMPARABLE, NOT_TESTABLE
-from batchscope.analysis.statistics import ALPHA
 from batchscope.analysis.summary import WHOLE_CORE_PERCENT, without_core
-from batchscope.numbers import LEVEL
+from batchscope.claims.scope import Pair
 from batchscope.report import elements
 from batchscope.report.content import Content, Row, number, rows, size, size_cell, spread_cells
 from batchscope.report.elements import Cell, Column
-from batchscope.scope import Pair
+from batchscope.stats import LEVEL
+from batchscope.stats.intervals import ALPHA
 
 SIZE = Column("Batch size", "examples")
 _VERDICTS = {
@@ -125,7 +125,7 @@ def disturbed(content: Content, pair: Pair) -> str:
     if short.empty:
         return ""
     sentence = elements.paragraph(
-        f"Take these seconds with care: {len(short)} of {numbers.count(len(alone), 'timing')} got less than "
+        f"Take these seconds with care: {len(short)} of {text.count(len(alone), 'timing')} got less than "
         f"{WHOLE_CORE_PERCENT} % of the core they had reserved, in one case {short['cpu_percent_mean'].min():.0f} %. "
         "Something outside the study was using the machine, so times per update are too long there, by different "
         "factors at different sizes.",
@@ -144,7 +144,7 @@ def resources(content: Content, pair: Pair) -> str:
     sentences = [f"{pair[0]} with {pair[1]}."]
     for name in ("memory", "utilisation", "energy"):
         kinds = list(frame[f"{name}_kind"].dropna().unique())
-        what = numbers.listing([str(kind) for kind in kinds]) if kinds else "not measured"
+        what = text.listing([str(kind) for kind in kinds]) if kinds else "not measured"
         sentences.append(f"{name.capitalize()}: {what}.")
     if frame["energy_per_epoch_joules"].notna().any():
         columns.append((Column("Energy per epoch", "J"), _scaled(frame, "energy_per_epoch_joules")))
@@ -186,7 +186,7 @@ def outcomes(content: Content) -> str:
     timings = content.tables["timings"].assign(kind="timing", seed=None).query("timed_recipe == recipe")
     both = [row for frame in (runs, timings) for row in rows(frame[frame["outcome"] != "ok"])]
     if not both:
-        done = f"{numbers.count(len(runs), 'run')} and {numbers.count(len(timings), 'timing')}"
+        done = f"{text.count(len(runs), 'run')} and {text.count(len(timings), 'timing')}"
         return elements.paragraph(f"Nothing diverged and nothing ran out of memory: all {done} finished.")
     columns: list[tuple[Column, Sequence[Cell]]] = [
         (SIZE, [size_cell(row) for row in both]),
@@ -231,7 +231,7 @@ def _integers(frame: pd.DataFrame, name: str) -> list[Cell]:
 
 
 def _whole(row: Row, name: str) -> str:
-    return numbers.integer(number(row, name))
+    return text.integer(number(row, name))
 
 
 def _scaled(frame: pd.DataFrame, name: str, factor: float = 1.0) -> list[Cell]:
@@ -248,7 +248,7 @@ def _faster(row: Row, first: Row) -> Cell:
     seconds, reference = number(row, "seconds_per_epoch"), number(first, "seconds_per_epoch")
     if seconds is None or reference is None:
         return elements.value(None)
-    return elements.value(reference / seconds, numbers.ratio(reference / seconds))
+    return elements.value(reference / seconds, text.ratio(reference / seconds))
 
 
 def _share(row: Row, name: str) -> Cell:
@@ -257,7 +257,7 @@ def _share(row: Row, name: str) -> Cell:
 
 def _p(row: Row) -> Cell:
     p = number(row, "p_adjusted")
-    return elements.value(p, numbers.p_value(p).removeprefix("= "))
+    return elements.value(p, text.p_value(p).removeprefix("= "))
 
 
 def _optional(content: Any) -> Cell:

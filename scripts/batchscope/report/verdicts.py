@@ -8,13 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from batchscope import numbers
-from batchscope.analysis.statistics import ALPHA
+from batchscope import text
 from batchscope.figures import FIGURES
-from batchscope.numbers import LEVEL
 from batchscope.report import elements
 from batchscope.report.content import Content, Row, figure_id, number, rows
 from batchscope.report.elements import Cell, Column
+from batchscope.stats import LEVEL
+from batchscope.stats.intervals import ALPHA
 
 NOT_MEASURED = "not measured"
 SHORT = 8  # verdicts up to which the whole table is shown at once
@@ -59,13 +59,13 @@ def counted(found: Sequence[Row]) -> str:
     sentences = []
     if judged:
         counts = {kind: sum(row["verdict"] == kind for row in judged) for kind in KINDS}
-        words = numbers.listing([f"{count} {kind}" for kind, count in counts.items() if count])
+        words = text.listing([f"{count} {kind}" for kind, count in counts.items() if count])
         sentences.append(
-            f"{numbers.count(len(claims), 'statement')} {_was(len(claims))} tested here, with "
-            f"{numbers.count(len(judged), 'verdict')}, one per data set and recipe: {words}."
+            f"{text.count(len(claims), 'statement')} {_was(len(claims))} tested here, with "
+            f"{text.count(len(judged), 'verdict')}, one per data set and recipe: {words}."
         )
     if missing:
-        sentences.append(f"{numbers.count(len(missing), 'statement')} {_was(len(missing))} not measured in this study.")
+        sentences.append(f"{text.count(len(missing), 'statement')} {_was(len(missing))} not measured in this study.")
     return " ".join(sentences)
 
 
@@ -98,7 +98,7 @@ def _overview(judged: Sequence[Row]) -> str:
     for row in judged:
         heads.setdefault(str(row["claim"]), row)
         value, low, high = (number(row, name) for name in ("effect", "ci_low", "ci_high"))
-        effect = "" if value is None else f": {numbers.interval(value, low, high)} {_text(row['unit'])}".rstrip()
+        effect = "" if value is None else f": {text.interval(value, low, high)} {_text(row['unit'])}".rstrip()
         where = " with ".join(filter(None, (_text(row["dataset"]), _text(row["recipe"]))))
         badge = elements.badge(str(row["verdict"]))
         lines.setdefault(str(row["claim"]), []).append(f'<span class="line">{badge} {escape(where + effect)}</span>')
@@ -141,7 +141,7 @@ def _effect(content: Content, row: Row) -> Cell:
     if cell.value is None:
         return cell
     margin = number(row, "margin")
-    counts = _stated(content, str(row["claim"])) + ([] if margin is None else [f"margin {numbers.number(margin)}"])
+    counts = _stated(content, str(row["claim"])) + ([] if margin is None else [f"margin {text.number(margin)}"])
     return Cell(cell.html + elements.remark(_text(row["unit"])) + elements.remark(", ".join(counts)), cell.value)
 
 
@@ -149,22 +149,22 @@ def _stated(content: Content, claim: str) -> list[str]:
     """The number that a statement names, as its test has it."""
     test = content.study.get("claims", {}).get(claim, {}).get("test", {})
     found = [
-        f"stated: {words} {numbers.number(test[key])}"
+        f"stated: {words} {text.number(test[key])}"
         for key, words in (("at_least", "at least"), ("at_most", "at most"), ("equals", "equal to"))
         if key in test
     ]
     if "between" in test:
-        found.append(f"stated: between {numbers.listing([numbers.number(end) for end in test['between']])}")
+        found.append(f"stated: between {text.listing([text.number(end) for end in test['between']])}")
     return found
 
 
 def _count(row: Row) -> str:
-    return numbers.integer(number(row, "n"))
+    return text.integer(number(row, "n"))
 
 
 def _p(row: Row) -> Cell:
     p = number(row, "p_adjusted")
-    return elements.value(p, numbers.p_value(p).removeprefix("= "))
+    return elements.value(p, text.p_value(p).removeprefix("= "))
 
 
 def _missing(missing: Sequence[Row]) -> str:
@@ -179,7 +179,7 @@ def _missing(missing: Sequence[Row]) -> str:
         for reason, found in reasons.items()
     )
     total = len({row["claim"] for row in missing})
-    return elements.folded(f"Not measured everywhere: {numbers.count(total, 'statement')}, with the reasons", html)
+    return elements.folded(f"Not measured everywhere: {text.count(total, 'statement')}, with the reasons", html)
 
 
 def _text(content: Any) -> str:

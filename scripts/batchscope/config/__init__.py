@@ -1,0 +1,1 @@
+"""Strict reading of what users write in YAML."""

@@ -1,0 +1,226 @@
+"""How many examples each part of a data set has, found out without loading the data.
+
+`study.py` needs the size of every training part before a dry run, and `datasets` cuts the data with the same
+functions, so that both agree. Imports the standard library only.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import sys
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from batchscope.data import npy_header, parquet_footer
+
+SOURCE_SIZES = {"digits": 1797, "mnist": 60_000, "fashion-mnist": 60_000, "cifar10": 50_000}
+"""Examples that a source has to train and validate on (for digits, to test on as well)."""
+
+Part = Literal["train", "validation", "test"]
+_PARTS: tuple[Part, ...] = ("train", "validation", "test")
+CHANNELS = (1, 3, 4)  # of an image: grey, colours, colours and opacity
+
+
+class DataError(ValueError):
+    """The data, or the way the study describes them, cannot be used; the message says what would be valid."""
+
+
+UNREADABLE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError)
+"""What reading a damaged .npz file raises."""
+
+
+def split_sizes(n: int, split: Mapping[str, int | float]) -> tuple[int, int, int]:
+    """Sizes of the training, validation and test parts that `n` examples are cut into.
+
+    `validation` and `test` are counts (integers from 1) or fractions of `n` between 0 and 1, rounded to the nearest
+    whole number, halves up; training gets the rest. A split without `test` (the source has its own) gives 0 for it.
+    A split with `train` holds counts only, which must add up to `n`. The three sizes always add up to `n`.
+
+    Raises:
+        DataError: a part is no such number or would be empty.
+    """
+    fractions = "train" not in split
+    sizes = {part: _part_size(n, part, value, fractions=fractions) for part, value in split.items()}
+    validation, test = sizes["validation"], sizes.get("test", 0)
+    train = sizes.get("train", n - validation - test)
+    if train < 1:
+        held_out = " and ".join(part for part in ("validation", "test") if part in split)
+        raise DataError(f"split: {held_out} take {validation + test} of the {n} examples and leave none to train on")
+    if train + validation + test != n:
+        raise DataError(f"split: the parts add up to {train + validation + test}, but there are {n} examples")
+    return train, validation, test
+
+
+def known_size(dataset: Mapping[str, Any], part: Part = "train") -> int | None:
+    """Number of examples in a part of a resolved data set, without loading it; None where only a function knows.
+
+    The source's own test part counts as none.
+
+    Raises:
+        DataError: the file is missing or unreadable, or the split does not fit its size.
+    """
+    try:
+        n = _size(dataset)
+        return None if n is None else split_sizes(n, dataset["split"])[_PARTS.index(part)]
+    except DataError as error:
+        raise DataError(f"data set {dataset['name']}: {error}") from error
+
+
+def npz_shape(path: Path, key: str) -> tuple[int, ...]:
+    """Shape of the array `key` of an .npz file, read from its header.
+
+    Raises:
+        DataError: there is no such file or array, or it holds Python objects (which only unpickling could read).
+    """
+    require_file(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            arrays = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            header = _array_header(archive, arrays[key]) if key in arrays else None
+    except UNREADABLE as error:
+        raise DataError(f"{path} is not a whole .npz file ({error}); write it with numpy.savez") from error
+    if header is None:
+        raise DataError(f"{path} has no array `{key}`; it has: {_listed(sorted(arrays)) or 'none'}")
+    if header.kind == "O":
+        raise DataError(f"{path}: array `{key}` holds Python objects; numbers are needed, or texts of fixed length")
+    if header.kind == "V":
+        raise DataError(f"{path}: array `{key}` is a structured array; a plain one is needed")
+    return header.shape
+
+
+def channels_first(shape: Sequence[int]) -> bool:
+    """Whether the shape of one image has its channels (1, 3 or 4) on its first axis and not on its last."""
+    return len(shape) == 3 and shape[0] in CHANNELS and shape[2] not in CHANNELS
+
+
+def table_columns(path: Path) -> list[str]:
+    """Names of the columns of a .csv or .parquet file, each of which must be there once.
+
+    Raises:
+        DataError: there is no such file, it is no such table, or two columns have the same name.
+    """
+    names = list(_footer(path).columns) if _is_parquet(path) else next(csv_records(path), [])
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"{path} has more than one column {_listed(twice)}; every name must be there once")
+    return names
+
+
+def feature_columns(path: Path, target: str, named: Sequence[str] | None) -> list[str]:
+    """The columns of a table that are its features: those that are `named`, otherwise all but the target.
+
+    Raises:
+        DataError: a column is not there or named twice, none is left, or one is a row number or index that pandas
+            wrote and nobody named; it tells the class where a file is sorted by it.
+    """
+    columns = table_columns(path)
+    features = [name for name in columns if name != target] if named is None else list(named)
+    for name in (target, *features):
+        if name not in columns:
+            raise DataError(f"{path} has no column `{name}`; it has: {_listed(columns)}")
+    if target in features or len(set(features)) < len(features):
+        raise DataError(f"features of {path}: every column may be named once, and the target `{target}` not at all")
+    if not features:
+        raise DataError(f"{path}: no column is left for the features beside `{target}`; at least one is needed")
+    index = _footer(path).index if _is_parquet(path) else ()
+    for name in features if named is None else ():
+        nameless = not name.strip() or name.startswith(("__index_level_", "Unnamed: "))
+        if nameless or name in index:
+            what = "looks like a row number" if nameless else "is the index of a table"
+            raise DataError(
+                f"{path}: the column `{short(name)}` {what} that pandas wrote; valid is a file written with "
+                "index=False, or a list of the columns to use as `features`"
+            )
+    return features
+
+
+def table_rows(path: Path) -> int:
+    """Number of records of a .csv file (without its header; a record may span lines in quotes) or a .parquet file."""
+    if _is_parquet(path):
+        return _footer(path).rows
+    return max(sum(1 for _ in csv_records(path)) - 1, 0)
+
+
+def csv_records(path: Path) -> Iterator[list[str]]:
+    """The records of a .csv file, its header first, without empty lines; a cell may be of any length.
+
+    Raises:
+        DataError: there is no such file, or it is no CSV file in UTF-8.
+    """
+    require_file(path)
+    csv.field_size_limit(sys.maxsize)  # Python's own limit is 131,072 characters, also of a cell that nobody asks for
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            yield from (record for record in csv.reader(stream, strict=True) if record)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not a CSV file in UTF-8: {error}") from error
+
+
+def short(text: str) -> str:
+    """A text of a user's file as messages show it: of a long one the beginning."""
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+def require_file(path: Path) -> None:
+    """Raise `DataError` unless `path` is a file."""
+    if not path.is_file():
+        raise DataError(f"there is no file {path}")
+
+
+def _size(dataset: Mapping[str, Any]) -> int | None:
+    source = dataset["source"]
+    if source in ("blobs", "random-labels"):
+        return int(sum(dataset["split"].values()))
+    if source == "npz":
+        shape = npz_shape(Path(dataset["path"]), dataset["x"])
+        if not shape:
+            raise DataError(f"{dataset['path']}: array `{dataset['x']}` is one number; it needs a row per example")
+        return shape[0]
+    if source == "table":
+        return table_rows(Path(dataset["path"]))
+    return None if source == "function" else SOURCE_SIZES[source]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 20} others" if len(names) > 20 else ""
+    return ", ".join(map(short, names[:20])) + more
+
+
+def _part_size(n: int, part: str, value: int | float, *, fractions: bool) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    if fractions and isinstance(value, float) and 0 < value < 1:
+        size = math.floor(value * n + 0.5)
+        if size < 1:
+            raise DataError(f"split: {part}: {value} of {n} examples is less than one example")
+        return size
+    valid = "a count from 1 or a fraction between 0 and 1" if fractions else "a count from 1"
+    raise DataError(f"split: {part} is {value!r}; it must be {valid}")
+
+
+def _is_parquet(path: Path) -> bool:
+    if path.suffix.lower() not in (".csv", ".parquet"):
+        raise DataError(f"{path} ends in {path.suffix or 'nothing'}; a table must be a .csv or a .parquet file")
+    return path.suffix.lower() == ".parquet"
+
+
+def _footer(path: Path) -> parquet_footer.Footer:
+    require_file(path)
+    try:
+        return parquet_footer.read(path)
+    except (parquet_footer.FooterError, OSError) as error:
+        raise DataError(f"{path} is not a whole Parquet file: {error}") from error
+
+
+def _array_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> npy_header.Header:
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{member.filename} is compressed in a way that NumPy does not use")
+    with archive.open(member) as stream:
+        header = npy_header.read(stream)
+    if header.bytes not in (None, member.file_size):
+        raise ValueError(f"{member.filename} has {member.file_size} bytes where its header announces {header.bytes}")
+    return header

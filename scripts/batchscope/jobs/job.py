@@ -1,0 +1,208 @@
+"""What every job that needs a framework shares: the configured engine, the data, the identity and the manifest."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from batchscope import data as datasets
+from batchscope import telemetry
+from batchscope.identity.asked import Ask
+from batchscope.identity.digests import file_sha256, fingerprint, sealed
+from batchscope.identity.files import set_aside, write_json
+from batchscope.jobs import manifest, memory, provenance
+from batchscope.tables import records
+from batchscope.training import engines, recipes
+
+Note = Callable[[str, Any], None]
+
+
+class JobError(ValueError):
+    """What the study asks of this job cannot be done; the message says what would be valid."""
+
+
+class Job:
+    """A job at work: what it was asked for, the engine, the data, and what it knows of itself for its manifest.
+
+    `inputs` has the paths of the data set (data) and of what is known of it (facts).
+
+    Attributes:
+        ask: what the study asks, see `asked.Asked`.
+        recipe: the recipe it trains with, with the rate that tuning chose.
+        note: told what is known, for the case that the job dies.
+    """
+
+    def __init__(
+        self,
+        inputs: Mapping[str, str],
+        ask: Ask,
+        note: Note = lambda name, value: None,
+        recipe: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.ask, self.settings = ask, ask["settings"]
+        self.recipe = ask["recipe"] if recipe is None else recipe
+        self.started_at = manifest.now()
+        provenance.require_unchanged(ask["sources"]["model"])
+        self.peaks: tuple[tuple[int | None, str], ...] = ()
+        os.environ.update(self.settings["environment"])  # before the framework is imported and reads it
+        self.engine = engines.engine(self.settings["engine"])
+        self._start = time.perf_counter()
+        self.numerics = self.engine.configure(self.settings["device"], self.settings["threads"])
+        self.facts = manifest.job(engines.PACKAGES[self.settings["engine"]])
+        note("numerics", self.numerics)
+        self.baseline_bytes = memory.resident_bytes()
+        self.data = load_data(inputs["data"], inputs["facts"], ask)
+        memory.reset_peak()  # reading a large file takes more for a moment than training on it with a small batch
+        cell, n_train = ask["cell"], len(self.data.y_train)
+        self.seed = int(cell.get("seed", 0))
+        self.batch_size = recipes.resolve_batch_size(cell["batch_size"], n_train)
+        if self.batch_size > n_train:
+            raise JobError(
+                f"batch size {self.batch_size} is larger than the {n_train} training examples of {cell['dataset']}; "
+                f"valid is an integer from 1 to {n_train}, or full"
+            )
+        self.updates_per_epoch = recipes.updates_per_epoch(n_train, self.batch_size, self.recipe["last_batch"])
+        self.cell = cell_columns(cell, n_train)
+        self.identity = {**ask, "recipe": dict(self.recipe), "data": self.data.meta["digest"]}
+
+    def elapsed(self) -> float:
+        """Seconds since the framework was loaded."""
+        return time.perf_counter() - self._start
+
+    def read_memory(self) -> None:
+        """Keep the peaks of the device's allocator and of the process up to now, instead of up to the end."""
+        self.peaks = (self.engine.allocator_peak_bytes(self.numerics["device"]), memory.peak_bytes())
+
+    def sampler(self) -> telemetry.Sampler:
+        """A sampler at the study's interval that reads GPUs only where the job computes on one."""
+        on_gpu = self.numerics["device"] == "gpu"
+        gpus = telemetry.first(telemetry.available_gpus()) if on_gpu else telemetry.no_gpus()
+        return telemetry.Sampler(self.settings["telemetry_interval_seconds"], gpus=gpus)
+
+    def finish(
+        self, sampler: telemetry.Sampler, outcome: str, measured: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, str]]:
+        """The row of the job and the reason for every quantity in it that was not measured."""
+        if not self.peaks:
+            self.read_memory()
+        (allocator, no_allocator), (peak, no_peak) = self.peaks
+        row = {
+            **measured,
+            "fingerprint": fingerprint(self.identity),
+            "outcome": outcome,
+            "n_train": len(self.data.y_train),
+            "updates_per_epoch": self.updates_per_epoch,
+            "allocator_peak_bytes": allocator,
+            "host_memory_peak_bytes": None
+            if peak is None or self.baseline_bytes is None
+            else max(0, peak - self.baseline_bytes),
+            "host_memory_baseline_bytes": self.baseline_bytes,
+            **sampler.result.summary,
+            "engine": self.settings["engine"],
+            "loop": self.settings["loop"],
+            "device": self.numerics["device"],
+            "threads": self.settings["threads"],
+            "host": self.facts["host"]["name"],
+            "started_at": self.started_at,
+        }
+        known = {"allocator_peak_bytes": no_allocator, "host_memory_peak_bytes": no_peak} | sampler.result.not_measured
+        return row, {
+            name: known.get(name) or f"the job ended with the outcome {outcome} before it could be measured"
+            for name, value in row.items()
+            if value is None and name in quantities() and (name in known or outcome != "ok")
+        }
+
+    def write(
+        self,
+        tables: Mapping[str, list[dict[str, Any]]],
+        outputs: Mapping[str, str],
+        not_measured: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> None:
+        """Write the tables, then the manifest with their digests: it stands only where all else does."""
+        provenance.require_unchanged(self.ask["sources"]["model"])  # a module may have been imported late
+        for table, rows in tables.items():
+            records.write_table(table, rows, outputs[table])
+        content = {
+            **self.facts,
+            "started_at": self.started_at,
+            "ended_at": manifest.now(),
+            "numerics": self.numerics,
+            "not_measured": dict(not_measured or {}),
+            **more,
+        }
+        write_manifest(content, self.identity, self.ask, outputs)
+
+    def write_with_telemetry(
+        self,
+        table: str,
+        row: Mapping[str, Any],
+        sampler: telemetry.Sampler,
+        not_measured: Mapping[str, str],
+        outputs: Mapping[str, str],
+        **tables: list[dict[str, Any]],
+    ) -> None:
+        """Write the row of a run or a timing, its other tables, what was sampled meanwhile, and the manifest."""
+        identity = {**self.cell, "seed": row.get("seed")}
+        series = [{**identity, **sample} for sample in sampler.result.series]
+        self.write(
+            {**tables, "telemetry": series, table: [dict(row)]},
+            outputs,
+            not_measured,
+            gpus=sampler.result.devices,
+            measured_in_part=sampler.result.notes,
+        )
+
+
+def load_data(file: str, facts: str, ask: Ask) -> datasets.Data:
+    """The data set of a job, once it is what the study asks. A damaged file is set aside and made again.
+
+    Raises:
+        JobError: it is damaged, or was made from something else.
+        datasets.DataError: it is not there.
+    """
+    path, known = Path(file), provenance.read(Path(facts))
+    if known["asked"] not in ask["sources"]["data"]:
+        raise JobError(provenance.refusal([path]))
+    try:
+        data = datasets.load(path)
+    except datasets.DataError as error:
+        if path.is_file():
+            raise JobError(f"{error.args[0]}; it is now {set_aside(path)}, and the next run makes it again") from error
+        raise
+    if data.meta["digest"] != known["arrays"]:
+        raise JobError(f"{path} is not what was made; it is now {set_aside(path)}, and the next run makes it again")
+    return data
+
+
+def cell_columns(cell: Mapping[str, Any], n_train: int) -> dict[str, Any]:
+    """The columns `records.CELL` of a cell as the study asks for it."""
+    return {
+        "dataset": cell["dataset"],
+        "recipe": cell["recipe"],
+        "batch_size": recipes.resolve_batch_size(cell["batch_size"], n_train),
+        "full_batch": cell["batch_size"] == "full",
+    }
+
+
+def quantities() -> set[str]:
+    """The measured numbers of runs and timings."""
+    return {name for table in ("run", "timing") for name, c in records.TABLES[table].items() if c.kind == "number"}
+
+
+def write_manifest(
+    content: Mapping[str, Any], identity: Mapping[str, Any], ask: Ask, outputs: Mapping[str, str]
+) -> None:
+    """Write a job's manifest, last of its files: whence it comes, what was asked, and the digest of every file."""
+    files = {Path(path).name: file_sha256(path) for name, path in outputs.items() if name != "manifest"}
+    whole = {
+        **content,
+        "identity": dict(identity),
+        "fingerprint": fingerprint(identity),
+        "asked": fingerprint(ask),
+        "files": files,
+    }
+    write_json(sealed(whole), outputs["manifest"])

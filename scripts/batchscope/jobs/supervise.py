@@ -1,0 +1,179 @@
+"""A job works in a child process, so that somebody is left to write down that it died of memory."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import psutil
+
+from batchscope.jobs import logs, machine, memory
+
+Note = Callable[[str, Any], None]
+
+OUT_OF_MEMORY = 75  # exit status of a child that saw for itself that memory had run out
+_LOOK_SECONDS = 0.05  # between two looks at the memory of the child
+_CLUSTER_RESERVE = 300 * 2**20  # of the memory of a cluster's job, for Snakemake itself, which runs in it twice
+_SHARE = 0.95  # of the machine's memory that one job may take before it is ended, and the machine with it
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The memory that a job may hold, and who says so."""
+
+    bytes: int
+    source: str
+
+
+@dataclass(frozen=True)
+class Death:
+    """How a job died of memory, in a sentence, and what it had noted before."""
+
+    how: str
+    notes: dict[str, Any]
+
+
+def limit(mem_mb: int) -> Limit:
+    """The limit of this job: what the cluster was asked for, or what the machine or the container has."""
+    if "BATCHSCOPE_ON_CLUSTER" in os.environ:
+        asked = mem_mb * 2**20
+        return Limit(max(asked - _CLUSTER_RESERVE, asked // 2), f"mem_mb {mem_mb} of the cluster's job")
+    whole = machine.memory_bytes()
+    return Limit(int(_SHARE * whole), f"{whole / 1e9:.3g} GB of this machine or container")
+
+
+def run(work: Callable[[Note], None], lost: Callable[[Death], None], resources: Any, log: str) -> NoReturn:
+    """Do `work` in a child process and exit as it does; where it dies of memory, call `lost` and exit with success.
+
+    `work` is given a function that notes a fact for `Death.notes`. Where the study tries a job again with more memory
+    (on a cluster), `lost` is called at the last attempt only.
+
+    Args:
+        work: the job.
+        lost: writes the outputs of a job that died.
+        resources: the job's `mem_mb` and `attempt`.
+        log: the job's log file, to which this process already writes.
+    """
+    kills = memory.kills()
+    allowed = limit(resources.mem_mb)
+    reading, writing = os.pipe()
+    alive, held = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        os.close(held)
+        threading.Thread(target=_end_with_parent, args=(alive,), daemon=True).start()
+        _work(work, writing)
+    os.close(writing)
+    os.close(alive)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the child, too, which ends this process with it
+    signal.signal(signal.SIGTERM, lambda *_: _stop(child))
+    status, peak, ended = _watch(child, allowed)
+    notes = _notes(reading)
+    how = _of_memory(status, peak, ended, allowed, kills, Path(log))
+    if how is None:
+        _exit(status, log)
+    if resources.attempt <= int(os.environ.get("BATCHSCOPE_RETRIES", "0")):
+        sys.stderr.write(f"Error: {how}; this was attempt {resources.attempt}, and the next has more memory\n")
+        _exit(1, log)
+    sys.stderr.write(f"{how}\n")
+    lost(Death(how, notes))
+    sys.exit(0)
+
+
+def _stop(child: int) -> NoReturn:
+    os.kill(child, signal.SIGKILL)
+    os._exit(128 + signal.SIGTERM)
+
+
+def _work(work: Callable[[Note], None], writing: int) -> NoReturn:
+    """The child: it ends as a script does, so that what the user's code has started ends with it."""
+    status = 1
+    try:
+        work(lambda name, value: _write(writing, {name: value}))
+        status = 0
+    except MemoryError as error:
+        logs.last_words(error)
+        status = OUT_OF_MEMORY
+    except BaseException as error:
+        logs.last_words(error)
+    with contextlib.suppress(OSError):  # of a log on a full disk
+        sys.stdout.flush()
+        sys.stderr.flush()
+    sys.exit(status)
+
+
+def _write(writing: int, fact: dict[str, Any]) -> None:
+    os.write(writing, json.dumps(fact).encode() + b"\n")
+
+
+def _end_with_parent(alive: int) -> None:
+    """Wait for the end of the parent, however it ends, and end with it."""
+    os.read(alive, 1)
+    os._exit(1)
+
+
+def _watch(child: int, allowed: Limit) -> tuple[int, int, bool]:
+    """Wait for the child: its status (negative: a signal), its largest resident memory seen, whether it was ended.
+
+    Where the process that started this job is gone, so are both: nobody would take their result.
+    """
+    process, peak, ended = psutil.Process(child), 0, False
+    parent = os.getppid()
+    while True:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status), peak, ended
+        with contextlib.suppress(psutil.Error):  # it may just have ended
+            peak = max(peak, process.memory_info().rss)
+        if peak > allowed.bytes and not ended:
+            ended = True
+            os.kill(child, signal.SIGKILL)
+        if os.getppid() != parent:
+            _stop(child)
+        time.sleep(_LOOK_SECONDS)
+
+
+def _notes(reading: int) -> dict[str, Any]:
+    os.set_blocking(reading, False)  # a process that the user's code has started may still hold the other end
+    with os.fdopen(reading, "rb") as stream:
+        lines = (stream.read() or b"").splitlines()
+    return {name: value for line in lines for name, value in json.loads(line).items()}
+
+
+def _of_memory(status: int, peak: int, ended: bool, allowed: Limit, kills: int | None, log: Path) -> str | None:
+    """How a child died of memory, in a sentence; None where it did not.
+
+    A job that was killed while it held less than half of what there is was not too large: others took the rest.
+    """
+    held = f"when it held {peak / 1e9:.3g} GB; there are {allowed.bytes / 1e9:.3g} GB for it ({allowed.source})"
+    if ended:
+        return f"memory ran out: the job was ended {held}"
+    if status == OUT_OF_MEMORY:
+        return f"memory ran out: an allocation failed {held}"
+    if status == -signal.SIGKILL:
+        now = memory.kills()
+        counted = kills is None or now is None or now > kills  # by the kernel, which counts for all of the machine
+        return f"memory ran out: the system killed the job {held}" if counted and peak > allowed.bytes / 2 else None
+    if status == -signal.SIGABRT and "bad_alloc" in logs.tail(log):
+        return f"memory ran out: an allocation failed (std::bad_alloc) {held}"
+    return None
+
+
+def _exit(status: int, log: str) -> NoReturn:
+    if status < 0:
+        name = signal.Signals(-status).name
+        sys.stderr.write(f"Error: the job was ended by {name}, and not because it is too large; run again\n")
+    if status != 0:
+        sys.stderr.flush()
+        logs.shorten(Path(log))
+    os._exit(status if status >= 0 else 128 - status)

@@ -1,0 +1,273 @@
+"""The records of many runs and timings as one table each, read from and written to explicitly named files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from batchscope.analysis import advice, budgets, decision_tree, overheads, probes, rates, savings, scaling, targets
+from batchscope.analysis.best import best
+from batchscope.analysis.external_runs import read
+from batchscope.analysis.ranks import ranks
+from batchscope.analysis.summary import metrics, summary
+from batchscope.claims import replication, verdicts
+from batchscope.identity.files import atomic_path
+from batchscope.tables import TABLES, records
+from batchscope.tables.probe_columns import PROBES
+
+PAIR = ["dataset", "recipe"]
+CELL = list(records.CELL)
+RUN = list(records.RUN)
+
+# Which columns tell one row of a concatenated table from every other.
+_KEYS = {
+    "run": RUN,
+    "evaluations": [*RUN, "evaluation"],
+    "steps": [*RUN, "update"],
+    "timing": CELL,
+    "windows": [*CELL, "window"],
+    "trials": [*RUN, "learning_rate"],
+    "gradients": [*RUN, "updates", "moment", "drawn_batch_size"],
+    "noise_scale": [*RUN, "updates", "moment"],
+    "sharpness": [*RUN, "updates", "moment"],
+    "slices": [*RUN, "updates", "moment", "position"],
+    "modes": [*RUN, "updates", "moment", "evaluated_batch_size"],
+    "rate_ranges": RUN,
+    "rate_curves": [*RUN, "update"],
+    "accumulation": [*RUN, "micro_batch_size"],
+    "loop_windows": [*CELL, "loop", "window"],
+}
+# Tables that the probes of a study write; one that it does not make is empty.
+PROBED = tuple(PROBES)
+STEPS_PER_RUN = 400
+
+
+def study_tables(study: Mapping[str, Any], **files: Sequence[Path]) -> dict[str, pd.DataFrame]:
+    """All tables of a study (the keys are `tables.TABLES`) from the files of its jobs, or from measurements.
+
+    The order of data sets and recipes is that of the `run` files; sizes and seeds are sorted.
+
+    Args:
+        study: `Study.describe()`.
+        files: run, evaluations, steps, timing, windows and trials: tables of `records`; run_manifest and
+            timing_manifest: JSON. All empty where `study` names measurements instead. The names of `PROBED` and
+            probe_manifest may be missing.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        records.TableError: a file holds something else.
+        ValueError: the files do not describe the same runs.
+    """
+    paired = study["measurements"] is None
+    probed = _probed(**{name: files.pop(name, ()) for name in PROBED})
+    tables = probed | (_recorded(study, **files) if paired else _imported(study["measurements"]))
+    runs, timings, of_target = tables["runs"], tables["timings"], tables["to_target"]
+    n_train = {name: _number(size) for name, size in zip(runs["dataset"], runs["n_train"], strict=True)}
+    tables |= {
+        "metrics": metrics(runs),
+        "summary": summary(runs, timings, tables["not_measured"]),
+        "best": best(runs, timings),
+        "ranks": ranks(runs),
+        "equal_budget": budgets.equal_budget(tables["evaluations"], runs, timings),
+        "rates": rates.rates(runs, tables["trials"]),
+        "rate_slopes": rates.slopes(tables["trials"]),
+        "targets": targets.summarise(of_target),
+        "critical_batch_size": scaling.critical_batch_sizes(of_target, n_train, paired=paired),
+        "pareto": advice.pareto(runs, timings),
+    }
+    tables["tree"] = decision_tree.tree(tables, study)
+    tables["advice"] = advice.advice(tables, study)
+    tables["verdicts"] = verdicts.verdicts(tables, study)
+    tables["published"] = replication.published(tables, study)
+    return {name: tables[name] for name in TABLES}
+
+
+def _recorded(
+    study: Mapping[str, Any],
+    *,
+    run: Sequence[Path],
+    evaluations: Sequence[Path],
+    steps: Sequence[Path],
+    timing: Sequence[Path],
+    windows: Sequence[Path],
+    run_manifest: Sequence[Path],
+    timing_manifest: Sequence[Path],
+    trials: Sequence[Path],
+    probe_manifest: Sequence[Path] = (),
+) -> dict[str, pd.DataFrame]:
+    """What the jobs of a study recorded, and when its runs reached its targets."""
+    runs, timed = concat("run", run), concat("timing", timing)
+    timings = with_borrowed(timed, runs, study["borrowed_timings"])
+    tables = {
+        "runs": runs,
+        "evaluations": concat("evaluations", evaluations),
+        "steps": thin(concat("steps", steps)),
+        "timings": timings,
+        "windows": concat("windows", windows),
+        "not_measured": not_measured(run=run_manifest, timing=timing_manifest, probe=probe_manifest),
+        "trials": concat("trials", trials),
+    }
+    _check_same_runs(runs, timed, tables)
+    to_target = targets.to_target(runs, tables["evaluations"], timings, study["targets"])
+    return {**tables, "to_target": to_target, "savings": savings.savings(to_target, pd.DataFrame(), None)}
+
+
+def _probed(**files: Sequence[Path]) -> dict[str, pd.DataFrame]:
+    """What the probes of a study recorded, and what follows from it."""
+    tables = {name: concat(name, paths) for name, paths in files.items()}
+    windows = tables.pop("loop_windows")
+    tables["sharpness"] = probes.with_gap(probes.at_equal_loss(tables["sharpness"]))
+    return tables | {
+        "gradient_slopes": probes.gradient_slopes(tables["gradients"]),
+        "sharpness_trends": probes.sharpness_trends(tables["sharpness"]),
+        "update_costs": overheads.update_costs(windows),
+        "overheads": overheads.overheads(windows),
+    }
+
+
+def _imported(measurements: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+    """What a study's measurements say, in the form of records."""
+    found = read(measurements)
+    return {
+        "runs": found.runs,
+        "evaluations": found.evaluations,
+        "steps": found.steps,
+        "timings": with_borrowed(found.timings, found.runs, []),
+        "windows": found.windows,
+        "not_measured": not_measured(),
+        "trials": concat("trials", []),
+        "to_target": found.to_target,
+        "savings": savings.savings(found.to_target, found.timings_by_limit, measurements["baseline"]),
+    }
+
+
+def with_borrowed(timings: pd.DataFrame, runs: pd.DataFrame, borrowed: Sequence[Mapping[str, str]]) -> pd.DataFrame:
+    """`timings` and, for each data set and recipe that takes them from another recipe, those under its own name.
+
+    Adds the column timed_recipe: the recipe that was trained when the seconds were measured.
+
+    Args:
+        timings: the table `timing` of `records`.
+        runs: the table `run`; only sizes that the borrower has runs of are taken.
+        borrowed: keys dataset, recipe and timed_recipe.
+    """
+    parts = [timings.assign(timed_recipe=timings["recipe"])]
+    cells = runs[CELL].drop_duplicates()
+    for item in borrowed:
+        found = parts[0][(timings["dataset"] == item["dataset"]) & (timings["recipe"] == item["timed_recipe"])]
+        parts.append(found.assign(recipe=item["recipe"]).merge(cells, on=CELL))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _number(size: Any) -> int | None:
+    return None if pd.isna(size) else int(size)
+
+
+def concat(table: str, paths: Sequence[Path]) -> pd.DataFrame:
+    """The rows of all `paths`, which hold the table `table` of `records`, sorted by data set, recipe, size and seed.
+
+    Data sets and recipes keep the order in which `paths` bring them. No paths give a table without rows.
+    """
+    parts = [records.read_table(table, path) for path in paths]
+    content = pa.concat_tables(parts) if parts else records.schema(table).empty_table()
+    frame = _to_pandas(content)
+    twice = frame.duplicated(_KEYS[table])
+    if twice.any():
+        first = frame.loc[twice, _KEYS[table]].iloc[0].to_dict()
+        raise ValueError(f"table {table}: two files describe {first}")
+    order = {pair: i for i, pair in enumerate(dict.fromkeys(zip(frame["dataset"], frame["recipe"], strict=True)))}
+    rank = [order[pair] for pair in zip(frame["dataset"], frame["recipe"], strict=True)]
+    keys = _KEYS[table][len(PAIR) :]
+    return frame.assign(_rank=rank).sort_values(["_rank", *keys], ignore_index=True).drop(columns="_rank")
+
+
+def thin(steps: pd.DataFrame, limit: int = STEPS_PER_RUN) -> pd.DataFrame:
+    """At most `limit` rows (2 or more) of every run, evenly spread, the first and the last among them."""
+    position = steps.groupby(RUN, sort=False).cumcount().to_numpy()
+    size = steps.groupby(RUN, sort=False)["update"].transform("size").to_numpy()
+    # A row is kept where the grid 0, 1, ..., limit - 1, stretched over the run, reaches a new whole row.
+    grid = np.floor(position * (limit - 1) / np.maximum(size - 1, 1))
+    before = np.floor((position - 1) * (limit - 1) / np.maximum(size - 1, 1))
+    kept: pd.DataFrame = steps[(size <= limit) | (grid > before)]
+    return kept.reset_index(drop=True)
+
+
+def not_measured(**manifests: Sequence[Path]) -> pd.DataFrame:
+    """What is null in the rows of jobs, and why: one row per kind and reason, from the manifests of each kind.
+
+    Columns: kind (run, timing or probe), columns (names, separated by commas), reason, n (manifests that give this
+    reason for these columns), of (all manifests of the kind).
+    """
+    counts: dict[tuple[str, str, str], int] = {}
+    totals = {kind: len(paths) for kind, paths in manifests.items()}
+    for kind, paths in manifests.items():
+        for path in paths:
+            for column, reason in _read_reasons(path).items():
+                counts[kind, reason, column] = counts.get((kind, reason, column), 0) + 1
+    collapsed: dict[tuple[str, str, int], list[str]] = {}
+    for (kind, reason, column), n in counts.items():
+        collapsed.setdefault((kind, reason, n), []).append(column)
+    rows = [
+        {"kind": kind, "columns": ", ".join(columns), "reason": reason, "n": n, "of": totals[kind]}
+        for (kind, reason, n), columns in collapsed.items()
+    ]
+    types = {"kind": "str", "columns": "str", "reason": "str", "n": "int64", "of": "int64"}
+    return pd.DataFrame(rows, columns=list(types)).astype(types)
+
+
+def save(frame: pd.DataFrame, parquet_path: str | Path, csv_path: str | Path) -> None:
+    """Write `frame` as Parquet and as CSV, each atomically. NaN becomes null in the one and empty in the other."""
+    with atomic_path(parquet_path) as temporary:
+        pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), temporary, compression="zstd")
+    with atomic_path(csv_path) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def load(parquet_path: str | Path) -> pd.DataFrame:
+    """Read what `save` wrote; whole numbers stay whole where some are null.
+
+    Raises:
+        records.TableError: the file is damaged and has been set aside.
+    """
+    return _to_pandas(records.read_parquet(parquet_path).replace_schema_metadata())
+
+
+def _to_pandas(content: pa.Table) -> pd.DataFrame:
+    nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+    frame: pd.DataFrame = content.to_pandas(types_mapper=nullable.get, ignore_metadata=True)
+    for name in frame.columns:
+        if frame[name].dtype in nullable.values() and not frame[name].hasnans:
+            frame[name] = frame[name].astype("bool" if frame[name].dtype == pd.BooleanDtype() else "int64")
+    return frame
+
+
+def _read_reasons(path: Path) -> Mapping[str, str]:
+    manifest = json.loads(Path(path).read_text(encoding="utf-8"))
+    reasons = manifest.get("not_measured")
+    if not isinstance(reasons, dict):
+        raise ValueError(f"{path}: a manifest has a key `not_measured` with a reason per column that is null")
+    return reasons
+
+
+def _check_same_runs(runs: pd.DataFrame, timings: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> None:
+    """Refuse records of runs and timings that are not there."""
+    if runs.empty:
+        raise ValueError("a study has at least one run, but no file of the table run was given")
+    for name, keys, owner in (
+        ("evaluations", RUN, runs),
+        ("steps", RUN, runs),
+        ("timings", CELL, runs),
+        ("windows", CELL, timings),
+        ("trials", CELL, runs),
+    ):
+        known = set(owner[keys].itertuples(index=False, name=None))
+        stray = set(tables[name][keys].itertuples(index=False, name=None)) - known
+        if stray:
+            raise ValueError(f"table {name} describes {sorted(stray)[0]}, of which there is no run or timing")

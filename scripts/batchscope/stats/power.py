@@ -1,0 +1,40 @@
+"""How small a difference a number of seeds can find."""
+
+from __future__ import annotations
+
+import math
+
+from scipy import optimize
+from statsmodels.stats.power import ttest_power
+
+from batchscope.stats.intervals import ALPHA
+
+POWER = 0.8
+
+
+def detectable_effect(sd: float | None, n: int, alpha: float = ALPHA, power: float = POWER) -> float | None:
+    """Smallest mean difference that a two-sided t-test of `n` paired differences finds, in the unit of `sd`.
+
+    It finds it if its p-value is at most `alpha` and the sign is right; the share of samples of `n` in which that
+    happens is `power`. `sd` is the standard deviation of one difference, and normal differences are assumed. The true
+    one lies between 0.6 and 2.9 times the one that five seeds give (95 %), and so does the detectable effect.
+    None where `n` < 2 or `sd` is None or zero. In a family of m tests give alpha / m.
+
+    Solved from the power function of statsmodels: its own `solve_power` returns wrong numbers without saying so for
+    small `alpha` (version 0.15: 0.56 instead of 0.8 for n = 10, alpha = 0.05 / 300). Good for n up to 1,000 and alpha
+    from 5e-5; raises ValueError where the noncentral t-distribution gives no number.
+    """
+    if not (0 < alpha < 1 and alpha / 2 < power < 1):
+        raise ValueError(f"alpha lies between 0 and 1 and power between alpha / 2 and 1, not {alpha} and {power}")
+    if sd is not None and not (math.isfinite(sd) and sd >= 0):
+        raise ValueError(f"a standard deviation is a number from zero, not {sd}")
+    if n < 2 or not sd:
+        return None
+
+    def lacking(effect: float) -> float:
+        return float(ttest_power(effect, n, alpha / 2, alternative="larger")) - power
+
+    upper = 1.0
+    while lacking(upper) < 0:
+        upper *= 2
+    return sd * float(optimize.brentq(lacking, 0.0, upper, xtol=1e-12))

@@ -1,0 +1,57 @@
+"""Whether a quantity grows with the batch size: a slope per seed, and a test of the order."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from batchscope.stats.intervals import ROUNDING
+
+
+def slopes(values: ArrayLike, x: ArrayLike) -> NDArray[np.float64]:
+    """Least-squares slope of `values` on `x` for every seed, shape (seeds,).
+
+    `values` has the shape (sizes, seeds); `x`, the logarithm of the batch size, say, the shape (sizes,) or, where it
+    differs between seeds, (sizes, seeds). The slopes are one number per seed and so independent; their mean with its
+    t-interval (`t_interval`, `one_sample`) needs no assumption about how the sizes of a seed depend on each other. What
+    is left of values that do not change with `x` after rounding is set to zero. Raises ValueError for numbers that are
+    not finite and for a seed with the same `x` everywhere.
+    """
+    table = _table(values)
+    places = np.asarray(x, dtype=np.float64)
+    if places.ndim == 1:
+        places = np.repeat(places[:, None], table.shape[1], axis=1)
+    if places.shape != table.shape or not np.isfinite(places).all():
+        raise ValueError(f"expected finite places for {table.shape} values (sizes, seeds), not {np.shape(x)}")
+    steps = places - places.mean(axis=0)
+    if (np.abs(steps).max(axis=0) <= ROUNDING * np.abs(places).max(axis=0)).any():
+        raise ValueError("a slope needs values at two places or more")
+    found: NDArray[np.float64] = (steps * (table - table[0])).sum(axis=0) / (steps**2).sum(axis=0)
+    rounding = ROUNDING * np.abs(table).max(axis=0)
+    return np.where(np.abs(found) * np.ptp(places, axis=0) <= rounding, 0.0, found)
+
+
+def page_trend(values: ArrayLike) -> float | None:
+    """p-value for "the values rise with the size" against "no order", by Page's test of the ranks within each seed.
+
+    `values` has the shape (sizes, seeds), sizes from small to large; give `values[::-1]` for a fall. One-sided and
+    exact up to eight sizes and twelve seeds without ties (then the normal approximation, or, with ties, at most a
+    little too large: SciPy's `page_trend_test`). It tests an order, not an effect: a small p says that some sizes
+    differ and the later tend to be larger, not by how much nor that every step goes up. None for fewer than two seeds
+    or three sizes. Page 1963, Journal of the American Statistical Association 58, 216-230.
+    """
+    table = _table(values)
+    sizes, seeds = table.shape
+    if seeds < 2 or sizes < 3:
+        return None
+    scale = np.abs(table).max() or 1.0
+    without_rounding = np.round(table / scale, 12)
+    return min(1.0, float(stats.page_trend_test(without_rounding.T).pvalue))
+
+
+def _table(values: ArrayLike) -> NDArray[np.float64]:
+    table = np.asarray(values, dtype=np.float64)
+    if table.ndim != 2 or not table.size or not np.isfinite(table).all():
+        raise ValueError(f"expected a table (sizes, seeds) of finite numbers, not {values!r}")
+    return table

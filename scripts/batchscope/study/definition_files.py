@@ -1,0 +1,146 @@
+"""The user's own files that data sets and recipes name: which they are, and whether they hold what is said of them.
+
+Nothing is imported or loaded: Python files are parsed, of arrays and tables only the headers are read.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from batchscope.config.validation import ConfigError, Key, choice, refuse_braces, shown
+from batchscope.data import splits
+from batchscope.identity import imports
+from batchscope.study.definitions import Definition
+
+_CALLS = {"datasets": "(seed=..., **arguments)", "recipes": "(input_shape, classes, **arguments)"}
+
+
+def dataset_files(dataset: Mapping[str, Any]) -> list[str]:
+    """The user's files that a resolved data set is made from; the job that makes it has them as inputs."""
+    return [dataset["path"]] if "path" in dataset else _function_files(dataset)
+
+
+def recipe_files(recipe: Mapping[str, Any]) -> list[str]:
+    """The user's files that a resolved recipe needs; every job that trains with it has them as inputs."""
+    return _function_files(recipe["model"])
+
+
+def check(definition: Definition) -> None:
+    """Check that the files a definition names exist and hold what it says they hold, without importing or loading."""
+    content, locate = definition.content, definition.locate
+    if definition.kind == "recipes":
+        if "function" in content["model"]:
+            _check_function(definition, content["model"], ["model"], positional=("input_shape", "classes"))
+        return
+    if "path" in content:
+        refuse_braces(content["path"], locate(["path"]))
+    if "path" in content and not Path(content["path"]).is_file():
+        raise ConfigError(f"{locate(['path'])}: there is no file {content['path']}; valid is the path of a file")
+    if "function" in content:
+        _check_function(definition, content, [], keyword=("seed",))
+    if content["source"] == "table":
+        _check_columns(definition)
+    if content["source"] == "npz":
+        _check_arrays(definition)
+
+
+def _function_files(mapping: Mapping[str, Any]) -> list[str]:
+    """The file of a function, if any, and the modules beside it that it imports, directly or not."""
+    if "function" not in mapping:
+        return []
+    file = Path(mapping["function"].rpartition(":")[0])
+    imported = [each for each in imports.closure(file, file.parent) if each != file.resolve()]
+    return [str(file), *map(shown, imported)]
+
+
+def _check_columns(definition: Definition) -> None:
+    content = definition.content
+    path = Path(content["path"])
+    try:
+        columns = splits.table_columns(path)
+    except splits.DataError as error:
+        raise ConfigError(f"{definition.locate(['path'])}: {error}") from error
+    wanted: list[tuple[list[Key], str]] = [(["target"], content["target"])]
+    wanted += [(["features", index], name) for index, name in enumerate(content["features"] or ())]
+    for keys, name in wanted:
+        if name not in columns:
+            place = definition.locate(keys)
+            raise ConfigError(f"{place}: {content['path']} has no column `{name}`{choice(name, columns)}")
+    try:
+        splits.feature_columns(path, content["target"], content["features"])
+    except splits.DataError as error:
+        raise ConfigError(f"{definition.locate(['path'])}: {error}") from error
+
+
+def _check_arrays(definition: Definition) -> None:
+    """Examples and classes must be arrays of one length; only the headers are read."""
+    content = definition.content
+    for x, y in (("x", "y"), ("x_test", "y_test")):
+        lengths = []
+        for key in (x, y):
+            if content[key] is not None:
+                try:
+                    shape = splits.npz_shape(Path(content["path"]), content[key])
+                except splits.DataError as error:
+                    raise ConfigError(f"{definition.locate([key])}: {error}") from error
+                lengths.append(shape[0] if shape else 1)
+        if len(set(lengths)) > 1:
+            raise ConfigError(
+                f"{definition.locate([y])}: {content['path']} has {lengths[1]:,} labels in {content[y]} for the "
+                f"{lengths[0]:,} examples in {content[x]}; valid is one label per example"
+            )
+
+
+def _check_function(
+    definition: Definition,
+    mapping: Mapping[str, Any],
+    keys: Sequence[Key],
+    *,
+    positional: Sequence[str] = (),
+    keyword: Sequence[str] = (),
+) -> None:
+    """Find the function in its file, and check that it can be called the way it will be called."""
+    place, call = definition.locate([*keys, "function"]), _CALLS[definition.kind]
+    file, _, name = mapping["function"].rpartition(":")
+    refuse_braces(file, place)
+    try:
+        tree = ast.parse(Path(file).read_bytes())
+    except OSError as error:
+        raise ConfigError(f"{place}: there is no file {file}; valid is `file.py:name`") from error
+    except (SyntaxError, ValueError) as error:
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise ConfigError(f"{place}: {file}{line} is not Python; valid is `file.py:name`") from error
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    if name not in functions:
+        names = choice(name, functions) if functions else "; valid is a file that defines it with `def`"
+        raise ConfigError(f"{place}: {file} defines no function `{name}`{names}")
+    if functions[name].decorator_list:  # a decorator may change what the function takes
+        return
+    try:
+        _signature(functions[name].args).bind(*positional, **dict.fromkeys((*keyword, *mapping["arguments"])))
+    except TypeError as error:
+        raise ConfigError(f"{place}: {error}; valid is a function that can be called {name}{call}") from error
+
+
+def _signature(arguments: ast.arguments) -> inspect.Signature:
+    """The signature of a function that was parsed, not imported."""
+    plain = [*arguments.posonlyargs, *arguments.args]
+    defaults: list[ast.expr | None] = [None] * (len(plain) - len(arguments.defaults)) + [*arguments.defaults]
+    kinds: list[Any] = [inspect.Parameter.POSITIONAL_ONLY] * len(arguments.posonlyargs)
+    kinds += [inspect.Parameter.POSITIONAL_OR_KEYWORD] * len(arguments.args)
+    parameters = [_parameter(*each) for each in zip(plain, kinds, defaults, strict=True)]
+    if arguments.vararg:
+        parameters.append(_parameter(arguments.vararg, inspect.Parameter.VAR_POSITIONAL, None))
+    for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        parameters.append(_parameter(argument, inspect.Parameter.KEYWORD_ONLY, default))
+    if arguments.kwarg:
+        parameters.append(_parameter(arguments.kwarg, inspect.Parameter.VAR_KEYWORD, None))
+    return inspect.Signature(parameters)
+
+
+def _parameter(argument: ast.arg, kind: Any, default: ast.expr | None) -> inspect.Parameter:
+    return inspect.Parameter(argument.arg, kind, default=inspect.Parameter.empty if default is None else default)

@@ -1,0 +1,103 @@
+"""The tables of Batchscope: how they are written and read, strictly, and fingerprints of what they come from.
+
+Every table is a Parquet file with exactly the columns that `columns` names, in this order. A file that lacks a column,
+has one too many or holds another type is refused at write and at read. Null means "not measured" (the reason is in the
+run's manifest); it is never written as zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from batchscope.identity.files import atomic_path, set_aside
+from batchscope.tables import columns
+from batchscope.tables.columns import CELL, RUN, TELEMETRY_SUMMARY, Kind
+from batchscope.tables.probe_columns import PROBES
+
+__all__ = [
+    "CELL",
+    "RUN",
+    "TABLES",
+    "TELEMETRY_SUMMARY",
+    "TableError",
+    "read_table",
+    "schema",
+    "write_table",
+]
+
+TABLES = {**columns.TABLES, **PROBES}
+
+_ARROW: dict[Kind, pa.DataType] = {
+    "string": pa.string(),
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "boolean": pa.bool_(),
+}
+
+
+class TableError(ValueError):
+    """A table does not have the columns or the types that its name promises."""
+
+
+def schema(table: str) -> pa.Schema:
+    """Arrow schema of a table; its fields carry unit and meaning as metadata."""
+    return pa.schema(
+        [
+            pa.field(name, _ARROW[column.kind], column.nullable, {"unit": column.unit, "meaning": column.meaning})
+            for name, column in TABLES[table].items()
+        ]
+    )
+
+
+def write_table(table: str, rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
+    """Write `rows` (one mapping per row, every column present) as the table `table`, atomically."""
+    expected = schema(table)
+    for row in rows:
+        if set(row) != set(expected.names):
+            missing, unknown = sorted(set(expected.names) - set(row)), sorted(set(row) - set(expected.names))
+            raise TableError(f"table {table}: a row lacks {missing} and has the unknown columns {unknown}")
+    try:
+        content = pa.Table.from_pylist([dict(row) for row in rows], schema=expected)
+        content.validate(full=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise TableError(f"table {table}: {error}") from error
+    for name in expected.names:
+        if not expected.field(name).nullable and content.column(name).null_count:
+            raise TableError(f"table {table}: column {name} holds a null, which it may not")
+    with atomic_path(path) as temporary:
+        pq.write_table(content, temporary, compression="zstd")
+
+
+def read_table(table: str, path: str | Path) -> pa.Table:
+    """Read the table `table`.
+
+    Raises:
+        TableError: the file's columns or types differ, or it is damaged and has been set aside.
+    """
+    content = read_parquet(path)
+    expected = schema(table)
+    if not content.schema.equals(expected):
+        raise TableError(f"{path} does not hold the table {table} of this version: {content.schema} != {expected}")
+    return content
+
+
+def read_parquet(path: str | Path) -> pa.Table:
+    """Read a table of whatever columns.
+
+    Raises:
+        TableError: the file is damaged and has been set aside.
+    """
+    try:
+        content = pq.ParquetFile(path).read()
+        content.validate(full=True)
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        aside = set_aside(Path(path))
+        raise TableError(f"{path} is no whole table; it is now {aside}, and the next run makes it again") from error
+    return content

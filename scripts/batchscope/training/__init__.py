@@ -1,0 +1,1 @@
+"""How a workload is trained: plan, loop, tuning, checkpoints and timing."""
