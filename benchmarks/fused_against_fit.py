@@ -15,7 +15,7 @@ import time
 
 import numpy as np
 
-from batchscope.data import Data
+from batchscope.data.dataset import Data
 from batchscope.training import engines
 from batchscope.training.plans import Plan
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from batchscope.data import ARRAYS, Data, digest
+from batchscope.data.dataset import ARRAYS, Data, digest
 from batchscope.identity.digests import sealed
 from batchscope.identity.files import write_json
 

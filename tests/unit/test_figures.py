@@ -318,9 +318,9 @@ def test_select_refuses_what_was_not_run() -> None:
 
 def test_listing_figures_and_tables_loads_no_library() -> None:
     code = (
-        "import sys, batchscope.figures, batchscope.analysis; "
+        "import sys, batchscope.figures, batchscope.tables; "
         "print(sorted({'matplotlib', 'pandas', 'scipy', 'numpy'} & set(sys.modules)))"
     )
-    scripts = Path(fake_results.records.__file__).parents[1]
+    scripts = Path(fake_results.records.__file__).parents[2]
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=scripts)
     assert found.stdout.strip() == "[]"

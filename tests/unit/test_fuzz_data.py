@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from batchscope.data import DataError, making
+from batchscope.data import making
+from batchscope.data.dataset import DataError
 from batchscope.data.splits import known_size, npz_shape, table_columns, table_rows
 
 moderate = settings(max_examples=100)

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_provenance import ASKED, RUN, place
 
-from batchscope.data import ARRAYS, DataError, digest, facts
+from batchscope.data import facts
+from batchscope.data.dataset import ARRAYS, DataError, digest
 from batchscope.identity import files
 from batchscope.identity.digests import sealed
 from batchscope.jobs import job, provenance, tables

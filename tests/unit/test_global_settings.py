@@ -15,7 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 LOOK = """
 import json, sys
-from batchscope import engines, models
+from batchscope.training import engines
+from batchscope.training.engines.keras import models
 engine = engines.engine("tensorflow")
 settings = engine.configure("cpu", 1)
 import keras

@@ -95,4 +95,4 @@ def test_every_module_that_decides_is_in_the_fingerprint_of_its_rule(script: str
 
 def test_a_run_does_not_depend_on_how_its_rate_was_searched_or_on_how_figures_are_drawn() -> None:
     found = {file.stem for file in imports.closure(SCRIPTS / "train.py", SCRIPTS)}
-    assert not {"sharpness", "theme", "verdicts", "tuning"} & found
+    assert not {"sharpness", "theme", "verdicts", "intervals"} & found

@@ -13,7 +13,7 @@ JOB = """\
 import json, sys
 sys.path.extend({appended})
 import snakemake
-from batchscope import search_path
+from batchscope.jobs import search_path
 before = list(sys.path)
 search_path.keep_to_own_packages()
 json.dump({{"before": before, "after": sys.path}}, sys.stdout)

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 JOB = """
 import os, signal, sys, time, types
-from batchscope import logs, machine, supervise
+from batchscope.jobs import logs, machine, supervise
 logs.redirect("job.log")
 machine.memory_bytes = lambda: {whole}
 def work(note):

@@ -321,7 +321,7 @@ def test_numbers_are_not_trusted_where_models_differ_unless_the_order_is_by_bus(
 
 CONFIGURE = """
 import json, sys
-from batchscope import engines
+from batchscope.training import engines
 engine = engines.engine("tensorflow")
 try:
     settings = engine.configure("gpu", 1)

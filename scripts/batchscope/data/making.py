@@ -12,7 +12,7 @@ import numpy as np
 import sklearn
 from numpy.typing import NDArray
 
-from batchscope.data import ARRAYS, Data, digest
+from batchscope.data.dataset import ARRAYS, Data, digest
 from batchscope.data.download import RemoteFile
 from batchscope.data.mirrors import REMOTE_FILES
 from batchscope.data.prepare import by_class, check, check_classes_trained, encode_labels, split_indices

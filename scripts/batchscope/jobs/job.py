@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from batchscope import data as datasets
 from batchscope import telemetry
+from batchscope.data import dataset
 from batchscope.identity.asked import Ask
 from batchscope.identity.digests import file_sha256, fingerprint, sealed
 from batchscope.identity.files import set_aside, write_json
@@ -157,19 +157,19 @@ class Job:
         )
 
 
-def load_data(file: str, facts: str, ask: Ask) -> datasets.Data:
+def load_data(file: str, facts: str, ask: Ask) -> dataset.Data:
     """The data set of a job, once it is what the study asks. A damaged file is set aside and made again.
 
     Raises:
         JobError: it is damaged, or was made from something else.
-        datasets.DataError: it is not there.
+        dataset.DataError: it is not there.
     """
     path, known = Path(file), provenance.read(Path(facts))
     if known["asked"] not in ask["sources"]["data"]:
         raise JobError(provenance.refusal([path]))
     try:
-        data = datasets.load(path)
-    except datasets.DataError as error:
+        data = dataset.load(path)
+    except dataset.DataError as error:
         if path.is_file():
             raise JobError(f"{error.args[0]}; it is now {set_aside(path)}, and the next run makes it again") from error
         raise

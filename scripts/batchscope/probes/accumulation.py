@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchscope.data import Data
+from batchscope.data.dataset import Data
 from batchscope.probes.rates import orders
 from batchscope.training import plans
 from batchscope.training.engines import Vector

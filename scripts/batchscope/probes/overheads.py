@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchscope.data import Data
+from batchscope.data.dataset import Data
 from batchscope.training import timing
 from batchscope.training.plans import Plan
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchscope.data import Data
+from batchscope.data.dataset import Data
 from batchscope.training import plans, recipes
 from batchscope.training.loop import step_loss_noise
 from batchscope.training.plans import Plan

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchscope.data import Data
+from batchscope.data.dataset import Data
 from batchscope.training import checkpoints, plans, recipes
 from batchscope.training.checkpoints import Snapshot
 from batchscope.training.engines import OutOfMemoryError, Part, Steps

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchscope.data import Data
+from batchscope.data.dataset import Data
 from batchscope.training.plans import Plan
 
 MEMORY_UPDATES = 4  # after which memory has been through all that an update does

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchscope.data import Data
+from batchscope.data.dataset import Data
 from batchscope.training import plans, recipes
 from batchscope.training.engines import Part, Steps
 from batchscope.training.engines.keras import models, user_models

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchscope.data import Data
+from batchscope.data.dataset import Data
 from batchscope.training.engines.keras.framework import keras, tf
 
 Tensor = Any  # TensorFlow has no usable type stubs
