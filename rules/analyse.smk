@@ -43,7 +43,7 @@ rule tabulate:
         runtime=30,
     params:
         asked=vars(ASKED),
-        measured=content(external_runs.files(STUDY.measurements)),
+        made_for=MADE_FOR,
         code=code("tabulate.py"),
         token=TOKEN,
     message:

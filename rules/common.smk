@@ -1,4 +1,5 @@
 # What the other files need: the validated study, what it asks of its jobs, names that wildcards may take, lists of files.
+import contextlib
 import functools
 import importlib.util
 import json
@@ -6,6 +7,7 @@ import os
 import re
 import shlex
 import sys
+import yaml
 from itertools import chain
 from pathlib import Path
 
@@ -31,10 +33,21 @@ from batchscope.training.engines.keras.environment import NUMERIC_ENVIRONMENT
 os.environ.setdefault(
     "BATCHSCOPE_COMMAND", shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 )
-try:
+
+
+@contextlib.contextmanager
+def in_one_sentence():
+    """End with a sentence, and without a traceback, where something of the user's cannot be used or read."""
+    try:
+        yield
+    except (ConfigError, DataError, stamps.StampError) as error:
+        sys.exit(str(error))
+    except OSError as error:
+        sys.exit(f"{error.filename}: {error.strerror}")
+
+
+with in_one_sentence():
     STUDY = studies.load(config, ROOT)
-except ConfigError as error:
-    sys.exit(str(error))
 # A job looks here for downloaded files. It is no param, as another folder is no reason to make data again.
 config.setdefault("data_folders", STUDY.settings["data_folders"])
 
@@ -51,27 +64,33 @@ def content(files):
 
 
 ENVIRONMENT = "train-gpu" if STUDY.settings["device"] == "gpu" else "train"
-ASKED = asked.Asked(
-    study=STUDY.describe(),
-    code={
-        name: code(f"{name}.py")
-        for name in ("make_dataset", "tune_cell", "train", "time_cell", "probe")
-    },
-    software=digests.file_sha256(ROOT / "envs" / f"{ENVIRONMENT}.yaml"),
-    files={
-        "datasets": {
-            name: content(definition_files.dataset_files(dataset))
-            for name, dataset in STUDY.datasets.items()
+with in_one_sentence():
+    ASKED = asked.Asked(
+        study=STUDY.describe(),
+        code={
+            name: code(f"{name}.py")
+            for name in ("make_dataset", "tune_cell", "train", "time_cell", "probe")
         },
-        "recipes": {
-            name: content(definition_files.recipe_files(recipe))
-            for name, recipe in STUDY.recipes.items()
+        software=digests.fingerprint(
+            yaml.safe_load((ROOT / "envs" / f"{ENVIRONMENT}.yaml").read_text())
+        ),
+        files={
+            "datasets": {
+                name: content(definition_files.dataset_files(dataset))
+                for name, dataset in STUDY.datasets.items()
+            },
+            "recipes": {
+                name: content(definition_files.recipe_files(recipe))
+                for name, recipe in STUDY.recipes.items()
+            },
         },
-    },
-    environment={
-        name: os.environ[name] for name in NUMERIC_ENVIRONMENT if name in os.environ
-    },
-)
+        environment={
+            name: os.environ[name] for name in NUMERIC_ENVIRONMENT if name in os.environ
+        },
+    )
+    MEASURED = content(external_runs.files(STUDY.measurements))
+# What the tables and the description of the study are made for.
+MADE_FOR = digests.fingerprint([vars(ASKED), MEASURED])
 
 
 def given(files):
@@ -152,6 +171,15 @@ def probe_files(name, probe):
     return [f"{folder}/{job}/{name}" for job in jobs]
 
 
+# By the kind of job, how the names of the rules begin that make it again.
+JOB_RULES = {
+    "run": ("train", "tune_cell"),
+    "timing": ("time_cell",),
+    "tuning": ("tune_cell",),
+    "probe": ("probe_",),
+}
+
+
 def manifests():
     """The manifests of all jobs of the study, by kind."""
     return {
@@ -164,14 +192,15 @@ def manifests():
 
 def refuse_what_stays_stale():
     """Refuse results of something else that Snakemake is not going to make again, once its settings are known."""
-    forced = workflow.dag_settings.forcerun or workflow.dag_settings.forceall
-    blind = RerunTrigger.PARAMS not in workflow.rerun_triggers
+    forced = [str(target) for target in workflow.dag_settings.forcerun]
+    blind = workflow.touch or RerunTrigger.PARAMS not in workflow.rerun_triggers
     stale = [
         file
-        for file in STALE
-        if blind or workflow.persistence.params(IOFile(str(file))) is None
+        for rules_of_kind, file in STALE
+        if not any(target.startswith(rules_of_kind) for target in forced)
+        and (blind or workflow.persistence.params(IOFile(str(file))) is None)
     ]
-    if stale and not forced:
+    if stale and not workflow.dag_settings.forceall:
         sys.exit(provenance.refusal(stale))
 
 
@@ -198,27 +227,45 @@ def data_facts():
 MANIFESTS = manifests()
 if workflow.is_main_process:
     # These are read before any job runs; a job whose manifest is gone runs again.
-    small = [PREFIX / file for file in (*data_facts(), *chain(*MANIFESTS.values()))]
-    for file, aside in provenance.set_damaged_aside(small):
-        logger.warning(
-            f"{file} is not as its job wrote it; it is now {aside} and is made again."
-        )
+    whole = [
+        *data_facts(),
+        *chain(*MANIFESTS.values()),
+        *(f"results/{STUDY.name}/{name}" for name in ("manifest.json", "report.html")),
+    ]
+    with in_one_sentence():
+        for file, aside in provenance.set_damaged_aside(
+            PREFIX / name for name in whole
+        ):
+            logger.warning(
+                f"{file} is not as its job wrote it; it is now {aside} and is made again."
+            )
 
 
 # A large file that only looks newer is no reason to train again: it is ancient, and the small file beside it tells of it.
 # A file that looks older may hold something else; for tables, figures and report this token changes then.
-TOKEN = provenance.token(
-    PREFIX / f"results/{STUDY.name}/tables/made_from.json",
-    [PREFIX / file for file in chain(*MANIFESTS.values())],
-)
-STALE = (
-    provenance.others(
-        ASKED,
-        {kind: [PREFIX / file for file in found] for kind, found in MANIFESTS.items()},
+with in_one_sentence():
+    TOKEN = provenance.token(
+        PREFIX / f"results/{STUDY.name}/tables/made_from.json",
+        [PREFIX / file for file in chain(*MANIFESTS.values())],
     )
-    if workflow.is_main_process
-    else []
-)
+
+
+def find_stale():
+    """What is there of something else than the study asks for: rules that make it again, and the file."""
+    for kind, files in MANIFESTS.items():
+        for file in provenance.others(ASKED, {kind: [PREFIX / name for name in files]}):
+            yield ("make_dataset", *JOB_RULES[kind]), file
+    for name, rule in (
+        ("tables/made_from.json", "tabulate"),
+        ("manifest.json", "describe"),
+    ):
+        file = PREFIX / f"results/{STUDY.name}/{name}"
+        if file.is_file() and provenance.made_for(file) != MADE_FOR:
+            yield ("make_dataset", *chain(*JOB_RULES.values()), rule), file
+
+
+with in_one_sentence():
+    STALE = list(find_stale()) if workflow.is_main_process else []
 
 
 def table_files(suffix):
@@ -299,11 +346,9 @@ def warn_of_unused_gpu():
 
 if workflow.is_main_process:
     warn_of_unused_gpu()
-    try:
+    with in_one_sentence():
         check_data()
-    except (ConfigError, DataError) as error:
-        sys.exit(str(error))
-    announce()
+        announce()
 
 
 if (
@@ -324,10 +369,8 @@ def refuse_missing_gpu():
 def settle_stamps():
     """Let no job read a file of the future."""
     due = {Path(file) for job in workflow.dag.needrun_jobs() for file in job.input}
-    try:
+    with in_one_sentence():
         stamps.settle(sorted(due), PREFIX / "results")
-    except stamps.StampError as error:
-        sys.exit(str(error))
 
 
 onstart:

@@ -18,8 +18,8 @@ rule describe:
         mem_mb=2000,
         runtime=10,
     params:
-        study=STUDY.describe(),
-        measured=content(external_runs.files(STUDY.measurements)),
+        asked=vars(ASKED),
+        made_for=MADE_FOR,
         code=code("describe.py"),
         token=TOKEN,
     message:

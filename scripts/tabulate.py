@@ -1,27 +1,33 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchscope.jobs import logs
+from batchscope.jobs import logs, supervise
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 logs.redirect(snakemake.log[0])
 
-from batchscope.identity.asked import Asked
-from batchscope.identity.files import write_json
-from batchscope.jobs import provenance, tables
-from batchscope.tables import TABLES
 
-files = {name: [Path(file) for file in found] for name, found in snakemake.input.items() if name != "measurements"}
-manifests = {kind: files[f"{kind}_manifest"] for kind in ("run", "timing", "tuning", "probe")}
-recorded = [file for found in files.values() for file in found if file.suffix == ".parquet"]
-asked = Asked(**snakemake.params.asked)
-provenance.check(asked, manifests, recorded)
-del files["tuning_manifest"]
-made = tables.study_tables(asked.study, **files)
-for name, parquet, csv in zip(TABLES, snakemake.output.parquet, snakemake.output.csv, strict=True):
-    tables.save(made[name], parquet, csv)
-saved = [Path(file) for file in (*snakemake.output.parquet, *snakemake.output.csv)]
-every = [file for found in manifests.values() for file in found]
-write_json(provenance.stamp(snakemake.params.token, every, saved), snakemake.output.made_from)
+def work(_note: supervise.Note) -> None:
+    from batchscope.identity.asked import Asked
+    from batchscope.identity.files import write_json
+    from batchscope.jobs import provenance, tables
+    from batchscope.tables import TABLES
+
+    files = {name: [Path(file) for file in found] for name, found in snakemake.input.items() if name != "measurements"}
+    manifests = {kind: files[f"{kind}_manifest"] for kind in ("run", "timing", "tuning", "probe")}
+    recorded = [file for found in files.values() for file in found if file.suffix == ".parquet"]
+    asked = Asked(**snakemake.params.asked)
+    provenance.check(asked, manifests, recorded)
+    del files["tuning_manifest"]
+    made = tables.study_tables(asked.study, **files)
+    for name, parquet, csv in zip(TABLES, snakemake.output.parquet, snakemake.output.csv, strict=True):
+        tables.save(made[name], parquet, csv)
+    saved = [Path(file) for file in (*snakemake.output.parquet, *snakemake.output.csv)]
+    every = [file for found in manifests.values() for file in found]
+    stamp = provenance.stamp(snakemake.params.token, snakemake.params.made_for, every, saved)
+    write_json(stamp, snakemake.output.made_from)
+
+
+supervise.run(work, None, snakemake.resources, snakemake.log[0])

@@ -109,7 +109,7 @@ def test_any_table_of_a_study(tmp_path_factory: pytest.TempPathFactory, change: 
     folder = tmp_path_factory.mktemp("fuzz")
     file, made_from = folder / "summary.parquet", folder / "made_from.json"
     tables.save(pd.DataFrame({"a": [1, 2], "b": ["x", None]}), file, folder / "summary.csv")
-    files.write_json(provenance.stamp("", [], [file, folder / "summary.csv"]), made_from)
+    files.write_json(provenance.stamp("", "", [], [file, folder / "summary.csv"]), made_from)
     assert provenance.token(made_from, []) == ""
     for victim in (file, made_from):
         whole = victim.read_bytes()

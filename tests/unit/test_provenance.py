@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchscope.identity.asked import Ask, Asked
-from batchscope.identity.digests import fingerprint, is_sealed_svg, sealed_svg
+from batchscope.identity.digests import fingerprint, is_sealed_markup, sealed_markup
 from batchscope.jobs import job, provenance
 
 SIZES = {"digits": {"draw": "fixed", "source": "digits"}, "blobs": {"draw": "per-seed", "source": "blobs"}}
@@ -179,13 +179,13 @@ def test_tables_are_made_again_when_records_are_others_whatever_their_time_stamp
     _, manifest = write(place(tmp_path), ASKED.run(*RUN))
     made_from = tmp_path / "made_from.json"
     assert provenance.token(made_from, [manifest]) == ""
-    made_from.write_text(json.dumps(provenance.stamp("", [manifest], [])))
+    made_from.write_text(json.dumps(provenance.stamp("", "", [manifest], [])))
     assert provenance.token(made_from, [manifest]) == ""
     content = manifest.read_text()
     manifest.write_text(content + " ")
     changed = provenance.token(made_from, [manifest])
     assert changed != ""
-    made_from.write_text(json.dumps(provenance.stamp(changed, [manifest], [])))
+    made_from.write_text(json.dumps(provenance.stamp(changed, "", [manifest], [])))
     assert provenance.token(made_from, [manifest]) == changed  # nothing is made a second time
     manifest.write_text(content)
     assert provenance.token(made_from, [manifest]) not in ("", changed)
@@ -197,7 +197,7 @@ def test_tables_are_made_again_when_they_are_not_as_they_were_written(tmp_path: 
     _, manifest = write(place(tmp_path), ASKED.run(*RUN))
     made_from, table = tmp_path / "made_from.json", tmp_path / "summary.parquet"
     table.write_bytes(b"rows")
-    made_from.write_text(json.dumps(provenance.stamp("", [manifest], [table])))
+    made_from.write_text(json.dumps(provenance.stamp("", "", [manifest], [table])))
     token = ""
     for _ in range(2):  # the same damage a second time is a reason, too
         assert provenance.token(made_from, [manifest]) == token
@@ -205,7 +205,7 @@ def test_tables_are_made_again_when_they_are_not_as_they_were_written(tmp_path: 
         again = provenance.token(made_from, [manifest])
         assert again != token
         table.write_bytes(b"rows")
-        made_from.write_text(json.dumps(provenance.stamp(again, [manifest], [table])))
+        made_from.write_text(json.dumps(provenance.stamp(again, "", [manifest], [table])))
         token = again
     made_from.write_text(made_from.read_text().replace("records", "recordz"))
     assert provenance.token(made_from, [manifest]) != again
@@ -234,9 +234,9 @@ def test_every_damaged_record_is_set_aside_at_once(tmp_path: Path) -> None:
 
 @given(st.text(st.characters(exclude_categories=["Cs"])), st.data())
 def test_a_drawing_that_was_changed_is_known(text: str, data: st.DataObject) -> None:
-    content = bytearray(sealed_svg(text).encode())
-    assert is_sealed_svg(bytes(content))
+    content = bytearray(sealed_markup(text).encode())
+    assert is_sealed_markup(bytes(content))
     where = data.draw(st.integers(0, len(content) - 1))
     content[where] ^= 1 << data.draw(st.integers(0, 7))
-    assert not is_sealed_svg(bytes(content))
-    assert not is_sealed_svg(bytes(content[:where]))
+    assert not is_sealed_markup(bytes(content))
+    assert not is_sealed_markup(bytes(content[:where]))

@@ -333,6 +333,16 @@ def test_paths_are_relative_to_the_file_that_names_them(tmp_path: Path, monkeypa
     assert load(folder, content).datasets["mine"]["path"] == str(tmp_path / "studies" / "data.npz")
 
 
+def test_modules_beside_the_file_that_a_link_leads_to_are_files_of_the_recipe(tmp_path: Path) -> None:
+    for folder in ("shared", "study"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "shared/helper.py").write_text("width = 6\n")
+    (tmp_path / "shared/model.py").write_text("from helper import width\ndef net(input_shape, classes): ...\n")
+    (tmp_path / "study/model.py").symlink_to(tmp_path / "shared/model.py")
+    files = study.recipe_files({"model": {"function": f"{tmp_path / 'study/model.py'}:net"}})
+    assert files == [str(tmp_path / "study/model.py"), str(tmp_path / "shared/helper.py")]
+
+
 def test_built_in_definitions_depend_on_no_file_of_the_user(tmp_path: Path) -> None:
     loaded = load(tmp_path, minimal())
     assert study.dataset_files(loaded.datasets["digits"]) == []

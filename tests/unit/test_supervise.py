@@ -24,14 +24,14 @@ def work(note):
     {work}
 def lost(death):
     print("LOST", death.notes, death.how, flush=True)
-supervise.run(work, lost, types.SimpleNamespace(mem_mb=400, attempt={attempt}), "job.log")
+supervise.run(work, {lost}, types.SimpleNamespace(mem_mb=400, attempt={attempt}), "job.log")
 """
 
 
 def start(
-    folder: Path, work: str, *, whole: int = 2**40, attempt: int = 1, **environment: str
+    folder: Path, work: str, *, whole: int = 2**40, attempt: int = 1, lost: str = "lost", **environment: str
 ) -> subprocess.Popen[bytes]:
-    code = JOB.format(work=work, whole=whole, attempt=attempt)
+    code = JOB.format(work=work, whole=whole, attempt=attempt, lost=lost)
     values = {**os.environ, "PYTHONPATH": str(ROOT / "scripts"), **environment}
     return subprocess.Popen([sys.executable, "-c", code], cwd=folder, env=values)
 
@@ -72,12 +72,33 @@ def test_an_allocation_that_fails_is_an_outcome(tmp_path: Path) -> None:
     assert (status, "LOST" in log) == (0, True)
 
 
+@pytest.mark.parametrize(
+    "work",
+    [
+        "raise OSError(12, 'Cannot allocate memory')",
+        "raise ImportError('libcublas.so: failed to map segment from shared object')",
+        "raise ValueError('build failed') from MemoryError()",
+        'os.write(2, b"LLVM ERROR: out of memory\\n"); os.abort()',
+    ],
+    ids=["mapping", "library", "cause", "compiler"],
+)
+def test_memory_that_ends_elsewhere_is_an_outcome_too(tmp_path: Path, work: str) -> None:
+    status, log = ended(tmp_path, work)
+    assert (status, "LOST" in log) == (0, True)
+
+
+def test_a_job_whose_death_is_no_outcome_fails_and_says_that_memory_ran_out(tmp_path: Path) -> None:
+    status, log = ended(tmp_path, GREEDY, whole=200_000_000, lost="None")
+    assert status == 1
+    assert log.startswith("Error: memory ran out")
+
+
 def test_a_job_that_is_killed_from_outside_is_no_outcome(tmp_path: Path) -> None:
     status, log = ended(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)")
     assert status == 128 + signal.SIGKILL
     assert log == "Error: the job was ended by SIGKILL, and not because it is too large; run again\n"
     status, log = ended(tmp_path, "os.abort()")
-    assert (status, "LOST" in log) == (128 + signal.SIGABRT, False)
+    assert (status, "LOST" in log, "run again" in log) == (128 + signal.SIGABRT, False, False)
 
 
 def test_where_more_memory_comes_with_the_next_attempt_only_the_last_is_an_outcome(tmp_path: Path) -> None:
@@ -117,8 +138,18 @@ def test_the_child_ends_with_the_job(tmp_path: Path, sign: signal.Signals) -> No
     assert_gone(processes)
 
 
+def test_the_log_of_a_killed_job_is_a_sentence(tmp_path: Path) -> None:
+    job = start(tmp_path, f"print('noise\\n' * 3000, flush=True); {SLEEP}")
+    processes = pids(tmp_path)
+    job.kill()
+    job.wait(timeout=10)
+    assert_gone(processes)
+    log = (tmp_path / "job.log").read_text().splitlines()
+    assert log == ["Error: the job was killed; the same command goes on", "(all 3002 lines: job.log.whole)"]
+
+
 def test_a_job_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
-    code = JOB.format(work=SLEEP, whole=2**40, attempt=1)
+    code = JOB.format(work=SLEEP, whole=2**40, attempt=1, lost="lost")
     starter = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}])"
     values = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
     snakemake = subprocess.Popen([sys.executable, "-c", starter], cwd=tmp_path, env=values)

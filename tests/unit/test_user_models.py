@@ -146,6 +146,15 @@ def test_libraries_of_an_environment_that_is_linked_into_the_folder_stay_importe
     assert first is second
 
 
+def test_libraries_that_were_installed_into_the_folder_stay_imported(tmp_path, monkeypatch):
+    (tmp_path / "lib/target_library-1.dist-info").mkdir(parents=True)
+    (tmp_path / "lib/target_library.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path / "lib")
+    (tmp_path / "own.py").write_text("import target_library\ndef build():\n    return target_library\n")
+    first, second = (load_function(f"{tmp_path / 'own.py'}:build")() for _ in range(2))
+    assert first is second
+
+
 @pytest.mark.parametrize(
     "first", ["layers.Dense(8, kernel_initializer=keras.initializers.GlorotUniform(seed=1))", "layers.Dense(8)"]
 )

@@ -207,6 +207,43 @@ def test_what_was_trained_with_another_rate_never_enters_a_table(finished, tmp_p
     assert {path: path.read_bytes() for path in before} == before
 
 
+@pytest.mark.parametrize("without", ["metadata", "params"])
+def test_tables_and_report_of_another_question_are_never_taken_for_this_ones(finished, tmp_path, without):
+    folder = tmp_path / "asked"
+    shutil.copytree(finished, folder)
+    if without == "metadata":
+        shutil.rmtree(folder / ".snakemake")
+    blind = ["--rerun-triggers", "mtime"] if without == "params" else []
+    assert planned(folder, *blind) == {}
+    study = folder / "tiny.yaml"
+    study.write_text(study.read_text().replace("title: ", "title: Another "))
+    refused = snakemake(folder, "--dry-run", *blind)
+    assert refused.returncode != 0
+    assert "made_from.json (and 1 more) was made from another definition" in refused.stdout + refused.stderr
+    assert planned(folder, *blind, "--forcerun", "tabulate", "describe")["render_report"] == 1
+
+
+def test_touching_and_forcing_the_report_do_not_make_old_runs_pass_for_new_ones(finished, tmp_path):
+    folder = tmp_path / "touched"
+    shutil.copytree(finished, folder)
+    study = folder / "tiny.yaml"
+    study.write_text(study.read_text().replace("learning_rate: 0.1}", "learning_rate: 0.2}"))
+    for options in (["--touch"], ["--rerun-triggers", "mtime", "--forcerun", "describe", "render_report"]):
+        refused = snakemake(folder, *options)
+        assert refused.returncode != 0
+        assert "was made from another definition" in refused.stdout + refused.stderr
+    assert planned(folder)["train"] == 4
+
+
+def test_a_damaged_report_is_made_again(finished, tmp_path):
+    folder = tmp_path / "cut"
+    shutil.copytree(finished, folder)
+    page = folder / "results/tiny/report.html"
+    page.write_bytes(page.read_bytes()[:1000])
+    assert planned(folder) == {"all": 1, "render_report": 1, "total": 2}
+    assert page.with_name("report.html.damaged").stat().st_size == 1000
+
+
 def test_other_data_are_refused_or_announced_before_any_job(finished, tmp_path):
     folder = tmp_path / "replaced"
     shutil.copytree(finished, folder)

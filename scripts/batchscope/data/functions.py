@@ -70,13 +70,19 @@ def _first_on_path(folder: Path) -> None:
 
 def _forget(folder: Path) -> None:
     """Drop all modules that were imported from below `folder`, those of libraries apart."""
+    libraries = _LIBRARIES | _installed()
     for name, module in list(sys.modules.items()):
         origin = _origin(module)
         if origin is None or not origin.is_relative_to(folder) or name == "__main__":
             continue
-        # The environment may lie in the folder, or be linked there, as Snakemake's of conda are.
-        if _LIBRARIES.isdisjoint({*origin.parents, *origin.resolve().parents}):
+        # An environment may lie in the folder, or be linked there, as Snakemake's of conda are.
+        if libraries.isdisjoint({*origin.parents, *origin.resolve().parents}):
             del sys.modules[name]
+
+
+def _installed() -> set[Path]:
+    """The folders on the path for imports into which packages were installed, by `pip --target`, for instance."""
+    return {Path(entry).resolve() for entry in sys.path if entry and next(Path(entry).glob("*.dist-info"), None)}
 
 
 def _hidden_beside(source: Path, folder: Path) -> Iterator[Path]:

@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike
 
 from batchscope.figures.frames import Size
 from batchscope.figures.words import compact, plain
-from batchscope.identity.digests import sealed_svg
+from batchscope.identity.digests import sealed_markup
 from batchscope.identity.files import atomic_path
 
 WIDTH = 6.0  # inches; type of 9 pt is then legible on a phone and more than 9 pt on a printed page of 7 inches
@@ -229,4 +229,4 @@ def save(made: Figure, path: str | Path, *, title: str, alt: str) -> None:
     if count != 1:
         raise ValueError(f"{path}: Matplotlib wrote no <svg> element")
     with atomic_path(path) as temporary:
-        temporary.write_text(sealed_svg(text), encoding="utf-8")
+        temporary.write_text(sealed_markup(text), encoding="utf-8")

@@ -31,13 +31,13 @@ def unsealed(text: str | bytes) -> dict[str, Any] | None:
     return content if whole else None
 
 
-def sealed_svg(text: str) -> str:
-    """A drawing with the SHA-256 of its text as a last line, a comment."""
+def sealed_markup(text: str) -> str:
+    """A drawing or page with the SHA-256 of its text as a last line, a comment."""
     return text + _SEAL.format(hashlib.sha256(text.encode()).hexdigest())
 
 
-def is_sealed_svg(content: bytes) -> bool:
-    """Whether a drawing is what `sealed_svg` made."""
+def is_sealed_markup(content: bytes) -> bool:
+    """Whether a drawing or page is what `sealed_markup` made."""
     size = len(_SEAL.format("0" * 64))
     return content[-size:] == _SEAL.format(hashlib.sha256(content[:-size]).hexdigest()).encode()
 

@@ -8,11 +8,10 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 
 from batchscope.identity.files import atomic_path
-from batchscope.jobs import search_path
+from batchscope.jobs import memory, search_path
 
 _LINES = 20  # of the log of a job that failed; all of it stays in a file of its own
 _ERROR = "Error: "
@@ -90,19 +89,12 @@ def _sentence(error: BaseException) -> str:
         return f"{_ERROR}the job was stopped; the same command goes on"
     if isinstance(error, ValueError) and type(error).__module__.startswith("batchscope"):
         return f"{_ERROR}{error}"
-    for cause in _causes(error):
+    for cause in memory.causes(error):
         if isinstance(cause, OSError) and cause.errno in _FULL:
             return f"{_ERROR}the disk is full ({os.strerror(cause.errno)}); make room on it and run again"
     if isinstance(error, OSError) and error.filename:
         return f"{_ERROR}{error.filename}: {error.strerror}"
     return ""
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and what it came from."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def _fail(path: Path, error: BaseException) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -13,6 +15,7 @@ _KILLS = (
     (Path("/sys/fs/cgroup/memory.events"), r"^oom_kill (\d+)"),
     (Path("/sys/fs/cgroup/memory/memory.oom_control"), r"^oom_kill (\d+)"),
 )
+_NO_ROOM = re.compile("failed to map segment|cannot allocate memory", re.IGNORECASE)  # of the loader of libraries
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
@@ -37,6 +40,23 @@ def peak_bytes() -> tuple[int | None, str]:
     except OSError as error:
         return None, f"the kernel's peak of resident memory cannot be read: {error}"
     return (int(found[1]) * 1024, "") if found else (None, "this kernel keeps no peak of resident memory (VmHWM)")
+
+
+def ended(error: BaseException) -> bool:
+    """Whether an error, or what it came from, says that memory had run out: for an object, a mapping or a library."""
+    return any(
+        isinstance(cause, MemoryError)
+        or (isinstance(cause, OSError) and cause.errno == errno.ENOMEM)
+        or (isinstance(cause, ImportError) and _NO_ROOM.search(str(cause)) is not None)
+        for cause in causes(error)
+    )
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what it came from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def kills() -> int | None:

@@ -10,11 +10,15 @@ from typing import Any
 from batchscope.data import facts
 from batchscope.identity.asked import Ask, Asked
 from batchscope.identity.asked import draw as asked_draw
-from batchscope.identity.digests import file_sha256, fingerprint, is_sealed_svg, unsealed
+from batchscope.identity.digests import file_sha256, fingerprint, is_sealed_markup, unsealed
 from batchscope.identity.files import set_aside
 from batchscope.training import recipes
 
 Manifest = Mapping[str, Any]
+
+
+MAKERS = ("make_dataset", "tune_cell", "train", "time_cell", "tabulate", "describe")
+"""The rules whose results the others are made from, but for the probes."""
 
 
 class RecordError(ValueError):
@@ -45,9 +49,9 @@ def require_whole(file: Path, manifest: Path) -> Path:
 
 
 def set_damaged_aside(files: Iterable[Path]) -> list[tuple[Path, Path]]:
-    """Rename the manifests and facts among `files` that are not as they were written; those, with their new names."""
+    """Rename the manifests, facts and pages among `files` that are not as they were written; with their new names."""
     there = [path for path in files if path.is_file()]
-    return [(path, set_aside(path)) for path in there if unsealed(path.read_bytes()) is None]
+    return [(path, set_aside(path)) for path in there if not _is_whole(path)]
 
 
 def require_unchanged(files: Mapping[str, str]) -> None:
@@ -67,7 +71,7 @@ def require_drawn(figures: Iterable[Path]) -> None:
     Raises:
         RecordError: some are not; they have been set aside.
     """
-    damaged = [path for path in figures if not is_sealed_svg(path.read_bytes())]
+    damaged = [path for path in figures if not is_sealed_markup(path.read_bytes())]
     if damaged:
         raise RecordError(_damaged(damaged))
 
@@ -116,9 +120,17 @@ def refusal(other: Sequence[Path]) -> str:
     """The sentence that refuses records of something else."""
     return (
         f"{other[0]}{_more(other)} was made from another definition, code, data or setting than the study has now, and "
-        "is not made again; run without --rerun-triggers, and where that does not help, with `--forcerun make_dataset "
-        "tune_cell train time_cell`"
+        "is not made again; run without --touch and --rerun-triggers, and where that does not help, with `--forcerun "
+        f"{' '.join(MAKERS)}`"
     )
+
+
+def made_for(file: Path) -> str | None:
+    """What the tables of a study, or its description, were made for: the fingerprint in `file`; None if unknown."""
+    try:
+        return str(json.loads(file.read_text(encoding="utf-8"))["asked"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _fits(asked: Asked, kind: str, manifest: Manifest, path: Path) -> bool:
@@ -174,9 +186,10 @@ def token(made_from: Path, manifests: Iterable[Path]) -> str:
     return fingerprint([before, now, tables])
 
 
-def stamp(of_token: str, manifests: Iterable[Path], tables: Iterable[Path]) -> dict[str, Any]:
-    """What tables are made from and what they are, for `token`."""
+def stamp(of_token: str, asked: str, manifests: Iterable[Path], tables: Iterable[Path]) -> dict[str, Any]:
+    """What tables are made for and from, and what they are, for `made_for` and `token`."""
     return {
+        "asked": asked,
         "records": on_disk(manifests),
         "token": of_token,
         "tables": {path.name: file_sha256(path) for path in tables},
@@ -214,6 +227,11 @@ def _there(path: Path) -> Path:
     if not path.is_file():
         raise RecordError(f"{path} is not there any more; the next run makes it again")
     return path
+
+
+def _is_whole(path: Path) -> bool:
+    content = path.read_bytes()
+    return is_sealed_markup(content) if path.suffix == ".html" else unsealed(content) is not None
 
 
 def _damaged(paths: Sequence[Path]) -> str:

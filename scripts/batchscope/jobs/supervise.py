@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -51,7 +52,7 @@ def limit(mem_mb: int) -> Limit:
     return Limit(int(_SHARE * whole), f"{whole / 1e9:.3g} GB of this machine or container")
 
 
-def run(work: Callable[[Note], None], lost: Callable[[Death], None], resources: Any, log: str) -> NoReturn:
+def run(work: Callable[[Note], None], lost: Callable[[Death], None] | None, resources: Any, log: str) -> NoReturn:
     """Do `work` in a child process and exit as it does; where it dies of memory, call `lost` and exit with success.
 
     `work` is given a function that notes a fact for `Death.notes`. Where the study tries a job again with more memory
@@ -59,7 +60,7 @@ def run(work: Callable[[Note], None], lost: Callable[[Death], None], resources: 
 
     Args:
         work: the job.
-        lost: writes the outputs of a job that died.
+        lost: writes the outputs of a job that died; None where its death is no outcome, and the job fails.
         resources: the job's `mem_mb` and `attempt`.
         log: the job's log file, to which this process already writes.
     """
@@ -71,7 +72,7 @@ def run(work: Callable[[Note], None], lost: Callable[[Death], None], resources: 
     if child == 0:
         os.close(reading)
         os.close(held)
-        threading.Thread(target=_end_with_parent, args=(alive,), daemon=True).start()
+        threading.Thread(target=_end_with_parent, args=(alive, log), daemon=True).start()
         _work(work, writing)
     os.close(writing)
     os.close(alive)
@@ -82,6 +83,9 @@ def run(work: Callable[[Note], None], lost: Callable[[Death], None], resources: 
     how = _of_memory(status, peak, ended, allowed, kills, Path(log))
     if how is None:
         _exit(status, log)
+    if lost is None:
+        sys.stderr.write(f"Error: {how}\n")
+        _exit(1, log)
     if resources.attempt <= int(os.environ.get("BATCHSCOPE_RETRIES", "0")):
         sys.stderr.write(f"Error: {how}; this was attempt {resources.attempt}, and the next has more memory\n")
         _exit(1, log)
@@ -101,11 +105,9 @@ def _work(work: Callable[[Note], None], writing: int) -> NoReturn:
     try:
         work(lambda name, value: _write(writing, {name: value}))
         status = 0
-    except MemoryError as error:
-        logs.last_words(error)
-        status = OUT_OF_MEMORY
     except BaseException as error:
         logs.last_words(error)
+        status = OUT_OF_MEMORY if memory.ended(error) else 1
     with contextlib.suppress(OSError):  # of a log on a full disk
         sys.stdout.flush()
         sys.stderr.flush()
@@ -116,9 +118,13 @@ def _write(writing: int, fact: dict[str, Any]) -> None:
     os.write(writing, json.dumps(fact).encode() + b"\n")
 
 
-def _end_with_parent(alive: int) -> None:
+def _end_with_parent(alive: int, log: str) -> None:
     """Wait for the end of the parent, however it ends, and end with it."""
     os.read(alive, 1)
+    with contextlib.suppress(OSError):
+        sys.stderr.write("Error: the job was killed; the same command goes on\n")
+        sys.stderr.flush()
+        logs.shorten(Path(log))
     os._exit(1)
 
 
@@ -164,15 +170,17 @@ def _of_memory(status: int, peak: int, ended: bool, allowed: Limit, kills: int |
         now = memory.kills()
         counted = kills is None or now is None or now > kills  # by the kernel, which counts for all of the machine
         return f"memory ran out: the system killed the job {held}" if counted and peak > allowed.bytes / 2 else None
-    if status == -signal.SIGABRT and "bad_alloc" in logs.tail(log):
-        return f"memory ran out: an allocation failed (std::bad_alloc) {held}"
+    if status == -signal.SIGABRT and (sign := re.search("bad_alloc|LLVM ERROR: out of memory", logs.tail(log))):
+        return f"memory ran out: an allocation failed ({sign[0]}) {held}"
     return None
 
 
 def _exit(status: int, log: str) -> NoReturn:
     if status < 0:
         name = signal.Signals(-status).name
-        sys.stderr.write(f"Error: the job was ended by {name}, and not because it is too large; run again\n")
+        outside = -status in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+        why = "and not because it is too large; run again" if outside else "a fault in code that is not Python's"
+        sys.stderr.write(f"Error: the job was ended by {name}, {why}\n")
     if status != 0:
         sys.stderr.flush()
         logs.shorten(Path(log))

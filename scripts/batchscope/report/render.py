@@ -21,6 +21,7 @@ import nbformat
 import papermill
 from nbconvert import HTMLExporter
 
+from batchscope.identity.digests import sealed_markup
 from batchscope.identity.files import atomic_path
 
 log = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ def render(template: Path, parameters: Mapping[str, Any], html: Path, notebook: 
         )
     page = to_html(executed, template.parent / "template", title)
     with atomic_path(html) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(sealed_markup(page), encoding="utf-8")
     log.info("wrote %s (%.1f MB)", html, len(page.encode()) / 1e6)
 
 

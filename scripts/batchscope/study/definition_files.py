@@ -53,7 +53,8 @@ def _function_files(mapping: Mapping[str, Any]) -> list[str]:
     if "function" not in mapping:
         return []
     file = Path(mapping["function"].rpartition(":")[0])
-    imported = [each for each in imports.closure(file, file.parent) if each != file.resolve()]
+    real = file.resolve()  # where its imports are looked for, too
+    imported = [each for each in imports.closure(real, real.parent) if each != real]
     return [str(file), *map(shown, imported)]
 
 
@@ -109,11 +110,15 @@ def _check_function(
     refuse_braces(file, place)
     try:
         tree = ast.parse(Path(file).read_bytes())
+    except PermissionError as error:
+        raise ConfigError(f"{place}: {file} cannot be read: {error.strerror}") from error
     except OSError as error:
         raise ConfigError(f"{place}: there is no file {file}; valid is `file.py:name`") from error
     except (SyntaxError, ValueError) as error:
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
-        raise ConfigError(f"{place}: {file}{line} is not Python; valid is `file.py:name`") from error
+        raise ConfigError(
+            f"{place}: {file}{line} is not Python ({getattr(error, 'msg', error)}); valid is code that Python can read"
+        ) from error
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     if name not in functions:
         names = choice(name, functions) if functions else "; valid is a file that defines it with `def`"
