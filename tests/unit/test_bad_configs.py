@@ -341,8 +341,10 @@ def test_bad_registry_is_refused_wherever_the_mistake_is(
 def test_mistake_below_extends_is_placed_where_it_was_written(folder: Path) -> None:
     (folder / "config" / "recipes.yaml").write_text(RECIPES.replace("{name: adam}", "{name: adam, clipnorm: 1}", 1))
     (folder / "my.yaml").write_text(study_text(recipes="{mine: {extends: adam-mlp, optimiser: {clipvalue: 1}}}"))
-    expected = "my.yaml, line 5: recipes.mine.optimiser.clipvalue: clipnorm and clipvalue exclude each other; valid is one of them"
-    assert refusal({"study": "my.yaml"}) == expected
+    assert refusal({"study": "my.yaml"}) == (
+        "my.yaml, line 5: recipes.mine.optimiser.clipvalue: clipnorm and clipvalue exclude each other; valid is one of "
+        "them"
+    )
 
 
 def test_registry_entry_may_not_extend_one_of_a_study(folder: Path) -> None:
@@ -403,6 +405,6 @@ def test_micro_batches_are_refused_in_the_fit_loop(folder: Path) -> None:
     assert model.load({"study": "my.yaml"}, Path()).recipes["mine"]["micro_batch_size"] == 4
     assert refusal({"study": "my.yaml", "loop": "fit"}) == (
         CONFIG
-        + "loop: fit cannot accumulate the micro batches of 4 that my.yaml, line 5: recipes.mine.micro_batch_size asks for; "
-        "valid is loop: fused, or micro_batch_size: null"
+        + "loop: fit cannot accumulate the micro batches of 4 that my.yaml, line 5: recipes.mine.micro_batch_size asks "
+        "for; valid is loop: fused, or micro_batch_size: null"
     )

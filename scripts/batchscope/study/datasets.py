@@ -9,9 +9,10 @@ from pydantic import Field, TypeAdapter
 from batchscope.config.errors import ConfigError, Locate
 from batchscope.config.written import DIFFERENT, SORTED, List, Positive, Seed, Written, defaults, valid
 
+_SOURCE = "Where the data come from."
 _PART = "Size of this part, as a number of examples or as a fraction of all of them."
 _COUNT = "Number of examples drawn for this part."
-_FILE = ", relative to the folder of the file that names it."
+_FILE = "relative to the folder of the file that names it"
 _Column = Annotated[str, Field(min_length=1), valid("the name of a column")]
 _Classes = Annotated[int, Field(ge=2)]
 _PARTS = "a number of examples (an integer of at least 1) or a fraction between 0 and 1"
@@ -63,7 +64,7 @@ class _Dataset(Written):
         description="Name of another data set whose keys are taken over; keys given here replace them, mapping by "
         "mapping. The source stays the same.",
     )
-    source: str = Field(description="Where the data come from.")
+    source: str
     split: Written
     scale: Literal["none", "unit", "standardise"] = Field(
         "none",
@@ -102,14 +103,14 @@ class _Normal(_Dataset):
 class Digits(_Existing):
     """Handwritten digits of scikit-learn."""
 
-    source: Literal["digits"]
+    source: Literal["digits"] = Field(description=_SOURCE)
     split: Split = defaults(Split)
 
 
 class Blobs(_Normal):
     """A normal distribution for each class."""
 
-    source: Literal["blobs"]
+    source: Literal["blobs"] = Field(description=_SOURCE)
     cluster_std: float = Field(
         gt=0,
         description="Standard deviation of each blob, in the units of the features (centres lie between -10 and 10).",
@@ -119,23 +120,23 @@ class Blobs(_Normal):
 class RandomLabels(_Normal):
     """Features that know nothing of the labels."""
 
-    source: Literal["random-labels"]
+    source: Literal["random-labels"] = Field(description=_SOURCE)
 
 
 class Images(_Existing):
     """Images that are downloaded."""
 
-    source: Literal["mnist", "fashion-mnist", "cifar10"]
+    source: Literal["mnist", "fashion-mnist", "cifar10"] = Field(description=_SOURCE)
     split: SplitImages = defaults(SplitImages)
 
 
 class Arrays(_Existing):
     """Arrays of a .npz file of the user's."""
 
-    source: Literal["npz"]
+    source: Literal["npz"] = Field(description=_SOURCE)
     split: SplitArrays = defaults(SplitArrays)
     path: Annotated[str, Field(pattern=r"\.npz$"), valid("the path of a .npz file")] = Field(
-        description=f"The .npz file (as `numpy.savez` writes it){_FILE}"
+        description=f"The .npz file (as `numpy.savez` writes it), {_FILE}."
     )
     x: str = Field("x", description="Name of the array with the examples, first axis examples.")
     y: str = Field("y", description="Name of the array with the class of each example.")
@@ -152,10 +153,10 @@ class Arrays(_Existing):
 class Table(_Existing):
     """A table of the user's."""
 
-    source: Literal["table"]
+    source: Literal["table"] = Field(description=_SOURCE)
     split: Split = defaults(Split)
     path: Annotated[str, Field(pattern=r"\.(csv|parquet)$"), valid("the path of a .csv or .parquet file")] = Field(
-        description=f"The .csv or .parquet file{_FILE}"
+        description=f"The .csv or .parquet file, {_FILE}."
     )
     target: _Column = Field(description="Column with the class of each example.")
     features: Annotated[List[_Column], Field(min_length=1), DIFFERENT, valid("a list of columns")] | None = Field(
@@ -169,10 +170,10 @@ class Table(_Existing):
 class FromFunction(_Dataset):
     """Arrays that a function of the user's returns."""
 
-    source: Literal["function"]
+    source: Literal["function"] = Field(description=_SOURCE)
     split: Split = defaults(Split)
     function: Function = Field(
-        description=f"Your Python function as `file.py:name`, the file{_FILE[:-1]}. It is called `name(seed=..., "
+        description=f"Your Python function as `file.py:name`, the file {_FILE}. It is called `name(seed=..., "
         "**arguments)` and returns the arrays (x, y). The global generators of Python and NumPy are seeded with "
         "`seed`, too; where each run seed draws its own data, it is called for another seed as well, to see that the "
         "data differ.",

@@ -132,11 +132,10 @@ def resolve(measurements: Measurements, study_file: Path, folders: Sequence[str]
     return measurements.model_copy(update=found)
 
 
-def files(measurements: Mapping[str, Any] | None) -> list[str]:
+def files(measurements: Measurements | None) -> list[str]:
     """The files that resolved measurements are read from."""
-    if measurements is None:
-        return []
-    return [measurements[part]["path"] for part in ("runs", "timings") if measurements[part] is not None]
+    parts = () if measurements is None else (measurements.runs, measurements.timings)
+    return [part.path for part in parts if part is not None]
 
 
 def _find(path: str, study_file: Path, folders: Sequence[str], place: str) -> Path:
