@@ -105,6 +105,15 @@ Name = Annotated[str, valid("a name")]
 Names = Annotated[List[Name], Field(min_length=1), DIFFERENT, valid("a list of names")]
 Seed = Annotated[int, Field(ge=0, le=2147483647)]
 Positive = Annotated[int, Field(ge=1)]  # a number of things
+Share = Annotated[float, Field(ge=0, lt=1)]  # of something, but not all of it
+Sizes = Annotated[
+    List[Annotated[Positive, valid("an integer of at least 1")]],
+    Field(min_length=1),
+    DIFFERENT,
+    valid("a list of different integers of at least 1"),
+]
+Function = Annotated[str, Field(pattern=r"\.py:[A-Za-z_][A-Za-z_0-9]*$"), valid("`file.py:name`")]
+Arguments = Annotated[dict[str, object], SORTED]
 NAME = r"^[a-z0-9][a-z0-9_-]*$"
 NAME_WORDS = "lower-case letters, digits, - and _, starting with a letter or digit"
 

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from pydantic import Field
 
-from batchscope.config.written import DIFFERENT, List, Names, Positive, Written, valid
+from batchscope.config.written import Names, Positive, Sizes, Written
 
-_Sizes = Annotated[
-    List[Annotated[Positive, valid("an integer of at least 1")]],
-    Field(min_length=1),
-    DIFFERENT,
-    valid("a list of different integers of at least 1"),
-]
 _LOOKED_AT = "Recipes of this study whose runs are looked at."
 _TRAINED_WITH = "Batch sizes of the runs whose weights are looked at."
 _CHOSEN = "chosen at random and the same for every run; all where there are fewer."
@@ -25,8 +17,8 @@ class Gradients(Written):
     """
 
     recipes: Names = Field(description=_LOOKED_AT)
-    trained_with: _Sizes = Field(description=_TRAINED_WITH)
-    batch_sizes: _Sizes = Field(description="Sizes of the batches whose gradients are drawn; below `examples`.")
+    trained_with: Sizes = Field(description=_TRAINED_WITH)
+    batch_sizes: Sizes = Field(description="Sizes of the batches whose gradients are drawn; below `examples`.")
     examples: int = Field(4096, ge=16, description=f"Training examples that the batches are drawn from, {_CHOSEN}")
     batches: int = Field(
         200,
@@ -59,8 +51,8 @@ class Modes(Written):
     """
 
     recipes: Names = Field(description=_LOOKED_AT)
-    trained_with: _Sizes = Field(description=_TRAINED_WITH)
-    batch_sizes: _Sizes = Field(description="Sizes of the batches that are evaluated.")
+    trained_with: Sizes = Field(description=_TRAINED_WITH)
+    batch_sizes: Sizes = Field(description="Sizes of the batches that are evaluated.")
 
 
 class Accumulation(Written):

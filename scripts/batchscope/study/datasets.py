@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter
 
 from batchscope.config.errors import ConfigError, Locate
-from batchscope.config.written import DIFFERENT, SORTED, List, Positive, Seed, Written, defaults, valid
+from batchscope.config.written import DIFFERENT, Arguments, Function, List, Positive, Seed, Written, defaults, valid
 
 _SOURCE = "Where the data come from."
 _PART = "Size of this part, as a number of examples or as a fraction of all of them."
@@ -17,8 +17,6 @@ _Column = Annotated[str, Field(min_length=1), valid("the name of a column")]
 _Classes = Annotated[int, Field(ge=2)]
 _PARTS = "a number of examples (an integer of at least 1) or a fraction between 0 and 1"
 _Part = Annotated[Positive | Annotated[float, Field(gt=0, lt=1)], valid(_PARTS)]
-Function = Annotated[str, Field(pattern=r"\.py:[A-Za-z_][A-Za-z_0-9]*$"), valid("`file.py:name`")]
-Arguments = Annotated[dict[str, object], SORTED]
 
 
 class Split(Written):

@@ -16,7 +16,8 @@ from batchscope.data import splits
 from batchscope.identity import imports
 from batchscope.study.datasets import Arrays, FromFunction, Table
 from batchscope.study.definitions import Definition
-from batchscope.study.recipes import OwnModel, Recipe
+from batchscope.study.networks import OwnModel
+from batchscope.study.recipes import Recipe
 
 
 def dataset_files(dataset: Mapping[str, Any]) -> list[str]:

@@ -20,7 +20,8 @@ from batchscope.config.yaml_files import locate_in
 from batchscope.data import splits
 from batchscope.study import datasets, recipes
 from batchscope.study.datasets import Arrays, Dataset, Digits, Images
-from batchscope.study.recipes import Cnn, Mlp, Recipe
+from batchscope.study.networks import Cnn, Mlp
+from batchscope.study.recipes import Recipe
 from batchscope.training.recipes import scaled_optimiser
 
 V = TypeVar("V", bound=written.Written, default=Any)

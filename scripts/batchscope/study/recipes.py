@@ -2,180 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from batchscope.config.errors import ConfigError, Locate
-from batchscope.config.written import (
-    DIFFERENT,
-    List,
-    Positive,
-    Seed,
-    Written,
-    defaults,
-    valid,
-)
-from batchscope.study.datasets import Arguments, Function
+from batchscope.config.written import DIFFERENT, List, Positive, Seed, Written, defaults, valid
+from batchscope.study import networks, optimisers
+from batchscope.study.networks import Model
+from batchscope.study.optimisers import Optimiser, Sgd
 
-_CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")
 _Index = Annotated[int, Field(ge=0)]
 _Rate = Annotated[float, Field(gt=0)]
-_Decay = Annotated[float, Field(ge=0, lt=1)]
-
-
-class _Layers(Written):
-    """What built-in networks have in common."""
-
-    activation: Literal[
-        "relu",
-        "relu6",
-        "leaky_relu",
-        "elu",
-        "celu",
-        "selu",
-        "gelu",
-        "silu",
-        "mish",
-        "softplus",
-        "softsign",
-        "sigmoid",
-        "hard_sigmoid",
-        "tanh",
-        "linear",
-    ] = Field("relu", description="Activation of the hidden layers, by its Keras name.")
-    dropout: _Decay = Field(
-        0.0, description="Share of units dropped, after each hidden layer of an MLP and after the dense layer of a CNN."
-    )
-    normalisation: Literal["none", "batch", "layer", "group"] = Field(
-        "none",
-        description="Normalisation before each hidden activation. `group` has 8 groups, or fewer where the width has "
-        "no such divisor. The statistics that `batch` evaluates with move by 1 % per update, so they lag where a large "
-        "batch makes few.",
-    )
-
-
-class _Dense(Written):
-    name: Literal["mlp"] = Field(description="Built-in family of networks.")
-    hidden: Annotated[List[Positive], valid("a list of integers of at least 1")] = Field(
-        (128,), description="Widths of the hidden layers; an empty list is softmax regression."
-    )
-
-
-class _Convolutions(Written):
-    name: Literal["cnn"] = Field(description="Built-in family of networks.")
-    filters: Annotated[List[Positive], Field(min_length=1), valid("a list of integers of at least 1")] = Field(
-        (32, 64), description="Filters of the convolutions; each is followed by 2x2 pooling."
-    )
-    kernel_size: Positive = Field(5, description="Side of the square convolution kernels, in pixels.")
-    dense: Positive = Field(1024, description="Width of the dense layer before the output.")
-
-
-# The fields of the last base come first.
-class Mlp(_Layers, _Dense):
-    """Dense layers."""
-
-
-class Cnn(_Layers, _Convolutions):
-    """Convolutions, each with pooling, and a dense layer."""
-
-    dropout: _Decay = Field(0.4, description=_Layers.model_fields["dropout"].description)
-
-
-class OwnModel(Written):
-    """A network that a function of the user's builds."""
-
-    function: Function = Field(
-        description="Your Python function as `file.py:name`, the file relative to the folder of the file that names "
-        "it. It is called `name(input_shape, classes, **arguments)` and returns a `keras.Model`.",
-    )
-    arguments: Arguments = Field(default_factory=dict, description="Keyword arguments handed to the function.")
-    outputs: Literal["probabilities", "logits"] = Field(
-        description="What the model returns, `probabilities` (it ends in a softmax) or `logits` (it does not)."
-    )
-
-
-def _kind_of_model(value: object) -> str | None:
-    if not isinstance(value, dict):
-        return None
-    return "function" if "function" in value else str(value["name"]) if "name" in value else None
-
-
-Model = Annotated[
-    Annotated[Mlp, Tag("mlp")] | Annotated[Cnn, Tag("cnn")] | Annotated[OwnModel, Tag("function")],
-    Discriminator(_kind_of_model),
-    Field(json_schema_extra={"discriminator": {"propertyName": "name"}}),
-]
-
-
-class _Regularisation(Written):
-    """What optimisers have in common, named as in Keras 3."""
-
-    weight_decay: Annotated[float, Field(ge=0)] | None = Field(
-        None, description="Each update also takes this share, times the learning rate, off every weight; null for none."
-    )
-    clipnorm: _Rate | None = Field(
-        None,
-        description="Largest norm of the gradient of one weight array; null for no clipping. Only one kind of clipping "
-        "may be set.",
-    )
-    clipvalue: _Rate | None = Field(
-        None, description="Largest absolute value of a gradient's element; null for no clipping."
-    )
-    global_clipnorm: _Rate | None = Field(
-        None, description="Largest norm of the gradient of all weights together; null for no clipping."
-    )
-    use_ema: bool = Field(
-        False, description="Keep an exponential moving average of the weights; needs `ema_overwrite_frequency`."
-    )
-    ema_momentum: float = Field(0.99, ge=0, le=1, description="Decay of that average, per update.")
-    ema_overwrite_frequency: Positive | None = Field(
-        None, description="The weights are overwritten by their average each time this many updates are done."
-    )
-
-
-_NAME = "Keras optimiser."
-_LEARNING_RATE = "Learning rate, at the reference batch size where a scaling rule is used."
-
-
-class _Momentum(Written):
-    name: Literal["sgd"] = Field(description=_NAME)
-    learning_rate: _Rate = Field(0.01, description=_LEARNING_RATE)
-    momentum: _Decay = Field(0.0, description="Share of the last update that is carried into the next.")
-    nesterov: bool = Field(False, description="Nesterov momentum; needs a momentum above 0.")
-
-
-class _Moments(Written):
-    name: Literal["adam", "adamw"] = Field(description=_NAME)
-    learning_rate: _Rate = Field(0.001, description=_LEARNING_RATE)
-    beta_1: _Decay = Field(0.9, description="Decay of the running mean of the gradient, per update.")
-    beta_2: _Decay = Field(0.999, description="Decay of the running mean of the squared gradient, per update.")
-    epsilon: _Rate = Field(1e-7, description="Added to the root of the running mean of the squared gradient.")
-    amsgrad: bool = Field(False, description="Use the largest running mean of the squared gradient so far.")
-
-
-class Sgd(_Regularisation, _Momentum):
-    """Gradient descent."""
-
-
-class Adam(_Regularisation, _Moments):
-    """Adam."""
-
-    name: Literal["adam"] = Field(description=_NAME)
-
-
-class AdamW(_Regularisation, _Moments):
-    """Adam with decoupled weight decay."""
-
-    name: Literal["adamw"] = Field(description=_NAME)
-    weight_decay: float = Field(
-        0.004, ge=0, description="Each update also takes this share, times the learning rate, off every weight."
-    )
-
-
-Optimiser = Annotated[Sgd | Adam | AdamW, Field(discriminator="name")]
 
 
 class LearningRateScaling(Written):
@@ -328,8 +167,8 @@ def settle(recipe: Recipe, locate: Locate) -> Recipe:
     _check_budget(recipe.budget, locate)
     _check_scaling(recipe, locate)
     _check_tuning(recipe, locate)
-    _check_optimiser(recipe.optimiser, locate)
-    _check_tracked_weight(recipe.model, recipe.tracked_weight, locate)
+    optimisers.check(recipe.optimiser, locate)
+    networks.check_tracked_weight(recipe.model, recipe.tracked_weight, locate)
     return recipe
 
 
@@ -400,42 +239,3 @@ def _check_tuning(recipe: Recipe, locate: Locate) -> None:
             f"{locate(['learning_rate_scaling', 'rule'])}: the rule {rule} and tuning both set the rate of a batch "
             "size; valid is rule: none, or tuning: null"
         )
-
-
-def _check_optimiser(optimiser: Optimiser, locate: Locate) -> None:
-    clipping = [key for key in _CLIPPING if getattr(optimiser, key) is not None]
-    if len(clipping) > 1:
-        raise ConfigError(
-            f"{locate(['optimiser', clipping[1]])}: {' and '.join(clipping)} exclude each other; valid is one of them"
-        )
-    if isinstance(optimiser, Sgd) and optimiser.nesterov and optimiser.momentum == 0:
-        raise ConfigError(f"{locate(['optimiser', 'nesterov'])}: it needs momentum; valid is a momentum above 0")
-    frequency = locate(["optimiser", "ema_overwrite_frequency"])
-    if optimiser.use_ema and optimiser.ema_overwrite_frequency is None:
-        raise ConfigError(
-            f"{frequency}: use_ema needs it, since Keras else uses the average only after the last evaluation; valid "
-            "is an integer of at least 1"
-        )
-    if not optimiser.use_ema and optimiser.ema_overwrite_frequency is not None:
-        raise ConfigError(f"{frequency}: it does nothing without use_ema; valid is null, or use_ema: true")
-
-
-def _check_tracked_weight(model: Model, tracked: Sequence[int] | None, locate: Locate) -> None:
-    """The index must lie in the first kernel, as far as the recipe alone tells its shape (None: the data tell)."""
-    if tracked is None or isinstance(model, OwnModel):
-        return
-    shape: tuple[int | None, ...]
-    if isinstance(model, Mlp):
-        shape, axes = (None, model.hidden[0] if model.hidden else None), "[feature, unit]"
-    else:
-        shape, axes = (model.kernel_size, model.kernel_size, None, model.filters[0]), "[row, column, channel, filter]"
-    if len(tracked) != len(shape):
-        raise ConfigError(
-            f"{locate(['tracked_weight'])}: {len(tracked)} numbers do not index the first kernel; valid is {axes}"
-        )
-    for axis, (index, size) in enumerate(zip(tracked, shape, strict=True)):
-        if size is not None and index >= size:
-            raise ConfigError(
-                f"{locate(['tracked_weight', axis])}: {index} is outside the first kernel {axes}; valid is an integer "
-                f"from 0 to {size - 1}"
-            )
