@@ -5,22 +5,27 @@
 
 from __future__ import annotations
 
+import ast
+import functools
+import inspect
 import json
 import re
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import core_schema
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from batchscope.config.sentences import branches, follow  # noqa: E402
 from batchscope.config.settings import SETTINGS  # noqa: E402
-from batchscope.config.written import NAME, json_schema  # noqa: E402
+from batchscope.config.written import NAME, Schema, json_schema  # noqa: E402
 from batchscope.study.datasets import DATASET  # noqa: E402
 from batchscope.study.model import STUDY  # noqa: E402
 from batchscope.study.recipes import RECIPE  # noqa: E402
@@ -28,20 +33,50 @@ from batchscope.study.recipes import RECIPE  # noqa: E402
 README = ROOT / "config" / "README.md"
 FOLDER = ROOT / "config" / "schemas"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+class Documented(Schema):
+    """JSON Schema in which the text below a field says what its key means."""
+
+    def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
+        """The schema of a mapping."""
+        found = super().model_schema(schema)
+        for key, text in _texts(schema["cls"]).items():
+            found["properties"].get(key, {}).setdefault("description", text)
+        return found
+
+
+def _texts(model: type) -> dict[str, str]:
+    """The text below each field of a model, or of the model that it inherits the field from."""
+    found = {}
+    for each in reversed(model.__mro__[:-2]):
+        tree = _tree(inspect.getsourcefile(each) or "")
+        classes = {node.name: node.body for node in tree.body if isinstance(node, ast.ClassDef)}
+        for field, text in pairwise(classes.get(each.__name__, [])):
+            if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+                found[ast.unparse(field.target)] = " ".join(str(text.value.value).split())
+    return found
+
+
+@functools.cache
+def _tree(file: str) -> ast.Module:
+    return ast.parse(Path(file).read_bytes())
+
+
 _BRANCHED = ("datasets", "recipes", "claims")  # their keys depend on the source, the model, the optimiser or the test
 
 
 def schemas() -> dict[str, JsonSchemaValue]:
     """The JSON Schema of each kind of file that users write, but of claims, by the stem of the schema's file."""
-    study = json_schema(STUDY)
+    study = json_schema(STUDY, Documented)
     study |= {"if": {"required": ["measurements"]}, "then": {}, "else": {"required": ["comparisons", "seeds"]}}
     for kind in ("datasets", "recipes"):
         study["properties"][kind]["allOf"] = [{"$ref": f"{kind}.schema.json"}]
     found = {
-        "config": json_schema(SETTINGS) | {"title": "config.yaml"},
+        "config": json_schema(SETTINGS, Documented) | {"title": "config.yaml"},
         "study": study | {"title": "A study file"},
-        "datasets": _registry(json_schema(DATASET), "The data sets that studies select by name."),
-        "recipes": _registry(json_schema(RECIPE), "The recipes that studies select by name."),
+        "datasets": _registry(json_schema(DATASET, Documented), "The data sets that studies select by name."),
+        "recipes": _registry(json_schema(RECIPE, Documented), "The recipes that studies select by name."),
     }
     for root in found.values():
         for rule in root["$defs"].values():

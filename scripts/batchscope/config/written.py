@@ -118,16 +118,17 @@ NAME = r"^[a-z0-9][a-z0-9_-]*$"
 NAME_WORDS = "lower-case letters, digits, - and _, starting with a letter or digit"
 
 
-class _Schema(GenerateJsonSchema):
+class Schema(GenerateJsonSchema):
     """JSON Schema without a title for every key."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
+        """Never."""
         return False
 
 
-def json_schema(kind: TypeAdapter[Any]) -> JsonSchemaValue:
+def json_schema(kind: TypeAdapter[Any], schema: type[Schema] = Schema) -> JsonSchemaValue:
     """The JSON Schema of what a user writes."""
-    return kind.json_schema(schema_generator=_Schema)
+    return kind.json_schema(schema_generator=schema)
 
 
 def read(kind: TypeAdapter[T], value: object, locate: Locate) -> T:

@@ -23,21 +23,23 @@ _SIZE = "an integer from 1 to the number of training examples, or `full`"
 class Comparison(Written):
     """Every data set meets every recipe, batch size and seed."""
 
-    datasets: Names = Field(description="Names of data sets.")
-    recipes: Names = Field(description="Names of recipes.")
+    datasets: Names
+    """Names of data sets."""
+    recipes: Names
+    """Names of recipes."""
     batch_sizes: Annotated[
         List[Annotated[BatchSize, valid(_SIZE)]],
         Field(min_length=1),
         DIFFERENT,
         valid("a list of integers from 1 to the number of training examples, or `full`"),
-    ] = Field(description="Examples per update. `full` is all the training examples, one update per epoch.")
+    ]
+    """Examples per update. `full` is all the training examples, one update per epoch."""
     timing: bool | str | None = Field(
-        None,
-        description="Whether the cells of this comparison are timed; null for what the study says. Recipes that differ "
-        "only in budget, learning rate or its tuning take the same time per update, so one may name another whose "
-        "timings it takes.",
-        json_schema_extra={"x-valid": "true, false, the name of a recipe of this study that is timed, or null"},
+        None, json_schema_extra={"x-valid": "true, false, the name of a recipe of this study that is timed, or null"}
     )
+    """Whether the cells of this comparison are timed; null for what the study says. Recipes that differ only in
+    budget, learning rate or its tuning take the same time per update, so one may name another whose timings it takes.
+    """
 
     def cells(self) -> Iterator[Cell]:
         """What is trained with every seed, in the order of the study file."""

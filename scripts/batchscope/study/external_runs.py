@@ -14,10 +14,6 @@ from batchscope.data import splits
 
 _TO_TARGET = ("epochs", "updates", "examples")
 _File = Annotated[str, Field(pattern=r"\.(csv|parquet)$"), valid("the path of a .csv or .parquet file")]
-_FILE = (
-    "A .csv or .parquet file, relative to the folder of the study file; where it is not there, it is looked for in the "
-    "`data_folders` of config.yaml."
-)
 _OwnName = Annotated[str, Field(pattern=NAME), valid(NAME_WORDS)]
 _Column = Annotated[str, Field(min_length=1), valid("the name of a column")]
 _RunColumn = Literal[
@@ -52,29 +48,28 @@ _TimingColumn = Literal["batch_size", "seconds_per_epoch", "seconds_per_update",
 class MeasuredRuns(Written):
     """The file with one row per run, or per run and target."""
 
-    path: _File = Field(description=_FILE)
-    dataset: _OwnName = Field(description="What the report calls the data.")
-    recipe: _OwnName = Field(description="What the report calls the model and how it was trained.")
-    n_train: Positive | None = Field(
-        None,
-        description="Number of training examples; null where unknown, and then epochs do not become updates or "
-        "examples.",
-    )
-    metric: Annotated[str, Field(min_length=1)] | None = Field(
-        None, description="What the target is measured in, such as WER; null where the file has no targets."
-    )
-    target: float | None = Field(
-        None, description="The target that all rows are about; null where a column names it or there is none."
-    )
-    better: Literal["lower", "higher"] = Field(
-        "lower", description="Whether a lower or a higher value of the metric is the tighter target."
-    )
-    columns: Annotated[dict[_RunColumn, _Column], SORTED] = Field(
-        description="Which column of the file holds what, as `ours: theirs`. `batch_size` and `seed` (a whole number "
-        "from 0 that tells the runs of a batch size apart) are required; `learning_rate` and the results of runs may "
-        "follow, named as in `runs.csv`. `epochs`, `updates` or `examples` are those to the target; an empty cell says "
-        "that the run has not reached it, and `budget_epochs` how long it was followed."
-    )
+    path: _File
+    """A .csv or .parquet file, relative to the folder of the study file; where it is not there, it is looked for in
+    the `data_folders` of config.yaml.
+    """
+    dataset: _OwnName
+    """What the report calls the data."""
+    recipe: _OwnName
+    """What the report calls the model and how it was trained."""
+    n_train: Positive | None = None
+    """Number of training examples; null where unknown, and then epochs do not become updates or examples."""
+    metric: Annotated[str, Field(min_length=1)] | None = None
+    """What the target is measured in, such as WER; null where the file has no targets."""
+    target: float | None = None
+    """The target that all rows are about; null where a column names it or there is none."""
+    better: Literal["lower", "higher"] = "lower"
+    """Whether a lower or a higher value of the metric is the tighter target."""
+    columns: Annotated[dict[_RunColumn, _Column], SORTED]
+    """Which column of the file holds what, as `ours: theirs`. `batch_size` and `seed` (a whole number from 0 that
+    tells the runs of a batch size apart) are required; `learning_rate` and the results of runs may follow, named as in
+    `runs.csv`. `epochs`, `updates` or `examples` are those to the target; an empty cell says that the run has not
+    reached it, and `budget_epochs` how long it was followed.
+    """
 
     @property
     def to_target(self) -> list[str]:
@@ -85,20 +80,23 @@ class MeasuredRuns(Written):
 class MeasuredTimings(Written):
     """The file with what an epoch or an update takes at each batch size; null for none."""
 
-    path: _File = Field(description=_FILE)
-    columns: Annotated[dict[_TimingColumn, _Column], SORTED] = Field(
-        description="Which column holds what, as `ours: theirs`: `batch_size`, `seconds_per_epoch` or "
-        "`seconds_per_update`, the mean power in watts, and the power limit it was measured at."
-    )
+    path: _File
+    """A .csv or .parquet file, relative to the folder of the study file; where it is not there, it is looked for in
+    the `data_folders` of config.yaml.
+    """
+    columns: Annotated[dict[_TimingColumn, _Column], SORTED]
+    """Which column holds what, as `ours: theirs`: `batch_size`, `seconds_per_epoch` or `seconds_per_update`, the mean
+    power in watts, and the power limit it was measured at.
+    """
 
 
 class Baseline(Written):
     """The batch size and power limit that savings of energy are counted against; null for none."""
 
-    batch_size: Positive = Field(description="Batch size of the baseline.")
-    power_limit_watts: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="Power limit of the baseline; null where power was not limited."
-    )
+    batch_size: Positive
+    """Batch size of the baseline."""
+    power_limit_watts: Annotated[float, Field(gt=0)] | None = None
+    """Power limit of the baseline; null where power was not limited."""
 
 
 class Measurements(Written):

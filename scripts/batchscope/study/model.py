@@ -42,51 +42,40 @@ _TRAINED = ("comparisons", "seeds", "targets", "datasets", "recipes", "published
 class StudyFile(Written):
     """One question, and the data sets, recipes, batch sizes and seeds that answer it, or results made elsewhere."""
 
-    title: Text = Field(description="Title of the report.")
-    question: Text = Field(description="What the study wants to know, in a sentence or two; the report opens with it.")
-    datasets: dict[str, object] = Field(
-        default_factory=dict,
-        description="Data sets of this study only, by name, written as in datasets.yaml. A name of datasets.yaml is "
-        "refused.",
-    )
-    recipes: dict[str, object] = Field(
-        default_factory=dict,
-        description="Recipes of this study only, by name, written as in recipes.yaml. A name of recipes.yaml is "
-        "refused.",
-    )
+    title: Text
+    """Title of the report."""
+    question: Text
+    """What the study wants to know, in a sentence or two; the report opens with it."""
+    datasets: dict[str, object] = Field(default_factory=dict)
+    """Data sets of this study only, by name, written as in datasets.yaml. A name of datasets.yaml is refused."""
+    recipes: dict[str, object] = Field(default_factory=dict)
+    """Recipes of this study only, by name, written as in recipes.yaml. A name of recipes.yaml is refused."""
     comparisons: Annotated[List[Comparison], Field(min_length=1), valid("a list of at least one comparison")] = Field(
-        default_factory=tuple,
-        description="What is trained. Within an item every data set meets every recipe, batch size and seed; items are "
-        "added up, and the same run may appear only once.",
+        default_factory=tuple
     )
+    """What is trained. Within an item every data set meets every recipe, batch size and seed; items are added up, and
+    the same run may appear only once.
+    """
     seeds: Annotated[
         List[Seed], Field(min_length=1), DIFFERENT, valid("a list of different integers from 0 to 2147483647")
-    ] = Field(
-        default_factory=tuple,
-        description="Seeds of the runs: initial weights, order of the examples, dropout, and the data where a data set "
-        "is drawn per seed. Five or more give intervals worth printing.",
-    )
-    timing: bool = Field(
-        True, description="Whether each (data set, recipe, batch size) is also timed, alone on the machine."
-    )
-    targets: Annotated[List[Target], valid("a list of targets")] = Field(
-        (), description="What runs have to reach, fixed here before they are made."
-    )
+    ] = Field(default_factory=tuple)
+    """Seeds of the runs: initial weights, order of the examples, dropout, and the data where a data set is drawn per
+    seed. Five or more give intervals worth printing.
+    """
+    timing: bool = True
+    """Whether each (data set, recipe, batch size) is also timed, alone on the machine."""
+    targets: Annotated[List[Target], valid("a list of targets")] = ()
+    """What runs have to reach, fixed here before they are made."""
     probes: Probes = defaults(Probes)
-    claims: dict[str, object] = Field(
-        default_factory=dict,
-        description="Claims of this study only, by name, written as in claims.yaml. A name of claims.yaml is refused.",
-    )
-    published: Annotated[List[Published], valid("a list of published numbers")] = Field(
-        (), description="Numbers that others published, printed beside the study's own; they decide nothing."
-    )
+    claims: dict[str, object] = Field(default_factory=dict)
+    """Claims of this study only, by name, written as in claims.yaml. A name of claims.yaml is refused."""
+    published: Annotated[List[Published], valid("a list of published numbers")] = ()
+    """Numbers that others published, printed beside the study's own; they decide nothing."""
     verdicts: (
         Annotated[List[Annotated[str, valid("the name of a claim")]], DIFFERENT, valid("a list of names of claims")]
         | None
-    ) = Field(
-        None,
-        description="Names of the claims that get a verdict; null for all of claims.yaml and of this study.",
-    )
+    ) = None
+    """Names of the claims that get a verdict; null for all of claims.yaml and of this study."""
     measurements: Measurements | None = None
 
 

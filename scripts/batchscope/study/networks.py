@@ -30,32 +30,32 @@ class _Layers(Written):
         "hard_sigmoid",
         "tanh",
         "linear",
-    ] = Field("relu", description="Activation of the hidden layers, by its Keras name.")
-    dropout: Share = Field(
-        0.0, description="Share of units dropped, after each hidden layer of an MLP and after the dense layer of a CNN."
-    )
-    normalisation: Literal["none", "batch", "layer", "group"] = Field(
-        "none",
-        description="Normalisation before each hidden activation. `group` has 8 groups, or fewer where the width has "
-        "no such divisor. The statistics that `batch` evaluates with move by 1 % per update, so they lag where a large "
-        "batch makes few.",
-    )
+    ] = "relu"
+    """Activation of the hidden layers, by its Keras name."""
+    dropout: Share = 0.0
+    """Share of units dropped, after each hidden layer of an MLP and after the dense layer of a CNN."""
+    normalisation: Literal["none", "batch", "layer", "group"] = "none"
+    """Normalisation before each hidden activation. `group` has 8 groups, or fewer where the width has no such divisor.
+    The statistics that `batch` evaluates with move by 1 % per update, so they lag where a large batch makes few.
+    """
 
 
 class _Dense(Written):
-    name: Literal["mlp"] = Field(description="Built-in family of networks.")
-    hidden: Annotated[List[Positive], valid("a list of integers of at least 1")] = Field(
-        (128,), description="Widths of the hidden layers; an empty list is softmax regression."
-    )
+    name: Literal["mlp"]
+    """Built-in family of networks."""
+    hidden: Annotated[List[Positive], valid("a list of integers of at least 1")] = (128,)
+    """Widths of the hidden layers; an empty list is softmax regression."""
 
 
 class _Convolutions(Written):
-    name: Literal["cnn"] = Field(description="Built-in family of networks.")
-    filters: Annotated[List[Positive], Field(min_length=1), valid("a list of integers of at least 1")] = Field(
-        (32, 64), description="Filters of the convolutions; each is followed by 2x2 pooling."
-    )
-    kernel_size: Positive = Field(5, description="Side of the square convolution kernels, in pixels.")
-    dense: Positive = Field(1024, description="Width of the dense layer before the output.")
+    name: Literal["cnn"]
+    """Built-in family of networks."""
+    filters: Annotated[List[Positive], Field(min_length=1), valid("a list of integers of at least 1")] = (32, 64)
+    """Filters of the convolutions; each is followed by 2x2 pooling."""
+    kernel_size: Positive = 5
+    """Side of the square convolution kernels, in pixels."""
+    dense: Positive = 1024
+    """Width of the dense layer before the output."""
 
 
 # The fields of the last base come first.
@@ -66,20 +66,20 @@ class Mlp(_Layers, _Dense):
 class Cnn(_Layers, _Convolutions):
     """Convolutions, each with pooling, and a dense layer."""
 
-    dropout: Share = Field(0.4, description=_Layers.model_fields["dropout"].description)
+    dropout: Share = 0.4
 
 
 class OwnModel(Written):
     """A network that a function of the user's builds."""
 
-    function: Function = Field(
-        description="Your Python function as `file.py:name`, the file relative to the folder of the file that names "
-        "it. It is called `name(input_shape, classes, **arguments)` and returns a `keras.Model`.",
-    )
-    arguments: Arguments = Field(default_factory=dict, description="Keyword arguments handed to the function.")
-    outputs: Literal["probabilities", "logits"] = Field(
-        description="What the model returns, `probabilities` (it ends in a softmax) or `logits` (it does not)."
-    )
+    function: Function
+    """Your Python function as `file.py:name`, the file relative to the folder of the file that names it. It is called
+    `name(input_shape, classes, **arguments)` and returns a `keras.Model`.
+    """
+    arguments: Arguments = Field(default_factory=dict)
+    """Keyword arguments handed to the function."""
+    outputs: Literal["probabilities", "logits"]
+    """What the model returns, `probabilities` (it ends in a softmax) or `logits` (it does not)."""
 
 
 def _kind_of_model(value: object) -> str | None:

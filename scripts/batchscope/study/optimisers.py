@@ -16,47 +16,46 @@ _Rate = Annotated[float, Field(gt=0)]
 class _Regularisation(Written):
     """What optimisers have in common, named as in Keras 3."""
 
-    weight_decay: Annotated[float, Field(ge=0)] | None = Field(
-        None, description="Each update also takes this share, times the learning rate, off every weight; null for none."
-    )
-    clipnorm: _Rate | None = Field(
-        None,
-        description="Largest norm of the gradient of one weight array; null for no clipping. Only one kind of clipping "
-        "may be set.",
-    )
-    clipvalue: _Rate | None = Field(
-        None, description="Largest absolute value of a gradient's element; null for no clipping."
-    )
-    global_clipnorm: _Rate | None = Field(
-        None, description="Largest norm of the gradient of all weights together; null for no clipping."
-    )
-    use_ema: bool = Field(
-        False, description="Keep an exponential moving average of the weights; needs `ema_overwrite_frequency`."
-    )
-    ema_momentum: float = Field(0.99, ge=0, le=1, description="Decay of that average, per update.")
-    ema_overwrite_frequency: Positive | None = Field(
-        None, description="The weights are overwritten by their average each time this many updates are done."
-    )
-
-
-_NAME = "Keras optimiser."
-_LEARNING_RATE = "Learning rate, at the reference batch size where a scaling rule is used."
+    weight_decay: Annotated[float, Field(ge=0)] | None = None
+    """Each update also takes this share, times the learning rate, off every weight; null for none."""
+    clipnorm: _Rate | None = None
+    """Largest norm of the gradient of one weight array; null for no clipping. Only one kind of clipping may be set."""
+    clipvalue: _Rate | None = None
+    """Largest absolute value of a gradient's element; null for no clipping."""
+    global_clipnorm: _Rate | None = None
+    """Largest norm of the gradient of all weights together; null for no clipping."""
+    use_ema: bool = False
+    """Keep an exponential moving average of the weights; needs `ema_overwrite_frequency`."""
+    ema_momentum: float = Field(0.99, ge=0, le=1)
+    """Decay of that average, per update."""
+    ema_overwrite_frequency: Positive | None = None
+    """The weights are overwritten by their average each time this many updates are done."""
 
 
 class _Momentum(Written):
-    name: Literal["sgd"] = Field(description=_NAME)
-    learning_rate: _Rate = Field(0.01, description=_LEARNING_RATE)
-    momentum: Share = Field(0.0, description="Share of the last update that is carried into the next.")
-    nesterov: bool = Field(False, description="Nesterov momentum; needs a momentum above 0.")
+    name: Literal["sgd"]
+    """Keras optimiser."""
+    learning_rate: _Rate = 0.01
+    """Learning rate, at the reference batch size where a scaling rule is used."""
+    momentum: Share = 0.0
+    """Share of the last update that is carried into the next."""
+    nesterov: bool = False
+    """Nesterov momentum; needs a momentum above 0."""
 
 
 class _Moments(Written):
-    name: Literal["adam", "adamw"] = Field(description=_NAME)
-    learning_rate: _Rate = Field(0.001, description=_LEARNING_RATE)
-    beta_1: Share = Field(0.9, description="Decay of the running mean of the gradient, per update.")
-    beta_2: Share = Field(0.999, description="Decay of the running mean of the squared gradient, per update.")
-    epsilon: _Rate = Field(1e-7, description="Added to the root of the running mean of the squared gradient.")
-    amsgrad: bool = Field(False, description="Use the largest running mean of the squared gradient so far.")
+    name: Literal["adam", "adamw"]
+    """Keras optimiser."""
+    learning_rate: _Rate = 0.001
+    """Learning rate, at the reference batch size where a scaling rule is used."""
+    beta_1: Share = 0.9
+    """Decay of the running mean of the gradient, per update."""
+    beta_2: Share = 0.999
+    """Decay of the running mean of the squared gradient, per update."""
+    epsilon: _Rate = 1e-7
+    """Added to the root of the running mean of the squared gradient."""
+    amsgrad: bool = False
+    """Use the largest running mean of the squared gradient so far."""
 
 
 class Sgd(_Regularisation, _Momentum):
@@ -66,16 +65,17 @@ class Sgd(_Regularisation, _Momentum):
 class Adam(_Regularisation, _Moments):
     """Adam."""
 
-    name: Literal["adam"] = Field(description=_NAME)
+    name: Literal["adam"]
+    """Keras optimiser."""
 
 
 class AdamW(_Regularisation, _Moments):
     """Adam with decoupled weight decay."""
 
-    name: Literal["adamw"] = Field(description=_NAME)
-    weight_decay: float = Field(
-        0.004, ge=0, description="Each update also takes this share, times the learning rate, off every weight."
-    )
+    name: Literal["adamw"]
+    """Keras optimiser."""
+    weight_decay: float = Field(0.004, ge=0)
+    """Each update also takes this share, times the learning rate, off every weight."""
 
 
 Optimiser = Annotated[Sgd | Adam | AdamW, Field(discriminator="name")]

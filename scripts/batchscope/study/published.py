@@ -21,32 +21,30 @@ if TYPE_CHECKING:
 class FittedTarget(Written):
     """Target of the fit, for `critical_batch_size`; null for others."""
 
-    metric: TargetMetric = Field(description="Its metric, as under `targets`.")
-    value: float = Field(description="Its value.")
+    metric: TargetMetric
+    """Its metric, as under `targets`."""
+    value: float
+    """Its value."""
 
 
 class Published(Written):
     """A number as others published it."""
 
-    metric: Annotated[str, valid("the name of a metric")] = Field(
-        description="What it is a number of: a metric of runs or of sharpness, as in a claim, `noise_scale` or "
-        "`critical_batch_size`."
-    )
-    value: float = Field(description="The number as published, in the unit of the metric.")
-    plus_minus: Annotated[float, Field(ge=0)] | None = Field(
-        None, description="The spread published with it; null where there is none."
-    )
-    source: Text = Field(description="Where it was published, and for which data and network.")
+    metric: Annotated[str, valid("the name of a metric")]
+    """What it is a number of: a metric of runs or of sharpness, as in a claim, `noise_scale` or `critical_batch_size`.
+    """
+    value: float
+    """The number as published, in the unit of the metric."""
+    plus_minus: Annotated[float, Field(ge=0)] | None = None
+    """The spread published with it; null where there is none."""
+    source: Text
+    """Where it was published, and for which data and network."""
     batch_size: BatchSize | None = Field(
-        None,
-        description="Batch size of this study's runs that are printed beside it; null for `critical_batch_size`.",
-        json_schema_extra={"x-valid": "an integer of at least 1, `full` or null"},
+        None, json_schema_extra={"x-valid": "an integer of at least 1, `full` or null"}
     )
-    at: Annotated[float, Field(ge=0, le=1)] | None = Field(
-        None,
-        description="Share of the budget at which the weights were kept, for the noise scale and sharpness; null for "
-        "others.",
-    )
+    """Batch size of this study's runs that are printed beside it; null for `critical_batch_size`."""
+    at: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Share of the budget at which the weights were kept, for the noise scale and sharpness; null for others."""
     target: FittedTarget | None = None
 
 

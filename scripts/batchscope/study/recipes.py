@@ -20,18 +20,15 @@ _Rate = Annotated[float, Field(gt=0)]
 class LearningRateScaling(Written):
     """How the learning rate depends on the batch size."""
 
-    rule: Literal["none", "linear", "sqrt", "adam-sde"] = Field(
-        "none",
-        description="`none`: one rate for all; `linear`: times κ = B/B0 (Goyal et al. 2017); `sqrt`: times √κ (Hoffer "
-        "et al. 2017); `adam-sde`, for Adam and AdamW: rate times √κ, each 1 − β times κ, ε over √κ (Malladi et al. "
-        "2022), and the weight decay times √κ, so that it takes as much per example. B0 is the reference batch size.",
-    )
-    reference_batch_size: Positive | None = Field(
-        None, description="Batch size at which the optimiser's options hold; required by every rule but `none`."
-    )
-    warmup_epochs: float = Field(
-        0.0, ge=0, description="Epochs, or a fraction of one, over which the rate rises linearly from near zero."
-    )
+    rule: Literal["none", "linear", "sqrt", "adam-sde"] = "none"
+    """`none`: one rate for all; `linear`: times κ = B/B0 (Goyal et al. 2017); `sqrt`: times √κ (Hoffer et al. 2017);
+    `adam-sde`, for Adam and AdamW: rate times √κ, each 1 − β times κ, ε over √κ (Malladi et al. 2022), and the weight
+    decay times √κ, so that it takes as much per example. B0 is the reference batch size.
+    """
+    reference_batch_size: Positive | None = None
+    """Batch size at which the optimiser's options hold; required by every rule but `none`."""
+    warmup_epochs: float = Field(0.0, ge=0)
+    """Epochs, or a fraction of one, over which the rate rises linearly from near zero."""
 
 
 class Tuning(Written):
@@ -41,25 +38,19 @@ class Tuning(Written):
 
     learning_rates: Annotated[
         List[_Rate], Field(min_length=3), DIFFERENT, valid("a list of at least three rates in ascending order")
-    ] = Field(
-        description="Rates that every batch size tries, evenly spaced in the logarithm. They replace the optimiser's."
-    )
+    ]
+    """Rates that every batch size tries, evenly spaced in the logarithm. They replace the optimiser's."""
     seeds: Annotated[
         List[Seed],
         Field(min_length=2),
         DIFFERENT,
         valid("a list of at least two different integers from 0 to 2147483647"),
-    ] = Field(description="Seeds of the trials; none may be a seed of the study.")
-    widen: _Index = Field(
-        3,
-        description="While the best rate is at an edge of the grid, one more rate is tried beyond it; at most this "
-        "many.",
-    )
-    refine: _Index = Field(
-        1,
-        description="After that the rates half-way (in the logarithm) between the best and its neighbours are tried; "
-        "so many times.",
-    )
+    ]
+    """Seeds of the trials; none may be a seed of the study."""
+    widen: _Index = 3
+    """While the best rate is at an edge of the grid, one more rate is tried beyond it; at most this many."""
+    refine: _Index = 1
+    """After that the rates half-way (in the logarithm) between the best and its neighbours are tried; so many times."""
 
 
 class Snapshots(Written):
@@ -67,88 +58,76 @@ class Snapshots(Written):
 
     at: Annotated[
         List[Annotated[float, Field(ge=0, le=1)]], DIFFERENT, valid("a list of different numbers from 0 to 1")
-    ] = Field(
-        (),
-        description="Shares of the budget; 0 is before the first update, 1 after the last, also of a run that stopped "
-        "early. Others are taken at the next evaluation.",
-    )
+    ] = ()
+    """Shares of the budget; 0 is before the first update, 1 after the last, also of a run that stopped early. Others
+    are taken at the next evaluation.
+    """
     train_losses: Annotated[
         List[Annotated[float, Field(ge=0)]], DIFFERENT, valid("a list of different numbers of at least 0")
-    ] = Field(
-        (),
-        description="At the first evaluation whose training loss is at or below such a value, so that sizes meet.",
-    )
+    ] = ()
+    """At the first evaluation whose training loss is at or below such a value, so that sizes meet."""
 
 
 class EarlyStopping(Written):
     """Stop when the validation loss no longer falls; null to use the whole budget."""
 
-    patience: Positive = Field(
-        3, description="Evaluations in a row without a new lowest validation loss after which a run stops."
-    )
-    restore_best: bool = Field(
-        True,
-        description="Whether training ends with the weights of the evaluation with the lowest validation loss, as in "
-        "Keras. Both these and the last weights are always evaluated; this says which of the two the recipe keeps.",
-    )
+    patience: Positive = 3
+    """Evaluations in a row without a new lowest validation loss after which a run stops."""
+    restore_best: bool = True
+    """Whether training ends with the weights of the evaluation with the lowest validation loss, as in Keras. Both
+    these and the last weights are always evaluated; this says which of the two the recipe keeps.
+    """
 
 
 class Budget(Written):
     """How long a run trains, in `epochs` or in `updates`, and how often it is evaluated."""
 
-    epochs: Positive | None = Field(None, description="Passes over the training part; with early stopping, at most.")
-    updates: Positive | None = Field(
-        None, description="Changes of the weights, the same number at every batch size, instead of `epochs`."
-    )
-    evaluations: Positive | None = Field(
-        None,
-        description="How often a run is evaluated, spread evenly over the budget and at most once per update; null for "
-        "once per epoch. Required with `updates`.",
-    )
-    first_evaluation_at: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        None,
-        description="Share of the budget after which a run is evaluated first; the others follow evenly spread in the "
-        "logarithm, which tells apart small batch sizes that reach a target early. The nearest ones move to the shares "
-        "of `snapshots.at`. Needs `evaluations`, at least 2. Null for evaluations at equal distances.",
-    )
+    epochs: Positive | None = None
+    """Passes over the training part; with early stopping, at most."""
+    updates: Positive | None = None
+    """Changes of the weights, the same number at every batch size, instead of `epochs`."""
+    evaluations: Positive | None = None
+    """How often a run is evaluated, spread evenly over the budget and at most once per update; null for once per
+    epoch. Required with `updates`.
+    """
+    first_evaluation_at: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of the budget after which a run is evaluated first; the others follow evenly spread in the logarithm,
+    which tells apart small batch sizes that reach a target early. The nearest ones move to the shares of
+    `snapshots.at`. Needs `evaluations`, at least 2. Null for evaluations at equal distances.
+    """
     early_stopping: EarlyStopping | None = None
 
 
 class Recipe(Written):
     """How a network is trained: what is left after `extends` was merged."""
 
-    extends: Annotated[str, valid("the name of another recipe")] = Field(
-        "",
-        exclude=True,
-        description="Name of another recipe whose keys are taken over; keys given here replace them, mapping by "
-        "mapping. A `model` or `optimiser` of another kind replaces the whole mapping.",
-    )
-    model: Model = Field(description="The network, built in (`name`) or your own (`function`).")
-    optimiser: Optimiser = Field(description="Optimiser and its options, named as in Keras 3.")
+    extends: Annotated[str, valid("the name of another recipe")] = Field("", exclude=True)
+    """Name of another recipe whose keys are taken over; keys given here replace them, mapping by mapping. A `model` or
+    `optimiser` of another kind replaces the whole mapping.
+    """
+    model: Model
+    """The network, built in (`name`) or your own (`function`)."""
+    optimiser: Optimiser
+    """Optimiser and its options, named as in Keras 3."""
     learning_rate_scaling: LearningRateScaling = defaults(LearningRateScaling)
     tuning: Tuning | None = None
     snapshots: Snapshots = defaults(Snapshots)
-    micro_batch_size: Positive | None = Field(
-        None,
-        description="Examples per gradient pass where gradients are accumulated into one update; null to take the "
-        "batch in one pass.",
-    )
-    last_batch: Literal["keep", "drop"] = Field(
-        "keep",
-        description="What happens to the last, smaller batch of an epoch where the batch size does not divide N.",
-    )
-    shuffle: bool = Field(True, description="Whether each epoch has an order of its own.")
-    evaluation_batch_size: Positive = Field(
-        1000,
-        description="Examples per pass when loss and accuracy are evaluated; it changes speed and memory, not results.",
-    )
+    micro_batch_size: Positive | None = None
+    """Examples per gradient pass where gradients are accumulated into one update; null to take the batch in one pass.
+    """
+    last_batch: Literal["keep", "drop"] = "keep"
+    """What happens to the last, smaller batch of an epoch where the batch size does not divide N."""
+    shuffle: bool = True
+    """Whether each epoch has an order of its own."""
+    evaluation_batch_size: Positive = 1000
+    """Examples per pass when loss and accuracy are evaluated; it changes speed and memory, not results."""
     budget: Budget
     tracked_weight: Annotated[List[_Index], Field(min_length=1)] | None = Field(
-        None,
-        description="Index in the model's first kernel of the weight whose path is recorded; null for the one with the "
-        "largest gradient before training. An MLP's kernel is (feature, unit), a CNN's (row, column, channel, filter).",
-        json_schema_extra={"x-valid": "a list of integers of at least 0, or null"},
+        None, json_schema_extra={"x-valid": "a list of integers of at least 0, or null"}
     )
+    """Index in the model's first kernel of the weight whose path is recorded; null for the one with the largest
+    gradient before training. An MLP's kernel is (feature, unit), a CNN's (row, column, channel, filter).
+    """
 
 
 RECIPE: TypeAdapter[Recipe] = TypeAdapter(Recipe)

@@ -16,19 +16,21 @@ TargetMetric = Literal["validation_loss", "validation_error", "train_loss", "tra
 class Target(Written):
     """Values that a metric of the runs has to fall to."""
 
-    datasets: Names | None = Field(None, description="Data sets that the targets are for; null for all.")
-    metric: TargetMetric = Field(description="What has to fall to the value. An error is one minus the accuracy.")
+    datasets: Names | None = None
+    """Data sets that the targets are for; null for all."""
+    metric: TargetMetric
+    """What has to fall to the value. An error is one minus the accuracy."""
     values: Annotated[
         List[Annotated[float, Field(gt=0)]],
         Field(min_length=3),
         DIFFERENT,
         valid("a list of at least three different numbers above 0"),
-    ] = Field(description="The targets; three or more, since what holds at one may not hold at a tighter one.")
-    evaluations_in_a_row: Positive = Field(
-        2,
-        description="A target is reached at the first of so many successive evaluations at or below it, so that one "
-        "lucky evaluation does not count.",
-    )
+    ]
+    """The targets; three or more, since what holds at one may not hold at a tighter one."""
+    evaluations_in_a_row: Positive = 2
+    """A target is reached at the first of so many successive evaluations at or below it, so that one lucky evaluation
+    does not count.
+    """
 
     def applies(self, dataset: str) -> bool:
         """Whether the runs on a data set have to reach it."""
