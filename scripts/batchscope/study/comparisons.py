@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
@@ -147,7 +147,7 @@ def borrowed_timings(
 
 
 def check_replaced(
-    replaced: Mapping[str, str], comparisons: Sequence[Comparison], datasets: Mapping[str, Any], locate: Locate
+    replaced: Mapping[str, str], comparisons: Sequence[Comparison], datasets: Collection[str], locate: Locate
 ) -> None:
     """Refuse to put a data set in the place of one that the study does not name, or one that nobody defines."""
     named = sorted({name for item in comparisons for name in item.datasets})

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -42,7 +42,7 @@ class Target(Written):
         return self.model_copy(update={"datasets": names})
 
 
-def check(targets: Sequence[Target], datasets: Mapping[str, Any], locate: Locate) -> None:
+def check(targets: Sequence[Target], datasets: Collection[str], locate: Locate) -> None:
     """Refuse targets of data sets without runs, errors of 1 or more, and a target that is given twice.
 
     Raises:
