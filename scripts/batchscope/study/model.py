@@ -43,7 +43,7 @@ class Study:
         seeds: seeds of the runs.
         probes: what is probed, by kind of probe; None for a kind that is not.
         targets: what the runs have to reach, each with datasets (or None), metric, values and evaluations_in_a_row.
-        claims: the claims that get a verdict, resolved, by name.
+        claims: the claims that get a verdict, by name.
         published: what others measured, each with metric, value, plus_minus, source, batch_size, at and target.
         measurements: results made elsewhere that stand in for runs, with the paths of their files; None where runs are
             trained.
@@ -63,7 +63,7 @@ class Study:
     seeds: tuple[int, ...]
     probes: dict[str, dict[str, Any] | None]
     targets: tuple[dict[str, Any], ...]
-    claims: dict[str, dict[str, Any]]
+    claims: dict[str, claims.Claim]
     published: tuple[dict[str, Any], ...]
     measurements: dict[str, Any] | None
     path: Path
@@ -117,7 +117,7 @@ class Study:
             "seeds": list(self.seeds),
             "probes": self.probes,
             "targets": list(self.targets),
-            "claims": self.claims,
+            "claims": {name: claim.plain() for name, claim in self.claims.items()},
             "published": list(self.published),
             "measurements": self.measurements,
             "settings": self.settings,
@@ -157,9 +157,7 @@ def load(config: Mapping[str, Any], base: Path) -> Study:
     sizes = {name: definitions.known_size(dataset) for name, dataset in used_datasets.items()}
     probing.check(content["probes"], runs, used_recipes, used_datasets, sizes, locate)
     _check_targets(content["targets"], used_datasets, locate)
-    known_claims = claims.load(base / "config" / "claims.yaml", content["claims"], path)
-    for name in content["claims"]:
-        _rename_datasets(known_claims[name]["scope"]["dataset"], settings["replace_datasets"])
+    known_claims = claims.load(base / "config" / "claims.yaml", content["claims"], path, settings["replace_datasets"])
     study = Study(
         name=path.stem,
         title=content["title"].strip(),
@@ -276,15 +274,9 @@ def _measurements(
     return external_runs.resolve(content["measurements"], path, settings["data_folders"], locate)
 
 
-def _rename_datasets(scope: dict[str, Any], replaced: Mapping[str, str]) -> None:
-    """A claim of the study's own follows the data sets that are put in the place of others."""
-    if "name" in scope:
-        scope["name"] = [replaced.get(name, name) for name in scope["name"]]
-
-
 def _selected_claims(
-    content: Mapping[str, Any], known: Mapping[str, dict[str, Any]], locate: Locate
-) -> dict[str, dict[str, Any]]:
+    content: Mapping[str, Any], known: Mapping[str, claims.Claim], locate: Locate
+) -> dict[str, claims.Claim]:
     """The claims that the study selects, in its order."""
     selected = content["verdicts"] if content["verdicts"] is not None else list(known)
     for position, name in enumerate(selected):

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from batchscope.claims.definitions import beyond_share
-from batchscope.claims.published import CRITICAL, UNITS, probe_of
+from batchscope.claims.metrics import CRITICAL, PUBLISHED, beyond_share
 from batchscope.claims.scope import Pair
 from batchscope.config.validation import ConfigError, Locate, choice
 from batchscope.stats import FITTED_SIZES
@@ -17,7 +16,8 @@ if TYPE_CHECKING:
 
 def applies(entry: Mapping[str, Any], pair: Pair, study: Study) -> bool:
     """Whether a study measures, on a data set and recipe, what a published number is about."""
-    if entry["metric"] == CRITICAL:
+    metric = PUBLISHED[entry["metric"]]
+    if metric == CRITICAL:
         wanted = entry["target"]
         return any(
             target["metric"] == wanted["metric"]
@@ -25,9 +25,8 @@ def applies(entry: Mapping[str, Any], pair: Pair, study: Study) -> bool:
             and (target["datasets"] is None or pair[0] in target["datasets"])
             for target in study.targets
         )
-    probe = probe_of(entry["metric"])
-    runs = study.probed_runs(probe) if probe else study.runs
-    if probe and entry["at"] not in study.recipes[pair[1]]["snapshots"]["at"]:
+    runs = study.probed_runs(metric.probe) if metric.probe else study.runs
+    if metric.probe and entry["at"] not in study.recipes[pair[1]]["snapshots"]["at"]:
         return False
     size = str(entry["batch_size"])
     return any((run.dataset, run.recipe) == pair and run.batch_size == size for run in runs)
@@ -40,14 +39,15 @@ def check(study: Study, locate: Locate) -> None:
         ConfigError: one sentence on what to change.
     """
     for index, entry in enumerate(study.published):
-        metric, place = entry["metric"], locate(["published", index])
-        if metric not in UNITS:
-            raise ConfigError(f"{place}.metric: there is no metric `{metric}` to print{choice(metric, UNITS)}")
-        needed = {"target"} if metric == CRITICAL else {"batch_size", "at"} if probe_of(metric) else {"batch_size"}
+        name, place = entry["metric"], locate(["published", index])
+        if name not in PUBLISHED:
+            raise ConfigError(f"{place}.metric: there is no metric `{name}` to print{choice(name, PUBLISHED)}")
+        metric = PUBLISHED[name]
+        needed = {"target"} if metric == CRITICAL else {"batch_size", "at"} if metric.probe else {"batch_size"}
         for key in ("batch_size", "at", "target"):
             if (entry[key] is None) == (key in needed):
                 what = "needs it; valid is a value" if key in needed else "does not have it; valid is to leave it out"
-                raise ConfigError(f"{place}.{key}: {metric} {what}")
+                raise ConfigError(f"{place}.{key}: {name} {what}")
         fitting = [pair for pair in study.pairs if applies(entry, pair, study)]
         if metric == CRITICAL and fitting and not any(_has_law(pair, study) for pair in fitting):
             raise ConfigError(
@@ -60,9 +60,9 @@ def check(study: Study, locate: Locate) -> None:
             where = " and ".join(
                 f"{key} {_shown(entry[key])}" for key in ("batch_size", "at", "target") if key in needed
             )
-            probe = f" and its probe of {probe_of(metric)}" if probe_of(metric) else ""
+            probe = f" and its probe of {metric.probe}" if metric.probe else ""
             raise ConfigError(
-                f"{place}: the study does not measure {metric} for {where}; valid is what its runs{probe} measure"
+                f"{place}: the study does not measure {name} for {where}; valid is what its runs{probe} measure"
             )
 
 
