@@ -1,6 +1,7 @@
 # make report   environment, default study, report      make report STUDY=name-or-path CORES=4 MEMORY=8000 DEVICE=gpu
 # make test     environment, all tests                  make check    style, types, workflow linter
 # make lock     requirements/*.in to requirements/*.txt and envs/*.yaml
+# make schemas  JSON Schemas for editors and the tables of config/README.md, from the models of what users write
 # make reliability      what kills, full disks, damaged files and wrong clocks do to a study, in half an hour or more
 STUDY ?= quickstart
 CORES ?= $$(python tools/machine.py cores)
@@ -10,7 +11,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null && echo "$$p" && break; done)
 INSTALL = @"$(or $(PYTHON),$(error Batchscope needs Python: install Python 3.12, or name one with PYTHON=/path/to/python3))" tools/install.py
 export PATH := $(BIN):$(PATH)
-.PHONY: report test check lock reliability clean environment development
+.PHONY: report test check lock schemas reliability clean environment development
 
 report: environment
 	@python tools/clear_stale_lock.py
@@ -31,6 +32,9 @@ check: development
 
 lock: development
 	python tools/lock.py
+
+schemas: development
+	python tools/schemas.py
 
 reliability: development
 	python benchmarks/reliability

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,18 @@ def assert_says(message: str, expected: str) -> None:
         assert message[: len(expected) - 3] == expected[:-3]
     else:
         assert message == expected
+
+
+def with_lines(expected: str, **files: str) -> str:
+    """A sentence with the line of each key that it names, in files whose first keys hold all else on their own line."""
+
+    def line(match: re.Match[str]) -> str:
+        lines = [
+            number for number, each in enumerate(files[match[1]].splitlines(), 1) if each.startswith(f"{match[2]}:")
+        ]
+        return f"{match[1]}.yaml, line {lines[0]}: {match[2]}" if lines else match[0]
+
+    return re.sub(rf"\b({'|'.join(files)})\.yaml: ([\w-]+)", line, expected)
 
 
 def study_text(**changes: str | None) -> str:
@@ -124,8 +137,76 @@ def test_a_python_file_may_say_how_it_is_encoded(folder: Path, content: bytes) -
 
 @pytest.mark.parametrize("name", CASES)
 def test_bad_study_is_refused(name: str, folder: Path) -> None:
-    (folder / "my.yaml").write_text(study_text(**changes(CASES[name])))
-    assert_says(refusal({"study": "my.yaml"}), CASES[name]["says"])
+    text = study_text(**changes(CASES[name]))
+    (folder / "my.yaml").write_text(text)
+    assert_says(refusal({"study": "my.yaml"}), with_lines(CASES[name]["says"], my=text, recipes=RECIPES))
+
+
+BLOCKS = """\
+title: A title
+question: >
+  A question
+  of two lines?
+recipes:
+  longer:
+    extends: adam-mlp
+
+    budget: {epochs: 30}
+  wider: &wider
+    extends: longer
+    model:
+      hidden:
+        - 12
+        - 13
+comparisons:
+  - datasets: [digits]
+    recipes:
+      - longer
+      - wider
+    batch_sizes: [8,
+      16]
+seeds: [1, 2]
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (("- 13", "- 0"), "my.yaml, line 15: recipes.wider.model.hidden[1]: 0 is"),
+        (("epochs: 30", "epoch: 30"), "my.yaml, line 9: recipes.longer.budget.epoch: unknown key"),
+        (
+            ("    extends: adam-mlp", "    optimiser: {name: sgd}"),
+            "my.yaml, line 6: recipes.longer.model: the key is m",
+        ),
+        (("      16]", "      0]"), "my.yaml, line 22: comparisons[0].batch_sizes[1]: 0 is not valid"),
+        (("      - wider", "      - widest"), "my.yaml, line 20: comparisons[0].recipes[1]: `widest` is not defined"),
+        (("seeds: [1, 2]\n", ""), "my.yaml: seeds: the key is missing"),
+        (("title: A title", "timing: false"), "my.yaml: title: the key is missing"),
+        (("seeds: [1, 2]", "seeds: [1, 2]\nseed: 1"), "my.yaml, line 24: seed: unknown key"),
+        (
+            ("  - datasets: [digits]", "  - datasets: [blobs]"),
+            "config/recipes.yaml, line 2: adam-mlp.tracked_weight[0]: 2",
+        ),
+        (("    model:\n", "    model:\n      <<: {hidden: 3}\n"), None),
+        (
+            ("      hidden:\n        - 12\n        - 13", "      <<:\n        hidden: [0]"),
+            "my.yaml, line 14: recipes.wider.m",
+        ),
+        (
+            ("question: >", "claims: {mine: {statement: s}}\nquestion: >"),
+            "my.yaml, line 2: claims.mine.source: the key",
+        ),
+    ],
+)
+def test_a_sentence_names_the_line(change: tuple[str, str], expected: str | None, folder: Path) -> None:
+    assert BLOCKS.count(change[0]) == 1
+    (folder / "my.yaml").write_text(BLOCKS.replace(*change))
+    recipes = RECIPES.replace("epochs: 20}}", "epochs: 20}, tracked_weight: [2, 0]}", 1)
+    (folder / "config" / "recipes.yaml").write_text(recipes)
+    if expected is None:
+        assert model.load({"study": "my.yaml"}, Path()).recipes["wider"]["model"]["hidden"] == [12, 13]
+    else:
+        assert_says(refusal({"study": "my.yaml"}), f"{expected}...")
 
 
 CONFIG = "config (config/config.yaml or --config): "
@@ -221,7 +302,7 @@ def test_key_twice_in_config_yaml_is_refused(folder: Path) -> None:
         (
             "datasets",
             DATASETS + "unused: {extends: digits, splt: {}}\n",
-            "config/datasets.yaml: unused.splt: unknown key (did you ...",
+            "config/datasets.yaml, line 10: unused.splt: unknown key (did you ...",
         ),
         (
             "datasets",
@@ -241,12 +322,12 @@ def test_key_twice_in_config_yaml_is_refused(folder: Path) -> None:
         (
             "recipes",
             RECIPES + "unused: {extends: mine}\n",
-            "config/recipes.yaml: unused.extends: there is no recipe `mine`; ...",
+            "config/recipes.yaml, line 4: unused.extends: there is no recipe `mine`; ...",
         ),
         (
             "recipes",
             RECIPES.replace("epochs: 20", "epochs: many", 1),
-            'config/recipes.yaml: adam-mlp.budget.epochs: the text "many" ...',
+            'config/recipes.yaml, line 2: adam-mlp.budget.epochs: the text "many" ...',
         ),
     ],
 )
@@ -260,16 +341,18 @@ def test_bad_registry_is_refused_wherever_the_mistake_is(
 def test_mistake_below_extends_is_placed_where_it_was_written(folder: Path) -> None:
     (folder / "config" / "recipes.yaml").write_text(RECIPES.replace("{name: adam}", "{name: adam, clipnorm: 1}", 1))
     (folder / "my.yaml").write_text(study_text(recipes="{mine: {extends: adam-mlp, optimiser: {clipvalue: 1}}}"))
-    expected = (
-        "my.yaml: recipes.mine.optimiser.clipvalue: clipnorm and clipvalue exclude each other; valid is one of them"
+    assert refusal({"study": "my.yaml"}) == (
+        "my.yaml, line 5: recipes.mine.optimiser.clipvalue: clipnorm and clipvalue exclude each other; valid is one of "
+        "them"
     )
-    assert refusal({"study": "my.yaml"}) == expected
 
 
 def test_registry_entry_may_not_extend_one_of_a_study(folder: Path) -> None:
     (folder / "config" / "datasets.yaml").write_text(DATASETS + "broken: {extends: mine}\n")
     (folder / "my.yaml").write_text(study_text(datasets="{mine: {source: digits}}"))
-    assert_says(refusal({"study": "my.yaml"}), "config/datasets.yaml: broken.extends: there is no data set `mine`; ...")
+    assert_says(
+        refusal({"study": "my.yaml"}), "config/datasets.yaml, line 10: broken.extends: there is no data set `mine`; ..."
+    )
 
 
 @pytest.mark.parametrize(
@@ -322,6 +405,6 @@ def test_micro_batches_are_refused_in_the_fit_loop(folder: Path) -> None:
     assert model.load({"study": "my.yaml"}, Path()).recipes["mine"]["micro_batch_size"] == 4
     assert refusal({"study": "my.yaml", "loop": "fit"}) == (
         CONFIG
-        + "loop: fit cannot accumulate the micro batches of 4 that my.yaml: recipes.mine.micro_batch_size asks for; "
-        "valid is loop: fused, or micro_batch_size: null"
+        + "loop: fit cannot accumulate the micro batches of 4 that my.yaml, line 5: recipes.mine.micro_batch_size asks "
+        "for; valid is loop: fused, or micro_batch_size: null"
     )

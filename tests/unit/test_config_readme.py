@@ -1,119 +1,37 @@
-"""config/README.md explains every key of every schema, and its examples work.
-
-The tables of keys are made from the schemas; after a change of a schema, rewrite them with
-`PYTHONPATH=scripts python tests/unit/test_config_readme.py`.
-"""
+"""config/README.md explains every key that a user may write, its examples work, and schemas for editors fit both."""
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
+import referencing
 import yaml
 
 from batchscope.claims import definitions
-from batchscope.claims.definitions import METRICS
-from batchscope.config.validation import SCHEMAS
+from batchscope.claims.metrics import METRICS
+from batchscope.config.yaml_files import read_yaml
 from batchscope.study import model
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "config" / "README.md"
 KINDS = ("config", "study", "datasets", "recipes", "claims")
-BRANCH = ("datasets", "recipes", "claims")  # their keys depend on the source, the model, the optimiser or the test
+_spec = importlib.util.spec_from_file_location("schemas", ROOT / "tools" / "schemas.py")
+assert _spec is not None
+assert _spec.loader is not None
+tool = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(tool)
 
 
 def test_every_metric_of_a_claim_is_named() -> None:
     text = README.read_text(encoding="utf-8")
     assert [name for name in METRICS if f"`{name}`" not in text] == []
-
-
-def schema(kind: str) -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load((SCHEMAS / f"{kind}.schema.yaml").read_text(encoding="utf-8"))
-    return content
-
-
-def follow(rule: Any, root: dict[str, Any]) -> dict[str, Any]:
-    if not isinstance(rule, dict):
-        return {}
-    if "$ref" not in rule:
-        return rule
-    return {**follow(root["$defs"][rule["$ref"].removeprefix("#/$defs/")], root), **rule}
-
-
-def keys(rule: dict[str, Any], root: dict[str, Any], path: str = "", of: str = "") -> Iterator[tuple[str, str, dict]]:
-    """(key path, kinds it belongs to, rule) of every key below `rule`, also in the branches of conditions."""
-    rule = follow(rule, root)
-    for key, sub in rule.get("properties", {}).items():
-        if sub is not True:
-            here = f"{path}.{key}".removeprefix(".")
-            followed = follow(sub, root)
-            yield here, of, {**followed, "required": key in rule.get("required", ())}
-            yield from keys(followed, root, here, of)
-    if "items" in rule:
-        yield from keys(rule["items"], root, f"{path}[]", of)
-    for branch in (rule, *rule.get("allOf", ())):
-        if "if" in branch:
-            condition = next(iter(branch["if"].get("properties", {"": {"const": "function"}}).values()))
-            kinds = ", ".join(condition.get("enum", [condition.get("const")]))
-            for way, name in (("then", kinds), ("else", of)):
-                yield from keys(branch.get(way, {}), root, path, name)
-
-
-def valid(rule: dict[str, Any]) -> str:
-    """Valid values of a key, in words."""
-    if "x-valid" in rule:
-        return str(rule["x-valid"])
-    if "enum" in rule:
-        return ", ".join(f"`{value}`" for value in rule["enum"])
-    words = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    bounds = ", ".join(f"{word} {rule[keyword]}" for keyword, word in words.items() if keyword in rule)
-    kinds = [rule["type"]] if isinstance(rule["type"], str) else rule["type"]
-    names = {"object": "mapping", "array": "list", "string": "text", "boolean": "`true` or `false`", "null": "`null`"}
-    return " or ".join(
-        names.get(kind, kind) + (f" {bounds}" if bounds and kind in ("integer", "number") else "") for kind in kinds
-    )
-
-
-def default(rule: dict[str, Any]) -> str:
-    if "default" not in rule:
-        return "required" if rule["required"] else "-"
-    value = rule["default"]
-    return (
-        "-"
-        if value == {}
-        else f"`{'null' if value is None else str(value).lower() if value in (True, False) else value}`"
-    )
-
-
-def table(kind: str) -> str:
-    root = schema(kind)
-    rows: dict[tuple[str, ...], list[str]] = {}
-    for path, of, rule in keys(root["$defs"]["definition"] if kind in BRANCH else root, root):
-        rows.setdefault((path, rule["description"], valid(rule), default(rule)), []).append(of)
-    branch = kind in BRANCH
-    first = {path: position for position, (path, *_) in reversed(list(enumerate(rows)))}
-    every = {of for kinds in rows.values() for of in kinds}
-    lines = [f"| Key | {'For | ' if branch else ''}Meaning | Valid | Default |", "| --- " * (5 if branch else 4) + "|"]
-    for (path, meaning, values, given), kinds in sorted(rows.items(), key=lambda row: first[row[0][0]]):
-        whom = "all" if kinds == [""] or {*kinds, ""} == every else ", ".join(kinds)
-        cells = [f"`{path}`", *([whom] if branch else []), meaning, values, given]
-        lines.append("| " + " | ".join(" ".join(cell.split()) for cell in cells) + " |")
-    return "\n".join(lines)
-
-
-def with_tables(text: str) -> str:
-    for kind in KINDS:
-        text = re.sub(
-            rf"(<!-- table: {kind} -->\n).*?(<!-- end -->)",
-            lambda m, k=kind: f"{m[1]}{table(k)}\n{m[2]}",
-            text,
-            flags=re.S,
-        )
-    return text
 
 
 def examples() -> dict[str, Any]:
@@ -122,51 +40,85 @@ def examples() -> dict[str, Any]:
     return dict(blocks)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_key_is_described_in_its_schema(kind: str) -> None:
-    root = schema(kind)
-    found = list(keys(root["$defs"]["definition"] if kind in BRANCH else root, root))
-    assert found
-    assert [path for path, _, rule in found if not rule.get("description")] == []
+def rows(kind: str) -> list[tuple[str, dict[str, Any]]]:
+    """Every key of a kind of file, as its table names it, and its rule."""
+    root = tool.schemas()[kind]
+    return [(path, rule) for path, _, rule in tool.keys(root["$defs"].get("definition", root), root)]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_mapping_of_a_schema_refuses_unknown_keys(kind: str) -> None:
-    def mappings(rule: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        if isinstance(rule, dict):
-            if isinstance(rule.get("properties"), dict) and any(
-                isinstance(v, dict) for v in rule["properties"].values()
-            ):
-                yield path, rule
-            for key, sub in rule.items():
-                yield from mappings(sub, f"{path}/{key}")
-        elif isinstance(rule, list):
-            for index, sub in enumerate(rule):
-                yield from mappings(sub, f"{path}/{index}")
-
-    # These only choose a branch; the branches are strict.
-    choosing = {f"/$defs/definition/properties/{key}" for key in ("model/else", "optimiser", "test")}
-    choosing |= {"/additionalProperties/then"} | ({"/$defs/definition"} if kind == "datasets" else set())
-    loose = {
-        path
-        for path, rule in mappings(schema(kind), "")
-        if rule.get("additionalProperties") is not False and not path.endswith("/if")
-    }
-    assert loose <= choosing
-
-
-def test_tables_of_the_readme_are_those_of_the_schemas() -> None:
-    text = README.read_text(encoding="utf-8")
-    assert text == with_tables(text), "run: PYTHONPATH=scripts python tests/unit/test_config_readme.py"
-    assert text.count("<!-- table:") == len(KINDS)
+def test_every_key_is_described(kind: str) -> None:
+    root = tool.schemas()[kind]
+    assert rows(kind)
+    assert [path for path, rule in rows(kind) if not tool.description(rule, root)] == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_key_has_an_example_in_the_readme(kind: str) -> None:
     text = "\n".join(examples().values())
-    root = schema(kind)
-    for path, _, _ in keys(root["$defs"]["definition"] if kind in BRANCH else root, root):
-        assert re.search(rf"\b{path.split('.')[-1]}:", text), path
+    assert [path for path, _ in rows(kind) if not re.search(rf"\b{path.split('.')[-1]}:", text)] == []
+
+
+def test_the_generated_files_are_those_of_the_models() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert text == tool.with_tables(text), "run: make schemas"
+    assert text.count("<!-- table:") == len(KINDS)
+    for kind, schema in tool.schemas().items():
+        assert json.loads((ROOT / f"config/schemas/{kind}.schema.json").read_text(encoding="utf-8")) == schema, kind
+
+
+SCHEMAS = {path.name: json.loads(path.read_text("utf-8")) for path in (ROOT / "config" / "schemas").glob("*.json")}
+REGISTRY: Any = referencing.Registry().with_resources(
+    [(name, referencing.Resource.from_contents(schema)) for name, schema in SCHEMAS.items()]
+)
+
+
+def editor(kind: str) -> jsonschema.Draft202012Validator:
+    """What an editor checks a file with."""
+    return jsonschema.Draft202012Validator(SCHEMAS[f"{kind}.schema.json"], registry=REGISTRY)
+
+
+FILES = [
+    *((f"config/{kind}.yaml", kind) for kind in ("config", "datasets", "recipes", "claims")),
+    *((str(path.relative_to(ROOT)), "study") for path in sorted((ROOT / "config" / "studies").glob("*.yaml"))),
+]
+
+
+@pytest.mark.parametrize(("file", "kind"), FILES)
+def test_an_editor_finds_the_schema_and_accepts_the_file(file: str, kind: str) -> None:
+    first, _, _ = (ROOT / file).read_text(encoding="utf-8").partition("\n")
+    named = first.removeprefix("# yaml-language-server: $schema=")
+    assert ((ROOT / file).parent / named).resolve() == ROOT / f"config/schemas/{kind}.schema.json"
+    assert list(editor(kind).iter_errors(read_yaml(ROOT / file))) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "change"),
+    [
+        ("studies/quickstart", "seeds:", "seed:"),
+        ("studies/quickstart", "    batch_sizes: [1,", "    batch_sizes: [0,"),
+        ("studies/quickstart", "    batch_sizes: [1,", "    batch_sizes: [all,"),
+        ("studies/quickstart", "    extends:", "    extend:"),
+        ("studies/quickstart", "    budget:", "    budgets:"),
+        ("datasets", "  cluster_std: 2.0", "  cluster_std: -1"),
+        ("datasets", "  source: digits", "  source: digit"),
+        ("datasets", "  features: 1000", "  feature: 1000"),
+        ("recipes", "optimiser: {name: adam}", "optimiser: {name: adam, momentum: 0.5}"),
+        ("config", "threads: 1", "threads: 0"),
+        ("claims", "direction: falls", "direction: fall"),
+        ("claims", "equals: 128", "equal: 128"),
+    ],
+)
+def test_an_editor_refuses_a_mistake(file: str, line: str, change: str, tmp_path: Path) -> None:
+    text = (ROOT / "config" / f"{file}.yaml").read_text(encoding="utf-8")
+    assert line in text
+    (tmp_path / "changed.yaml").write_text(text.replace(line, change, 1), encoding="utf-8")
+    assert not editor("study" if "/" in file else file).is_valid(read_yaml(tmp_path / "changed.yaml"))
+
+
+def test_an_editor_refuses_unknown_keys_everywhere() -> None:
+    rules = [rule for schema in SCHEMAS.values() for rule in (schema, *schema["$defs"].values())]
+    assert [rule for rule in rules if "properties" in rule and rule.get("additionalProperties") is not False] == []
 
 
 def test_examples_of_the_readme_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +152,3 @@ def test_examples_of_the_readme_load(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert len(mine.runs) == 2 * 2 * 4 * 5
     assert list(mine.claims) == ["C01", "C02", "C05", "smaller-gap"]
     assert model.load({**config, "study": "measured.yaml"}, ROOT).pairs == (("our-images", "our-network"),)
-
-
-if __name__ == "__main__":
-    README.write_text(with_tables(README.read_text(encoding="utf-8")), encoding="utf-8")

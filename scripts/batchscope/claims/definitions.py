@@ -22,8 +22,8 @@ from batchscope.claims.metrics import METRICS
 from batchscope.claims.scope import Scope
 from batchscope.config.errors import ConfigError, Locate, below, choice, either, shown
 from batchscope.config.sentences import refusal
-from batchscope.config.validation import locate_in, read_yaml
 from batchscope.config.written import Text, Written, json_schema, read, valid
+from batchscope.config.yaml_files import locate_in, read_yaml
 from batchscope.figures import FIGURES
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_-]*"
@@ -71,7 +71,9 @@ def adapter() -> TypeAdapter[dict[str, Claim]]:
 
 def schema() -> JsonSchemaValue:
     """The JSON Schema of claims.yaml, for editors and config/README.md."""
-    return {"title": "claims.yaml", "propertyNames": {"pattern": f"^{_NAME}$"}, **json_schema(adapter())}
+    root = json_schema(adapter())
+    root["$defs"]["definition"] = root["$defs"].pop("Claim")
+    return {**root, "propertyNames": {"pattern": f"^{_NAME}$"}, "additionalProperties": {"$ref": "#/$defs/definition"}}
 
 
 def load(

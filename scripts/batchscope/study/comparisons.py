@@ -4,11 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from batchscope.config.validation import ConfigError, Locate, choice
+from pydantic import Field
+
+from batchscope.config.errors import ConfigError, Locate, below, choice
+from batchscope.config.written import DIFFERENT, BatchSize, List, Names, Written, valid
 from batchscope.study import definition_files, definitions
-from batchscope.study.definitions import Definition, Kind
+from batchscope.study.datasets import Dataset
+from batchscope.study.definitions import Definition
+from batchscope.study.recipes import Recipe
+
+# Keys of a recipe that change nothing in the work of one update.
+_WITHOUT_WORK = ("budget", "learning_rate_scaling", "tuning", "tracked_weight", "evaluation_batch_size", "snapshots")
+_SIZE = "an integer from 1 to the number of training examples, or `full`"
+
+
+class Comparison(Written):
+    """Every data set meets every recipe, batch size and seed."""
+
+    datasets: Names = Field(description="Names of data sets.")
+    recipes: Names = Field(description="Names of recipes.")
+    batch_sizes: Annotated[
+        List[Annotated[BatchSize, valid(_SIZE)]],
+        Field(min_length=1),
+        DIFFERENT,
+        valid("a list of integers from 1 to the number of training examples, or `full`"),
+    ] = Field(description="Examples per update. `full` is all the training examples, one update per epoch.")
+    timing: bool | str | None = Field(
+        None,
+        description="Whether the cells of this comparison are timed; null for what the study says. Recipes that differ "
+        "only in budget, learning rate or its tuning take the same time per update, so one may name another whose "
+        "timings it takes.",
+        json_schema_extra={"x-valid": "true, false, the name of a recipe of this study that is timed, or null"},
+    )
+
+    def cells(self) -> Iterator[Cell]:
+        """What is trained with every seed, in the order of the study file."""
+        for dataset in self.datasets:
+            for recipe in self.recipes:
+                for size in self.batch_sizes:
+                    yield Cell(dataset, recipe, str(size))
+
+    def on(self, replaced: Mapping[str, str]) -> Comparison:
+        """The comparison on other data sets."""
+        return self.model_copy(update={"datasets": tuple(replaced.get(name, name) for name in self.datasets)})
 
 
 @dataclass(frozen=True)
@@ -36,62 +76,65 @@ class Run:
 
 
 def expand(
-    content: Mapping[str, Any], datasets: Mapping[str, Definition], recipes: Mapping[str, Definition], locate: Locate
-) -> tuple[Run, ...]:
-    """Every run of the comparisons, in their order, once its names and sizes are checked."""
+    comparisons: Sequence[Comparison],
+    datasets: Mapping[str, Definition[Dataset]],
+    recipes: Mapping[str, Definition[Recipe]],
+    locate: Locate,
+) -> tuple[Cell, ...]:
+    """Every cell of the comparisons, in their order, once its names and sizes are checked."""
     cells: dict[Cell, int] = {}  # and the comparison each came from
     sizes: dict[str, int | None] = {}
-    for index, comparison in enumerate(content["comparisons"]):
-        kinds: tuple[tuple[Kind, Mapping[str, Definition]], ...] = (("datasets", datasets), ("recipes", recipes))
-        for kind, known in kinds:
-            for position, name in enumerate(comparison[kind]):
-                if name not in known:
-                    place = locate(["comparisons", index, kind, position])
-                    raise ConfigError(f"{place}: `{name}` is not defined{choice(name, known)}")
-                definition_files.check(known[name])
-        for dataset in (datasets[name] for name in comparison["datasets"]):
-            name = dataset.content["name"]
-            sizes[name] = sizes[name] if name in sizes else definitions.known_size(dataset)
-            for recipe in (recipes[each] for each in comparison["recipes"]):
+    for index, comparison in enumerate(comparisons):
+        here = below(locate, "comparisons", index)
+        _check_names(comparison.datasets, datasets, below(here, "datasets"))
+        _check_names(comparison.recipes, recipes, below(here, "recipes"))
+        for dataset in (datasets[name] for name in comparison.datasets):
+            if dataset.name not in sizes:
+                sizes[dataset.name] = definitions.known_size(dataset)
+            n_train = sizes[dataset.name]
+            for recipe in (recipes[each] for each in comparison.recipes):
                 definitions.check_pair(recipe, dataset)
-                for position, size in enumerate(comparison["batch_sizes"]):
-                    place = locate(["comparisons", index, "batch_sizes", position])
-                    _check_size(size, sizes[name], dataset, recipe, place)
-                    definitions.check_cell(recipe, sizes[name] if isinstance(size, str) else size, place)
-                    cell = Cell(name, recipe.content["name"], str(size))
-                    _check_new(cell, cells, sizes[name], place)
+                for position, size in enumerate(comparison.batch_sizes):
+                    place = here(["batch_sizes", position])
+                    _check_size(size, n_train, dataset, recipe, place)
+                    definitions.check_cell(recipe, size.of(n_train), place)
+                    cell = Cell(dataset.name, recipe.name, str(size))
+                    _check_new(cell, cells, n_train, place)
                     cells[cell] = index
-    return tuple(Run(cell.dataset, cell.recipe, cell.batch_size, seed) for cell in cells for seed in content["seeds"])
+    return tuple(cells)
 
 
-def timed(content: Mapping[str, Any]) -> tuple[Cell, ...]:
-    """The cells of the comparisons that are timed themselves, in the order of the study file."""
-    items = content.get("comparisons", ())
-    return tuple(cell for item in items for cell in _cells(item) if _own_timing(content, item))
+def timed(comparisons: Sequence[Comparison], timing: bool) -> tuple[Cell, ...]:
+    """The cells that are timed themselves, in the order of the study file; `timing` is what the study says."""
+    own = (item for item in comparisons if (timing if item.timing is None else item.timing) is True)
+    return tuple(cell for item in own for cell in item.cells())
 
 
 def borrowed_timings(
-    content: Mapping[str, Any], recipes: Mapping[str, Definition], locate: Locate
+    comparisons: Sequence[Comparison],
+    own: Sequence[Cell],
+    recipes: Mapping[str, Definition[Recipe]],
+    locate: Locate,
 ) -> dict[tuple[str, str], str]:
     """By data set and recipe, the recipe whose timings stand in for its own, once it is known that they can.
 
     Raises:
         ConfigError: where a comparison names timings of something else, or that are not made.
     """
-    own, borrowed = set(timed(content)), {}
-    for index, item in enumerate(content.get("comparisons", ())):
-        if not isinstance(item["timing"], str):
+    borrowed = {}
+    for index, item in enumerate(comparisons):
+        if not isinstance(item.timing, str):
             continue
-        name, place = item["timing"], locate(["comparisons", index, "timing"])
+        name, place = item.timing, locate(["comparisons", index, "timing"])
         if name not in recipes:
             raise ConfigError(f"{place}: no run of the study uses the recipe `{name}`{choice(name, recipes)}")
-        for cell in _cells(item):
+        for cell in item.cells():
             if Cell(cell.dataset, name, cell.batch_size) not in own:
                 raise ConfigError(
                     f"{place}: {name} is not timed on {cell.dataset} at batch size {cell.batch_size}; valid is a "
                     "recipe that this study times at every size of this comparison, or true"
                 )
-            differing = _differences(recipes[cell.recipe].content, recipes[name].content)
+            differing = _differences(recipes[cell.recipe].value, recipes[name].value)
             if differing:
                 raise ConfigError(
                     f"{place}: {cell.recipe} and {name} differ in {', '.join(differing)}, so an update may take "
@@ -101,75 +144,45 @@ def borrowed_timings(
     return borrowed
 
 
-def _cells(item: Mapping[str, Any]) -> Iterator[Cell]:
-    """The cells of a comparison, in the order of `expand`."""
-    for dataset in item["datasets"]:
-        for recipe in item["recipes"]:
-            for size in item["batch_sizes"]:
-                yield Cell(dataset, recipe, str(size))
-
-
-def _own_timing(content: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
-    """Whether the cells of a comparison have timings of their own."""
-    wanted = content["timing"] if item["timing"] is None else item["timing"]
-    return wanted is True
-
-
-def _differences(recipe: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """Keys in which two recipes differ and that can change the time of an update."""
-    return [key for key in recipe if _timing_part(recipe, key) != _timing_part(other, key)]
-
-
-def _timing_part(recipe: Mapping[str, Any], key: str) -> Any:
-    """What a key of a recipe contributes to the work of one update."""
-    if key in (
-        "name",
-        "budget",
-        "learning_rate_scaling",
-        "tuning",
-        "tracked_weight",
-        "evaluation_batch_size",
-        "snapshots",
-    ):
-        return None
-    if key == "optimiser":
-        return {name: value for name, value in recipe[key].items() if name != "learning_rate"}
-    return recipe[key]
-
-
-def with_other_datasets(
-    content: Mapping[str, Any], replaced: Mapping[str, str], datasets: Mapping[str, Definition], setting: str
-) -> dict[str, Any]:
-    """The study with other data sets in the place of some."""
-    named = {name for item in content.get("comparisons", ()) for name in item["datasets"]}
+def check_replaced(
+    replaced: Mapping[str, str], comparisons: Sequence[Comparison], datasets: Mapping[str, Any], locate: Locate
+) -> None:
+    """Refuse to put a data set in the place of one that the study does not name, or one that nobody defines."""
+    named = sorted({name for item in comparisons for name in item.datasets})
     for old, new in replaced.items():
-        place = f"{setting}.{old}"
         if old not in named:
-            raise ConfigError(f"{place}: the study does not name `{old}`{choice(old, sorted(named))}")
+            raise ConfigError(f"{locate([old])}: the study does not name `{old}`{choice(old, named)}")
         if new not in datasets:
-            raise ConfigError(f"{place}: `{new}` is not defined{choice(new, datasets)}")
-
-    def swap(items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        return [
-            {**item, "datasets": [replaced.get(name, name) for name in item["datasets"]] if item["datasets"] else None}
-            for item in items
-        ]
-
-    changed = {key: swap(content[key]) for key in ("comparisons", "targets") if content.get(key)}
-    return {**content, **changed}
+            raise ConfigError(f"{locate([old])}: `{new}` is not defined{choice(new, datasets)}")
 
 
-def _check_size(size: int | str, n_train: int | None, dataset: Definition, recipe: Definition, place: str) -> None:
+def _check_names(names: Sequence[str], known: Mapping[str, Definition], locate: Locate) -> None:
+    for position, name in enumerate(names):
+        if name not in known:
+            raise ConfigError(f"{locate([position])}: `{name}` is not defined{choice(name, known)}")
+        definition_files.check(known[name])
+
+
+def _differences(recipe: Recipe, other: Recipe) -> list[str]:
+    """Keys in which two recipes differ and that can change the time of an update."""
+    rate = {"learning_rate": other.optimiser.learning_rate}
+    alike = recipe.model_copy(update={"optimiser": recipe.optimiser.model_copy(update=rate)})
+    keys = (key for key in Recipe.model_fields if key not in _WITHOUT_WORK)
+    return [key for key in keys if getattr(alike, key) != getattr(other, key)]
+
+
+def _check_size(
+    size: BatchSize, n_train: int | None, dataset: Definition[Dataset], recipe: Definition[Recipe], place: str
+) -> None:
     """A batch size must fit the training part, where its size is known, and hold a whole micro batch."""
-    name, micro = dataset.content["name"], recipe.content["micro_batch_size"]
-    if isinstance(size, int) and n_train is not None and size > n_train:
+    micro, examples = recipe.value.micro_batch_size, size.of(n_train)
+    if examples is not None and n_train is not None and examples > n_train:
         raise ConfigError(
-            f"{place}: {size} is larger than the {n_train:,} training examples of {name}; "
+            f"{place}: {size} is larger than the {n_train:,} training examples of {dataset.name}; "
             f"valid are 1 to {n_train}, or full"
         )
-    examples = n_train if size == "full" else size
-    if micro is not None and isinstance(examples, int) and micro > examples:
-        shown_size = f"full ({examples} examples)" if size == "full" else str(size)
+    if micro is not None and examples is not None and micro > examples:
+        shown_size = str(size) if size.examples else f"full ({examples} examples)"
         raise ConfigError(
             f"{place}: {shown_size} is smaller than the micro batch of {micro} "
             f"({recipe.locate(['micro_batch_size'])}); valid is a batch size of at least {micro}, "

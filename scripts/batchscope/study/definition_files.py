@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from batchscope.config.validation import ConfigError, Key, choice, refuse_braces, shown
+from batchscope.config.errors import ConfigError, Key, Locate, choice, refuse_braces, shown
 from batchscope.data import splits
 from batchscope.identity import imports
+from batchscope.study.datasets import Arrays, FromFunction, Table
 from batchscope.study.definitions import Definition
-
-_CALLS = {"datasets": "(seed=..., **arguments)", "recipes": "(input_shape, classes, **arguments)"}
+from batchscope.study.networks import OwnModel
+from batchscope.study.recipes import Recipe
 
 
 def dataset_files(dataset: Mapping[str, Any]) -> list[str]:
@@ -31,21 +32,24 @@ def recipe_files(recipe: Mapping[str, Any]) -> list[str]:
 
 def check(definition: Definition) -> None:
     """Check that the files a definition names exist and hold what it says they hold, without importing or loading."""
-    content, locate = definition.content, definition.locate
-    if definition.kind == "recipes":
-        if "function" in content["model"]:
-            _check_function(definition, content["model"], ["model"], positional=("input_shape", "classes"))
-        return
-    if "path" in content:
-        refuse_braces(content["path"], locate(["path"]))
-    if "path" in content and not Path(content["path"]).is_file():
-        raise ConfigError(f"{locate(['path'])}: there is no file {content['path']}; valid is the path of a file")
-    if "function" in content:
-        _check_function(definition, content, [], keyword=("seed",))
-    if content["source"] == "table":
-        _check_columns(definition)
-    if content["source"] == "npz":
-        _check_arrays(definition)
+    value, locate = definition.value, definition.locate
+    if isinstance(value, Recipe) and isinstance(value.model, OwnModel):
+        _check_function(
+            value.model,
+            locate(["model", "function"]),
+            "(input_shape, classes, **arguments)",
+            positional=("input_shape", "classes"),
+        )
+    if isinstance(value, FromFunction):
+        _check_function(value, locate(["function"]), "(seed=..., **arguments)", keyword=("seed",))
+    if isinstance(value, (Arrays, Table)):
+        refuse_braces(value.path, locate(["path"]))
+        if not Path(value.path).is_file():
+            raise ConfigError(f"{locate(['path'])}: there is no file {value.path}; valid is the path of a file")
+        if isinstance(value, Table):
+            _check_columns(value, locate)
+        else:
+            _check_arrays(value, locate)
 
 
 def _function_files(mapping: Mapping[str, Any]) -> list[str]:
@@ -57,55 +61,52 @@ def _function_files(mapping: Mapping[str, Any]) -> list[str]:
     return [str(file), *map(shown, imported)]
 
 
-def _check_columns(definition: Definition) -> None:
-    content = definition.content
-    path = Path(content["path"])
+def _check_columns(table: Table, locate: Locate) -> None:
+    path = Path(table.path)
     try:
         columns = splits.table_columns(path)
     except splits.DataError as error:
-        raise ConfigError(f"{definition.locate(['path'])}: {error}") from error
-    wanted: list[tuple[list[Key], str]] = [(["target"], content["target"])]
-    wanted += [(["features", index], name) for index, name in enumerate(content["features"] or ())]
+        raise ConfigError(f"{locate(['path'])}: {error}") from error
+    wanted: list[tuple[list[Key], str]] = [(["target"], table.target)]
+    wanted += [(["features", index], name) for index, name in enumerate(table.features or ())]
     for keys, name in wanted:
         if name not in columns:
-            place = definition.locate(keys)
-            raise ConfigError(f"{place}: {content['path']} has no column `{name}`{choice(name, columns)}")
+            raise ConfigError(f"{locate(keys)}: {table.path} has no column `{name}`{choice(name, columns)}")
     try:
-        splits.feature_columns(path, content["target"], content["features"])
+        splits.feature_columns(path, table.target, table.features)
     except splits.DataError as error:
-        raise ConfigError(f"{definition.locate(['path'])}: {error}") from error
+        raise ConfigError(f"{locate(['path'])}: {error}") from error
 
 
-def _check_arrays(definition: Definition) -> None:
+def _check_arrays(arrays: Arrays, locate: Locate) -> None:
     """Examples and classes must be arrays of one length; only the headers are read."""
-    content = definition.content
     for x, y in (("x", "y"), ("x_test", "y_test")):
         lengths = []
         for key in (x, y):
-            if content[key] is not None:
+            name = getattr(arrays, key)
+            if name is not None:
                 try:
-                    shape = splits.npz_shape(Path(content["path"]), content[key])
+                    shape = splits.npz_shape(Path(arrays.path), name)
                 except splits.DataError as error:
-                    raise ConfigError(f"{definition.locate([key])}: {error}") from error
+                    raise ConfigError(f"{locate([key])}: {error}") from error
                 lengths.append(shape[0] if shape else 1)
         if len(set(lengths)) > 1:
             raise ConfigError(
-                f"{definition.locate([y])}: {content['path']} has {lengths[1]:,} labels in {content[y]} for the "
-                f"{lengths[0]:,} examples in {content[x]}; valid is one label per example"
+                f"{locate([y])}: {arrays.path} has {lengths[1]:,} labels in {getattr(arrays, y)} for the "
+                f"{lengths[0]:,} examples in {getattr(arrays, x)}; valid is one label per example"
             )
 
 
 def _check_function(
-    definition: Definition,
-    mapping: Mapping[str, Any],
-    keys: Sequence[Key],
+    own: FromFunction | OwnModel,
+    place: str,
+    call: str,
     *,
     positional: Sequence[str] = (),
     keyword: Sequence[str] = (),
 ) -> None:
     """Find the function in its file, and check that it can be called the way it will be called."""
-    place, call = definition.locate([*keys, "function"]), _CALLS[definition.kind]
-    file, _, name = mapping["function"].rpartition(":")
+    file, _, name = own.function.rpartition(":")
     refuse_braces(file, place)
     try:
         tree = ast.parse(Path(file).read_bytes())
@@ -121,7 +122,7 @@ def _check_function(
     if functions[name].decorator_list:  # a decorator may change what the function takes
         return
     try:
-        _signature(functions[name].args).bind(*positional, **dict.fromkeys((*keyword, *mapping["arguments"])))
+        _signature(functions[name].args).bind(*positional, **dict.fromkeys((*keyword, *own.arguments)))
     except TypeError as error:
         raise ConfigError(f"{place}: {error}; valid is a function that can be called {name}{call}") from error
 

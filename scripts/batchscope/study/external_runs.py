@@ -4,45 +4,138 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from batchscope.config.validation import ConfigError, Locate, choice, refuse_braces, shown
+from pydantic import Field
+
+from batchscope.config.errors import ConfigError, Locate, below, choice, refuse_braces, shown
+from batchscope.config.written import NAME, NAME_WORDS, SORTED, Positive, Written, valid
 from batchscope.data import splits
 
 _TO_TARGET = ("epochs", "updates", "examples")
+_File = Annotated[str, Field(pattern=r"\.(csv|parquet)$"), valid("the path of a .csv or .parquet file")]
+_FILE = (
+    "A .csv or .parquet file, relative to the folder of the study file; where it is not there, it is looked for in the "
+    "`data_folders` of config.yaml."
+)
+_OwnName = Annotated[str, Field(pattern=NAME), valid(NAME_WORDS)]
+_Column = Annotated[str, Field(min_length=1), valid("the name of a column")]
+_RunColumn = Literal[
+    "batch_size",
+    "seed",
+    "target",
+    "epochs",
+    "updates",
+    "examples",
+    "budget_epochs",
+    "seconds",
+    "joules",
+    "learning_rate",
+    "step_loss_noise",
+    "selected_epoch",
+    "selected_train_loss",
+    "selected_train_accuracy",
+    "selected_validation_loss",
+    "selected_validation_accuracy",
+    "selected_test_loss",
+    "selected_test_accuracy",
+    "last_train_loss",
+    "last_train_accuracy",
+    "last_validation_loss",
+    "last_validation_accuracy",
+    "last_test_loss",
+    "last_test_accuracy",
+]
+_TimingColumn = Literal["batch_size", "seconds_per_epoch", "seconds_per_update", "power_watts", "power_limit_watts"]
 
 
-def resolve(
-    measurements: Mapping[str, Any], study_file: Path, folders: Sequence[str], locate: Locate
-) -> dict[str, Any]:
-    """The checked mapping `measurements` of a study with the paths of its files as they are found.
+class MeasuredRuns(Written):
+    """The file with one row per run, or per run and target."""
+
+    path: _File = Field(description=_FILE)
+    dataset: _OwnName = Field(description="What the report calls the data.")
+    recipe: _OwnName = Field(description="What the report calls the model and how it was trained.")
+    n_train: Positive | None = Field(
+        None,
+        description="Number of training examples; null where unknown, and then epochs do not become updates or "
+        "examples.",
+    )
+    metric: Annotated[str, Field(min_length=1)] | None = Field(
+        None, description="What the target is measured in, such as WER; null where the file has no targets."
+    )
+    target: float | None = Field(
+        None, description="The target that all rows are about; null where a column names it or there is none."
+    )
+    better: Literal["lower", "higher"] = Field(
+        "lower", description="Whether a lower or a higher value of the metric is the tighter target."
+    )
+    columns: Annotated[dict[_RunColumn, _Column], SORTED] = Field(
+        description="Which column of the file holds what, as `ours: theirs`. `batch_size` and `seed` (a whole number "
+        "from 0 that tells the runs of a batch size apart) are required; `learning_rate` and the results of runs may "
+        "follow, named as in `runs.csv`. `epochs`, `updates` or `examples` are those to the target; an empty cell says "
+        "that the run has not reached it, and `budget_epochs` how long it was followed."
+    )
+
+    @property
+    def to_target(self) -> list[str]:
+        """The columns that say how long each run took to a target."""
+        return [name for name in _TO_TARGET if name in self.columns]
+
+
+class MeasuredTimings(Written):
+    """The file with what an epoch or an update takes at each batch size; null for none."""
+
+    path: _File = Field(description=_FILE)
+    columns: Annotated[dict[_TimingColumn, _Column], SORTED] = Field(
+        description="Which column holds what, as `ours: theirs`: `batch_size`, `seconds_per_epoch` or "
+        "`seconds_per_update`, the mean power in watts, and the power limit it was measured at."
+    )
+
+
+class Baseline(Written):
+    """The batch size and power limit that savings of energy are counted against; null for none."""
+
+    batch_size: Positive = Field(description="Batch size of the baseline.")
+    power_limit_watts: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Power limit of the baseline; null where power was not limited."
+    )
+
+
+class Measurements(Written):
+    """Results made elsewhere, instead of `comparisons` and `seeds`: nothing is trained, and the same tables, fits,
+    verdicts and report are made from them.
+    """
+
+    runs: MeasuredRuns
+    timings: MeasuredTimings | None = None
+    baseline: Baseline | None = None
+
+
+def resolve(measurements: Measurements, study_file: Path, folders: Sequence[str], locate: Locate) -> Measurements:
+    """The checked measurements of a study with the paths of its files as they are found.
 
     A relative path is looked for in the study file's folder, then in `folders` (`data_folders` of config.yaml).
 
     Raises:
         ConfigError: a file or a column is not there, or keys do not fit together.
     """
-    resolved = dict(measurements)
-    for part in ("runs", "timings"):
-        if measurements[part] is not None:
-            path = _find(measurements[part]["path"], study_file, folders, locate(["measurements", part, "path"]))
-            resolved[part] = {**measurements[part], "path": shown(path)}
-            _check_columns(part, measurements[part], path, locate)
-    _check_runs(measurements["runs"], locate)
-    _check_timings(measurements, locate)
-    return resolved
+    found: dict[str, MeasuredRuns | MeasuredTimings] = {}
+    here = below(locate, "measurements")
+    for name, part in (("runs", measurements.runs), ("timings", measurements.timings)):
+        if part is not None:
+            path = _find(part.path, study_file, folders, here([name, "path"]))
+            found[name] = part.model_copy(update={"path": shown(path)})
+            required = ("batch_size", "seed") if name == "runs" else ("batch_size",)
+            _check_columns(part.columns, required, path, below(here, name))
+    _check_runs(measurements.runs, below(here, "runs"))
+    _check_timings(measurements, here)
+    return measurements.model_copy(update=found)
 
 
-def files(measurements: Mapping[str, Any] | None) -> list[str]:
+def files(measurements: Measurements | None) -> list[str]:
     """The files that resolved measurements are read from."""
-    if measurements is None:
-        return []
-    return [measurements[part]["path"] for part in ("runs", "timings") if measurements[part] is not None]
-
-
-def reach_targets(runs: Mapping[str, Any]) -> bool:
-    """Whether the file of runs says how long each took to a target."""
-    return any(name in runs["columns"] for name in _TO_TARGET)
+    parts = () if measurements is None else (measurements.runs, measurements.timings)
+    return [part.path for part in parts if part is not None]
 
 
 def _find(path: str, study_file: Path, folders: Sequence[str], place: str) -> Path:
@@ -58,83 +151,72 @@ def _find(path: str, study_file: Path, folders: Sequence[str], place: str) -> Pa
     return found
 
 
-def _check_columns(part: str, content: Mapping[str, Any], path: Path, locate: Locate) -> None:
+def _check_columns(columns: Mapping[Any, str], required: Sequence[str], path: Path, locate: Locate) -> None:
     try:
         there = splits.table_columns(path)
     except splits.DataError as error:
-        raise ConfigError(f"{locate(['measurements', part, 'path'])}: {error}") from error
-    for ours, theirs in content["columns"].items():
+        raise ConfigError(f"{locate(['path'])}: {error}") from error
+    for ours, theirs in columns.items():
         if theirs not in there:
-            place = locate(["measurements", part, "columns", ours])
+            place = locate(["columns", ours])
             raise ConfigError(f"{place}: {path.name} has no column `{theirs}`{choice(theirs, there)}")
-    required = ("batch_size", "seed") if part == "runs" else ("batch_size",)
     for name in required:
-        if name not in content["columns"]:
-            place = locate(["measurements", part, "columns", name])
+        if name not in columns:
+            place = locate(["columns", name])
             raise ConfigError(f"{place}: the key is missing; valid is the name of a column: one of {', '.join(there)}")
 
 
-def _check_runs(runs: Mapping[str, Any], locate: Locate) -> None:
+def _check_runs(runs: MeasuredRuns, locate: Locate) -> None:
     """What runs need to reach is said once, and only where the file says how long they took."""
-    given = [name for name in _TO_TARGET if name in runs["columns"]]
-    columns = ["measurements", "runs", "columns"]
+    given, named = runs.to_target, "target" in runs.columns
     if len(given) > 1:
-        raise ConfigError(f"{locate([*columns, given[1]])}: {given[0]} is given already; valid is one of the two")
-    named = "target" in runs["columns"]
-    if named and runs["target"] is not None:
+        raise ConfigError(f"{locate(['columns', given[1]])}: {given[0]} is given already; valid is one of the two")
+    if named and runs.target is not None:
+        raise ConfigError(f"{locate(['target'])}: a column names the targets already; valid is one of the two")
+    if given and not (named or runs.target is not None):
+        raise ConfigError(f"{locate(['target'])}: {given[0]} to which target? valid is a number, or a column `target`")
+    if given and runs.metric is None:
         raise ConfigError(
-            f"{locate(['measurements', 'runs', 'target'])}: a column names the targets already; valid is one of the two"
+            f"{locate(['metric'])}: the targets need the name of what they are measured in; valid is a text such as WER"
         )
-    if given and not (named or runs["target"] is not None):
+    if not given and (named or runs.target is not None):
         raise ConfigError(
-            f"{locate(['measurements', 'runs', 'target'])}: {given[0]} to which target? valid is a number, or a column "
-            "`target`"
-        )
-    if given and runs["metric"] is None:
-        raise ConfigError(
-            f"{locate(['measurements', 'runs', 'metric'])}: the targets need the name of what they are measured in; "
-            "valid is a text such as WER"
-        )
-    if not given and (named or runs["target"] is not None):
-        raise ConfigError(
-            f"{locate(columns)}: there is a target, but no column says how long a run took to it; valid is one of "
+            f"{locate(['columns'])}: there is a target, but no column says how long a run took to it; valid is one of "
             "epochs, updates, examples"
         )
-    idle = [name for name in ("seconds", "joules", "budget_epochs") if name in runs["columns"] and not given]
+    idle = [name for name in ("seconds", "joules", "budget_epochs") if name in runs.columns and not given]
     if idle:
         raise ConfigError(
-            f"{locate([*columns, idle[0]])}: it is about runs that have a target; valid is to give epochs, updates or "
+            f"{locate(['columns', idle[0]])}: it is about runs that have a target; valid is to give epochs, updates or "
             "examples to the target too"
         )
-    if given in (["updates"], ["examples"]) and runs["n_train"] is None:
+    if given in (["updates"], ["examples"]) and runs.n_train is None:
         raise ConfigError(
-            f"{locate(['measurements', 'runs', 'n_train'])}: {given[0]} need it to become epochs; valid is the number "
-            "of training examples"
+            f"{locate(['n_train'])}: {given[0]} need it to become epochs; valid is the number of training examples"
         )
 
 
-def _check_timings(measurements: Mapping[str, Any], locate: Locate) -> None:
-    timings, baseline = measurements["timings"], measurements["baseline"]
+def _check_timings(measurements: Measurements, locate: Locate) -> None:
+    timings, baseline = measurements.timings, measurements.baseline
     if timings is not None:
-        columns = timings["columns"]
-        if ("seconds_per_epoch" in columns) == ("seconds_per_update" in columns):
+        per_epoch, per_update = ("seconds_per_epoch" in timings.columns, "seconds_per_update" in timings.columns)
+        if per_epoch == per_update:
             raise ConfigError(
-                f"{locate(['measurements', 'timings', 'columns'])}: it names "
-                f"{'both' if 'seconds_per_epoch' in columns else 'neither'} seconds_per_epoch "
-                f"{'and' if 'seconds_per_epoch' in columns else 'nor'} seconds_per_update; valid is one of the two"
+                f"{locate(['timings', 'columns'])}: it names {'both' if per_epoch else 'neither'} seconds_per_epoch "
+                f"{'and' if per_epoch else 'nor'} seconds_per_update; valid is one of the two"
             )
-        if "seconds_per_update" in columns and measurements["runs"]["n_train"] is None:
+        if per_update and measurements.runs.n_train is None:
             raise ConfigError(
-                f"{locate(['measurements', 'runs', 'n_train'])}: seconds_per_update need it to become seconds per "
-                "epoch; valid is the number of training examples"
+                f"{locate(['runs', 'n_train'])}: seconds_per_update need it to become seconds per epoch; valid is the "
+                "number of training examples"
             )
-        if "power_limit_watts" in columns and (baseline is None or baseline["power_limit_watts"] is None):
+        if "power_limit_watts" in timings.columns and (baseline is None or baseline.power_limit_watts is None):
             raise ConfigError(
-                f"{locate(['measurements', 'baseline'])}: batch sizes were measured at several power limits; valid is "
-                "a baseline with a batch_size and the power_limit_watts at which sizes are compared"
+                f"{locate(['baseline'])}: batch sizes were measured at several power limits; valid is a baseline with "
+                "a batch_size and the power_limit_watts at which sizes are compared"
             )
-    if baseline is not None and (timings is None or "power_watts" not in timings["columns"]):
+    if baseline is not None and (timings is None or "power_watts" not in timings.columns):
         raise ConfigError(
-            f"{locate(['measurements', 'baseline'])}: savings of energy need power; valid is measurements.timings with "
-            "a column power_watts, or no baseline"
+            f"{locate(['baseline'])}: savings of energy need power; valid is measurements.timings with a column "
+            "power_watts, or no baseline"
         )

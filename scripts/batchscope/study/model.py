@@ -6,23 +6,91 @@ Nothing here imports a machine-learning framework or pandas, so that a dry run i
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter
 
 from batchscope.claims import definitions as claims
-from batchscope.config.validation import ConfigError, Locate, check, choice, fill, locate_in, read_yaml, shown
-from batchscope.study import comparisons, definitions, external_runs, own_claims, probing, published
-from batchscope.study.comparisons import Cell, Run
+from batchscope.config import written
+from batchscope.config.errors import ConfigError, Locate, choice, shown
+from batchscope.config.sentences import valid as valid_in_words
+from batchscope.config.settings import SETTINGS, Settings
+from batchscope.config.written import DIFFERENT, List, Seed, Text, Written, defaults, plain, valid
+from batchscope.config.yaml_files import locate_in, read_yaml
+from batchscope.study import comparisons, definitions, external_runs, own_claims, probing, published, targets
+from batchscope.study.asked_probes import Probes
+from batchscope.study.comparisons import Cell, Comparison, Run
+from batchscope.study.datasets import Dataset
 from batchscope.study.definition_files import dataset_files, recipe_files
-from batchscope.study.definitions import Definition, Kind
+from batchscope.study.definitions import DATASETS, RECIPES, Definition, Kind, V
+from batchscope.study.external_runs import Measurements
+from batchscope.study.published import Published
+from batchscope.study.recipes import Recipe
+from batchscope.study.targets import Target
 
 __all__ = ["Cell", "ConfigError", "Run", "Study", "dataset_files", "load", "recipe_files"]
 
 _CONFIG = "config (config/config.yaml or --config)"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _RESERVED = ("datasets", "runs", "timings", "tunings")  # folders in results/ beside those of the studies
+_TRAINED = ("comparisons", "seeds", "targets", "datasets", "recipes", "published")  # keys of a study that trains
+
+
+class StudyFile(Written):
+    """One question, and the data sets, recipes, batch sizes and seeds that answer it, or results made elsewhere."""
+
+    title: Text = Field(description="Title of the report.")
+    question: Text = Field(description="What the study wants to know, in a sentence or two; the report opens with it.")
+    datasets: dict[str, object] = Field(
+        default_factory=dict,
+        description="Data sets of this study only, by name, written as in datasets.yaml. A name of datasets.yaml is "
+        "refused.",
+    )
+    recipes: dict[str, object] = Field(
+        default_factory=dict,
+        description="Recipes of this study only, by name, written as in recipes.yaml. A name of recipes.yaml is "
+        "refused.",
+    )
+    comparisons: Annotated[List[Comparison], Field(min_length=1), valid("a list of at least one comparison")] = Field(
+        default_factory=tuple,
+        description="What is trained. Within an item every data set meets every recipe, batch size and seed; items are "
+        "added up, and the same run may appear only once.",
+    )
+    seeds: Annotated[
+        List[Seed], Field(min_length=1), DIFFERENT, valid("a list of different integers from 0 to 2147483647")
+    ] = Field(
+        default_factory=tuple,
+        description="Seeds of the runs: initial weights, order of the examples, dropout, and the data where a data set "
+        "is drawn per seed. Five or more give intervals worth printing.",
+    )
+    timing: bool = Field(
+        True, description="Whether each (data set, recipe, batch size) is also timed, alone on the machine."
+    )
+    targets: Annotated[List[Target], valid("a list of targets")] = Field(
+        (), description="What runs have to reach, fixed here before they are made."
+    )
+    probes: Probes = defaults(Probes)
+    claims: dict[str, object] = Field(
+        default_factory=dict,
+        description="Claims of this study only, by name, written as in claims.yaml. A name of claims.yaml is refused.",
+    )
+    published: Annotated[List[Published], valid("a list of published numbers")] = Field(
+        (), description="Numbers that others published, printed beside the study's own; they decide nothing."
+    )
+    verdicts: (
+        Annotated[List[Annotated[str, valid("the name of a claim")]], DIFFERENT, valid("a list of names of claims")]
+        | None
+    ) = Field(
+        None,
+        description="Names of the claims that get a verdict; null for all of claims.yaml and of this study.",
+    )
+    measurements: Measurements | None = None
+
+
+STUDY: TypeAdapter[StudyFile] = TypeAdapter(StudyFile)
 
 
 @dataclass(frozen=True)
@@ -42,9 +110,9 @@ class Study:
         borrowed_timings: by data set and recipe, the recipe of the study whose timings stand in for its own.
         seeds: seeds of the runs.
         probes: what is probed, by kind of probe; None for a kind that is not.
-        targets: what the runs have to reach, each with datasets (or None), metric, values and evaluations_in_a_row.
+        targets: what the runs have to reach.
         claims: the claims that get a verdict, by name.
-        published: what others measured, each with metric, value, plus_minus, source, batch_size, at and target.
+        published: what others measured.
         measurements: results made elsewhere that stand in for runs, with the paths of their files; None where runs are
             trained.
         path: the study file.
@@ -62,10 +130,10 @@ class Study:
     borrowed_timings: dict[tuple[str, str], str]
     seeds: tuple[int, ...]
     probes: dict[str, dict[str, Any] | None]
-    targets: tuple[dict[str, Any], ...]
+    targets: tuple[Target, ...]
     claims: dict[str, claims.Claim]
-    published: tuple[dict[str, Any], ...]
-    measurements: dict[str, Any] | None
+    published: tuple[Published, ...]
+    measurements: Measurements | None
     path: Path
     settings: dict[str, Any]
 
@@ -73,7 +141,7 @@ class Study:
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """Every data set and recipe that meet, once, in the order of the study file."""
         if self.measurements is not None:
-            return ((self.measurements["runs"]["dataset"], self.measurements["runs"]["recipe"]),)
+            return ((self.measurements.runs.dataset, self.measurements.runs.recipe),)
         return tuple(dict.fromkeys((run.dataset, run.recipe) for run in self.runs))
 
     def batch_sizes(self, pair: tuple[str, str]) -> set[str]:
@@ -88,8 +156,8 @@ class Study:
     def has_targets(self, dataset: str) -> bool:
         """Whether there is something to reach for the runs on a data set."""
         if self.measurements is not None:
-            return external_runs.reach_targets(self.measurements["runs"])
-        return any(target["datasets"] is None or dataset in target["datasets"] for target in self.targets)
+            return bool(self.measurements.runs.to_target)
+        return any(target.applies(dataset) for target in self.targets)
 
     def probed_runs(self, probe: str) -> tuple[Run, ...]:
         """The runs that a probe looks at."""
@@ -116,10 +184,10 @@ class Study:
             ],
             "seeds": list(self.seeds),
             "probes": self.probes,
-            "targets": list(self.targets),
-            "claims": {name: claim.plain() for name, claim in self.claims.items()},
-            "published": list(self.published),
-            "measurements": self.measurements,
+            "targets": plain(self.targets),
+            "claims": plain(self.claims),
+            "published": plain(self.published),
+            "measurements": plain(self.measurements),
             "settings": self.settings,
         }
 
@@ -135,53 +203,40 @@ def load(config: Mapping[str, Any], base: Path) -> Study:
         ConfigError: one sentence on what the user must change, and in which file.
     """
     settings = _settings(config, base)
-    path = _study_file(settings["study"], base)
-    content = read_yaml(path)
-    if content.get("measurements", True) is None:  # as good as no key, which is what the schema asks about
-        del content["measurements"]
+    path = _study_file(settings.study, base)
     locate = locate_in(shown(path))
-    check(content, "study", locate)
-    inline = {kind: content.get(kind, {}) for kind in ("datasets", "recipes", "claims")}
-    content = {**fill(content, "study"), **inline}
-    datasets = _resolve_all("datasets", content["datasets"], path, base)
-    recipes = _resolve_all("recipes", content["recipes"], path, base)
-    measurements = _measurements(content, settings, path, locate)
-    content = comparisons.with_other_datasets(
-        content, settings["replace_datasets"], datasets, f"{_CONFIG}: replace_datasets"
-    )
-    runs = () if measurements else comparisons.expand(content, datasets, recipes, locate)
-    used_datasets = {name: datasets[name] for name in dict.fromkeys(run.dataset for run in runs)}
-    used_recipes = {name: recipes[name] for name in dict.fromkeys(run.recipe for run in runs)}
-    _check_loop(settings, used_recipes)
-    _check_tuning_seeds(content, used_recipes)
-    sizes = {name: definitions.known_size(dataset) for name, dataset in used_datasets.items()}
-    probing.check(content["probes"], runs, used_recipes, used_datasets, sizes, locate)
-    _check_targets(content["targets"], used_datasets, locate)
-    known_claims = claims.load(base / "config" / "claims.yaml", content["claims"], path, settings["replace_datasets"])
+    file = _read(path, locate)
+    datasets = _resolve_all(DATASETS, file.datasets, path, base)
+    recipes = _resolve_all(RECIPES, file.recipes, path, base)
+    measurements = file.measurements and external_runs.resolve(file.measurements, path, settings.data_folders, locate)
+    replaced = settings.replace_datasets
+    comparisons.check_replaced(replaced, file.comparisons, datasets, locate_in(_CONFIG, ["replace_datasets"]))
+    compared = [item.on(replaced) for item in file.comparisons]
+    cells = comparisons.expand(compared, datasets, recipes, locate)
+    runs = tuple(Run(cell.dataset, cell.recipe, cell.batch_size, seed) for cell in cells for seed in file.seeds)
+    used_datasets = {name: datasets[name] for name in dict.fromkeys(cell.dataset for cell in cells)}
+    used_recipes = {name: recipes[name] for name in dict.fromkeys(cell.recipe for cell in cells)}
+    timed = comparisons.timed(compared, file.timing)
     study = Study(
         name=path.stem,
-        title=content["title"].strip(),
-        question=content["question"].strip(),
-        timing=content["timing"],
+        title=file.title.strip(),
+        question=file.question.strip(),
+        timing=file.timing,
         datasets={name: definition.content for name, definition in used_datasets.items()},
         recipes={name: definition.content for name, definition in used_recipes.items()},
         runs=runs,
-        cells=comparisons.timed(content),
-        borrowed_timings=comparisons.borrowed_timings(content, used_recipes, locate),
-        seeds=tuple(content.get("seeds", ())),
-        probes=content["probes"],
-        targets=tuple(content["targets"]),
-        claims=_selected_claims(content, known_claims, locate),
-        published=tuple(content["published"]),
+        cells=timed,
+        borrowed_timings=comparisons.borrowed_timings(compared, timed, used_recipes, locate),
+        seeds=file.seeds,
+        probes=file.probes.plain(),
+        targets=tuple(target.on(replaced) for target in file.targets),
+        claims=_claims(file, path, base, replaced, locate),
+        published=file.published,
         measurements=measurements,
         path=Path(shown(path)),
-        settings=settings,
+        settings=settings.plain(),
     )
-    if measurements is None:
-        own_claims.check(
-            {name: study.claims[name] for name in content["claims"] if name in study.claims}, study, sizes, locate
-        )
-    published.check(study, locate)
+    _check(study, file, used_datasets, used_recipes, locate)
     return study
 
 
@@ -199,18 +254,34 @@ def check_sizes(study: Study, dataset: str, n_train: int) -> None:
             )
 
 
-def _settings(config: Mapping[str, Any], base: Path) -> dict[str, Any]:
+def _settings(config: Mapping[str, Any], base: Path) -> Settings:
     locate, file = locate_in(_CONFIG), base / "config" / "config.yaml"
     if file.is_file():  # Snakemake has read it, but of a key given twice it keeps the last in silence
         read_yaml(file)
-    check(dict(config), "config", locate)
-    settings: dict[str, Any] = fill(dict(config), "config")
-    for index, folder in enumerate(settings["data_folders"]):
-        settings["data_folders"][index] = shown(Path(folder))
+    settings = written.read(SETTINGS, dict(config), locate)
+    for index, folder in enumerate(settings.data_folders):
         if not Path(folder).expanduser().is_dir():
             place = locate(["data_folders", index])
             raise ConfigError(f"{place}: there is no folder {folder}; valid is the path of a folder")
-    return settings
+    return settings.model_copy(update={"data_folders": tuple(shown(Path(each)) for each in settings.data_folders)})
+
+
+def _read(path: Path, locate: Locate) -> StudyFile:
+    """What a study file says, which trains something or names measurements, and not both."""
+    file = written.read(STUDY, read_yaml(path), locate)
+    if file.measurements is not None:
+        for key in _TRAINED:
+            if getattr(file, key):
+                raise ConfigError(
+                    f"{locate([key])}: a study with measurements trains nothing; valid is {key} or measurements, not "
+                    "both"
+                )
+        return file
+    for key in ("comparisons", "seeds"):
+        if not getattr(file, key):
+            rule = written.json_schema(STUDY)["properties"][key]
+            raise ConfigError(f"{locate([key])}: the key is missing; valid is {valid_in_words(rule, {})}")
+    return file
 
 
 def _study_file(study: str, base: Path) -> Path:
@@ -245,92 +316,75 @@ def _study_file(study: str, base: Path) -> Path:
     return path
 
 
-def _resolve_all(kind: Kind, inline: Mapping[str, Any], path: Path, base: Path) -> dict[str, Definition]:
+def _resolve_all(kind: Kind[V], inline: definitions.Content, path: Path, base: Path) -> dict[str, Definition[V]]:
     """Every definition of the registry and of the study, selected or not: a typo is found before it is needed."""
-    registry_path = base / "config" / f"{kind}.yaml"
+    registry_path = base / "config" / f"{kind.key}.yaml"
     registry = definitions.layers(kind, read_yaml(registry_path), registry_path)
-    own = definitions.layers(kind, inline, path, [kind])
-    for name in own:
+    own = definitions.layers(kind, inline, path, [kind.key])
+    for name, layer in own.items():
         if name in registry:
             raise ConfigError(
-                f"{shown(path)}: {kind}.{name}: {shown(registry_path)} has this name already; valid is another name"
+                f"{layer.locate([])}: {shown(registry_path)} has this name already; valid is another name"
             )
     known = {**registry, **own}
     resolved = {name: definitions.resolve(kind, name, registry) for name in registry}
     return resolved | {name: definitions.resolve(kind, name, known) for name in own}
 
 
-def _measurements(
-    content: Mapping[str, Any], settings: Mapping[str, Any], path: Path, locate: Locate
-) -> dict[str, Any] | None:
-    """The measurements of a study that trains nothing; None for one that trains."""
-    if content["measurements"] is None:
-        return None
-    for key in ("comparisons", "seeds", "targets", "datasets", "recipes", "published"):
-        if content.get(key):
-            raise ConfigError(
-                f"{locate([key])}: a study with measurements trains nothing; valid is {key} or measurements, not both"
-            )
-    return external_runs.resolve(content["measurements"], path, settings["data_folders"], locate)
-
-
-def _selected_claims(
-    content: Mapping[str, Any], known: Mapping[str, claims.Claim], locate: Locate
+def _claims(
+    file: StudyFile, path: Path, base: Path, replaced: Mapping[str, str], locate: Locate
 ) -> dict[str, claims.Claim]:
-    """The claims that the study selects, in its order."""
-    selected = content["verdicts"] if content["verdicts"] is not None else list(known)
+    """The claims that the study selects, in its order; its own follow the data sets that are put in place of others."""
+    known = claims.load(base / "config" / "claims.yaml", file.claims, path, replaced)
+    selected = list(known) if file.verdicts is None else file.verdicts
     for position, name in enumerate(selected):
         if name not in known:
             raise ConfigError(f"{locate(['verdicts', position])}: there is no claim `{name}`{choice(name, known)}")
     return {name: known[name] for name in selected}
 
 
-def _check_tuning_seeds(content: Mapping[str, Any], recipes: Mapping[str, Definition]) -> None:
+def _check(
+    study: Study,
+    file: StudyFile,
+    datasets: Mapping[str, Definition[Dataset]],
+    recipes: Mapping[str, Definition[Recipe]],
+    locate: Locate,
+) -> None:
+    """Refuse what does not fit together, once everything is known."""
+    if study.settings["loop"] == "fit":
+        for recipe in recipes.values():
+            _check_fit(recipe)
+    _check_tuning_seeds(study.seeds, recipes)
+    sizes = {name: definitions.known_size(dataset) for name, dataset in datasets.items()}
+    probing.check(study.probes, study.runs, recipes, datasets, sizes, locate)
+    targets.check(study.targets, datasets, locate)
+    if study.measurements is None:
+        own = {name: study.claims[name] for name in file.claims if name in study.claims}
+        own_claims.check(own, study, sizes, locate)
+    published.check(study, locate)
+
+
+def _check_tuning_seeds(seeds: tuple[int, ...], recipes: Mapping[str, Definition[Recipe]]) -> None:
     """A rate chosen and reported on the same seeds looks better than it is."""
     for recipe in recipes.values():
-        for position, seed in enumerate((recipe.content["tuning"] or {}).get("seeds", ())):
-            if seed in content["seeds"]:
+        for position, seed in enumerate(recipe.value.tuning.seeds if recipe.value.tuning else ()):
+            if seed in seeds:
                 raise ConfigError(
                     f"{recipe.locate(['tuning', 'seeds', position])}: {seed} is also a seed of the study's runs, whose "
                     "results would then look better than they are; valid are seeds that the study does not use"
                 )
 
 
-def _check_targets(targets: Sequence[Mapping[str, Any]], datasets: Mapping[str, Definition], locate: Locate) -> None:
-    """Targets are about data sets of the study, errors are below 1, and no target is given twice."""
-    seen: set[tuple[str, str, float]] = set()
-    for index, target in enumerate(targets):
-        for position, name in enumerate(target["datasets"] or ()):
-            if name not in datasets:
-                place = locate(["targets", index, "datasets", position])
-                raise ConfigError(f"{place}: no run of the study is about `{name}`{choice(name, datasets)}")
-        for position, value in enumerate(target["values"]):
-            place = locate(["targets", index, "values", position])
-            if target["metric"].endswith("error") and value >= 1:
-                raise ConfigError(
-                    f"{place}: {value:g} is no share of wrong answers to reach; valid is a number below 1"
-                )
-            for name in target["datasets"] or datasets:
-                if (name, target["metric"], value) in seen:
-                    raise ConfigError(
-                        f"{place}: {target['metric']} {value:g} is a target of {name} already; valid is to give it once"
-                    )
-                seen.add((name, target["metric"], value))
-
-
-def _check_loop(settings: Mapping[str, Any], recipes: Mapping[str, Definition]) -> None:
+def _check_fit(recipe: Definition[Recipe]) -> None:
     """`model.fit` cannot do all that the fused loop does, and would train something else in silence."""
-    if settings["loop"] != "fit":
-        return
-    for recipe in recipes.values():
-        micro = recipe.content["micro_batch_size"]
-        if micro is not None:
-            raise ConfigError(
-                f"{_CONFIG}: loop: fit cannot accumulate the micro batches of {micro} that "
-                f"{recipe.locate(['micro_batch_size'])} asks for; valid is loop: fused, or micro_batch_size: null"
-            )
-        if recipe.content["optimiser"]["use_ema"]:
-            raise ConfigError(
-                f"{_CONFIG}: loop: fit replaces the weights by their moving average after every epoch, not when "
-                f"{recipe.locate(['optimiser', 'use_ema'])} asks for it; valid is loop: fused, or use_ema: false"
-            )
+    micro = recipe.value.micro_batch_size
+    if micro is not None:
+        raise ConfigError(
+            f"{_CONFIG}: loop: fit cannot accumulate the micro batches of {micro} that "
+            f"{recipe.locate(['micro_batch_size'])} asks for; valid is loop: fused, or micro_batch_size: null"
+        )
+    if recipe.value.optimiser.use_ema:
+        raise ConfigError(
+            f"{_CONFIG}: loop: fit replaces the weights by their moving average after every epoch, not when "
+            f"{recipe.locate(['optimiser', 'use_ema'])} asks for it; valid is loop: fused, or use_ema: false"
+        )

@@ -1,35 +1,67 @@
-"""Numbers that others published, which a study prints beside its own: its key `published`, checked."""
+"""Numbers that others published, which a study prints beside its own: its key `published`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
 
 from batchscope.claims.metrics import CRITICAL, PUBLISHED, beyond_share
 from batchscope.claims.scope import Pair
-from batchscope.config.validation import ConfigError, Locate, choice
+from batchscope.config.errors import ConfigError, Locate, below, choice
+from batchscope.config.written import BatchSize, Text, Written, valid
 from batchscope.stats import FITTED_SIZES
+from batchscope.study.targets import TargetMetric
 
 if TYPE_CHECKING:
     from batchscope.study.model import Study
 
 
-def applies(entry: Mapping[str, Any], pair: Pair, study: Study) -> bool:
+class FittedTarget(Written):
+    """Target of the fit, for `critical_batch_size`; null for others."""
+
+    metric: TargetMetric = Field(description="Its metric, as under `targets`.")
+    value: float = Field(description="Its value.")
+
+
+class Published(Written):
+    """A number as others published it."""
+
+    metric: Annotated[str, valid("the name of a metric")] = Field(
+        description="What it is a number of: a metric of runs or of sharpness, as in a claim, `noise_scale` or "
+        "`critical_batch_size`."
+    )
+    value: float = Field(description="The number as published, in the unit of the metric.")
+    plus_minus: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="The spread published with it; null where there is none."
+    )
+    source: Text = Field(description="Where it was published, and for which data and network.")
+    batch_size: BatchSize | None = Field(
+        None,
+        description="Batch size of this study's runs that are printed beside it; null for `critical_batch_size`.",
+        json_schema_extra={"x-valid": "an integer of at least 1, `full` or null"},
+    )
+    at: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None,
+        description="Share of the budget at which the weights were kept, for the noise scale and sharpness; null for "
+        "others.",
+    )
+    target: FittedTarget | None = None
+
+
+def applies(entry: Published, pair: Pair, study: Study) -> bool:
     """Whether a study measures, on a data set and recipe, what a published number is about."""
-    metric = PUBLISHED[entry["metric"]]
-    if metric == CRITICAL:
-        wanted = entry["target"]
+    wanted = entry.target
+    if wanted is not None:
         return any(
-            target["metric"] == wanted["metric"]
-            and wanted["value"] in target["values"]
-            and (target["datasets"] is None or pair[0] in target["datasets"])
+            target.metric == wanted.metric and wanted.value in target.values and target.applies(pair[0])
             for target in study.targets
         )
-    runs = study.probed_runs(metric.probe) if metric.probe else study.runs
-    if metric.probe and entry["at"] not in study.recipes[pair[1]]["snapshots"]["at"]:
+    probe = PUBLISHED[entry.metric].probe
+    runs = study.probed_runs(probe) if probe else study.runs
+    if probe and entry.at not in study.recipes[pair[1]]["snapshots"]["at"]:
         return False
-    size = str(entry["batch_size"])
-    return any((run.dataset, run.recipe) == pair and run.batch_size == size for run in runs)
+    return any((run.dataset, run.recipe) == pair and run.batch_size == str(entry.batch_size) for run in runs)
 
 
 def check(study: Study, locate: Locate) -> None:
@@ -39,30 +71,28 @@ def check(study: Study, locate: Locate) -> None:
         ConfigError: one sentence on what to change.
     """
     for index, entry in enumerate(study.published):
-        name, place = entry["metric"], locate(["published", index])
+        name, here = entry.metric, below(locate, "published", index)
         if name not in PUBLISHED:
-            raise ConfigError(f"{place}.metric: there is no metric `{name}` to print{choice(name, PUBLISHED)}")
+            raise ConfigError(f"{here(['metric'])}: there is no metric `{name}` to print{choice(name, PUBLISHED)}")
         metric = PUBLISHED[name]
         needed = {"target"} if metric == CRITICAL else {"batch_size", "at"} if metric.probe else {"batch_size"}
         for key in ("batch_size", "at", "target"):
-            if (entry[key] is None) == (key in needed):
+            if (getattr(entry, key) is None) == (key in needed):
                 what = "needs it; valid is a value" if key in needed else "does not have it; valid is to leave it out"
-                raise ConfigError(f"{place}.{key}: {name} {what}")
+                raise ConfigError(f"{here([key])}: {name} {what}")
         fitting = [pair for pair in study.pairs if applies(entry, pair, study)]
         if metric == CRITICAL and fitting and not any(_has_law(pair, study) for pair in fitting):
             raise ConfigError(
-                f"{place}: a critical batch size is fitted to at least {FITTED_SIZES} batch sizes, and no data set and "
-                "recipe that has this target has as many; valid is a study with more of them"
+                f"{here([])}: a critical batch size is fitted to at least {FITTED_SIZES} batch sizes, and no data set "
+                "and recipe that has this target has as many; valid is a study with more of them"
             )
-        if beyond := beyond_share(metric, entry["value"]):
-            raise ConfigError(f"{place}.value: {beyond}")
+        if beyond := beyond_share(metric, entry.value):
+            raise ConfigError(f"{here(['value'])}: {beyond}")
         if not fitting:
-            where = " and ".join(
-                f"{key} {_shown(entry[key])}" for key in ("batch_size", "at", "target") if key in needed
-            )
             probe = f" and its probe of {metric.probe}" if metric.probe else ""
             raise ConfigError(
-                f"{place}: the study does not measure {name} for {where}; valid is what its runs{probe} measure"
+                f"{here([])}: the study does not measure {name} for {_conditions(entry)}; valid is what its "
+                f"runs{probe} measure"
             )
 
 
@@ -71,7 +101,9 @@ def _has_law(pair: Pair, study: Study) -> bool:
     return study.measurements is not None or len(study.batch_sizes(pair)) >= FITTED_SIZES
 
 
-def _shown(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return f"{value['metric']} {value['value']:g}"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _conditions(entry: Published) -> str:
+    """What a number is for, in words."""
+    words = [] if entry.batch_size is None else [f"batch_size {entry.batch_size}"]
+    words += [] if entry.at is None else [f"at {entry.at:g}"]
+    words += [] if entry.target is None else [f"target {entry.target.metric} {entry.target.value:g}"]
+    return " and ".join(words)

@@ -28,7 +28,7 @@ class Case(Written):
 class Count(Kind):
     """The counts of the source, and those of the study's own runs, are N/B rounded up."""
 
-    kind: Literal["count"]
+    kind: Literal["count"] = Field(description="Kind of test.")
     cases: Annotated[List[Case], Field(min_length=1), valid("a list of at least one case")] = Field(
         description="Updates of an epoch as the source counts them; all must be N/B rounded up. So must be those of "
         "the study's own runs."
@@ -54,9 +54,7 @@ class Count(Kind):
                 at = f"{case.examples:,} examples at {case.batch_size:,}"
                 wrong.append(f"{case.updates:,} is stated for {at}, which make {right:,}")
         runs = evidence.rows("runs")
-        whole = (runs["epochs"] >= 1) & (
-            runs["epochs"] % 1 == 0
-        )  # the last batch of a part may be missing
+        whole = (runs["epochs"] >= 1) & (runs["epochs"] % 1 == 0)  # the last batch of a part may be missing
         made: list[dict[str, Any]] = runs[whole.fillna(False)].to_dict("records")  # type: ignore[assignment]
         for run in made:
             counted = run["updates"] / run["epochs"]

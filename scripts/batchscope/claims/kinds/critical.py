@@ -27,7 +27,7 @@ class Critical(Kind):
     tightens, so one number cannot be right at all of them.
     """
 
-    kind: Literal["critical"]
+    kind: Literal["critical"] = Field(description="Kind of test.")
     equals: Annotated[float, Field(gt=0)] = Field(description="Critical batch size that is claimed, in examples.")
 
     takes: ClassVar[frozenset[Sampled]] = frozenset({"targets"})

@@ -23,7 +23,7 @@ _Pair = Annotated[List[Named], Field(min_length=2, max_length=2), valid("two siz
 class Ratio(Kind):
     """The ratio of each pair of sizes is at least a number."""
 
-    kind: Literal["ratio"]
+    kind: Literal["ratio"] = Field(description="Kind of test.")
     pairs: Annotated[List[_Pair], Field(min_length=1), valid("a list of pairs of sizes")] = Field(
         description="Pairs of sizes; the metric at the first, divided by that at the second, is said to be at least "
         "`at_least`."

@@ -27,7 +27,7 @@ _Value = Annotated[str | bool, valid("a value of the key")]
 class Recipes(Kind):
     """A recipe is lower, higher, not lower or similar beside others that differ from it in one key, seed by seed."""
 
-    kind: Literal["recipes"]
+    kind: Literal["recipes"] = Field(description="Kind of test.")
     key: Literal[
         "model",
         "optimiser",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Sizes(Kind):
     """Each size is lower, higher, not lower or similar beside each of others."""
 
-    kind: Literal["sizes"]
+    kind: Literal["sizes"] = Field(description="Kind of test.")
     direction: Direction = Field(
         description="What the metric at each of `batch_sizes` is said to be beside that at each of `than`; `not_lower` "
         "is not lower by more than the margin."

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Slope(Kind):
     """The slope of the logarithm of the metric on that of the batch size is near to a number."""
 
-    kind: Literal["slope"]
+    kind: Literal["slope"] = Field(description="Kind of test.")
     equals: float = Field(
         description="Slope of the logarithm of the metric on that of the batch size; -1 is one over the batch size."
     )

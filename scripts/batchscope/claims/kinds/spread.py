@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Spread(Kind):
     """The standard deviation over seeds is larger at one size than at others."""
 
-    kind: Literal["spread"]
+    kind: Literal["spread"] = Field(description="Kind of test.")
     batch_size: Named = Field(description="A batch size.")
     than: NamedSizes = Field(description="The sizes whose standard deviation over seeds is said to be smaller.")
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Trend(Kind):
     """The least-squares slope on the logarithm of the batch size, or of another metric, per doubling."""
 
-    kind: Literal["trend"]
+    kind: Literal["trend"] = Field(description="Kind of test.")
     direction: Literal["falls", "rises"] = Field(description="Which way the metric is said to go as the batch grows.")
     batch_sizes: SizesOrAll = "all"
     along: Annotated[str | None, valid("the name of a metric, or null")] = Field(

@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 class Value(Kind):
     """The metric is at least, at most or between."""
 
-    kind: Literal["value"]
+    kind: Literal["value"] = Field(description="Kind of test.")
     batch_size: Named = Field(description="A batch size.")
-    at_least: Annotated[float | None, valid("a number")] = Field(
+    at_least: Annotated[float | None, valid("a number, or null")] = Field(
         None,
         description="The metric is said to be at least this. Exactly one of `at_least`, `at_most` and `between` is "
         "given.",
     )
-    at_most: Annotated[float | None, valid("a number")] = Field(
+    at_most: Annotated[float | None, valid("a number, or null")] = Field(
         None, description="The metric is said to be at most this."
     )
     between: Annotated[
-        Annotated[List[float], Field(min_length=2, max_length=2)] | None, valid("a lower and an upper number")
+        Annotated[List[float], Field(min_length=2, max_length=2)] | None, valid("a lower and an upper number, or null")
     ] = Field(None, description="The metric is said to lie between these two numbers.")
 
     needs_margin: ClassVar[bool] = False

@@ -1,0 +1,59 @@
+"""What a user is told about a mistake: one sentence that begins with its place."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+Key = str | int
+Locate = Callable[[Sequence[Key]], str]  # where the user wrote a value: "file, line 12: key.path"
+
+
+class ConfigError(ValueError):
+    """What a user must change: one sentence with the file, the line, the key, what is wrong and what would be valid.
+
+    A file may hold any text: what cannot be printed is escaped, and a word that nobody would write is cut.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        printed = "".join(
+            char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in sentence
+        )
+        super().__init__(re.sub(r"(\S{100})\S{200,}", r"\1…", printed))
+
+
+def shown(path: Path) -> str:
+    """A path as messages and jobs name it: relative to the working directory where it lies below it, else absolute."""
+    absolute = Path(os.path.normpath(Path.cwd() / path.expanduser()))
+    return (absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute).as_posix()
+
+
+def refuse_braces(path: str | Path, place: str) -> None:
+    """Raise `ConfigError` for a path that Snakemake would take for one with wildcards."""
+    if set("{}") & set(str(path)):
+        raise ConfigError(f"{place}: Snakemake fills in the braces of {path}; valid is a path without braces")
+
+
+def key_path(keys: Sequence[Key]) -> str:
+    """Keys as messages write them: `comparisons[0].batch_sizes[2]`."""
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).removeprefix(".")
+
+
+def below(locate: Locate, *prefix: Key) -> Locate:
+    """Where values lie that stand below some keys."""
+    return lambda keys: locate([*prefix, *keys])
+
+
+def choice(value: object, valid: Iterable[str]) -> str:
+    """The end of a sentence that refuses a name: the nearest valid one, and all of them."""
+    names = list(valid)
+    near = difflib.get_close_matches(str(value), names, n=1)
+    return (f" (did you mean `{near[0]}`?)" if near else "") + f"; valid is {either(names)}"
+
+
+def either(names: Sequence[object]) -> str:
+    """`a`, or `one of a, b`."""
+    return str(names[0]) if len(names) == 1 else "one of " + ", ".join(map(str, names))

@@ -1,0 +1,67 @@
+"""config.yaml: which study to run, and how to run it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from batchscope.config.written import DIFFERENT, SORTED, List, Positive, Written, defaults, valid
+
+
+class Telemetry(Written):
+    """How the machine is watched while a job runs."""
+
+    interval_seconds: float = Field(0.25, ge=0.01, le=60, description="Time between two samples, in seconds.")
+
+
+class Timing(Written):
+    """How seconds per update are measured."""
+
+    warmup_seconds: float = Field(1.0, ge=0, description="Untimed updates before the first window, in seconds.")
+    windows: int = Field(7, ge=3, description="Timed windows. The report gives their median and quartiles.")
+    window_seconds: float = Field(
+        1.0,
+        gt=0,
+        description="Length of a window, in seconds. A window holds at least one update, however long that takes.",
+    )
+
+
+class Settings(Written):
+    """Which study to run and how to run it."""
+
+    study: Annotated[str, Field(min_length=1), valid("a name from config/studies/, or the path of a .yaml file")] = (
+        Field(
+            description="Study to run, by its name in config/studies/, or the path of a study file (.yaml) of your own."
+        )
+    )
+    engine: Literal["tensorflow"] = Field("tensorflow", description="Framework that trains.")
+    loop: Literal["fused", "fit"] = Field(
+        "fused",
+        description="How an epoch is trained. `fused` compiles the whole epoch into one call; `fit` uses Keras "
+        "`model.fit`, which is slower and gives the same results.",
+    )
+    device: Literal["auto", "cpu", "gpu"] = Field(
+        "auto", description="Where to train. `auto` takes the first GPU where there is one, else the CPU."
+    )
+    threads: Positive = Field(1, description="Threads of each training and timing job.")
+    data_folders: Annotated[
+        List[Annotated[str, Field(min_length=1), valid("the path of a folder")]], DIFFERENT, valid("a list of folders")
+    ] = Field(
+        (), description="Folders with data files you already have. They are searched before anything is downloaded."
+    )
+    replace_datasets: Annotated[
+        dict[str, Annotated[str, Field(min_length=1), valid("the name of a data set")]], SORTED
+    ] = Field(
+        default_factory=dict,
+        description="Data sets to train on instead of those that the study names, as `named: trained on`: a study of "
+        "mnist runs on fashion-mnist with `mnist: fashion-mnist`.",
+    )
+    step_records: Positive = Field(
+        2000, description="Step losses kept per run. A run with more updates than this keeps every k-th update."
+    )
+    telemetry: Telemetry = defaults(Telemetry)
+    timing: Timing = defaults(Timing)
+
+
+SETTINGS = TypeAdapter(Settings)

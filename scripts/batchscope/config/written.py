@@ -1,0 +1,141 @@
+"""Typed values of what a user writes: strict reading, defaults, and what reading refuses in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, TypeVar, cast
+
+import pydantic
+from pydantic import AfterValidator, ConfigDict, Field, Strict, TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import PydanticCustomError, core_schema
+
+from batchscope.config import sentences
+from batchscope.config.errors import ConfigError, Locate
+
+T = TypeVar("T")
+
+
+class Written(pydantic.BaseModel):
+    """A mapping that a user writes: every key is known and of its type, and what is left out has its default.
+
+    A whole number becomes a float wherever numbers are meant, since Snakemake compares parameters by their `repr`, and
+    Keras refuses an integer as a rate; nothing else is converted.
+    """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        strict=True, frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True
+    )
+
+    def plain(self) -> dict[str, Any]:
+        """The mapping with every default, of built-in scalars, lists and dicts; keys in the order of the fields."""
+        kept = (name for name, field in type(self).model_fields.items() if not field.exclude)
+        return {name: plain(getattr(self, name)) for name in kept}
+
+
+@dataclass(frozen=True)
+class BatchSize:
+    """Examples per update: a number of them, or None for `full`, all the training examples."""
+
+    examples: int | None
+
+    def __str__(self) -> str:
+        return "full" if self.examples is None else str(self.examples)
+
+    def of(self, n_train: int | None) -> int | None:
+        """Examples per update where there are `n_train` to train on; None where that is not known."""
+        return n_train if self.examples is None else self.examples
+
+    @classmethod
+    def read(cls, value: object) -> BatchSize:
+        """The value that a user wrote; raise pydantic's error where it is none."""
+        if value == "full":
+            return cls(None)
+        if type(value) is int and value >= 1:
+            return cls(value)
+        raise PydanticCustomError("batch_size", "no batch size")
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, *_: Any) -> core_schema.CoreSchema:
+        kinds = core_schema.union_schema([core_schema.int_schema(ge=1), core_schema.literal_schema(["full"])])
+        return core_schema.no_info_plain_validator_function(cls.read, json_schema_input_schema=kinds)
+
+
+def plain(value: Any) -> Any:
+    """A value made of built-in scalars, lists and dicts only."""
+    if isinstance(value, Written):
+        return value.plain()
+    if isinstance(value, BatchSize):
+        return value.examples or "full"
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    return [plain(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
+def defaults(kind: type[T]) -> T:
+    """A mapping that may be left out, since each of its keys has a default."""
+    made: T = Field(default_factory=cast(Callable[[], T], kind))
+    return made
+
+
+def valid(words: str) -> Any:
+    """What the valid values are called, where the type alone does not say it."""
+    return Field(json_schema_extra={"x-valid": words})
+
+
+def _different(items: tuple[T, ...]) -> tuple[T, ...]:
+    if len(set(items)) < len(items):
+        raise PydanticCustomError("twice", "an item is listed twice")
+    return items
+
+
+def _sorted(value: Any) -> Any:
+    """The order of keys that nobody declared means nothing, and must not make two values differ."""
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return [_sorted(each) for each in value] if isinstance(value, list) else value
+
+
+DIFFERENT = AfterValidator(_different)
+SORTED = AfterValidator(_sorted)
+List = Annotated[tuple[T, ...], Strict(False)]
+Text = Annotated[str, Field(min_length=1), valid("a text")]
+Name = Annotated[str, valid("a name")]
+Names = Annotated[List[Name], Field(min_length=1), DIFFERENT, valid("a list of names")]
+Seed = Annotated[int, Field(ge=0, le=2147483647)]
+Positive = Annotated[int, Field(ge=1)]  # a number of things
+Share = Annotated[float, Field(ge=0, lt=1)]  # of something, but not all of it
+Sizes = Annotated[
+    List[Annotated[Positive, valid("an integer of at least 1")]],
+    Field(min_length=1),
+    DIFFERENT,
+    valid("a list of different integers of at least 1"),
+]
+Function = Annotated[str, Field(pattern=r"\.py:[A-Za-z_][A-Za-z_0-9]*$"), valid("`file.py:name`")]
+Arguments = Annotated[dict[str, object], SORTED]
+NAME = r"^[a-z0-9][a-z0-9_-]*$"
+NAME_WORDS = "lower-case letters, digits, - and _, starting with a letter or digit"
+
+
+class _Schema(GenerateJsonSchema):
+    """JSON Schema without a title for every key."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
+def json_schema(kind: TypeAdapter[Any]) -> JsonSchemaValue:
+    """The JSON Schema of what a user writes."""
+    return kind.json_schema(schema_generator=_Schema)
+
+
+def read(kind: TypeAdapter[T], value: object, locate: Locate) -> T:
+    """The typed value of what a user wrote; raise `ConfigError` for the first thing that is refused."""
+    try:
+        return kind.validate_python(value)
+    except pydantic.ValidationError as error:
+        root = json_schema(kind)
+        problems = [sentences.problem(each, root) for each in error.errors(include_url=False)]
+        first = min(problems, key=lambda problem: problem.rank)
+        raise ConfigError(f"{locate(first.keys)}: {first.sentence}") from error

@@ -1,0 +1,241 @@
+"""Recipes: model, optimiser, learning-rate rule and budget of a training, as a user writes them."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from batchscope.config.errors import ConfigError, Locate
+from batchscope.config.written import DIFFERENT, List, Positive, Seed, Written, defaults, valid
+from batchscope.study import networks, optimisers
+from batchscope.study.networks import Model
+from batchscope.study.optimisers import Optimiser, Sgd
+
+_Index = Annotated[int, Field(ge=0)]
+_Rate = Annotated[float, Field(gt=0)]
+
+
+class LearningRateScaling(Written):
+    """How the learning rate depends on the batch size."""
+
+    rule: Literal["none", "linear", "sqrt", "adam-sde"] = Field(
+        "none",
+        description="`none`: one rate for all; `linear`: times κ = B/B0 (Goyal et al. 2017); `sqrt`: times √κ (Hoffer "
+        "et al. 2017); `adam-sde`, for Adam and AdamW: rate times √κ, each 1 − β times κ, ε over √κ (Malladi et al. "
+        "2022), and the weight decay times √κ, so that it takes as much per example. B0 is the reference batch size.",
+    )
+    reference_batch_size: Positive | None = Field(
+        None, description="Batch size at which the optimiser's options hold; required by every rule but `none`."
+    )
+    warmup_epochs: float = Field(
+        0.0, ge=0, description="Epochs, or a fraction of one, over which the rate rises linearly from near zero."
+    )
+
+
+class Tuning(Written):
+    """Choose the learning rate of each batch size by trials, one whole training per rate and tuning seed; the rate with
+    the lowest mean of the best validation loss is used by the runs. null to use the optimiser's.
+    """
+
+    learning_rates: Annotated[
+        List[_Rate], Field(min_length=3), DIFFERENT, valid("a list of at least three rates in ascending order")
+    ] = Field(
+        description="Rates that every batch size tries, evenly spaced in the logarithm. They replace the optimiser's."
+    )
+    seeds: Annotated[
+        List[Seed],
+        Field(min_length=2),
+        DIFFERENT,
+        valid("a list of at least two different integers from 0 to 2147483647"),
+    ] = Field(description="Seeds of the trials; none may be a seed of the study.")
+    widen: _Index = Field(
+        3,
+        description="While the best rate is at an edge of the grid, one more rate is tried beyond it; at most this "
+        "many.",
+    )
+    refine: _Index = Field(
+        1,
+        description="After that the rates half-way (in the logarithm) between the best and its neighbours are tried; "
+        "so many times.",
+    )
+
+
+class Snapshots(Written):
+    """When a run keeps its weights, for the probes of a study; each time takes 4 bytes per weight on disk."""
+
+    at: Annotated[
+        List[Annotated[float, Field(ge=0, le=1)]], DIFFERENT, valid("a list of different numbers from 0 to 1")
+    ] = Field(
+        (),
+        description="Shares of the budget; 0 is before the first update, 1 after the last, also of a run that stopped "
+        "early. Others are taken at the next evaluation.",
+    )
+    train_losses: Annotated[
+        List[Annotated[float, Field(ge=0)]], DIFFERENT, valid("a list of different numbers of at least 0")
+    ] = Field(
+        (),
+        description="At the first evaluation whose training loss is at or below such a value, so that sizes meet.",
+    )
+
+
+class EarlyStopping(Written):
+    """Stop when the validation loss no longer falls; null to use the whole budget."""
+
+    patience: Positive = Field(
+        3, description="Evaluations in a row without a new lowest validation loss after which a run stops."
+    )
+    restore_best: bool = Field(
+        True,
+        description="Whether training ends with the weights of the evaluation with the lowest validation loss, as in "
+        "Keras. Both these and the last weights are always evaluated; this says which of the two the recipe keeps.",
+    )
+
+
+class Budget(Written):
+    """How long a run trains, in `epochs` or in `updates`, and how often it is evaluated."""
+
+    epochs: Positive | None = Field(None, description="Passes over the training part; with early stopping, at most.")
+    updates: Positive | None = Field(
+        None, description="Changes of the weights, the same number at every batch size, instead of `epochs`."
+    )
+    evaluations: Positive | None = Field(
+        None,
+        description="How often a run is evaluated, spread evenly over the budget and at most once per update; null for "
+        "once per epoch. Required with `updates`.",
+    )
+    first_evaluation_at: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="Share of the budget after which a run is evaluated first; the others follow evenly spread in the "
+        "logarithm, which tells apart small batch sizes that reach a target early. The nearest ones move to the shares "
+        "of `snapshots.at`. Needs `evaluations`, at least 2. Null for evaluations at equal distances.",
+    )
+    early_stopping: EarlyStopping | None = None
+
+
+class Recipe(Written):
+    """How a network is trained: what is left after `extends` was merged."""
+
+    extends: Annotated[str, valid("the name of another recipe")] = Field(
+        "",
+        exclude=True,
+        description="Name of another recipe whose keys are taken over; keys given here replace them, mapping by "
+        "mapping. A `model` or `optimiser` of another kind replaces the whole mapping.",
+    )
+    model: Model = Field(description="The network, built in (`name`) or your own (`function`).")
+    optimiser: Optimiser = Field(description="Optimiser and its options, named as in Keras 3.")
+    learning_rate_scaling: LearningRateScaling = defaults(LearningRateScaling)
+    tuning: Tuning | None = None
+    snapshots: Snapshots = defaults(Snapshots)
+    micro_batch_size: Positive | None = Field(
+        None,
+        description="Examples per gradient pass where gradients are accumulated into one update; null to take the "
+        "batch in one pass.",
+    )
+    last_batch: Literal["keep", "drop"] = Field(
+        "keep",
+        description="What happens to the last, smaller batch of an epoch where the batch size does not divide N.",
+    )
+    shuffle: bool = Field(True, description="Whether each epoch has an order of its own.")
+    evaluation_batch_size: Positive = Field(
+        1000,
+        description="Examples per pass when loss and accuracy are evaluated; it changes speed and memory, not results.",
+    )
+    budget: Budget
+    tracked_weight: Annotated[List[_Index], Field(min_length=1)] | None = Field(
+        None,
+        description="Index in the model's first kernel of the weight whose path is recorded; null for the one with the "
+        "largest gradient before training. An MLP's kernel is (feature, unit), a CNN's (row, column, channel, filter).",
+        json_schema_extra={"x-valid": "a list of integers of at least 0, or null"},
+    )
+
+
+RECIPE: TypeAdapter[Recipe] = TypeAdapter(Recipe)
+
+
+def settle(recipe: Recipe, locate: Locate) -> Recipe:
+    """The recipe once its keys are known to fit together, without a reference batch size whose rule was taken away.
+
+    Raises:
+        ConfigError: one sentence on what to change.
+    """
+    scaling = recipe.learning_rate_scaling
+    if scaling.rule == "none" and "rule" in scaling.model_fields_set:  # the reference was inherited, and has no effect
+        bare = scaling.model_copy(update={"reference_batch_size": None})
+        recipe = recipe.model_copy(update={"learning_rate_scaling": bare})
+    _check_budget(recipe.budget, locate)
+    _check_scaling(recipe, locate)
+    _check_tuning(recipe, locate)
+    optimisers.check(recipe.optimiser, locate)
+    networks.check_tracked_weight(recipe.model, recipe.tracked_weight, locate)
+    return recipe
+
+
+def _check_budget(budget: Budget, locate: Locate) -> None:
+    if (budget.epochs is None) == (budget.updates is None):
+        both = budget.epochs is not None
+        raise ConfigError(
+            f"{locate(['budget', 'updates'] if both else ['budget'])}: a budget has "
+            f"{'both epochs and updates' if both else 'neither epochs nor updates'}; valid is one of the two"
+        )
+    if budget.updates is not None and budget.evaluations is None:
+        raise ConfigError(
+            f"{locate(['budget', 'evaluations'])}: a budget in updates needs it, since epochs differ in length; "
+            "valid is an integer of at least 1"
+        )
+    if budget.first_evaluation_at is None:
+        return
+    place = locate(["budget", "first_evaluation_at"])
+    if budget.evaluations is None or budget.evaluations < 2:
+        raise ConfigError(
+            f"{place}: it spreads evaluations from this share of the budget to its end, so it needs at least two; "
+            "valid is evaluations of at least 2 beside it, or null here"
+        )
+    if budget.early_stopping is not None:
+        raise ConfigError(
+            f"{place}: early stopping counts evaluations, which would lie further and further apart; valid is "
+            "early_stopping: null beside it, or null here"
+        )
+
+
+def _check_scaling(recipe: Recipe, locate: Locate) -> None:
+    scaling, epochs = recipe.learning_rate_scaling, recipe.budget.epochs
+    if (scaling.rule == "none") != (scaling.reference_batch_size is None):
+        place = locate(["learning_rate_scaling", "reference_batch_size"])
+        raise ConfigError(
+            f"{place}: it is given without a rule; valid is rule: linear or rule: sqrt"
+            if scaling.rule == "none"
+            else f"{place}: the rule {scaling.rule} needs the batch size at which the learning rate holds; valid is an "
+            "integer of at least 1"
+        )
+    if scaling.rule == "adam-sde" and isinstance(recipe.optimiser, Sgd):
+        raise ConfigError(
+            f"{locate(['learning_rate_scaling', 'rule'])}: adam-sde is a rule for adam and adamw, and the optimiser is "
+            "sgd; valid is one of none, linear, sqrt"
+        )
+    if epochs is not None and scaling.warmup_epochs > epochs:
+        raise ConfigError(
+            f"{locate(['learning_rate_scaling', 'warmup_epochs'])}: {scaling.warmup_epochs:g} is more than the "
+            f"{epochs} epochs of the budget; valid is a number from 0 to {epochs}"
+        )
+
+
+def _check_tuning(recipe: Recipe, locate: Locate) -> None:
+    if recipe.tuning is None:
+        return
+    rates, rule = recipe.tuning.learning_rates, recipe.learning_rate_scaling.rule
+    place = locate(["tuning", "learning_rates"])
+    if list(rates) != sorted(rates):
+        raise ConfigError(f"{place}: the rates are not in ascending order; valid is {sorted(rates)}")
+    ratios = [high / low for low, high in pairwise(rates)]
+    if max(ratios) > 1.2 * min(ratios):
+        raise ConfigError(
+            f"{place}: the rates are not evenly spaced in the logarithm, their ratios run from {min(ratios):.3g} to "
+            f"{max(ratios):.3g}; valid are rates with nearly the same ratio, such as 0.01, 0.03, 0.1"
+        )
+    if rule != "none":
+        raise ConfigError(
+            f"{locate(['learning_rate_scaling', 'rule'])}: the rule {rule} and tuning both set the rate of a batch "
+            "size; valid is rule: none, or tuning: null"
+        )

@@ -1,0 +1,67 @@
+"""What runs have to reach: the key `targets` of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from batchscope.config.errors import ConfigError, Locate, below, choice
+from batchscope.config.written import DIFFERENT, List, Names, Positive, Written, valid
+
+TargetMetric = Literal["validation_loss", "validation_error", "train_loss", "train_error"]
+
+
+class Target(Written):
+    """Values that a metric of the runs has to fall to."""
+
+    datasets: Names | None = Field(None, description="Data sets that the targets are for; null for all.")
+    metric: TargetMetric = Field(description="What has to fall to the value. An error is one minus the accuracy.")
+    values: Annotated[
+        List[Annotated[float, Field(gt=0)]],
+        Field(min_length=3),
+        DIFFERENT,
+        valid("a list of at least three different numbers above 0"),
+    ] = Field(description="The targets; three or more, since what holds at one may not hold at a tighter one.")
+    evaluations_in_a_row: Positive = Field(
+        2,
+        description="A target is reached at the first of so many successive evaluations at or below it, so that one "
+        "lucky evaluation does not count.",
+    )
+
+    def applies(self, dataset: str) -> bool:
+        """Whether the runs on a data set have to reach it."""
+        return self.datasets is None or dataset in self.datasets
+
+    def on(self, replaced: Mapping[str, str]) -> Target:
+        """The target for other data sets."""
+        names = self.datasets and tuple(replaced.get(name, name) for name in self.datasets)
+        return self.model_copy(update={"datasets": names})
+
+
+def check(targets: Sequence[Target], datasets: Mapping[str, Any], locate: Locate) -> None:
+    """Refuse targets of data sets without runs, errors of 1 or more, and a target that is given twice.
+
+    Raises:
+        ConfigError: one sentence on what to change.
+    """
+    seen: set[tuple[str, str, float]] = set()
+    for index, target in enumerate(targets):
+        here = below(locate, "targets", index)
+        for position, name in enumerate(target.datasets or ()):
+            if name not in datasets:
+                place = here(["datasets", position])
+                raise ConfigError(f"{place}: no run of the study is about `{name}`{choice(name, datasets)}")
+        for position, value in enumerate(target.values):
+            place = here(["values", position])
+            if target.metric.endswith("error") and value >= 1:
+                raise ConfigError(
+                    f"{place}: {value:g} is no share of wrong answers to reach; valid is a number below 1"
+                )
+            for name in target.datasets or datasets:
+                if (name, target.metric, value) in seen:
+                    raise ConfigError(
+                        f"{place}: {target.metric} {value:g} is a target of {name} already; valid is to give it once"
+                    )
+                seen.add((name, target.metric, value))
