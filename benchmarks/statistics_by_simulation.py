@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from batchscope.analysis.best import best
 from batchscope.analysis.ranks import rank_probabilities
-from batchscope.claims.estimates import over_seeds
-from batchscope.claims.tests import Goal, judge
+from batchscope.claims.parts import Goal, judge
+from batchscope.stats.estimates import over_seeds
 from batchscope.stats.intervals import ALPHA, holm, one_sample, paired_test, t_interval
 from batchscope.stats.power import detectable_effect
 from batchscope.stats.spread import spread_test

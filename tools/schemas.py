@@ -16,13 +16,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
+from batchscope.claims import definitions  # noqa: E402
 from batchscope.config.sentences import branches, follow  # noqa: E402
 from batchscope.config.settings import SETTINGS  # noqa: E402
 from batchscope.config.written import NAME, Schema, json_schema  # noqa: E402
@@ -67,16 +67,17 @@ _BRANCHED = ("datasets", "recipes", "claims")  # their keys depend on the source
 
 
 def schemas() -> dict[str, JsonSchemaValue]:
-    """The JSON Schema of each kind of file that users write, but of claims, by the stem of the schema's file."""
+    """The JSON Schema of each kind of file that users write, by the stem of the schema's file."""
     study = json_schema(STUDY, Documented)
     study |= {"if": {"required": ["measurements"]}, "then": {}, "else": {"required": ["comparisons", "seeds"]}}
-    for kind in ("datasets", "recipes"):
+    for kind in ("datasets", "recipes", "claims"):
         study["properties"][kind]["allOf"] = [{"$ref": f"{kind}.schema.json"}]
     found = {
         "config": json_schema(SETTINGS, Documented) | {"title": "config.yaml"},
         "study": study | {"title": "A study file"},
         "datasets": _registry(json_schema(DATASET, Documented), "The data sets that studies select by name."),
         "recipes": _registry(json_schema(RECIPE, Documented), "The recipes that studies select by name."),
+        "claims": definitions.schema(Documented) | {"title": "claims.yaml"},
     }
     for root in found.values():
         for rule in root["$defs"].values():
@@ -127,15 +128,11 @@ def keys(rule: JsonSchemaValue, root: JsonSchemaValue, path: str = "", of: str =
         yield from keys(rule["items"], root, f"{path}[]", of)
     for each in rule.get("anyOf", ()):
         yield from keys(each, root, path, of)
-    for branch in (rule, *rule.get("allOf", ())):  # of claims
-        if "if" in branch:
-            condition = next(iter(branch["if"].get("properties", {"": {}}).values()))
-            yield from keys(branch.get("then", {}), root, path, ", ".join(_names(condition)))
 
 
 def table(kind: str) -> str:
     """The table of all keys of a kind of file, in Markdown."""
-    root = root_of(kind)
+    root = schemas()[kind]
     branched = kind in _BRANCHED
     rows: dict[tuple[str, ...], list[str]] = {}
     for path, of, rule in keys(root["$defs"].get("definition", root), root):
@@ -153,14 +150,6 @@ def table(kind: str) -> str:
 def description(rule: JsonSchemaValue, root: JsonSchemaValue) -> str:
     """What a key means, by its own description or that of the mapping that it may hold; empty where nothing says it."""
     return str(next((each["description"] for each in (rule, *branches(rule, root)) if "description" in each), ""))
-
-
-def root_of(kind: str) -> JsonSchemaValue:
-    """The schema of a kind of file; that of claims is still written by hand."""
-    if kind != "claims":
-        return schemas()[kind]
-    content: JsonSchemaValue = yaml.safe_load((FOLDER / "claims.schema.yaml").read_text(encoding="utf-8"))
-    return content
 
 
 def with_tables(text: str) -> str:

@@ -15,7 +15,7 @@ import referencing
 import yaml
 
 from batchscope.claims import definitions
-from batchscope.claims.definitions import METRICS
+from batchscope.claims.metrics import METRICS
 from batchscope.config.yaml_files import read_yaml
 from batchscope.study import model
 
@@ -42,13 +42,13 @@ def examples() -> dict[str, Any]:
 
 def rows(kind: str) -> list[tuple[str, dict[str, Any]]]:
     """Every key of a kind of file, as its table names it, and its rule."""
-    root = tool.root_of(kind)
+    root = tool.schemas()[kind]
     return [(path, rule) for path, _, rule in tool.keys(root["$defs"].get("definition", root), root)]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_key_is_described(kind: str) -> None:
-    root = tool.root_of(kind)
+    root = tool.schemas()[kind]
     assert rows(kind)
     assert [path for path, rule in rows(kind) if not tool.description(rule, root)] == []
 
@@ -79,7 +79,7 @@ def editor(kind: str) -> jsonschema.Draft202012Validator:
 
 
 FILES = [
-    *((f"config/{kind}.yaml", kind) for kind in ("config", "datasets", "recipes")),
+    *((f"config/{kind}.yaml", kind) for kind in ("config", "datasets", "recipes", "claims")),
     *((str(path.relative_to(ROOT)), "study") for path in sorted((ROOT / "config" / "studies").glob("*.yaml"))),
 ]
 
@@ -105,6 +105,8 @@ def test_an_editor_finds_the_schema_and_accepts_the_file(file: str, kind: str) -
         ("datasets", "  features: 1000", "  feature: 1000"),
         ("recipes", "optimiser: {name: adam}", "optimiser: {name: adam, momentum: 0.5}"),
         ("config", "threads: 1", "threads: 0"),
+        ("claims", "direction: falls", "direction: fall"),
+        ("claims", "equals: 128", "equal: 128"),
     ],
 )
 def test_an_editor_refuses_a_mistake(file: str, line: str, change: str, tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from scipy import stats
 from statsmodels.stats.weightstats import DescrStatsW
 
 from batchscope.analysis.ranks import rank_probabilities, ranks
-from batchscope.claims.estimates import over_seeds
-from batchscope.claims.tests import Goal, judge
+from batchscope.claims.parts import Goal, judge
+from batchscope.stats.estimates import over_seeds
 from batchscope.stats.intervals import one_sample, t_interval
 from batchscope.stats.power import detectable_effect
 from batchscope.stats.spread import spread_test

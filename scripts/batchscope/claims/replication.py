@@ -10,8 +10,10 @@ import pandas as pd
 
 from batchscope.analysis.choosing import pairs
 from batchscope.analysis.probes import noise_scale_over_seeds
-from batchscope.claims import published as keys
-from batchscope.claims.samples import NotMeasuredError, rows_of, samples
+from batchscope.claims.metrics import CRITICAL, NOISE_SCALE, Metric
+from batchscope.claims.metrics import PUBLISHED as METRICS
+from batchscope.claims.readers import samples
+from batchscope.claims.samples import NotMeasuredError, rows_of
 from batchscope.claims.scope import Pair
 from batchscope.stats.intervals import t_interval
 from batchscope.training import checkpoints
@@ -68,17 +70,16 @@ def published(tables: Tables, study: Mapping[str, Any]) -> pd.DataFrame:
 
 def _found(entry: Mapping[str, Any], pair: Pair, tables: Tables) -> Row | None:
     """What the study measured; None where it does not measure that on this data set and recipe."""
-    if entry["metric"] == keys.CRITICAL:
-        return _critical(entry["target"], rows_of(tables[keys.CRITICAL], pair))
-    if not keys.probe_of(entry["metric"]):
-        return _of_runs(entry, pair, tables)
-    return _of_weights(entry, pair, tables)
+    metric = METRICS[entry["metric"]]
+    if metric == CRITICAL:
+        return _critical(entry["target"], rows_of(tables[metric.table], pair))
+    return _of_weights(entry, metric, pair, tables) if metric.probe else _of_runs(entry, metric, pair, tables)
 
 
-def _of_weights(entry: Mapping[str, Any], pair: Pair, tables: Tables) -> Row | None:
+def _of_weights(entry: Mapping[str, Any], metric: Metric, pair: Pair, tables: Tables) -> Row | None:
     """What a probe measured at the weights that every run kept at one moment."""
     moment = checkpoints.at(entry["at"])
-    rows = rows_of(tables["noise_scale" if entry["metric"] == keys.NOISE_SCALE else "sharpness"], pair)
+    rows = rows_of(tables[metric.table], pair)
     rows = _of_size(rows[rows["moment"] == moment], entry["batch_size"])
     if rows.empty:
         return None
@@ -86,24 +87,24 @@ def _of_weights(entry: Mapping[str, Any], pair: Pair, tables: Tables) -> Row | N
     n_runs = len(_of_size(rows_of(tables["runs"], pair), entry["batch_size"]))
     if len(rows) < n_runs:
         return {**head, "reason": f"only {len(rows)} of {n_runs} runs got there"}
-    if entry["metric"] == keys.NOISE_SCALE:
+    if metric == NOISE_SCALE:
         value, low, high = noise_scale_over_seeds(rows)
         reason = "" if value is not None else "noise hides the gradient: |G|² is not above zero"
         return {**head, "value": value, "ci_low": low, "ci_high": high, "reason": reason}
-    values = rows[entry["metric"]].to_numpy(np.float64, na_value=np.nan)
+    values = rows[metric.name].to_numpy(np.float64, na_value=np.nan)
     if not np.isfinite(values).all():
         return {**head, "reason": "a run has no value"}
     return {**head, **_mean(values)}
 
 
-def _of_runs(entry: Mapping[str, Any], pair: Pair, tables: Tables) -> Row | None:
+def _of_runs(entry: Mapping[str, Any], metric: Metric, pair: Pair, tables: Tables) -> Row | None:
     rows = _of_size(rows_of(tables["runs"], pair), entry["batch_size"])
     if rows.empty:
         return None
     size = int(rows["batch_size"].iloc[0]), bool(rows["full_batch"].iloc[0])
     head: Row = {"batch_size": size[0], "full_batch": size[1]}
     try:
-        found = samples(entry["metric"], tables, pair)
+        found = samples(metric, tables, pair)
     except NotMeasuredError as error:
         return {**head, "reason": str(error)}
     if size not in found.values:

@@ -6,11 +6,23 @@ Nothing here imports pandas, so that a study can be checked at once.
 from __future__ import annotations
 
 import copy
+import typing
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
+from pydantic import AfterValidator, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from batchscope.config.written import List, Text, Written, valid
 from batchscope.text import count, integer, listing
 
+if TYPE_CHECKING:
+    from batchscope.claims.definitions import Claim
+
+T = TypeVar("T")
+Value = str | bool
 Definition = Mapping[str, Any]
 Pair = tuple[str, str]  # data set and recipe
 
@@ -27,6 +39,109 @@ _MEANS: dict[str, tuple[tuple[str, ...], ...]] = {
     "early_stopping": (("budget", "early_stopping"),),
     "accumulation": (("micro_batch_size",),),
 }
+
+
+def several(value: T | tuple[T, ...]) -> tuple[T, ...]:
+    """A value that stands for a list of one."""
+    return value if isinstance(value, tuple) else (value,)
+
+
+@dataclass(frozen=True)
+class _OrList:
+    """Says in the JSON Schema what a value, or a list of such values, is called."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        rule = handler(core)
+        one = rule["anyOf"][0]
+        names = ["true", "false"] if one.get("type") == "boolean" else one.get("enum", ())
+        return {**rule, "x-valid": f"one of {', '.join(names)}, or a list of them"} if names else rule
+
+
+AnyOf = Annotated[T | Annotated[List[T], Field(min_length=1)], _OrList(), AfterValidator(several)]
+_Names = Annotated[AnyOf[Text], valid("a name, or a list of names")]
+
+
+class Conditions(Written):
+    """What a data set or a recipe must be: by key, the values of which any will do; none where any value does."""
+
+    def given(self) -> dict[str, tuple[Value, ...]]:
+        """The conditions that there are, in the order of the keys."""
+        found = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: values for name, values in found.items() if values}
+
+    def plain(self) -> dict[str, Any]:
+        """The conditions that there are."""
+        return {name: list(values) for name, values in self.given().items()}
+
+
+class OfDataset(Conditions):
+    """Conditions on a data set."""
+
+    name: _Names = Field(default_factory=tuple, description="Name of the data set.")
+    source: AnyOf[
+        Literal["digits", "blobs", "random-labels", "mnist", "fashion-mnist", "cifar10", "npz", "table", "function"]
+    ] = Field(default_factory=tuple, description="Where its data come from.")
+    draw: AnyOf[Literal["fixed", "per-seed"]] = Field(
+        default_factory=tuple, description="Whether all seeds share one data set or each draws its own."
+    )
+    order: AnyOf[Literal["source", "by-class"]] = Field(
+        default_factory=tuple, description="Order of its training examples."
+    )
+
+
+class OfRecipe(Conditions):
+    """Conditions on a recipe."""
+
+    name: _Names = Field(default_factory=tuple, description="Name of the recipe.")
+    model: AnyOf[Literal["mlp", "cnn", "function"]] = Field(
+        default_factory=tuple, description="Family of networks; `function` is your own."
+    )
+    optimiser: AnyOf[Literal["sgd", "adam", "adamw"]] = Field(default_factory=tuple, description="Optimiser.")
+    learning_rate: AnyOf[Literal["fixed", "linear", "sqrt", "adam-sde", "tuned"]] = Field(
+        default_factory=tuple,
+        description="How the rate depends on the batch size: not at all, by a scaling rule, or tuned for each size.",
+    )
+    shuffle: AnyOf[bool] = Field(default_factory=tuple, description="Whether the examples are shuffled every epoch.")
+    last_batch: AnyOf[Literal["keep", "drop"]] = Field(
+        default_factory=tuple, description="What happens to the last, smaller batch."
+    )
+    normalisation: AnyOf[Literal["none", "batch", "layer", "group"]] = Field(
+        default_factory=tuple,
+        description="Normalisation in the network; that of your own model is not known, and fits none.",
+    )
+    budget: AnyOf[Literal["epochs", "updates"]] = Field(default_factory=tuple, description="What the budget counts.")
+    early_stopping: AnyOf[bool] = Field(default_factory=tuple, description="Whether runs may stop before their budget.")
+    accumulation: AnyOf[bool] = Field(
+        default_factory=tuple, description="Whether gradients of micro batches are accumulated."
+    )
+
+    @classmethod
+    def values(cls, key: str) -> tuple[Value, ...]:
+        """Everything that a key may be."""
+        one = typing.get_args(cls.model_fields[key].annotation)[0]
+        return (True, False) if one is bool else typing.get_args(one)
+
+
+class Scope(Written):
+    """Where a statement is said to hold."""
+
+    dataset: OfDataset = Field(
+        default_factory=OfDataset, description="What the data set must be; the keys are those of datasets.yaml."
+    )
+    recipe: OfRecipe = Field(default_factory=OfRecipe, description="What the recipe must be.")
+
+    def words(self) -> str:
+        """The conditions in words; empty where there are none."""
+        words = []
+        for what, part in (("data set", self.dataset), ("recipe", self.recipe)):
+            wanted = [f"{_words(key)} {' or '.join(map(shown, values))}" for key, values in part.given().items()]
+            words += [f"{what} with {', '.join(wanted)}"] if wanted else []
+        return "; ".join(words)
+
+
+def shown(value: Value) -> str:
+    """A value as a user writes it."""
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def features(recipe: Definition) -> dict[str, Any]:
@@ -47,32 +162,22 @@ def features(recipe: Definition) -> dict[str, Any]:
     }
 
 
-def applies(scope: Mapping[str, Mapping[str, Sequence[Any]]], pair: Pair, study: Mapping[str, Any]) -> bool:
-    """Whether a data set and recipe of a study meet the conditions; of imported ones only the names are known."""
+def fits(claim: Claim, pair: Pair, study: Mapping[str, Any]) -> bool:
+    """Whether a data set and recipe of a study meet a claim's conditions; of imported ones only the names are known."""
     dataset, recipe = study["datasets"].get(pair[0]), study["recipes"].get(pair[1])
     known_dataset = {"name": pair[0]} | ({key: dataset[key] for key in ("source", "draw", "order")} if dataset else {})
     known_recipe = features(recipe) if recipe else {"name": pair[1]}
-    return _meets(scope["dataset"], known_dataset) and _meets(scope["recipe"], known_recipe)
-
-
-def fits(claim: Mapping[str, Any], pair: Pair, study: Mapping[str, Any]) -> bool:
-    """Whether a claim is about a data set and recipe: by its scope, and for arms as the first of the two compared."""
-    if not applies(claim["scope"], pair, study):
+    if not (_meets(claim.scope.dataset, known_dataset) and _meets(claim.scope.recipe, known_recipe)):
         return False
-    if claim["test"]["kind"] != "arms":
-        return True
-    recipe = study["recipes"].get(pair[1])
-    return bool(recipe) and same(features(recipe)[claim["test"]["key"]], claim["test"]["first"])
+    condition = claim.test.condition()
+    return condition is None or same(known_recipe.get(condition[0]), condition[1])
 
 
-def wanted(claim: Mapping[str, Any]) -> str:
+def wanted(claim: Claim) -> str:
     """What `fits` asks for, in words; empty where it asks for nothing."""
-    words = conditions(claim["scope"])
-    if claim["test"]["kind"] == "arms":
-        first = claim["test"]["first"]
-        arm = f"recipe with {claim['test']['key'].replace('_', ' ')} {str(first).lower()}"
-        words = f"{words}; {arm}" if words else arm
-    return words
+    condition = claim.test.condition()
+    of_test = f"recipe with {_words(condition[0])} {shown(condition[1])}" if condition else ""
+    return "; ".join(filter(None, [claim.scope.words(), of_test]))
 
 
 def twins(key: str, value: Any, pair: Pair, pairs: Sequence[Pair], study: Mapping[str, Any]) -> list[Pair]:
@@ -95,19 +200,6 @@ def twins(key: str, value: Any, pair: Pair, pairs: Sequence[Pair], study: Mappin
 def same(known: Any, wanted: Any) -> bool:
     """Equality in which true is not 1."""
     return type(known) is type(wanted) and bool(known == wanted)
-
-
-def conditions(scope: Mapping[str, Mapping[str, Sequence[Any]]]) -> str:
-    """The conditions of a scope in words; empty where there are none."""
-    words = []
-    for what, part in (("data set", scope["dataset"]), ("recipe", scope["recipe"])):
-        wanted = [
-            f"{key.replace('_', ' ')} "
-            + " or ".join(str(value).lower() if isinstance(value, bool) else str(value) for value in values)
-            for key, values in part.items()
-        ]
-        words += [f"{what} with {', '.join(wanted)}"] if wanted else []
-    return "; ".join(words)
 
 
 def described(pair: Pair, study: Mapping[str, Any]) -> str:
@@ -142,8 +234,12 @@ def sizes_in_words(sizes: Sequence[tuple[int, bool]]) -> str:
     return f"batch size{'s' if len(words) > 1 else ''} {listing(words)}" if words else ""
 
 
-def _meets(wanted: Mapping[str, Sequence[Any]], known: Mapping[str, Any]) -> bool:
-    return all(any(same(known.get(key), value) for value in values) for key, values in wanted.items())
+def _meets(wanted: Conditions, known: Mapping[str, Any]) -> bool:
+    return all(any(same(known.get(key), value) for value in values) for key, values in wanted.given().items())
+
+
+def _words(key: str) -> str:
+    return key.replace("_", " ")
 
 
 def _without(recipe: Definition, key: str) -> dict[str, Any]:

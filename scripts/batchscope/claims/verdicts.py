@@ -1,6 +1,6 @@
 """The table `verdicts`: one row per claim and data set and recipe that it applies to.
 
-A row has two one-sided p-values (see `tests`): one for the statement, which rejects that there is no effect, and one
+A row has two one-sided p-values (see `parts`): one for the statement, which rejects that there is no effect, and one
 against it, which rejects that there is an effect that counts. Both of every row of a family are adjusted together by
 Holm's method, 2 m hypotheses for m rows; where the adjusted p is at most `ALPHA` the hypothesis is rejected. A verdict
 is wrong only if a true hypothesis was rejected, and Holm's bound on the chance that any is, `ALPHA`, holds whatever the
@@ -13,18 +13,18 @@ is there but smaller than what counts, and `measured` says so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from batchscope.claims import scope, words
-from batchscope.claims.definitions import is_near
-from batchscope.claims.findings import Claim, Finding, find
+from batchscope.claims.definitions import Claim, resolved
+from batchscope.claims.findings import Evidence, Finding
+from batchscope.claims.parts import Part, contradict, support
 from batchscope.claims.samples import NotMeasuredError, Tables
 from batchscope.claims.scope import Pair
-from batchscope.claims.tests import Part, contradict, support
 from batchscope.stats.intervals import ALPHA, holm
 from batchscope.text import count
 
@@ -71,6 +71,7 @@ class Decision:
 class _Row:
     """A claim on one data set and recipe (None where it applies to none), before its family is known."""
 
+    name: str
     claim: Claim
     pair: Pair | None
     finding: Finding | None
@@ -122,17 +123,17 @@ def verdicts(tables: Tables, study: Mapping[str, Any]) -> pd.DataFrame:
         row without data set and recipe.
     """
     pairs = _pairs(tables)
-    rows = [row for claim in study["claims"].values() for row in _rows(claim, pairs, tables, study)]
+    claims = resolved(study["claims"])
+    rows = [row for name, claim in claims.items() for row in _rows(name, claim, pairs, tables, study)]
     decisions: dict[int, Decision] = {}
     tests: dict[str, int] = {}
-    for family in dict.fromkeys(row.claim["family"] for row in rows):
-        found = {i: row.sides for i, row in enumerate(rows) if row.claim["family"] == family}
+    for family in dict.fromkeys(row.claim.family for row in rows):
+        found = {i: row.sides for i, row in enumerate(rows) if row.claim.family == family}
         tested = {i: sides for i, sides in found.items() if sides is not None}
         decisions |= dict(zip(tested, decide(list(tested.values())), strict=True))
         tests[family] = len(tested)
     content = [
-        _content(row, decisions.get(i) or _untested(row), tests[row.claim["family"]], study)
-        for i, row in enumerate(rows)
+        _content(row, decisions.get(i) or _untested(row), tests[row.claim.family], study) for i, row in enumerate(rows)
     ]
     return pd.DataFrame(content, columns=list(VERDICTS)).astype(VERDICTS)
 
@@ -154,18 +155,15 @@ def _pairs(tables: Tables) -> list[Pair]:
     return list(found)
 
 
-def _rows(claim: Claim, pairs: Sequence[Pair], tables: Tables, study: Mapping[str, Any]) -> list[_Row]:
+def _rows(name: str, claim: Claim, pairs: Sequence[Pair], tables: Tables, study: Mapping[str, Any]) -> Iterator[_Row]:
     fitting = [pair for pair in pairs if scope.fits(claim, pair, study)]
+    for pair in fitting:
+        try:
+            yield _Row(name, claim, pair, claim.test.find(claim, Evidence(pair, pairs, tables, study)))
+        except NotMeasuredError as error:
+            yield _Row(name, claim, pair, None, str(error))
     if not fitting:
-        return [_Row(claim, None, None, _nowhere(claim, study))]
-    return [_row(claim, pair, pairs, tables, study) for pair in fitting]
-
-
-def _row(claim: Claim, pair: Pair, pairs: Sequence[Pair], tables: Tables, study: Mapping[str, Any]) -> _Row:
-    try:
-        return _Row(claim, pair, find(claim, pair, pairs, tables, study))
-    except NotMeasuredError as error:
-        return _Row(claim, pair, None, str(error))
+        yield _Row(name, claim, None, None, _nowhere(claim, study))
 
 
 def _nowhere(claim: Claim, study: Mapping[str, Any]) -> str:
@@ -178,15 +176,17 @@ def _nowhere(claim: Claim, study: Mapping[str, Any]) -> str:
 def _content(row: _Row, decision: Decision, tests: int, study: Mapping[str, Any]) -> dict[str, Any]:
     claim, finding, pair = row.claim, row.finding, row.pair or (None, None)
     content: dict[str, Any] = {
-        **{name: claim[name] for name in ("statement", "source", "margin")},
-        "claim": claim["name"],
+        "claim": row.name,
+        "statement": claim.statement,
+        "source": claim.source,
+        "margin": claim.margin,
         "dataset": pair[0],
         "recipe": pair[1],
         "verdict": decision.verdict,
-        "figure": claim["figure"] or "",
+        "figure": claim.figure or "",
         "unit": "",
         "budget": scope.budget(study["recipes"].get(pair[1])) if row.pair else "",
-        "scope": scope.described(row.pair, study) if row.pair else scope.conditions(claim["scope"]) or "any",
+        "scope": scope.described(row.pair, study) if row.pair else claim.scope.words() or "any",
         "measured": "",
         "reason": row.reason,
     }
@@ -201,11 +201,11 @@ def _content(row: _Row, decision: Decision, tests: int, study: Mapping[str, Any]
         bounds = {"effect": part.estimate.value, "ci_low": part.estimate.low, "ci_high": part.estimate.high}
         content |= {name: words.shown(value, finding.log) for name, value in bounds.items()}
         content["unit"] = words.kind_of_bound(part.estimate) or finding.unit
-        if not is_near(claim):  # of being near to something, the distance from zero says nothing
+        if not claim.test.is_near:  # of being near to something, the distance from zero says nothing
             content["detectable"] = words.shown(words.detectable(part.estimate, tests), finding.log)
         content["measured"] += f"; {words.effect(part, finding.unit, finding.of, finding.log)}"
     if decision.smaller:
-        content["measured"] += f"; there, but smaller than what counts ({claim['margin']:g})"
+        content["measured"] += f"; there, but smaller than what counts ({claim.margin:g})"
     if decision.verdict == UNDECIDED:
         content["reason"] = words.undecided(finding.parts, decision.p, decision.p_adjusted, tests)
     return content

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 from batchscope import text as numbers
 from batchscope.analysis.best import label
-from batchscope.claims.definitions import Metric
-from batchscope.claims.estimates import Estimate
+from batchscope.claims.metrics import Metric
+from batchscope.claims.parts import Part
 from batchscope.claims.samples import Samples, Size
-from batchscope.claims.tests import Part
+from batchscope.stats.estimates import Estimate
 from batchscope.stats.intervals import ALPHA
 from batchscope.stats.power import detectable_effect
 

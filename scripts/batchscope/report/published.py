@@ -8,7 +8,7 @@ from html import escape
 import pandas as pd
 
 from batchscope import text
-from batchscope.claims.published import NOISE_SCALE, UNITS, WORDS
+from batchscope.claims.metrics import NOISE_SCALE, PUBLISHED
 from batchscope.figures.moments import when
 from batchscope.figures.targets import metric_words
 from batchscope.report import elements
@@ -39,15 +39,15 @@ def published(content: Content) -> str:
 
 
 def _what(row: Row) -> Cell:
-    metric = str(row["metric"])
-    words = [WORDS[metric][0].upper() + WORDS[metric][1:]]
+    metric = PUBLISHED[str(row["metric"])]
+    words = [metric.words[0].upper() + metric.words[1:]]
     if not pd.isna(row["batch_size"]):
         words.append(f"of runs with batch size {size(row)}" if metric == NOISE_SCALE else f"at batch size {size(row)}")
     if not pd.isna(row["moment"]):
         words.append(when(str(row["moment"])))
     if not pd.isna(row["target"]):
         words.append(f"to {metric_words(str(row['target_metric']))} {text.number(float(row['target']))}")
-    head = f"{', '.join(words)}{f' ({UNITS[metric]})' if UNITS[metric] else ''}"
+    head = f"{', '.join(words)}{f' ({metric.unit})' if metric.unit else ''}"
     measured = f"Measured: {pair_title((row['dataset'], row['recipe']))}"
     return Cell(escape(head) + elements.remark(f"Published: {row['source']}") + elements.remark(measured), head)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from batchscope import text
+from batchscope.claims.definitions import resolved
 from batchscope.figures import FIGURES
 from batchscope.report import elements
 from batchscope.report.content import Content, Row, figure_id, number, rows
@@ -145,17 +146,11 @@ def _effect(content: Content, row: Row) -> Cell:
     return Cell(cell.html + elements.remark(_text(row["unit"])) + elements.remark(", ".join(counts)), cell.value)
 
 
-def _stated(content: Content, claim: str) -> list[str]:
+def _stated(content: Content, name: str) -> list[str]:
     """The number that a statement names, as its test has it."""
-    test = content.study.get("claims", {}).get(claim, {}).get("test", {})
-    found = [
-        f"stated: {words} {text.number(test[key])}"
-        for key, words in (("at_least", "at least"), ("at_most", "at most"), ("equals", "equal to"))
-        if key in test
-    ]
-    if "between" in test:
-        found.append(f"stated: between {text.listing([text.number(end) for end in test['between']])}")
-    return found
+    claims = content.study.get("claims", {})
+    stated = resolved({name: claims[name]})[name].test.stated() if name in claims else ""
+    return [f"stated: {stated}"] if stated else []
 
 
 def _count(row: Row) -> str:

@@ -100,7 +100,7 @@ class Study:
         seeds: seeds of the runs.
         probes: what is probed, by kind of probe; None for a kind that is not.
         targets: what the runs have to reach.
-        claims: the claims that get a verdict, resolved, by name.
+        claims: the claims that get a verdict, by name.
         published: what others measured.
         measurements: results made elsewhere that stand in for runs, with the paths of their files; None where runs are
             trained.
@@ -120,7 +120,7 @@ class Study:
     seeds: tuple[int, ...]
     probes: dict[str, dict[str, Any] | None]
     targets: tuple[Target, ...]
-    claims: dict[str, dict[str, Any]]
+    claims: dict[str, claims.Claim]
     published: tuple[Published, ...]
     measurements: Measurements | None
     path: Path
@@ -174,7 +174,7 @@ class Study:
             "seeds": list(self.seeds),
             "probes": self.probes,
             "targets": plain(self.targets),
-            "claims": self.claims,
+            "claims": plain(self.claims),
             "published": plain(self.published),
             "measurements": plain(self.measurements),
             "settings": self.settings,
@@ -322,13 +322,9 @@ def _resolve_all(kind: Kind[V], inline: definitions.Content, path: Path, base: P
 
 def _claims(
     file: StudyFile, path: Path, base: Path, replaced: Mapping[str, str], locate: Locate
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, claims.Claim]:
     """The claims that the study selects, in its order; its own follow the data sets that are put in place of others."""
-    known = claims.load(base / "config" / "claims.yaml", file.claims, path)
-    for name in file.claims:
-        scope = known[name]["scope"]["dataset"]
-        if "name" in scope:
-            scope["name"] = [replaced.get(each, each) for each in scope["name"]]
+    known = claims.load(base / "config" / "claims.yaml", file.claims, path, replaced)
     selected = list(known) if file.verdicts is None else file.verdicts
     for position, name in enumerate(selected):
         if name not in known:

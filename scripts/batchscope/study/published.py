@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from batchscope.claims.definitions import beyond_share
-from batchscope.claims.published import CRITICAL, UNITS, probe_of
+from batchscope.claims.metrics import CRITICAL, PUBLISHED, beyond_share
 from batchscope.claims.scope import Pair
 from batchscope.config.errors import ConfigError, Locate, below, choice
 from batchscope.config.written import BatchSize, Text, Written, valid
@@ -56,7 +55,7 @@ def applies(entry: Published, pair: Pair, study: Study) -> bool:
             target.metric == wanted.metric and wanted.value in target.values and target.applies(pair[0])
             for target in study.targets
         )
-    probe = probe_of(entry.metric)
+    probe = PUBLISHED[entry.metric].probe
     runs = study.probed_runs(probe) if probe else study.runs
     if probe and entry.at not in study.recipes[pair[1]]["snapshots"]["at"]:
         return False
@@ -70,14 +69,15 @@ def check(study: Study, locate: Locate) -> None:
         ConfigError: one sentence on what to change.
     """
     for index, entry in enumerate(study.published):
-        metric, here = entry.metric, below(locate, "published", index)
-        if metric not in UNITS:
-            raise ConfigError(f"{here(['metric'])}: there is no metric `{metric}` to print{choice(metric, UNITS)}")
-        needed = {"target"} if metric == CRITICAL else {"batch_size", "at"} if probe_of(metric) else {"batch_size"}
+        name, here = entry.metric, below(locate, "published", index)
+        if name not in PUBLISHED:
+            raise ConfigError(f"{here(['metric'])}: there is no metric `{name}` to print{choice(name, PUBLISHED)}")
+        metric = PUBLISHED[name]
+        needed = {"target"} if metric == CRITICAL else {"batch_size", "at"} if metric.probe else {"batch_size"}
         for key in ("batch_size", "at", "target"):
             if (getattr(entry, key) is None) == (key in needed):
                 what = "needs it; valid is a value" if key in needed else "does not have it; valid is to leave it out"
-                raise ConfigError(f"{here([key])}: {metric} {what}")
+                raise ConfigError(f"{here([key])}: {name} {what}")
         fitting = [pair for pair in study.pairs if applies(entry, pair, study)]
         if metric == CRITICAL and fitting and not any(_has_law(pair, study) for pair in fitting):
             raise ConfigError(
@@ -87,9 +87,9 @@ def check(study: Study, locate: Locate) -> None:
         if beyond := beyond_share(metric, entry.value):
             raise ConfigError(f"{here(['value'])}: {beyond}")
         if not fitting:
-            probe = f" and its probe of {probe_of(metric)}" if probe_of(metric) else ""
+            probe = f" and its probe of {metric.probe}" if metric.probe else ""
             raise ConfigError(
-                f"{here([])}: the study does not measure {metric} for {_conditions(entry)}; valid is what its "
+                f"{here([])}: the study does not measure {name} for {_conditions(entry)}; valid is what its "
                 f"runs{probe} measure"
             )
 

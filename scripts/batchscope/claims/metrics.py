@@ -1,0 +1,135 @@
+"""Metrics that claims and published numbers are about: what each is called, its unit, and the table it is read from.
+
+A new metric of a table that is read already is one line of `_ALL`; one of another table also needs its reader in
+`readers`. Nothing here imports pandas, so that a dry run is instant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Sampled = Literal["seeds", "tuning seeds", "windows", "sizes", "targets"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A quantity that a study measures.
+
+    Attributes:
+        name: by which claims and published numbers name it.
+        words: what it is called in a sentence.
+        unit: its unit, "" where it has none.
+        better: the end that is worth more; "" where neither is.
+        table: the study table it is read from; a claim on a table that the study does not have is not measured.
+        of: what its values at one batch size are repeated over; `sizes`: there is one value per size.
+        column: the column of the table, where that has another name.
+        probe: the measurement on frozen weights that brings the table; empty for what every study measures.
+        share: whether it lies from 0 to 1; a run that diverged still has one, of its last finite weights.
+        finite: power of (n − 1)/(n − B) by which draws of B of n examples without replacement change it.
+    """
+
+    name: str
+    words: str
+    unit: str = ""
+    better: Literal["", "lower", "higher"] = ""
+    table: str = "runs"
+    of: Sampled = "seeds"
+    column: str = ""
+    probe: str = ""
+    share: bool = False
+    finite: float = 0.0
+
+
+def _loss(name: str, words: str) -> Metric:
+    return Metric(name, words, "nat", "lower")
+
+
+def _accuracy(name: str, words: str) -> Metric:
+    return Metric(name, words, better="higher", share=True)
+
+
+def _gradient(name: str, words: str, finite: float = 0.0) -> Metric:
+    return Metric(name, f"{words} of the gradient", table="gradients", probe="gradients", finite=finite)
+
+
+def _sharpness(name: str, words: str, unit: str = "") -> Metric:
+    return Metric(name, words, unit, table="sharpness", probe="sharpness")
+
+
+_ALL = (
+    _loss("selected_validation_loss", "best validation loss"),
+    _accuracy("selected_validation_accuracy", "validation accuracy at the selected epoch"),
+    _loss("selected_train_loss", "training loss at the selected epoch"),
+    _accuracy("selected_train_accuracy", "training accuracy at the selected epoch"),
+    _loss("selected_test_loss", "test loss at the selected epoch"),
+    _accuracy("selected_test_accuracy", "test accuracy at the selected epoch"),
+    _loss("last_validation_loss", "last validation loss"),
+    _loss("last_train_loss", "last training loss"),
+    _accuracy("last_train_accuracy", "last training accuracy"),
+    _loss("last_test_loss", "last test loss"),
+    _accuracy("last_test_accuracy", "last test accuracy"),
+    Metric("generalisation_gap", "training minus test accuracy", better="lower"),
+    Metric("epochs", "number of epochs", "epochs", "lower"),
+    Metric("selected_epoch", "epoch with the lowest validation loss", "epochs", "lower"),
+    Metric("updates", "number of updates", "updates", "lower"),
+    Metric("examples", "number of examples trained on", "examples", "lower"),
+    Metric("step_loss_noise", "noise of the step loss", "nat"),
+    Metric("gpu_energy_joules", "energy of the GPU", "J", "lower"),
+    Metric("cpu_package_energy_joules", "energy of the CPU packages", "J", "lower"),
+    Metric("host_memory_peak_bytes", "peak memory on the host", "B", "lower"),
+    Metric("cpu_percent_mean", "CPU time of the process", "%"),
+    Metric("updates_per_epoch", "number of updates per epoch", "updates"),
+    Metric("seconds_per_update", "time per update", "s", "lower", "windows", "windows"),
+    Metric("seconds_per_epoch", "time per epoch", "s", "lower", "windows", "windows"),
+    Metric("examples_per_second", "number of examples per second", "1/s", "higher", "windows", "windows"),
+    Metric("memory_bytes", "peak memory", "B", "lower", "summary", "sizes"),
+    Metric("utilisation_percent", "utilisation", "%", "higher", "summary", "sizes"),
+    Metric("updates_to_target", "number of updates to the target", "updates", "lower", "to_target", column="updates"),
+    Metric(
+        "examples_to_target", "number of examples to the target", "examples", "lower", "to_target", column="examples"
+    ),
+    Metric("seconds_to_target", "time to the target", "s", "lower", "to_target", column="seconds"),
+    Metric("joules_to_target", "energy to the target", "J", "lower", "to_target", column="joules"),
+    Metric("best_learning_rate", "best learning rate", table="trials", of="tuning seeds"),
+    Metric("critical_batch_size", "critical batch size", "examples", table="critical_batch_size", of="targets"),
+    # Probes, at one moment of the run, which the verdict names.
+    _gradient("gradient_bias", "relative bias"),
+    _gradient("gradient_variance", "variance", finite=1.0),
+    _gradient("gradient_signal_to_noise", "signal-to-noise ratio", finite=-0.5),
+    _sharpness("lambda_max", "largest eigenvalue of the Hessian"),
+    _sharpness("keskar_0_001", "sharpness φ of Keskar et al. at ε = 0.001", "%"),
+    _sharpness("adaptive_sharpness", "sharpness in a box proportional to the weights", "%"),
+    _sharpness("matched_generalisation_gap", "training minus test accuracy where the sharpness was measured"),
+    Metric(
+        "training_mode_shift",
+        "distance between the validation losses in training mode and in inference mode",
+        "nat",
+        table="modes",
+        probe="modes",
+    ),
+    Metric(
+        "overhead_share",
+        "share of the time per update that does not depend on the batch",
+        table="overheads",
+        of="windows",
+        probe="overheads",
+    ),
+)
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+"""The metrics of claims, by name."""
+
+CRITICAL = METRICS["critical_batch_size"]
+NOISE_SCALE = Metric("noise_scale", "gradient noise scale", "examples", table="noise_scale", probe="gradients")
+PUBLISHED: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (*(each for each in _ALL if each.table in ("runs", "sharpness")), NOISE_SCALE, CRITICAL)
+}
+"""The metrics that a published number, which a study prints beside its own, may be about."""
+
+
+def beyond_share(metric: Metric, value: float) -> str:
+    """Why a number cannot be that of a metric which is a share; empty where it can."""
+    if not metric.share or 0 <= value <= 1:
+        return ""
+    return f"{value:g} is no accuracy; valid is a share from 0 to 1"
