@@ -14,6 +14,6 @@ settings.load_profile("shared machine")
 @pytest.fixture(scope="session")
 def engine():
     """The TensorFlow engine on one thread of the CPU: TensorFlow takes its settings before its first operation only."""
-    module = engines.engine("tensorflow")
+    module = engines.load("tensorflow")
     module.configure("cpu", 1)
     return module

@@ -8,7 +8,7 @@ from batchscope.jobs import tune
 from batchscope.tables import records
 from batchscope.training import loop, tuning
 from batchscope.training.engines import OutOfMemoryError
-from batchscope.training.engines.keras.framework import tf
+from batchscope.training.engines.tensorflow.framework import tf
 from batchscope.training.engines.tensorflow.memory import memory_errors
 from batchscope.training.plans import Plan
 
@@ -71,25 +71,29 @@ def test_tuning_ends_where_memory_ends_and_keeps_the_trials_before():
 
 
 class LittleRoom:
-    """The engine, but without room for the copy of weights number `fails`, or for the evaluation number `late`."""
+    """An engine, and its trainer, without room for the copy of weights number `fails`, or the evaluation `late`."""
 
     def __init__(self, engine, *, fails=0, late=0):
-        self._engine, self.fails, self.late, self.copies, self.looks = engine, fails, late, 0, 0
+        self._has, self.fails, self.late, self.copies, self.looks = engine, fails, late, 0, 0
 
     def __getattr__(self, name):
-        return getattr(self._engine, name)
+        return getattr(self._has, name)
 
-    def get_weights(self, trainer):
+    def build(self, plan, data):
+        self._has = self._has.build(plan, data)
+        return self
+
+    def get_weights(self):
         self.copies += 1
         if self.copies == self.fails:
             raise MemoryError
-        return self._engine.get_weights(trainer)
+        return self._has.get_weights()
 
-    def evaluate(self, trainer, part):
+    def evaluate(self, part):
         self.looks += 1
         if self.looks == self.late:
             raise OutOfMemoryError("no room for the batch")
-        return self._engine.evaluate(trainer, part)
+        return self._has.evaluate(part)
 
 
 @pytest.mark.parametrize("snapshots", [[], [0.5]], ids=["best", "snapshot"])

@@ -35,8 +35,8 @@ def test_evaluations_spread_in_the_logarithm_meet_the_shares_at_which_weights_ar
 def test_the_kept_weights_give_the_loss_of_their_moment(engine):
     progress = trained(engine, at=[0.5])
     kept, trainer = progress.snapshots[0], engine.build(Plan(recipe(), 16, 9, "fused"), blobs())
-    engine.set_weights(trainer, kept.weights)
-    assert engine.evaluate(trainer, "train")[0] == kept.train_loss == progress.evaluations[2]["train_loss"]
+    trainer.set_weights(kept.weights)
+    assert trainer.evaluate("train")[0] == kept.train_loss == progress.evaluations[2]["train_loss"]
 
 
 def test_a_run_that_stops_early_has_an_end_and_no_middle(engine):

@@ -321,8 +321,8 @@ def test_numbers_are_not_trusted_where_models_differ_unless_the_order_is_by_bus(
 
 CONFIGURE = """
 import json, sys
-from batchscope import engines
-engine = engines.engine("tensorflow")
+from batchscope.training import engines
+engine = engines.load("tensorflow")
 try:
     settings = engine.configure("gpu", 1)
 except ValueError as error:

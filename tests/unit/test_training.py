@@ -75,8 +75,8 @@ def softmax_regression(tmp_path):
 def test_softmax_regression_updates_are_those_computed_by_hand(engine, tmp_path):
     made, data = softmax_regression(tmp_path), blobs()
     trainer = engine.build(Plan(made, 16, 1, "fused"), data)
-    kernel, bias = (w.astype(np.float64) for w in engine.get_weights(trainer))
-    steps = engine.train(trainer, np.arange(60, dtype=np.int32), np.full(4, 0.5, np.float32))
+    kernel, bias = (w.astype(np.float64) for w in trainer.get_weights())
+    steps = trainer.train(np.arange(60, dtype=np.int32), np.full(4, 0.5, np.float32))
     for i, start in enumerate(range(0, 60, 16)):  # the last batch has 12 examples
         x, y = data.x_train[start : start + 16], data.y_train[start : start + 16]
         logits = x @ kernel + bias
@@ -88,7 +88,7 @@ def test_softmax_regression_updates_are_those_computed_by_hand(engine, tmp_path)
         assert steps.gradient_norm[i] == pytest.approx(math.sqrt(sum((g**2).sum() for g in gradients)), rel=1e-5)
         kernel, bias = kernel - 0.5 * gradients[0], bias - 0.5 * gradients[1]
         assert steps.weight[i] == pytest.approx(kernel[2, 1], abs=1e-6)
-    np.testing.assert_allclose(engine.get_weights(trainer)[0], kernel, atol=1e-6)
+    np.testing.assert_allclose(trainer.get_weights()[0], kernel, atol=1e-6)
 
 
 @pytest.mark.parametrize("micro", [4, 5, 16])

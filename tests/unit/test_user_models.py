@@ -13,7 +13,6 @@ from small import blobs, recipe
 from batchscope.data import functions
 from batchscope.data.functions import FunctionError, load_function
 from batchscope.probes.modes import evaluation_modes
-from batchscope.training import engines
 from batchscope.training import loop as training
 from batchscope.training.engines.keras.framework import keras
 from batchscope.training.engines.tensorflow import settings
@@ -67,8 +66,8 @@ def test_a_file_that_seeds_when_it_is_imported_changes_nothing(engine, tmp_path,
     plain = own(tmp_path, f"def build(shape, classes):\n{DENSE}", "plain.py")
     seeded = own(tmp_path, f"{seeding}\ndef build(shape, classes):\n{DENSE}", "seeded.py")
     for seed in (1, 2):
-        expected = engine.get_weights(built(engine, plain, seed))
-        for array, found in zip(expected, engine.get_weights(built(engine, seeded, seed)), strict=True):
+        expected = built(engine, plain, seed).get_weights()
+        for array, found in zip(expected, built(engine, seeded, seed).get_weights(), strict=True):
             np.testing.assert_array_equal(array, found)
 
 
@@ -154,7 +153,7 @@ def test_a_pre_trained_part_keeps_its_weights_and_the_head_follows_the_seed(engi
         def build(shape, classes):
             return keras.Sequential([layers.Input(shape), {first}, layers.Dense(classes)])
         """
-    one, two = (engine.get_weights(built(engine, own(tmp_path, body), seed)) for seed in (1, 2))
+    one, two = (built(engine, own(tmp_path, body), seed).get_weights() for seed in (1, 2))
     assert np.array_equal(one[0], two[0]) == ("seed=1" in first)
     assert not np.array_equal(one[2], two[2])
 
@@ -176,7 +175,7 @@ def test_weights_drawn_when_the_file_is_imported_follow_the_seed(engine, tmp_pat
             return model
         """
     made = own(tmp_path, body)
-    one, again, two = (engine.get_weights(built(engine, made, seed))[0] for seed in (1, 1, 2))
+    one, again, two = (built(engine, made, seed).get_weights()[0] for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, again)
     assert not np.array_equal(one, two)
 
@@ -333,9 +332,9 @@ def test_a_layer_that_insists_on_single_precision_trains_and_the_probe_in_double
             return keras.Sequential([layers.Input(shape), layers.Dense(classes, dtype="float32")])
         """
     made, data = own(tmp_path, body), blobs()
-    weights = engine.get_weights(built(engine, made))
+    weights = built(engine, made).get_weights()
     with pytest.raises(FunctionError, match="float32; valid is"):
-        engines.frozen("tensorflow")(made, (data.x_train, data.y_train), 3, weights, "float64", 7)
+        engine.freeze(made, (data.x_train, data.y_train), 3, weights, "float64", 7)
 
 
 def test_the_working_folder_and_numpys_errors_stay_as_they_are(engine, tmp_path):
@@ -378,10 +377,8 @@ def test_models_of_all_kinds_train_alike_in_both_loops_and_every_probe_looks_at_
     assert fused.outcome == "ok"
     np.testing.assert_allclose(losses(fused), losses(fit), rtol=1e-5)
     trainer = built(engine, made, data=data)
-    loss = engine.evaluate(trainer, "train")[0]
-    frozen = engines.frozen("tensorflow")(
-        made, (data.x_train, data.y_train), 3, engine.get_weights(trainer), "float64", 7
-    )
+    loss = trainer.evaluate("train")[0]
+    frozen = engine.freeze(made, (data.x_train, data.y_train), 3, trainer.get_weights(), "float64", 7)
     found, gradient = frozen.loss_and_gradient(frozen.weights)
     assert found == pytest.approx(loss, rel=1e-6)
     single = frozen.example_gradients(np.arange(60))
@@ -389,8 +386,8 @@ def test_models_of_all_kinds_train_alike_in_both_loops_and_every_probe_looks_at_
     step = 1e-5 * gradient
     change = frozen.loss_and_gradient(frozen.weights + step)[1] - frozen.loss_and_gradient(frozen.weights - step)[1]
     np.testing.assert_allclose(frozen.hessian_vector(gradient), change / 2e-5, rtol=1e-4, atol=1e-6)
-    (row,) = evaluation_modes(engine, trainer, data, [20], seed=0)
-    assert row["inference_loss"] == pytest.approx(engine.evaluate(trainer, "validation")[0], rel=1e-6)
+    (row,) = evaluation_modes(trainer, data, [20], seed=0)
+    assert row["inference_loss"] == pytest.approx(trainer.evaluate("validation")[0], rel=1e-6)
 
 
 WRONG = {

@@ -17,6 +17,7 @@ from batchscope.study import comparisons, definitions, external_runs, own_claims
 from batchscope.study.comparisons import Cell, Run
 from batchscope.study.definition_files import dataset_files, recipe_files
 from batchscope.study.definitions import Definition, Kind
+from batchscope.training import engines
 
 __all__ = ["Cell", "ConfigError", "Run", "Study", "dataset_files", "load", "recipe_files"]
 
@@ -327,7 +328,12 @@ def _check_targets(targets: Sequence[Mapping[str, Any]], datasets: Mapping[str, 
 
 
 def _check_loop(settings: Mapping[str, Any], recipes: Mapping[str, Definition]) -> None:
-    """`model.fit` cannot do all that the fused loop does, and would train something else in silence."""
+    """What the engine cannot do is refused; and `model.fit` would train something else in silence."""
+    for recipe in recipes.values():
+        refused = engines.about(settings["engine"]).refuse(recipe.content, settings["loop"])
+        if refused is not None:
+            name = recipe.content["name"]
+            raise ConfigError(f"{_CONFIG}: engine: {settings['engine']} cannot train recipe {name}: it {refused}")
     if settings["loop"] != "fit":
         return
     for recipe in recipes.values():

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from batchscope.identity.files import atomic_path
+from batchscope.training.engines import Weights
 
 NAMES = {0.0: "start", 1.0: "end"}
 
@@ -25,14 +25,14 @@ class Snapshot:
         epoch: passes over the training part so far.
         updates: updates made so far.
         train_loss: loss of the whole training part with these weights, in nat.
-        weights: what `engine.get_weights` gave.
+        weights: what `Trainer.get_weights` gave.
     """
 
     moment: str
     epoch: float
     updates: int
     train_loss: float
-    weights: list[NDArray[Any]]
+    weights: Weights
 
 
 def at(share: float) -> str:

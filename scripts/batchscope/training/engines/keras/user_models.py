@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from batchscope.data.functions import FunctionError, load_function
 from batchscope.training.engines import OutOfMemoryError, Precision
+from batchscope.training.engines.keras import settings
 from batchscope.training.engines.keras.framework import keras
-from batchscope.training.engines.tensorflow import settings
-from batchscope.training.engines.tensorflow.memory import memory_errors
+from batchscope.training.engines.keras.settings import Backend
 
 Digests = tuple[tuple[tuple[int, ...], str], ...]
 
@@ -27,7 +27,12 @@ _OTHER_SEED = 1  # for a second look at a model; the seeds of runs are digests
 
 
 def build(
-    model: Mapping[str, Any], input_shape: tuple[int, ...], classes: int, seed: int, precision: Precision
+    backend: Backend,
+    model: Mapping[str, Any],
+    input_shape: tuple[int, ...],
+    classes: int,
+    seed: int,
+    precision: Precision,
 ) -> keras.Model:
     """What the function of a recipe's `model` returns, built; the other arguments are those of `models.build`.
 
@@ -38,20 +43,22 @@ def build(
     name = model["function"]
     with contextlib.chdir(os.curdir), np.errstate():  # what the user's code does to either ends here
         keras.utils.set_random_seed(seed)  # for a file that draws when it is imported
-        with settings.kept(name):
+        with backend.kept(name):
             function = load_function(name)
-        with settings.precision(precision), settings.kept(name):
+        with settings.precision(precision), backend.kept(name):
             keras.utils.set_random_seed(seed)  # again, for the file may have set its own
-            built = _called(name, function, input_shape, classes, model["arguments"])
-        with settings.precision(precision), settings.kept(name):
-            _check_call(name, built, input_shape, classes, precision)
+            built = _called(backend, name, function, input_shape, classes, model["arguments"])
+        with settings.precision(precision), backend.kept(name):
+            _check_call(backend, name, built, input_shape, classes, precision)
     _check_dtypes(name, built, precision)
     if not built.trainable_variables:
         raise FunctionError(f"{name} returned a model with nothing to train; valid is one with trainable weights")
     return built
 
 
-def check_seeds(model: Mapping[str, Any], input_shape: tuple[int, ...], classes: int, built: keras.Model) -> None:
+def check_seeds(
+    backend: Backend, model: Mapping[str, Any], input_shape: tuple[int, ...], classes: int, built: keras.Model
+) -> None:
     """Raise `FunctionError` where a function takes the seeds away: every run would start from the same weights.
 
     `built` is what it gave for a run's seed. It is compared with what it gives for another one, see `other_digests`.
@@ -59,7 +66,7 @@ def check_seeds(model: Mapping[str, Any], input_shape: tuple[int, ...], classes:
     pre-trained network with a new head.
     """
     name, first = model["function"], _digests(built.trainable_variables)
-    other = other_digests(model, input_shape, classes)
+    other = other_digests(backend, model, input_shape, classes)
     if [shape for shape, _ in first] != [shape for shape, _ in other]:
         raise FunctionError(
             f"{name} builds another network for another seed of the study; valid is a function whose layers do not "
@@ -72,14 +79,15 @@ def check_seeds(model: Mapping[str, Any], input_shape: tuple[int, ...], classes:
         )
 
 
-def other_digests(model: Mapping[str, Any], input_shape: tuple[int, ...], classes: int) -> Digests:
+def other_digests(backend: Backend, model: Mapping[str, Any], input_shape: tuple[int, ...], classes: int) -> Digests:
     """Digests of the trainable weights that a user's function gives for a seed that no run has, once per process.
 
     Raises:
         FunctionError: it gives other weights when it is called again with this seed.
         OutOfMemoryError: the model does not fit.
     """
-    return _other_digests(model["function"], json.dumps(model["arguments"], sort_keys=True), input_shape, classes)
+    arguments = json.dumps(model["arguments"], sort_keys=True)
+    return _other_digests(backend, model["function"], arguments, input_shape, classes)
 
 
 def check_outputs(model: Mapping[str, Any], outputs: NDArray[np.float32]) -> None:
@@ -100,10 +108,15 @@ def check_outputs(model: Mapping[str, Any], outputs: NDArray[np.float32]) -> Non
 
 
 def _called(
-    name: str, function: Any, input_shape: tuple[int, ...], classes: int, arguments: Mapping[str, Any]
+    backend: Backend,
+    name: str,
+    function: Any,
+    input_shape: tuple[int, ...],
+    classes: int,
+    arguments: Mapping[str, Any],
 ) -> keras.Model:
     try:
-        with memory_errors():
+        with backend.memory_errors():
             built = function(input_shape, classes, **arguments)
     except OutOfMemoryError:
         raise
@@ -115,12 +128,17 @@ def _called(
 
 
 def _check_call(
-    name: str, model: keras.Model, input_shape: tuple[int, ...], classes: int, precision: Precision
+    backend: Backend,
+    name: str,
+    model: keras.Model,
+    input_shape: tuple[int, ...],
+    classes: int,
+    precision: Precision,
 ) -> None:
     """Call the model on two examples of zeros, which also makes the weights that a model of one's own makes late."""
     examples = f"examples of shape {input_shape}"
     try:
-        with memory_errors():
+        with backend.memory_errors():
             if isinstance(model, keras.Sequential) and not model.built:
                 model.build((None, *input_shape))
             outputs = model(np.zeros((2, *input_shape), precision), training=False)
@@ -169,8 +187,8 @@ def _check_dtypes(name: str, model: keras.Model, precision: Precision) -> None:
 
 
 @functools.cache
-def _other_digests(name: str, arguments: str, input_shape: tuple[int, ...], classes: int) -> Digests:
-    first, again = (_built_digests(name, arguments, input_shape, classes) for _ in range(2))
+def _other_digests(backend: Backend, name: str, arguments: str, input_shape: tuple[int, ...], classes: int) -> Digests:
+    first, again = (_built_digests(backend, name, arguments, input_shape, classes) for _ in range(2))
     if first != again:
         raise FunctionError(
             f"{name} gives other weights each time it is called with the same seed of the study; valid is a function "
@@ -180,10 +198,12 @@ def _other_digests(name: str, arguments: str, input_shape: tuple[int, ...], clas
     return first[0]
 
 
-def _built_digests(name: str, arguments: str, input_shape: tuple[int, ...], classes: int) -> tuple[Digests, Digests]:
+def _built_digests(
+    backend: Backend, name: str, arguments: str, input_shape: tuple[int, ...], classes: int
+) -> tuple[Digests, Digests]:
     """`_digests` of the trainable weights and of all weights, as they are built for the seed that no run has."""
     model = {"function": name, "arguments": json.loads(arguments)}
-    built = build(model, input_shape, classes, _OTHER_SEED, "float32")
+    built = build(backend, model, input_shape, classes, _OTHER_SEED, "float32")
     found = _digests(built.trainable_variables), _digests(built.weights)
     del built
     gc.collect()  # a model refers to itself: its memory would not be free before that of the run is measured
