@@ -17,8 +17,6 @@ from batchscope.jobs import memory
 from batchscope.jobs.job import Job, JobError
 from batchscope.jobs.provenance import RecordError
 from batchscope.tables import records
-from batchscope.training.engines.keras import models
-from batchscope.training.engines.tensorflow.settings import BACKEND
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -213,11 +211,3 @@ def test_functions_of_ones_own_may_use_dataclasses_and_modules_beside_them(tmp_p
         load_function(f"{tmp_path / 'broken.py'}:build")
     with pytest.raises(FunctionError, match="there is no Python file"):
         load_function(f"{tmp_path / 'none.py'}:build")
-
-
-@pytest.mark.parametrize("normalisation", ["batch", "layer", "group"])
-def test_normalisation_stands_between_layer_and_activation(normalisation):
-    model = {"name": "mlp", "hidden": [12], "activation": "relu", "dropout": 0.5, "normalisation": normalisation}
-    kinds = [type(layer).__name__ for layer in models.build(BACKEND, {"model": model}, (4,), 3, 0).layers]
-    expected = "BatchNormalization" if normalisation == "batch" else "GroupNormalization"
-    assert kinds == ["Flatten", "Dense", expected, "Activation", "Dropout", "Dense"]

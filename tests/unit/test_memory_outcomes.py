@@ -1,7 +1,7 @@
 """Memory that ends: before the first evaluation, in copies of weights, in tuning; and what the outcome says."""
 
 import pytest
-from small import ask, blobs, recipe, save
+from small import ask, blobs, recipe, save, softmax
 
 from batchscope.jobs import train as train_job
 from batchscope.jobs import tune
@@ -38,7 +38,7 @@ def test_a_run_and_its_tuning_without_any_evaluation_are_rows(tmp_path, data_fil
         model={"hidden": [10**12]},
         tuning={"learning_rates": [0.01, 0.1, 1.0], "seeds": [8, 9], "widen": 3, "refine": 1},
     )
-    tune.tune_cell({name: [file] for name, file in data_file.items()}, ask(made, "16"), tuned)
+    tune.tune_cell({name: [file] for name, file in data_file.items()}, ask(made, "16", "tensorflow"), tuned)
     (trial,) = records.read_table("trials", tuned["trials"]).to_pylist()
     assert (trial["learning_rate"], trial["seed"], trial["outcome"], trial["chosen"]) == (
         0.01,
@@ -49,7 +49,7 @@ def test_a_run_and_its_tuning_without_any_evaluation_are_rows(tmp_path, data_fil
     inputs = {**data_file, "trials": tuned["trials"], "tuning_manifest": tuned["manifest"]}
     names = ("run", "steps", "evaluations", "telemetry", "weights", "manifest")
     wanted = {name: str(tmp_path / name) for name in names}
-    train_job.train_run(inputs, ask(made, "16", seed=1), wanted)
+    train_job.train_run(inputs, ask(made, "16", "tensorflow", seed=1), wanted)
     (run,) = records.read_table("run", wanted["run"]).to_pylist()
     assert (run["outcome"], run["learning_rate"], run["step_loss_noise"]) == ("out_of_memory", 0.01, None)
     assert "[4,1000000000000]" in run["outcome_detail"]
@@ -97,10 +97,10 @@ class LittleRoom:
 
 
 @pytest.mark.parametrize("snapshots", [[], [0.5]], ids=["best", "snapshot"])
-def test_a_copy_of_weights_that_does_not_fit_keeps_the_evaluations_before_it(engine, snapshots):
-    made, fails = recipe(snapshots={"at": snapshots}), 3 + len(snapshots)
-    whole = train(engine, made)
-    result = train(LittleRoom(engine, fails=fails), made)
+def test_a_copy_of_weights_that_does_not_fit_keeps_the_evaluations_before_it(reference, snapshots):
+    made, fails = softmax(snapshots={"at": snapshots}), 3 + len(snapshots)
+    whole = train(reference, made)
+    result = train(LittleRoom(reference, fails=fails), made)
     assert (result.outcome, result.outcome_detail) == ("out_of_memory", "the host has too little memory")
     kept = [row["validation_loss"] for row in result.evaluations]
     assert kept == [row["validation_loss"] for row in whole.evaluations[: len(kept)]]
@@ -108,8 +108,8 @@ def test_a_copy_of_weights_that_does_not_fit_keeps_the_evaluations_before_it(eng
     assert result.steps[-1]["update"] == result.updates == 8
 
 
-def test_an_evaluation_that_does_not_fit_keeps_those_before_it(engine):
-    result = train(LittleRoom(engine, late=6), recipe())
+def test_an_evaluation_that_does_not_fit_keeps_those_before_it(reference):
+    result = train(LittleRoom(reference, late=6), softmax())
     assert (result.outcome, len(result.evaluations)) == ("out_of_memory", 2)
     assert result.metrics["last_train_loss"] is None
 
