@@ -48,7 +48,7 @@ def build(
     """
     model = recipe["model"]
     if "function" in model:
-        return user_models.build(backend, model, tuple(input_shape), classes, seed, precision)
+        return user_models.build(user_models.of(backend, model, input_shape, classes), seed, precision)
     with settings.precision(precision):
         keras.utils.set_random_seed(seed)
         layers = _cnn(model, input_shape) if model["name"] == "cnn" else _mlp(model)
@@ -64,7 +64,7 @@ def untrained(backend: Backend, plan: Plan, data: Data) -> keras.Model:
     recipe, shape, classes = plan.recipe, data.x_train.shape[1:], data.meta["classes"]
     model = build(backend, recipe, shape, classes, derive_seed(plan.seed, "weights"))
     if "function" in recipe["model"]:
-        user_models.check_seeds(backend, recipe["model"], shape, classes, model)
+        user_models.check_seeds(user_models.of(backend, recipe["model"], shape, classes), model)
     _seed_layers(model, derive_seed(plan.seed, "dropout"))
     return model
 

@@ -48,7 +48,7 @@ class SoftmaxTrainer:
 
     def _update(self, batch: NDArray[np.int32], rate: float) -> tuple[float, float, float]:
         """Loss and norm of the gradient before the update, and the tracked weight after it."""
-        x, y = (array[batch] for array in self.parts["train"])
+        x, y = self.parts["train"][0][batch], self.parts["train"][1][batch]
         loss, gradient = 0.0, [np.zeros_like(array) for array in self.weights]
         micro = self.plan.recipe["micro_batch_size"] or len(y)
         for part in _slices(len(y), micro):

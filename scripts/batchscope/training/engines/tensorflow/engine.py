@@ -29,7 +29,9 @@ class TensorFlow:
         """Build a user's model for the other seed that `build` compares it with."""
         model = plan.recipe["model"]
         if "function" in model:
-            user_models.other_digests(settings.BACKEND, model, data.x_train.shape[1:], data.meta["classes"])
+            user_models.other_digests(
+                user_models.of(settings.BACKEND, model, data.x_train.shape[1:], data.meta["classes"])
+            )
 
     def build(self, plan: Plan, data: Data) -> trainer.KerasTrainer:
         """As `Engine.build`."""
