@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from batchscope.identity.files import atomic_path
-from batchscope.training.engines import Weights
 
 NAMES = {0.0: "start", 1.0: "end"}
 
@@ -32,7 +32,7 @@ class Snapshot:
     epoch: float
     updates: int
     train_loss: float
-    weights: Weights
+    weights: list[NDArray[Any]]
 
 
 def at(share: float) -> str:

@@ -216,12 +216,12 @@ def names() -> tuple[str, ...]:
     return NAMES
 
 
-def about(name: str) -> About:
+def about(engine: str) -> About:
     """What is known of an engine without its framework; this imports neither it nor NumPy."""
-    return cast(About, importlib.import_module(f"batchscope.training.engines.{name}.about").ABOUT)
+    return cast(About, importlib.import_module(f"batchscope.training.engines.{engine}.about").ABOUT)
 
 
-def load(name: str) -> Engine:
-    """The engine called `name`; this imports its framework, which may take seconds."""
-    os.environ.update(about(name).decided)
-    return cast(Engine, importlib.import_module(f"batchscope.training.engines.{name}.engine").ENGINE)
+def load(engine: str) -> Engine:
+    """The engine of this name; this imports its framework, which may take seconds."""
+    os.environ.update(about(engine).decided)
+    return cast(Engine, importlib.import_module(f"batchscope.training.engines.{engine}.engine").ENGINE)
