@@ -45,21 +45,21 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[8, 32, 128])
     options = parser.parse_args()
-    engine = engines.engine("tensorflow")
+    engine = engines.load("tensorflow")
     engine.configure("cpu", 1)
     data, rng = images(), np.random.default_rng(1)
     for size in options.batch_sizes:
         order = np.arange(len(data.y_train) // size * size, dtype=np.int32)
         rates = np.full(len(order) // size, 0.001, np.float32)
         trainers = {loop: engine.build(Plan(RECIPE, size, 1, loop), data) for loop in ("fused", "fit")}
-        losses = {loop: engine.train(trainer, order, rates).loss for loop, trainer in trainers.items()}
+        losses = {loop: trainer.train(order, rates).loss for loop, trainer in trainers.items()}
         difference = np.abs(losses["fused"] / losses["fit"] - 1).max()
         ratios = []
         for _ in range(options.rounds):
             seconds = {}
             for loop in rng.permutation(list(trainers)):
                 start = time.perf_counter()
-                engine.train(trainers[str(loop)], order, rates)
+                trainers[str(loop)].train(order, rates)
                 seconds[str(loop)] = time.perf_counter() - start
             ratios.append(seconds["fit"] / seconds["fused"])
         low, median, high = statistics.quantiles(ratios, n=4)

@@ -14,7 +14,7 @@ import numpy as np
 CODE = (
     "import time; from batchscope.training import engines; from batchscope.training.engines.keras import environment; "
     "environment._NOT_NEEDED = environment._NOT_NEEDED if {hidden} else (); "
-    "before = time.process_time(); engines.engine('tensorflow'); print(time.process_time() - before)"
+    "before = time.process_time(); engines.load('tensorflow'); print(time.process_time() - before)"
 )
 
 

@@ -26,8 +26,7 @@ from batchscope.identity import asked, digests, imports
 from batchscope.jobs import machine, provenance, stamps
 from batchscope.study import definition_files, external_runs, model as studies
 from batchscope.tables import TABLES
-from batchscope.training import recipes
-from batchscope.training.engines.keras.environment import NUMERIC_ENVIRONMENT
+from batchscope.training import engines, recipes
 
 # For the manifest; jobs inherit it, and it may not be a param, which would make every new command a reason to run again.
 os.environ.setdefault(
@@ -85,7 +84,9 @@ with in_one_sentence():
             },
         },
         environment={
-            name: os.environ[name] for name in NUMERIC_ENVIRONMENT if name in os.environ
+            name: os.environ[name]
+            for name in engines.about(STUDY.settings["engine"]).environment
+            if name in os.environ
         },
     )
     MEASURED = content(external_runs.files(STUDY.measurements))

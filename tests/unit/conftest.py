@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import settings
-
-from batchscope.training import engines
+from small import configured
 
 settings.register_profile("shared machine", deadline=None)  # how long one example takes says nothing here
 settings.load_profile("shared machine")
@@ -13,7 +12,11 @@ settings.load_profile("shared machine")
 
 @pytest.fixture(scope="session")
 def engine():
-    """The TensorFlow engine on one thread of the CPU: TensorFlow takes its settings before its first operation only."""
-    module = engines.engine("tensorflow")
-    module.configure("cpu", 1)
-    return module
+    """The TensorFlow engine."""
+    return configured("tensorflow")
+
+
+@pytest.fixture(scope="session")
+def reference():
+    """The NumPy engine, which trains softmax regression in microseconds per update."""
+    return configured("numpy")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,16 @@ import numpy as np
 from batchscope.data.dataset import ARRAYS, Data, digest
 from batchscope.identity.digests import sealed
 from batchscope.identity.files import write_json
+from batchscope.training import engines
+from batchscope.training.engines import Engine
+
+
+@functools.cache
+def configured(name: str) -> Engine:
+    """An engine on one thread of the CPU: a framework may take its settings before its first operation only."""
+    engine = engines.load(name)
+    engine.configure("cpu", 1)
+    return engine
 
 
 def blobs(
@@ -53,6 +64,11 @@ def recipe(**changes: Any) -> dict[str, Any]:
     return made
 
 
+def softmax(**changes: Any) -> dict[str, Any]:
+    """`recipe` of softmax regression, which every engine trains."""
+    return recipe(**{"model": {"hidden": []}, **changes})
+
+
 def save(data: Data, path: Path) -> dict[str, str]:
     """Write data, and what is known of them, as a job reads them; the inputs of the job."""
     arrays = {name: getattr(data, name) for name in ARRAYS}
@@ -63,9 +79,9 @@ def save(data: Data, path: Path) -> dict[str, str]:
     return {"data": str(path), "facts": str(path.with_suffix(".json"))}
 
 
-def ask(trained: dict[str, Any], batch_size: str, **cell: Any) -> dict[str, Any]:
+def ask(trained: dict[str, Any], batch_size: str, engine: str = "numpy", **cell: Any) -> dict[str, Any]:
     """What a study asks of a job on the data set `blobs`, see `asked.Asked`."""
-    settings = {"engine": "tensorflow", "loop": "fused", "device": "cpu", "threads": 1, "environment": {}}
+    settings = {"engine": engine, "loop": "fused", "device": "cpu", "threads": 1, "environment": {}}
     return {
         "cell": {"dataset": "blobs", "recipe": "small", "batch_size": batch_size, **cell},
         "recipe": trained,

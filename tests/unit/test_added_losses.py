@@ -6,7 +6,7 @@ from small import blobs, recipe
 
 from batchscope.data.functions import FunctionError
 from batchscope.probes.modes import evaluation_modes
-from batchscope.training import engines, loop
+from batchscope.training import loop
 from batchscope.training.plans import Plan
 
 ACTIVITY = "layers.Dense(8, activation='relu', activity_regularizer=keras.regularizers.L2(0.1))"
@@ -45,8 +45,8 @@ def test_the_evaluated_loss_is_the_mean_over_the_examples_at_every_evaluation_ba
     data = blobs()
     trainer = engine.build(Plan({**made, "evaluation_batch_size": size}, 16, 1, "fused"), data)
     for part in ("train", "validation"):
-        each = by_hand(engine.get_weights(trainer), *(getattr(data, f"{name}_{part}") for name in "xy"))
-        assert engine.evaluate(trainer, part)[0] == pytest.approx(each.mean(), rel=1e-6)
+        each = by_hand(trainer.get_weights(), *(getattr(data, f"{name}_{part}") for name in "xy"))
+        assert trainer.evaluate(part)[0] == pytest.approx(each.mean(), rel=1e-6)
         assert np.ptp(each) > 0.1  # so that the first example does not stand for all
 
 
@@ -54,8 +54,8 @@ def test_the_evaluated_loss_is_the_mean_over_the_examples_at_every_evaluation_ba
 def test_the_loss_of_an_update_is_that_of_its_batch_also_in_micro_batches(engine, made, micro):
     data = blobs()
     trainer = engine.build(Plan({**made, "micro_batch_size": micro}, 16, 1, "fused"), data)
-    weights = engine.get_weights(trainer)
-    found = engine.train(trainer, np.arange(60, dtype=np.int32), np.zeros(4, np.float32)).loss
+    weights = trainer.get_weights()
+    found = trainer.train(np.arange(60, dtype=np.int32), np.zeros(4, np.float32)).loss
     each = by_hand(weights, data.x_train, data.y_train)
     assert found == pytest.approx([each[i : i + 16].mean() for i in range(0, 60, 16)], rel=1e-6)
 
@@ -74,16 +74,16 @@ def test_both_loops_and_accumulation_train_alike(engine, made):
 def test_losses_of_batches_have_the_mean_of_the_part(engine, made):
     data = blobs()
     trainer = engine.build(Plan(made, 16, 1, "fused"), data)
-    for row in evaluation_modes(engine, trainer, data, [1, 4, 20], seed=0):
-        assert row["inference_loss"] == pytest.approx(engine.evaluate(trainer, "validation")[0], rel=1e-6)
+    for row in evaluation_modes(trainer, data, [1, 4, 20], seed=0):
+        assert row["inference_loss"] == pytest.approx(trainer.evaluate("validation")[0], rel=1e-6)
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 60])
 def test_the_frozen_model_has_the_same_loss_and_its_examples_the_mean_gradient(engine, made, chunk):
     data = blobs()
     trainer = engine.build(Plan(made, 16, 1, "fused"), data)
-    weights = engine.get_weights(trainer)
-    frozen = engines.frozen("tensorflow")(made, (data.x_train, data.y_train), 3, weights, "float64", chunk)
+    weights = trainer.get_weights()
+    frozen = engine.freeze(made, (data.x_train, data.y_train), 3, weights, "float64", chunk)
     loss, gradient = frozen.loss_and_gradient(frozen.weights)
     assert loss == pytest.approx(by_hand(weights, data.x_train, data.y_train).mean(), rel=1e-7)
     np.testing.assert_allclose(frozen.example_gradients(np.arange(60)).mean(axis=0), gradient, rtol=1e-9, atol=1e-12)
@@ -102,4 +102,4 @@ def test_a_loss_of_the_whole_batch_trains_and_has_no_gradients_of_single_example
     made, data = own(tmp_path, OWN, "ops.sum(ops.mean(x, axis=0)**2)"), blobs()
     trainer = engine.build(Plan(made, 16, 1, "fused"), data)
     with pytest.raises(FunctionError, match="belongs to a batch"):
-        engines.frozen("tensorflow")(made, (data.x_train, data.y_train), 3, engine.get_weights(trainer), "float32", 7)
+        engine.freeze(made, (data.x_train, data.y_train), 3, trainer.get_weights(), "float32", 7)

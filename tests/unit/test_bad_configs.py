@@ -234,9 +234,9 @@ CONFIG = "config (config/config.yaml or --config): "
         ({"studi": "first"}, "studi: unknown key (did you mean `study`?); valid is one of study, engine"),
         (
             {"engine": "tensorflwo"},
-            'engine: the text "tensorflwo" is not valid (did you mean `tensorflow`?); valid is tens',
+            'engine: the text "tensorflwo" is not valid (did you mean `tensorflow`?); valid is one of tens',
         ),
-        ({"engine": "jax"}, 'engine: the text "jax" is not valid; valid is tensorflow'),
+        ({"engine": "jax"}, 'engine: the text "jax" is not valid; valid is one of tensorflow, numpy'),
         ({"loop": "eager"}, 'loop: the text "eager" is not valid; valid is one of fused, fit'),
         ({"device": "cuda"}, 'device: the text "cuda" is not valid; valid is one of auto, cpu, gpu'),
         ({"threads": 0}, "threads: 0 is not valid; valid is an integer of at least 1"),

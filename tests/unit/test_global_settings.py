@@ -8,20 +8,21 @@ from pathlib import Path
 
 import pytest
 
+from batchscope.training import engines
 from batchscope.training.engines.keras import environment
-from batchscope.training.engines.tensorflow import settings as tensorflow_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
 LOOK = """
 import json, sys
 from batchscope.training import engines
+engine = engines.load("tensorflow")
 from batchscope.training.engines.keras import models
-engine = engines.engine("tensorflow")
+from batchscope.training.engines.tensorflow.settings import BACKEND
 settings = engine.configure("cpu", 1)
 import keras
 cnn = {"name": "cnn", "filters": [4, 8], "kernel_size": 3, "dense": 16, "activation": "relu", "dropout": 0.0}
-model = models.build({"model": {**cnn, "normalisation": "none"}}, (6, 8, 1), 3, 0)
+model = models.build(BACKEND, {"model": {**cnn, "normalisation": "none"}}, (6, 8, 1), 3, 0)
 home = keras.utils.get_file(origin="file://" + sys.argv[1]) if len(sys.argv) > 1 else None
 print(json.dumps([settings, model.count_params(), str(model.variables[0].dtype), home]))
 """
@@ -83,21 +84,25 @@ def test_what_a_users_model_downloads_still_goes_to_the_users_folder(tmp_path, n
 
 
 def test_the_engine_records_what_it_decided(engine):
-    current = tensorflow_settings._current()
-    assert current == dict(tensorflow_settings._DECIDED)
+    from batchscope.training.engines.tensorflow import settings
+
+    assert settings._current() == settings._DECIDED
 
 
-def test_names_of_the_environment_need_neither_a_framework_nor_numpy():
+@pytest.mark.parametrize("name", engines.names())
+def test_what_is_known_of_an_engine_beforehand_needs_neither_a_framework_nor_numpy(name):
     code = (
-        "import sys; from batchscope.training.engines.keras.environment import NUMERIC_ENVIRONMENT as names; "
-        "assert 'TF_ENABLE_ONEDNN_OPTS' in names; print({'numpy', 'keras', 'tensorflow'} & set(sys.modules))"
+        f"import sys; from batchscope.training import engines; about = engines.about({name!r}); "
+        "assert 'NPY_ENABLE_CPU_FEATURES' in about.environment and 'numpy' in about.packages; "
+        "print({'numpy', 'keras', 'tensorflow'} & set(sys.modules))"
     )
     given = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
     done = subprocess.run([sys.executable, "-c", code], env=given, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "set()\n"), done.stderr
 
 
-def test_each_variable_is_left_and_recorded_or_decided_and_never_both():
-    names = environment.NUMERIC_ENVIRONMENT
-    assert list(names) == sorted(set(names))
-    assert not set(names) & {*environment._DECIDED, *environment._WITHOUT}
+@pytest.mark.parametrize("name", engines.names())
+def test_each_variable_is_left_and_recorded_or_decided_and_never_both(name):
+    about = engines.about(name)
+    assert list(about.environment) == sorted(set(about.environment))
+    assert not set(about.environment) & {*about.decided, *environment._WITHOUT}

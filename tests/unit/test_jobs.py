@@ -17,7 +17,6 @@ from batchscope.jobs import memory
 from batchscope.jobs.job import Job, JobError
 from batchscope.jobs.provenance import RecordError
 from batchscope.tables import records
-from batchscope.training.engines.keras import models
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -77,7 +76,7 @@ def test_a_log_that_cannot_be_opened_is_named(tmp_path):
 
 def test_a_job_starts_without_what_keras_imports_and_no_job_uses(tmp_path):
     code = (
-        "import sys; from batchscope.training import engines; engines.engine('tensorflow'); "
+        "import sys; from batchscope.training import engines; engines.load('tensorflow'); "
         "print([name for name in ('sklearn', 'matplotlib', 'pandas') if name in sys.modules]); "
         "import sklearn.datasets; print('and can import it')"
     )
@@ -212,11 +211,3 @@ def test_functions_of_ones_own_may_use_dataclasses_and_modules_beside_them(tmp_p
         load_function(f"{tmp_path / 'broken.py'}:build")
     with pytest.raises(FunctionError, match="there is no Python file"):
         load_function(f"{tmp_path / 'none.py'}:build")
-
-
-@pytest.mark.parametrize("normalisation", ["batch", "layer", "group"])
-def test_normalisation_stands_between_layer_and_activation(normalisation):
-    model = {"name": "mlp", "hidden": [12], "activation": "relu", "dropout": 0.5, "normalisation": normalisation}
-    kinds = [type(layer).__name__ for layer in models.build({"model": model}, (4,), 3, 0).layers]
-    expected = "BatchNormalization" if normalisation == "batch" else "GroupNormalization"
-    assert kinds == ["Flatten", "Dense", expected, "Activation", "Dropout", "Dense"]

@@ -1,14 +1,14 @@
 """Memory that ends: before the first evaluation, in copies of weights, in tuning; and what the outcome says."""
 
 import pytest
-from small import ask, blobs, recipe, save
+from small import ask, blobs, recipe, save, softmax
 
 from batchscope.jobs import train as train_job
 from batchscope.jobs import tune
 from batchscope.tables import records
 from batchscope.training import loop, tuning
 from batchscope.training.engines import OutOfMemoryError
-from batchscope.training.engines.keras.framework import tf
+from batchscope.training.engines.tensorflow.framework import tf
 from batchscope.training.engines.tensorflow.memory import memory_errors
 from batchscope.training.plans import Plan
 
@@ -38,7 +38,7 @@ def test_a_run_and_its_tuning_without_any_evaluation_are_rows(tmp_path, data_fil
         model={"hidden": [10**12]},
         tuning={"learning_rates": [0.01, 0.1, 1.0], "seeds": [8, 9], "widen": 3, "refine": 1},
     )
-    tune.tune_cell({name: [file] for name, file in data_file.items()}, ask(made, "16"), tuned)
+    tune.tune_cell({name: [file] for name, file in data_file.items()}, ask(made, "16", "tensorflow"), tuned)
     (trial,) = records.read_table("trials", tuned["trials"]).to_pylist()
     assert (trial["learning_rate"], trial["seed"], trial["outcome"], trial["chosen"]) == (
         0.01,
@@ -49,7 +49,7 @@ def test_a_run_and_its_tuning_without_any_evaluation_are_rows(tmp_path, data_fil
     inputs = {**data_file, "trials": tuned["trials"], "tuning_manifest": tuned["manifest"]}
     names = ("run", "steps", "evaluations", "telemetry", "weights", "manifest")
     wanted = {name: str(tmp_path / name) for name in names}
-    train_job.train_run(inputs, ask(made, "16", seed=1), wanted)
+    train_job.train_run(inputs, ask(made, "16", "tensorflow", seed=1), wanted)
     (run,) = records.read_table("run", wanted["run"]).to_pylist()
     assert (run["outcome"], run["learning_rate"], run["step_loss_noise"]) == ("out_of_memory", 0.01, None)
     assert "[4,1000000000000]" in run["outcome_detail"]
@@ -71,32 +71,36 @@ def test_tuning_ends_where_memory_ends_and_keeps_the_trials_before():
 
 
 class LittleRoom:
-    """The engine, but without room for the copy of weights number `fails`, or for the evaluation number `late`."""
+    """An engine, and its trainer, without room for the copy of weights number `fails`, or the evaluation `late`."""
 
     def __init__(self, engine, *, fails=0, late=0):
-        self._engine, self.fails, self.late, self.copies, self.looks = engine, fails, late, 0, 0
+        self._has, self.fails, self.late, self.copies, self.looks = engine, fails, late, 0, 0
 
     def __getattr__(self, name):
-        return getattr(self._engine, name)
+        return getattr(self._has, name)
 
-    def get_weights(self, trainer):
+    def build(self, plan, data):
+        self._has = self._has.build(plan, data)
+        return self
+
+    def get_weights(self):
         self.copies += 1
         if self.copies == self.fails:
             raise MemoryError
-        return self._engine.get_weights(trainer)
+        return self._has.get_weights()
 
-    def evaluate(self, trainer, part):
+    def evaluate(self, part):
         self.looks += 1
         if self.looks == self.late:
             raise OutOfMemoryError("no room for the batch")
-        return self._engine.evaluate(trainer, part)
+        return self._has.evaluate(part)
 
 
 @pytest.mark.parametrize("snapshots", [[], [0.5]], ids=["best", "snapshot"])
-def test_a_copy_of_weights_that_does_not_fit_keeps_the_evaluations_before_it(engine, snapshots):
-    made, fails = recipe(snapshots={"at": snapshots}), 3 + len(snapshots)
-    whole = train(engine, made)
-    result = train(LittleRoom(engine, fails=fails), made)
+def test_a_copy_of_weights_that_does_not_fit_keeps_the_evaluations_before_it(reference, snapshots):
+    made, fails = softmax(snapshots={"at": snapshots}), 3 + len(snapshots)
+    whole = train(reference, made)
+    result = train(LittleRoom(reference, fails=fails), made)
     assert (result.outcome, result.outcome_detail) == ("out_of_memory", "the host has too little memory")
     kept = [row["validation_loss"] for row in result.evaluations]
     assert kept == [row["validation_loss"] for row in whole.evaluations[: len(kept)]]
@@ -104,8 +108,8 @@ def test_a_copy_of_weights_that_does_not_fit_keeps_the_evaluations_before_it(eng
     assert result.steps[-1]["update"] == result.updates == 8
 
 
-def test_an_evaluation_that_does_not_fit_keeps_those_before_it(engine):
-    result = train(LittleRoom(engine, late=6), recipe())
+def test_an_evaluation_that_does_not_fit_keeps_those_before_it(reference):
+    result = train(LittleRoom(reference, late=6), softmax())
     assert (result.outcome, len(result.evaluations)) == ("out_of_memory", 2)
     assert result.metrics["last_train_loss"] is None
 

@@ -54,26 +54,27 @@ def test_the_plan_says_neither_the_loop_nor_the_micro_batch(engine):
 
 
 class Jumps:
-    """An engine whose two weights jump by known amounts: more in micro batches, and with the order of the first."""
+    """An engine and trainer whose two weights jump by known amounts: more in micro batches, and with the order."""
 
     def __init__(self, jump=1.0, loss=1.0, order_in_loss=0.0):
         self.jump, self.loss, self.order_in_loss, self.orders = jump, loss, order_in_loss, []
 
     def build(self, plan, data):
         self.orders.append([])
-        # A trainable array of two weights, starting at (3, 3).
-        model = SimpleNamespace(trainable_variables=[np.full((2, 1), 3.0)])
-        return SimpleNamespace(model=model, plan=plan)
+        self.plan, self.weights = plan, np.full(2, 3.0)
+        return self
 
-    def train(self, trainer, order, rates):
+    def trainable_weights(self):
+        return self.weights.copy()
+
+    def train(self, order, rates):
         self.orders[-1].append(order)
-        weights = trainer.model.trainable_variables[0]
         for i in range(len(rates)):
-            batch = order[i * trainer.plan.batch_size :]
-            weights += self.jump * np.array([[0.3], [0.4]])
-            if trainer.plan.recipe["micro_batch_size"] is not None:
-                weights[0] += 0.05
-            weights[1] += 1e-9 * batch[0]
+            batch = order[i * self.plan.batch_size :]
+            self.weights += self.jump * np.array([0.3, 0.4])
+            if self.plan.recipe["micro_batch_size"] is not None:
+                self.weights[0] += 0.05
+            self.weights[1] += 1e-9 * batch[0]
         losses = np.full(len(rates), self.loss + self.order_in_loss * order[0])
         return Steps(losses, losses, losses)
 

@@ -12,6 +12,8 @@ from small import blobs, recipe
 
 from batchscope.probes import gradients as probe
 from batchscope.probes.gradients import PASSES, batch_statistics, noise_scale
+from batchscope.training import engines
+from batchscope.training.plans import Plan
 
 pytestmark = pytest.mark.usefixtures("engine")
 
@@ -302,12 +304,9 @@ def test_too_few_examples_or_groups_are_refused(n, groups):
 
 
 def frozen_model(hidden, precision="float64"):
-    from batchscope.training.engines.keras import models
-    from batchscope.training.engines.tensorflow.frozen import FrozenModel
-
-    data, made = blobs(), recipe(model={"hidden": hidden})
-    weights = [variable.numpy() for variable in models.build(made, (4,), 3, seed=0).variables]
-    return FrozenModel(made, (data.x_train, data.y_train), 3, weights, precision, chunk=16), data
+    data, made, engine = blobs(), recipe(model={"hidden": hidden}), engines.load("tensorflow")
+    weights = engine.build(Plan(made, 16, 0, "fused"), data).get_weights()
+    return engine.freeze(made, (data.x_train, data.y_train), 3, weights, precision, chunk=16), data
 
 
 def test_single_gradients_of_a_model_are_those_of_batches_of_one():

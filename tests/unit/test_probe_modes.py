@@ -14,7 +14,7 @@ EPSILON = 1e-3  # of Keras' batch normalisation
 def trained(engine, made, data):
     """A trainer after three epochs, so that its stored statistics are neither those of the start nor of a batch."""
     trainer = engine.build(Plan(made, 16, 1, "fused"), data)
-    engine.train(trainer, np.tile(np.arange(60, dtype=np.int32), 3)[:176], np.full(11, 0.3, np.float32))
+    trainer.train(np.tile(np.arange(60, dtype=np.int32), 3)[:176], np.full(11, 0.3, np.float32))
     return trainer
 
 
@@ -41,9 +41,9 @@ BATCH = recipe(model={"normalisation": "batch"})
 def test_losses_in_both_modes_are_those_computed_by_hand(engine, dropout):
     data = blobs()
     trainer = trained(engine, recipe(model={"normalisation": "batch", "dropout": dropout}), data)
-    weights = [array for array in engine.get_weights(trainer) if array.dtype == np.float32]  # not dropout's state
+    weights = [array for array in trainer.get_weights() if array.dtype == np.float32]  # not dropout's state
     order = in_order(seed=5)[:16]
-    rows = evaluation_modes(engine, trainer, data, [1, 2, 4, 8, 16], seed=5)
+    rows = evaluation_modes(trainer, data, [1, 2, 4, 8, 16], seed=5)
     assert [row["batch_size"] for row in rows] == [1, 2, 4, 8, 16]
     for row in rows:
         batches = [(data.x_validation[i], data.y_validation[i]) for i in order.reshape(-1, row["batch_size"])]
@@ -61,10 +61,10 @@ def test_losses_in_both_modes_are_those_computed_by_hand(engine, dropout):
 def test_a_batch_of_one_gives_every_example_the_answer_of_the_offsets(engine):
     data = blobs()
     trainer = trained(engine, BATCH, data)
-    _, _, beta, _, _, output, bias = engine.get_weights(trainer)
+    _, _, beta, _, _, output, bias = trainer.get_weights()
     logits = np.maximum(beta, 0) @ output + bias  # whatever the example
     expected = np.mean(np.log(np.exp(logits).sum()) - logits[data.y_validation])
-    (row,) = evaluation_modes(engine, trainer, data, [1], seed=0)
+    (row,) = evaluation_modes(trainer, data, [1], seed=0)
     assert row["training_loss"] == pytest.approx(expected, rel=1e-5)
 
 
@@ -73,8 +73,8 @@ def test_without_batch_normalisation_the_mode_changes_nothing(engine, normalisat
     data = blobs(shape=(2, 2, 1))
     model = {"name": "cnn", "filters": [4], "kernel_size": 2, "dense": 8, "activation": "relu", "dropout": 0.5}
     trainer = trained(engine, recipe(model={**model, "normalisation": normalisation}), data)
-    for row in evaluation_modes(engine, trainer, data, [1, 5, 20], seed=0):
-        assert row["inference_loss"] == pytest.approx(engine.evaluate(trainer, "validation")[0], rel=1e-6)
+    for row in evaluation_modes(trainer, data, [1, 5, 20], seed=0):
+        assert row["inference_loss"] == pytest.approx(trainer.evaluate("validation")[0], rel=1e-6)
         assert row["training_mode_shift"] < 1e-7
 
 
@@ -96,8 +96,8 @@ def test_nested_normalisation_is_found_and_every_noise_is_off_in_a_model_of_the_
     made["model"] = {"function": f"{tmp_path / 'model.py'}:build", "arguments": {}, "outputs": "logits"}
     data = blobs()
     trainer = trained(engine, made, data)
-    weights = [array for array in engine.get_weights(trainer) if array.dtype == np.float32]  # not the noise's state
-    (row,) = evaluation_modes(engine, trainer, data, [20], seed=0)
+    weights = [array for array in trainer.get_weights() if array.dtype == np.float32]  # not the noise's state
+    (row,) = evaluation_modes(trainer, data, [20], seed=0)
     penalty = 0.1 * (weights[0] ** 2).sum()
     for name, own in (("inference_loss", False), ("training_loss", True)):
         expected = batch_normalised_loss(weights, data.x_validation, data.y_validation, own) + penalty
@@ -108,14 +108,13 @@ def test_nested_normalisation_is_found_and_every_noise_is_off_in_a_model_of_the_
 def test_nothing_of_the_model_changes_and_it_trains_on_as_if_not_looked_at(engine):
     made, data = recipe(model={"normalisation": "batch", "dropout": 0.5}), blobs()
     looked_at, alone = trained(engine, made, data), trained(engine, made, data)
-    before = engine.get_weights(looked_at)
-    evaluation_modes(engine, looked_at, data, [1, 4, 20], seed=0)
-    for old, new in zip(before, engine.get_weights(looked_at), strict=True):
+    before = looked_at.get_weights()
+    evaluation_modes(looked_at, data, [1, 4, 20], seed=0)
+    for old, new in zip(before, looked_at.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
-    assert engine.evaluate(looked_at, "validation") == engine.evaluate(alone, "validation")
+    assert looked_at.evaluate("validation") == alone.evaluate("validation")
     steps = [
-        engine.train(trainer, np.arange(48, dtype=np.int32), np.full(3, 0.1, np.float32))
-        for trainer in (looked_at, alone)
+        trainer.train(np.arange(48, dtype=np.int32), np.full(3, 0.1, np.float32)) for trainer in (looked_at, alone)
     ]
     np.testing.assert_array_equal(steps[0].loss, steps[1].loss)
 
@@ -123,7 +122,7 @@ def test_nothing_of_the_model_changes_and_it_trains_on_as_if_not_looked_at(engin
 def test_a_size_that_does_not_fit_or_does_not_come_out_finite_is_null_with_the_reason(engine):
     data = blobs()
     trainer = trained(engine, BATCH, data)
-    small, large = evaluation_modes(engine, trainer, data, [20, 21], seed=0)
+    small, large = evaluation_modes(trainer, data, [20, 21], seed=0)
     assert small["training_loss"] is not None
     assert large == {
         "batch_size": 21,
@@ -132,28 +131,28 @@ def test_a_size_that_does_not_fit_or_does_not_come_out_finite_is_null_with_the_r
         "training_mode_shift": None,
         "reason": "the validation part has 20 examples, fewer than a batch of 21",
     }
-    engine.set_weights(trainer, [np.full_like(array, np.nan) for array in engine.get_weights(trainer)])
-    (row,) = evaluation_modes(engine, trainer, data, [4], seed=0)
+    trainer.set_weights([np.full_like(array, np.nan) for array in trainer.get_weights()])
+    (row,) = evaluation_modes(trainer, data, [4], seed=0)
     assert (row["inference_loss"], row["training_mode_shift"]) == (None, None)
     assert "not finite" in row["reason"]
 
 
 class Counting:
-    """An engine that notes which batches it is asked for, and has no room for batches of eight."""
+    """A trainer that notes which batches it is asked for, and has no room for batches of eight."""
 
     def __init__(self):
         self.asked = {}
 
-    def batch_losses(self, trainer, part, batches, *, batch_statistics):
+    def batch_losses(self, part, batches, *, batch_statistics):
         if batches.shape[1] == 8:
             raise OutOfMemoryError("no room for the batch")
         self.asked[batches.shape[1], batch_statistics] = batches
         return np.zeros(len(batches))
 
 
-def test_batches_are_whole_and_cut_from_one_permutation(engine):
+def test_batches_are_whole_and_cut_from_one_permutation():
     counting, data = Counting(), blobs()
-    rows = evaluation_modes(counting, None, data, [1, 6, 4, 8, 12, 100], seed=3)
+    rows = evaluation_modes(counting, data, [1, 6, 4, 8, 12, 100], seed=3)
     assert [row["reason"] for row in rows][3] == "memory ran out: no room for the batch"
     for size in (1, 4, 6, 12):  # 12 is the largest that fits into 20, and fits once
         for own in (False, True):

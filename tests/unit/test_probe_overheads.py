@@ -1,5 +1,8 @@
 """The three loops that are timed in turns: with a pretended engine on a clock of its own, and as they are."""
 
+from functools import partial
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from small import blobs, recipe
@@ -7,7 +10,7 @@ from small import blobs, recipe
 from batchscope.probes import overheads
 from batchscope.training import timing
 from batchscope.training.engines import OutOfMemoryError
-from batchscope.training.engines.tensorflow import loops
+from batchscope.training.engines.tensorflow import fit
 from batchscope.training.plans import Plan
 
 SETTINGS = {"warmup_seconds": 2.0, "windows": 4, "window_seconds": 1.0}
@@ -23,7 +26,11 @@ class Clockwork:
 
     def build(self, plan, data):
         self.batch_size = plan.batch_size
-        return plan.loop
+        return SimpleNamespace(
+            train=partial(self.train, plan.loop),
+            fit_seconds=partial(self.fit_seconds, plan.loop),
+            read_batches=partial(self.read_batches, plan.loop),
+        )
 
     def make(self, loop, updates):
         fixed, marginal = COSTS[loop]
@@ -32,23 +39,23 @@ class Clockwork:
         self.made.append((loop, updates))
         return seconds
 
-    def train(self, trainer, order, rates):
+    def train(self, loop, order, rates):
         assert len(order) == self.batch_size * len(rates)  # full batches only
         assert not rates.any()  # the weights stay where they are
         if len(rates):
-            assert trainer == "fused"
-            self.make(trainer, len(rates))
+            assert loop == "fused"
+            self.make(loop, len(rates))
 
-    def fit_seconds(self, trainer, data, batch_size, updates):
-        assert (trainer, batch_size) == ("fit", self.batch_size)
+    def fit_seconds(self, loop, updates):
+        assert loop == "fit"
         if self.out_of_memory:
             raise OutOfMemoryError("no room for the batch")
         self.now += 5.0
-        return self.make(trainer, updates)
+        return self.make(loop, updates)
 
-    def batch_reader(self, trainer, batch_size):
-        assert (trainer, batch_size) == ("fused", self.batch_size)
-        return lambda order: self.make("data", len(order) // batch_size)
+    def read_batches(self, loop, order):
+        assert loop == "fused"
+        self.make("data", len(order) // self.batch_size)
 
 
 @pytest.mark.parametrize("batch_size", [1, 8, 60])
@@ -95,21 +102,23 @@ def test_a_real_engine_has_the_three_loops(engine):
 @pytest.mark.parametrize(("batch_size", "batches"), [(1, 60), (7, 8), (60, 1)])
 def test_the_loop_that_reads_looks_at_every_batch(engine, batch_size, batches):
     data = blobs()
-    read = engine.batch_reader(engine.build(Plan(recipe(), batch_size, 0, "fused"), data), batch_size)
+    trainer = engine.build(Plan(recipe(), batch_size, 0, "fused"), data)
     order = np.random.default_rng(3).permutation(60).astype(np.int32)
     last = order[batch_size - 1 : batches * batch_size : batch_size]
     assert len(last) == batches
-    assert read(order) == pytest.approx(float((data.x_train[last, -1] + data.y_train[last]).sum()), rel=1e-5)
+    assert trainer.read_batches(order) == pytest.approx(
+        float((data.x_train[last, -1] + data.y_train[last]).sum()), rel=1e-5
+    )
 
 
 @pytest.mark.parametrize(("batch_size", "updates"), [(8, 1), (8, 20), (60, 3)])
 def test_keras_own_loop_is_timed_from_the_second_update_and_moves_no_weight(engine, monkeypatch, batch_size, updates):
     adamw = recipe(optimiser={"name": "adamw", "weight_decay": 0.1})
     trainer = engine.build(Plan(adamw, batch_size, 0, "fit"), blobs())
-    before = engine.get_weights(trainer)
+    before = trainer.get_weights()
     iterations = trainer.model.optimizer.iterations
-    monkeypatch.setattr(loops.time, "perf_counter", lambda: float(iterations.numpy()))
-    assert engine.fit_seconds(trainer, blobs(), batch_size, updates) == updates
+    monkeypatch.setattr(fit.time, "perf_counter", lambda: float(iterations.numpy()))
+    assert trainer.fit_seconds(updates) == updates
     assert int(iterations.numpy()) == updates + 1
-    for old, new in zip(before, engine.get_weights(trainer), strict=True):
+    for old, new in zip(before, trainer.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)

@@ -110,15 +110,16 @@ class Parabola:
         self.curvature = curvature
 
     def build(self, plan, data):
-        return SimpleNamespace(weight=2.0 / math.sqrt(self.curvature), rng=np.random.default_rng(plan.seed))
+        self.weight, self.rng = 2.0 / math.sqrt(self.curvature), np.random.default_rng(plan.seed)
+        return self
 
-    def train(self, trainer, order, rates):
+    def train(self, order, rates):
         losses = []
         for rate in rates.tolist():
-            losses.append(0.5 * self.curvature * trainer.weight * trainer.weight + 1)
+            losses.append(0.5 * self.curvature * self.weight * self.weight + 1)
             if not math.isfinite(losses[-1]):
                 break
-            trainer.weight -= rate * (self.curvature * trainer.weight + trainer.rng.normal(scale=1e-3))
+            self.weight -= rate * (self.curvature * self.weight + self.rng.normal(scale=1e-3))
         nothing = np.full(len(losses), np.nan)
         return Steps(np.array(losses), nothing, nothing)
 

@@ -216,8 +216,9 @@ def net(activation="relu", *, scale=1.0, normalisation="none", n=30):
     examples = rng.normal(size=(n, 4)), rng.integers(0, 3, n)
     weights = [scale * rng.normal(size=(4, 6)), scale * rng.normal(size=6), rng.normal(size=(6, 3)) / scale]
     model = recipe(model={"hidden": [6], "activation": activation, "normalisation": normalisation})
-    frozen = engines.frozen("tensorflow")
-    return frozen(model, examples, 3, [*weights, rng.normal(size=3)], precision="float64", chunk=16)
+    return engines.load("tensorflow").freeze(
+        model, examples, 3, [*weights, rng.normal(size=3)], precision="float64", chunk=16
+    )
 
 
 def image_net():
@@ -229,7 +230,7 @@ def image_net():
     shapes = [(3, 3, 1, 2), (2,), (2,), (8, 4), (4,), (4,), (4, 3), (3,)]
     weights = [rng.normal(size=shape) for shape in shapes]
     examples = rng.normal(size=(20, 4, 4, 1)), rng.integers(0, 3, 20)
-    return engines.frozen("tensorflow")(model, examples, 3, weights, precision="float64", chunk=16)
+    return engines.load("tensorflow").freeze(model, examples, 3, weights, precision="float64", chunk=16)
 
 
 def whole_hessian(frozen):

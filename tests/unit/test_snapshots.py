@@ -1,24 +1,24 @@
 """Weights that a run keeps: when, and that they are those of that moment."""
 
 import numpy as np
-from small import blobs, recipe
+from small import blobs, softmax
 
 from batchscope.training import checkpoints, loop
 from batchscope.training.checkpoints import Snapshot
 from batchscope.training.plans import Plan
 
 
-def trained(engine, *, epochs=4, stopping=None, budget=None, **wanted):
-    made = recipe(
+def trained(reference, *, epochs=4, stopping=None, budget=None, **wanted):
+    made = softmax(
         snapshots=wanted,
         optimiser={"learning_rate": 0.2},
         budget={"epochs": epochs, "early_stopping": stopping, **(budget or {})},
     )
-    return loop.train(engine, blobs(), Plan(made, 16, 1, "fused"), step_records=100)
+    return loop.train(reference, blobs(), Plan(made, 16, 1, "fused"), step_records=100)
 
 
-def test_weights_are_kept_at_shares_of_the_budget(engine):
-    progress = trained(engine, at=[0.0, 0.5, 1.0])
+def test_weights_are_kept_at_shares_of_the_budget(reference):
+    progress = trained(reference, at=[0.0, 0.5, 1.0])
     assert [(s.moment, s.epoch, s.updates) for s in progress.snapshots] == [
         ("start", 0, 0),
         ("50 %", 2, 8),
@@ -26,29 +26,29 @@ def test_weights_are_kept_at_shares_of_the_budget(engine):
     ]
 
 
-def test_evaluations_spread_in_the_logarithm_meet_the_shares_at_which_weights_are_kept(engine):
-    progress = trained(engine, budget={"evaluations": 3, "first_evaluation_at": 0.0625}, at=[0.5])
+def test_evaluations_spread_in_the_logarithm_meet_the_shares_at_which_weights_are_kept(reference):
+    progress = trained(reference, budget={"evaluations": 3, "first_evaluation_at": 0.0625}, at=[0.5])
     assert [row["updates"] for row in progress.evaluations] == [0, 1, 8, 16]
     assert [(s.moment, s.updates) for s in progress.snapshots] == [("50 %", 8)]
 
 
-def test_the_kept_weights_give_the_loss_of_their_moment(engine):
-    progress = trained(engine, at=[0.5])
-    kept, trainer = progress.snapshots[0], engine.build(Plan(recipe(), 16, 9, "fused"), blobs())
-    engine.set_weights(trainer, kept.weights)
-    assert engine.evaluate(trainer, "train")[0] == kept.train_loss == progress.evaluations[2]["train_loss"]
+def test_the_kept_weights_give_the_loss_of_their_moment(reference):
+    progress = trained(reference, at=[0.5])
+    kept, trainer = progress.snapshots[0], reference.build(Plan(softmax(), 16, 9, "fused"), blobs())
+    trainer.set_weights(kept.weights)
+    assert trainer.evaluate("train")[0] == kept.train_loss == progress.evaluations[2]["train_loss"]
 
 
-def test_a_run_that_stops_early_has_an_end_and_no_middle(engine):
+def test_a_run_that_stops_early_has_an_end_and_no_middle(reference):
     stopping = {"patience": 1, "restore_best": True}
-    progress = trained(engine, epochs=1000, stopping=stopping, at=[0.5, 1.0])
+    progress = trained(reference, epochs=1000, stopping=stopping, at=[0.5, 1.0])
     assert progress.stopped_early
     assert [s.moment for s in progress.snapshots] == ["end"]
     assert progress.snapshots[0].updates == progress.updates
 
 
-def test_weights_are_kept_where_the_training_loss_first_falls_to_a_value(engine):
-    progress = trained(engine, epochs=8, train_losses=[0.9, 1e-9])
+def test_weights_are_kept_where_the_training_loss_first_falls_to_a_value(reference):
+    progress = trained(reference, epochs=8, train_losses=[0.9, 1e-9])
     losses = [row["train_loss"] for row in progress.evaluations]
     first = next(number for number, loss in enumerate(losses) if loss <= 0.9)
     assert first > 0, "the untrained network is above the value"

@@ -322,7 +322,7 @@ def test_numbers_are_not_trusted_where_models_differ_unless_the_order_is_by_bus(
 CONFIGURE = """
 import json, sys
 from batchscope.training import engines
-engine = engines.engine("tensorflow")
+engine = engines.load("tensorflow")
 try:
     settings = engine.configure("gpu", 1)
 except ValueError as error:

@@ -27,7 +27,7 @@ class Clockwork:
         self.batch_size = plan.batch_size
         return self
 
-    def train(self, trainer, order, rates):
+    def train(self, order, rates):
         if self.limit and self.batch_size >= self.limit:
             raise OutOfMemoryError("no room for the batch")
         assert len(order) == self.batch_size * len(rates)  # full batches only
@@ -72,7 +72,7 @@ def test_too_little_memory_is_an_outcome_without_windows(monkeypatch):
 
 def test_timing_leaves_the_weights_of_a_real_model_alone(engine):
     trainer = engine.build(Plan(recipe(optimiser={"name": "adamw", "weight_decay": 0.1}), 8, 0, "fused"), blobs())
-    before = engine.get_weights(trainer)
-    engine.train(trainer, np.arange(60, dtype=np.int32), np.zeros(8, np.float32))
-    for old, new in zip(before, engine.get_weights(trainer), strict=True):
+    before = trainer.get_weights()
+    trainer.train(np.arange(60, dtype=np.int32), np.zeros(8, np.float32))
+    for old, new in zip(before, trainer.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from small import ask, blobs, recipe, save
+from small import ask, blobs, save, softmax
 
 from batchscope.jobs import train as train_job
 from batchscope.jobs import tune
@@ -90,7 +90,7 @@ def test_at_the_edge_there_is_one_neighbour_to_refine_towards():
 
 def test_a_run_uses_the_rate_that_its_tuning_chose(tmp_path):
     data = save(blobs(), tmp_path / "data.npz")
-    made = recipe(tuning={"learning_rates": [0.0001, 0.01, 1.0], "seeds": [101, 102], "widen": 1, "refine": 1})
+    made = softmax(tuning={"learning_rates": [0.0001, 0.01, 1.0], "seeds": [101, 102], "widen": 1, "refine": 1})
     outputs = {"trials": str(tmp_path / "trials.parquet"), "manifest": str(tmp_path / "tuning.json")}
     tune.tune_cell({name: [file] for name, file in data.items()}, ask(made, "16"), outputs)
     trials = records.read_table("trials", outputs["trials"]).to_pandas()

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,37 @@ claims:
 verdicts: [counted, perfect, C07, C16, C30]
 """
 
+# On the reference engine, whose jobs take as long as Python takes to start.
+SMALL_STUDY = """\
+title: Softmax regression on flowers
+question: Does a study without a framework go from data to tables?
+datasets:
+  flowers:
+    source: npz
+    path: flowers.npz
+    split: {validation: 20, test: 20}
+    scale: standardise
+recipes:
+  own:
+    model: {name: mlp, hidden: []}
+    optimiser: {name: sgd, momentum: 0.5}
+    budget: {epochs: 4}
+    snapshots: {at: [0, 1]}
+  tuned:
+    extends: own
+    tuning: {learning_rates: [0.01, 0.1, 1.0], seeds: [11, 12], widen: 1}
+comparisons:
+  - {datasets: [flowers], recipes: [own], batch_sizes: [8]}
+  - {datasets: [flowers], recipes: [tuned], batch_sizes: [8], timing: own}
+seeds: [1, 2]
+probes:
+  gradients: {recipes: [own], trained_with: [8], batch_sizes: [1, 4, 16], batches: 400, examples: 60}
+  sharpness: {recipes: [own], examples: 60}
+  rates: {recipes: [own], updates: 50}
+  modes: {recipes: [own], trained_with: [8], batch_sizes: [1, 20]}
+  accumulation: {recipes: [own], batch_size: 8, micro_batch_size: 3, updates: 5}
+"""
+
 MODEL = """\
 import keras
 
@@ -93,6 +125,13 @@ def write_study(folder: Path) -> None:
     (folder / "tiny.yaml").write_text(STUDY)
     (folder / "model.py").write_text(MODEL)
     (folder / "quick.yaml").write_text(CONFIG)
+
+
+def write_small_study(folder: Path) -> None:
+    """A study of the reference engine in `folder`."""
+    write_study(folder)
+    (folder / "tiny.yaml").write_text(SMALL_STUDY)
+    (folder / "quick.yaml").write_text(f"engine: numpy\n{CONFIG}")
 
 
 def write_external_runs(folder: Path) -> None:
@@ -136,16 +175,30 @@ def start_and_kill(folder: Path, appears: str) -> None:
         process.wait()
 
 
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of the tiny study, run undisturbed to its report; the first worker that needs it makes it for all."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "finished"
+def made_once(
+    factory: pytest.TempPathFactory, name: str, write: Callable[[Path], None], made: str, *arguments: str
+) -> Path:
+    """Folder of a study that was run undisturbed until there is `made`; the first worker that needs it makes it."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "results/tiny/report.html").exists():
+        if not (folder / made).exists():
             folder.mkdir(exist_ok=True)
-            write_study(folder)
-            done = snakemake(folder)
+            write(folder)
+            done = snakemake(folder, *arguments)
             assert done.returncode == 0, done.stdout + done.stderr
     return folder
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the tiny study, run to its report."""
+    return made_once(tmp_path_factory, "finished", write_study, "results/tiny/report.html")
+
+
+@pytest.fixture(scope="session")
+def tabulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the small study of the reference engine, run to its tables."""
+    made = "results/tiny/tables/summary.parquet"
+    return made_once(tmp_path_factory, "tabulated", write_small_study, made, "tables")

@@ -48,10 +48,10 @@ class Job:
         provenance.require_unchanged(ask["sources"]["model"])
         self.peaks: tuple[tuple[int | None, str], ...] = ()
         os.environ.update(self.settings["environment"])  # before the framework is imported and reads it
-        self.engine = engines.engine(self.settings["engine"])
+        self.engine = engines.load(self.settings["engine"])
         self._start = time.perf_counter()
         self.numerics = self.engine.configure(self.settings["device"], self.settings["threads"])
-        self.facts = manifest.job(engines.PACKAGES[self.settings["engine"]])
+        self.facts = manifest.job(engines.about(self.settings["engine"]).packages)
         note("numerics", self.numerics)
         self.baseline_bytes = memory.resident_bytes()
         self.data = load_data(inputs["data"], inputs["facts"], ask)

@@ -97,7 +97,7 @@ def _write(inputs: Mapping[str, str], ask: Ask, outputs: Mapping[str, str], deat
     for table, found in tables.items():
         records.write_table(table, found, outputs[table])
     content = {
-        **manifest.job(engines.PACKAGES[ask["settings"]["engine"]]),
+        **manifest.job(engines.about(ask["settings"]["engine"]).packages),
         "started_at": manifest.now(),
         "ended_at": manifest.now(),
         "numerics": death.notes.get("numerics", {}),

@@ -19,7 +19,7 @@ from batchscope.jobs import provenance
 from batchscope.jobs.job import Job, Note
 from batchscope.probes import accumulation, gradients, modes, overheads, rates, sharpness
 from batchscope.tables import records
-from batchscope.training import checkpoints, engines
+from batchscope.training import checkpoints
 from batchscope.training.checkpoints import Snapshot
 from batchscope.training.engines import Frozen, Precision
 from batchscope.training.plans import Plan
@@ -70,8 +70,8 @@ def probe_sharpness(inputs: Paths, job: Job) -> Tables:
     for taken in _taken(inputs, moments):
         frozen = _frozen(job, taken, "float64")
         identity = _moment(job, taken, frozen.n_examples)
-        job.engine.set_weights(trainer, taken.weights)
-        accuracies = {f"{part}_accuracy": job.engine.evaluate(trainer, part)[1] for part in ("train", "test")}
+        trainer.set_weights(taken.weights)
+        accuracies = {f"{part}_accuracy": trainer.evaluate(part)[1] for part in ("train", "test")}
         measured = dataclasses.asdict(sharpness.measure(frozen, job.seed))
         found.append({**identity, **measured, **accuracies, "stability_threshold": threshold})
         slices += [{**identity, **row} for row in sharpness.loss_slice(frozen, job.seed, POSITIONS)]
@@ -84,8 +84,8 @@ def probe_modes(inputs: Paths, job: Job) -> Tables:
     rows: list[Row] = []
     for taken in _taken(inputs, [checkpoints.at(1)]):
         identity = _moment(job, taken, len(job.data.y_validation))
-        job.engine.set_weights(trainer, taken.weights)
-        found = modes.evaluation_modes(job.engine, trainer, job.data, job.settings["batch_sizes"], job.seed)
+        trainer.set_weights(taken.weights)
+        found = modes.evaluation_modes(trainer, job.data, job.settings["batch_sizes"], job.seed)
         rows += [{**identity, **_renamed(row, batch_size="evaluated_batch_size")} for row in found]
     return {"modes": rows}
 
@@ -127,7 +127,7 @@ def _frozen(job: Job, taken: Snapshot, precision: Precision) -> Frozen:
     """The model with these weights, on examples of the training part that are the same for every run."""
     data, n = job.data, min(job.settings["examples"], len(job.data.y_train))
     chosen: NDArray[np.int64] = np.sort(np.random.default_rng(SUBSET).permutation(len(data.y_train))[:n])
-    frozen: Frozen = engines.frozen(job.settings["engine"])(
+    return job.engine.freeze(
         job.recipe,
         (data.x_train[chosen], data.y_train[chosen]),
         data.meta["classes"],
@@ -135,7 +135,6 @@ def _frozen(job: Job, taken: Snapshot, precision: Precision) -> Frozen:
         precision,
         job.recipe["evaluation_batch_size"],
     )
-    return frozen
 
 
 def _moment(job: Job, taken: Snapshot, n_examples: int) -> Row:

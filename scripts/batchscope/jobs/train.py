@@ -15,7 +15,7 @@ from batchscope.training import checkpoints, loop, plans, recipes
 
 log = logging.getLogger(__name__)
 
-FIT_LOOP = "Keras model.fit does not hand it out; the fused loop does"
+FIT_LOOP = "the loop fit does not hand it out; the fused loop does"
 
 
 def train_run(

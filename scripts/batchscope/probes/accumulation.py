@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from types import ModuleType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +10,7 @@ from numpy.typing import NDArray
 from batchscope.data.dataset import Data
 from batchscope.probes.rates import orders
 from batchscope.training import plans
-from batchscope.training.engines import Vector
+from batchscope.training.engines import Engine, Vector
 from batchscope.training.plans import Plan
 
 SHUFFLE = 23  # the stream of random numbers that reorders the examples within a batch
@@ -32,7 +30,7 @@ class Trained:
 
 
 def accumulation(
-    engine: ModuleType, data: Data, plan: Plan, micro_batch_size: int, updates: int
+    engine: Engine, data: Data, plan: Plan, micro_batch_size: int, updates: int
 ) -> dict[str, float | int | str | None]:
     """Train the plan's model for `updates` updates in whole batches and in micro batches, and compare the weights.
 
@@ -82,24 +80,18 @@ def _with_micro_batch(plan: Plan, size: int | None) -> Plan:
     return replace(plan, recipe={**plan.recipe, "micro_batch_size": size}, loop="fused")
 
 
-def _train(engine: ModuleType, data: Data, plan: Plan, updates: int, *, reorder: bool = False) -> Trained:
+def _train(engine: Engine, data: Data, plan: Plan, updates: int, *, reorder: bool = False) -> Trained:
     n_train, losses = len(data.y_train), []
     rates = plans.learning_rates(n_train, plan, 0, updates)
     rng = np.random.default_rng([plan.seed, SHUFFLE])
     trainer = engine.build(plan, data)
-    start = _trainable(trainer)
+    start = trainer.trainable_weights()
     for made, order in orders(n_train, plan, updates):
         examples = _reordered(order, plan.batch_size, rng) if reorder else order
-        losses += engine.train(trainer, examples, rates[made]).loss.tolist()
+        losses += trainer.train(examples, rates[made]).loss.tolist()
         if not np.isfinite(losses[-1]):
             break
-    return Trained(start, _trainable(trainer), losses[0], losses[-1])
-
-
-def _trainable(trainer: Any) -> Vector:
-    """All trainable weights, shape (p,); the stored statistics of batch normalisation are not among them."""
-    arrays = [np.asarray(variable, np.float64) for variable in trainer.model.trainable_variables]
-    return np.concatenate([array.ravel() for array in arrays])
+    return Trained(start, trainer.trainable_weights(), losses[0], losses[-1])
 
 
 def _reordered(order: NDArray[np.int32], batch_size: int, rng: np.random.Generator) -> NDArray[np.int32]:

@@ -10,20 +10,18 @@ framework.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from batchscope.data.dataset import Data
+from batchscope.training.engines import Trainer
 
 ORDER = 29  # the stream of random numbers that orders the examples
 
 
-def evaluation_modes(
-    engine: ModuleType, trainer: Any, data: Data, batch_sizes: Sequence[int], seed: int
-) -> list[dict[str, Any]]:
+def evaluation_modes(trainer: Trainer, data: Data, batch_sizes: Sequence[int], seed: int) -> list[dict[str, Any]]:
     """Evaluate the trainer's present weights on the validation part in batches of each size; they stay as they are.
 
     One permutation, drawn from `seed`, is cut into batches of every size. Only whole batches are used, and both losses
@@ -39,18 +37,17 @@ def evaluation_modes(
     n = len(data.y_validation)
     order = np.random.default_rng([seed, ORDER]).permutation(n).astype(np.int32)
     largest = max((size for size in batch_sizes if size <= n), default=1)
-    return [_row(engine, trainer, order[: n // largest * largest], size, n) for size in batch_sizes]
+    return [_row(trainer, order[: n // largest * largest], size, n) for size in batch_sizes]
 
 
-def _row(engine: ModuleType, trainer: Any, order: NDArray[np.int32], size: int, n: int) -> dict[str, Any]:
+def _row(trainer: Trainer, order: NDArray[np.int32], size: int, n: int) -> dict[str, Any]:
     row = {"batch_size": size, "inference_loss": None, "training_loss": None, "training_mode_shift": None}
     if size > n:
         return {**row, "reason": f"the validation part has {n} examples, fewer than a batch of {size}"}
     batches = order[: len(order) // size * size].reshape(-1, size)
     try:
         inference, training = (
-            float(engine.batch_losses(trainer, "validation", batches, batch_statistics=own).mean())
-            for own in (False, True)
+            float(trainer.batch_losses("validation", batches, batch_statistics=own).mean()) for own in (False, True)
         )
     except MemoryError as error:
         return {**row, "reason": f"memory ran out: {error}"}

@@ -11,7 +11,6 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable, Mapping
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,11 @@ from numpy.typing import NDArray
 
 from batchscope.data.dataset import Data
 from batchscope.training import timing
+from batchscope.training.engines import Engine
 from batchscope.training.plans import Plan
 
 
-def measure(engine: ModuleType, data: Data, plan: Plan, settings: Mapping[str, float]) -> list[dict[str, Any]]:
+def measure(engine: Engine, data: Data, plan: Plan, settings: Mapping[str, float]) -> list[dict[str, Any]]:
     """Time `settings["windows"]` windows of about `window_seconds` of each loop, after `warmup_seconds` of each.
 
     The loops take turns, one window each, so that a machine that slows down for a while slows them alike: compare
@@ -47,17 +47,16 @@ def measure(engine: ModuleType, data: Data, plan: Plan, settings: Mapping[str, f
     ]
 
 
-def _loops(engine: ModuleType, data: Data, plan: Plan) -> dict[str, timing.Take]:
+def _loops(engine: Engine, data: Data, plan: Plan) -> dict[str, timing.Take]:
     """The three loops, compiled: each makes so many updates and returns their seconds."""
     n_train, batch_size = len(data.y_train), plan.batch_size
     trainers = {loop: engine.build(dataclasses.replace(plan, loop=loop), data) for loop in ("fused", "fit")}
     for trainer in trainers.values():
-        engine.train(trainer, np.empty(0, np.int32), np.empty(0, np.float32))
-    read = engine.batch_reader(trainers["fused"], batch_size)
+        trainer.train(np.empty(0, np.int32), np.empty(0, np.float32))
     loops: dict[str, timing.Take] = {
-        "fused": functools.partial(timing.train_seconds, engine, trainers["fused"], n_train, batch_size),
-        "fit": functools.partial(engine.fit_seconds, trainers["fit"], data, batch_size),
-        "data": functools.partial(_read_seconds, read, n_train, batch_size),
+        "fused": functools.partial(timing.train_seconds, trainers["fused"], n_train, batch_size),
+        "fit": trainers["fit"].fit_seconds,
+        "data": functools.partial(_read_seconds, trainers["fused"].read_batches, n_train, batch_size),
     }
     for take in loops.values():
         take(1)  # the first updates of all initialise the framework

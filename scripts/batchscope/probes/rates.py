@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from batchscope.data.dataset import Data
 from batchscope.training import plans, recipes
+from batchscope.training.engines import Engine
 from batchscope.training.loop import step_loss_noise
 from batchscope.training.plans import Plan
 
@@ -56,7 +56,7 @@ class RateRange:
     curve: list[dict[str, Any]]
 
 
-def range_test(engine: ModuleType, data: Data, plan: Plan, low: float, high: float, updates: int) -> RateRange:
+def range_test(engine: Engine, data: Data, plan: Plan, low: float, high: float, updates: int) -> RateRange:
     """Train the plan's model from its first weights while the rate rises from `low` to `high` over `updates` updates.
 
     The batches are those of a training with this plan, epoch after epoch; the plan's own rate and warm-up play no part.
@@ -74,7 +74,7 @@ def range_test(engine: ModuleType, data: Data, plan: Plan, low: float, high: flo
     try:
         trainer = engine.build(plan, data)
         for made, order in orders(len(data.y_train), plan, updates):
-            losses = np.append(losses, engine.train(trainer, order, rates[made]).loss)
+            losses = np.append(losses, trainer.train(order, rates[made]).loss)
             if not np.isfinite(losses[-1]):
                 break
     except MemoryError as error:

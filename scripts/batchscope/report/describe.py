@@ -136,17 +136,16 @@ def intervals() -> str:
     )
 
 
-def machine(study: Mapping[str, Any], devices: Sequence[str]) -> str:
-    """What trained, on which devices (as the runs recorded them) and on how many threads."""
+def machine(study: Mapping[str, Any], devices: Sequence[str], numerics: Sequence[Mapping[str, Any]]) -> str:
+    """What trained, on which devices (as the runs recorded them), on how many threads, and how it computed."""
     settings = study["settings"]
     loop = {"fused": "each epoch in one compiled call", "fit": "with the framework's own training loop"}[
         settings["loop"]
     ]
     where = numbers.listing([{"cpu": "the CPU", "gpu": "one GPU"}[device] for device in devices])
     threads = numbers.count(settings["threads"], "thread")
-    return (
-        f"Trained with {settings['engine']} on {where}, {threads} per job, {loop}; float32, deterministic operations."
-    )
+    how = ", ".join([*sorted({each["precision"] for each in numerics}), "deterministic operations"])
+    return f"Trained with {settings['engine']} on {where}, {threads} per job, {loop}; {how}."
 
 
 def _source(resolved: Mapping[str, Any]) -> str:

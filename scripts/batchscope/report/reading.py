@@ -14,6 +14,7 @@ def done(content: Content) -> str:
     study = content.study
     if not content.trained:
         return elements.terms(_imported(content))
+    devices, numerics = list(content.tables["runs"]["device"].unique()), content.manifest.get("numerics", [])
     return elements.bullets(describe.comparisons(study["cells"])) + elements.terms(
         [(f"Data set {name}", describe.dataset(study["datasets"][name], sizes)) for name, sizes in content.parts]
         + [(f"Recipe {name}", describe.recipe(recipe)) for name, recipe in study["recipes"].items()]
@@ -21,7 +22,7 @@ def done(content: Content) -> str:
             ("Seeds and pairs", describe.seeds(study["seeds"])),
             ("Seconds", describe.timing(study)),
             ("Intervals", describe.intervals()),
-            ("Training", describe.machine(study, list(content.tables["runs"]["device"].unique()))),
+            ("Training", describe.machine(study, devices, numerics)),
         ]
     )
 

@@ -30,6 +30,7 @@ from batchscope.study.external_runs import Measurements
 from batchscope.study.published import Published
 from batchscope.study.recipes import Recipe
 from batchscope.study.targets import Target
+from batchscope.training import engines
 
 __all__ = ["Cell", "ConfigError", "Run", "Study", "dataset_files", "load", "recipe_files"]
 
@@ -340,8 +341,9 @@ def _check(
     locate: Locate,
 ) -> None:
     """Refuse what does not fit together, once everything is known."""
-    if study.settings["loop"] == "fit":
-        for recipe in recipes.values():
+    for recipe in recipes.values():
+        _check_engine(study.settings["engine"], study.settings["loop"], recipe)
+        if study.settings["loop"] == "fit":
             _check_fit(recipe)
     _check_tuning_seeds(study.seeds, recipes)
     sizes = {name: definitions.known_size(dataset) for name, dataset in datasets.items()}
@@ -362,6 +364,13 @@ def _check_tuning_seeds(seeds: tuple[int, ...], recipes: Mapping[str, Definition
                     f"{recipe.locate(['tuning', 'seeds', position])}: {seed} is also a seed of the study's runs, whose "
                     "results would then look better than they are; valid are seeds that the study does not use"
                 )
+
+
+def _check_engine(engine: str, loop: str, recipe: Definition[Recipe]) -> None:
+    """What the engine cannot do is refused before any job starts."""
+    refused = engines.about(engine).refuse(recipe.content, loop)
+    if refused is not None:
+        raise ConfigError(f"{_CONFIG}: engine: {engine} cannot train recipe {recipe.content['name']}: it {refused}")
 
 
 def _check_fit(recipe: Definition[Recipe]) -> None:

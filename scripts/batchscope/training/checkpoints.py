@@ -25,7 +25,7 @@ class Snapshot:
         epoch: passes over the training part so far.
         updates: updates made so far.
         train_loss: loss of the whole training part with these weights, in nat.
-        weights: what `engine.get_weights` gave.
+        weights: what `Trainer.get_weights` gave.
     """
 
     moment: str

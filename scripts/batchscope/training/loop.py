@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from batchscope.data.dataset import Data
 from batchscope.training import checkpoints, plans, recipes
 from batchscope.training.checkpoints import Snapshot
-from batchscope.training.engines import OutOfMemoryError, Part, Steps
+from batchscope.training.engines import Engine, OutOfMemoryError, Part, Steps, Trainer, Weights
 from batchscope.training.plans import Plan
 
 METRICS = ("loss", "accuracy")
@@ -83,7 +82,7 @@ class Stretch:
 
 
 def train(
-    engine: ModuleType,
+    engine: Engine,
     data: Data,
     plan: Plan,
     *,
@@ -94,7 +93,7 @@ def train(
     """Train one run to the end of its budget, to early stopping, or until it diverges or runs out of memory.
 
     Args:
-        engine: module from `engines`, already configured.
+        engine: already configured.
         data: the data set.
         plan: what to train.
         step_records: `steps` keeps every k-th update, with the smallest k for which the whole budget gives at most this
@@ -121,43 +120,43 @@ def train(
     return progress
 
 
-def _train(engine: ModuleType, data: Data, plan: Plan, progress: Progress, log: Callable[[str], None]) -> None:
+def _train(engine: Engine, data: Data, plan: Plan, progress: Progress, log: Callable[[str], None]) -> None:
     stopping, clocks = plan.recipe["budget"]["early_stopping"] or {}, progress.clocks
     engine.prepare(plan, data)
     with clocks.measure("compile"):
         trainer = engine.build(plan, data)
-        engine.train(trainer, np.empty(0, np.int32), np.empty(0, np.float32))
-        _evaluated(engine, trainer, progress, "validation")
+        trainer.train(np.empty(0, np.int32), np.empty(0, np.float32))
+        _evaluated(trainer, progress, "validation")
     progress.n_parameters, progress.tracked_weight = trainer.n_parameters, trainer.tracked_weight
     patience = stopping.get("patience", math.inf)
-    best_loss, best_weights = math.inf, engine.get_weights(trainer)
-    _evaluate(engine, trainer, progress, None)
-    _keep_weights(engine, trainer, plan, progress, 0.0)
+    best_loss, best_weights = math.inf, trainer.get_weights()
+    _evaluate(trainer, progress, None)
+    _keep_weights(trainer, plan, progress, 0.0)
 
     points = plans.evaluation_points(len(data.y_train), plan)
     for number, (start, stop) in enumerate(pairwise([0, *points.tolist()]), start=1):
-        stretch = _train_stretch(engine, trainer, len(data.y_train), plan, progress, start, stop)
+        stretch = _train_stretch(trainer, len(data.y_train), plan, progress, start, stop)
         if stretch is None:
             return
-        row = _evaluate(engine, trainer, progress, stretch)
+        row = _evaluate(trainer, progress, stretch)
         log(
             f"epoch {row['epoch']:.4g}, update {stop}: validation loss {row['validation_loss']:.4f}, "
             f"accuracy {row['validation_accuracy']:.4f}"
         )
         if row["validation_loss"] < best_loss:
-            best_loss, best_weights = row["validation_loss"], engine.get_weights(trainer)
+            best_loss, best_weights = row["validation_loss"], trainer.get_weights()
             progress.selected = number
         elif number - (progress.selected or 0) >= patience:
             progress.stopped_early = number < len(points)
             break
-        _keep_weights(engine, trainer, plan, progress, stop / int(points[-1]))
+        _keep_weights(trainer, plan, progress, stop / int(points[-1]))
 
-    _keep_weights(engine, trainer, plan, progress, stop / int(points[-1]), ended=True)
-    _conclude(engine, trainer, progress, best_weights)
+    _keep_weights(trainer, plan, progress, stop / int(points[-1]), ended=True)
+    _conclude(trainer, progress, best_weights)
 
 
 def _train_stretch(
-    engine: ModuleType, trainer: Any, n_train: int, plan: Plan, progress: Progress, start: int, stop: int
+    trainer: Trainer, n_train: int, plan: Plan, progress: Progress, start: int, stop: int
 ) -> Stretch | None:
     """Make the updates from one evaluation to the next; None where the loss is no longer finite."""
     per_epoch = recipes.updates_per_epoch(n_train, plan.batch_size, plan.recipe["last_batch"])
@@ -168,7 +167,7 @@ def _train_stretch(
         made = (epoch - 1) * per_epoch + first
         rates = plans.learning_rates(n_train, plan, made, made + end - first)
         with progress.clocks.measure("train"):
-            steps = engine.train(trainer, order, rates)
+            steps = trainer.train(order, rates)
         sizes.append(np.minimum(plan.batch_size, len(order) - plan.batch_size * np.arange(len(steps.loss))))
         losses.append(steps.loss)
         _record_steps(progress, epoch, steps, sizes[-1], rates)
@@ -181,23 +180,21 @@ def _train_stretch(
     return Stretch(np.concatenate(losses), np.concatenate(sizes), plan.batch_size, float(rates[-1]), seconds)
 
 
-def _keep_weights(
-    engine: ModuleType, trainer: Any, plan: Plan, progress: Progress, share: float, *, ended: bool = False
-) -> None:
+def _keep_weights(trainer: Trainer, plan: Plan, progress: Progress, share: float, *, ended: bool = False) -> None:
     """Keep the present weights for the moments of the recipe that have come; `share` of the budget is spent."""
     if progress.trial:
         return
     row = progress.evaluations[-1]
     for moment in checkpoints.due(plan.recipe, progress.snapshots, share, row["train_loss"], ended=ended):
-        weights = engine.get_weights(trainer)
+        weights = trainer.get_weights()
         progress.snapshots.append(Snapshot(moment, row["epoch"], progress.updates, row["train_loss"], weights))
 
 
-def _conclude(engine: ModuleType, trainer: Any, progress: Progress, best_weights: list[NDArray[Any]]) -> None:
+def _conclude(trainer: Trainer, progress: Progress, best_weights: Weights) -> None:
     """Metrics of the last weights and of those of the evaluation with the lowest validation loss."""
     row, untrained = progress.evaluations[-1], progress.evaluations[0]
     if progress.trial:
-        row |= _evaluated(engine, trainer, progress, "train")
+        row |= _evaluated(trainer, progress, "train")
     if not row["train_loss"] <= DIVERGED * untrained["train_loss"]:
         progress.outcome = "diverged"
         progress.outcome_detail = (
@@ -208,11 +205,11 @@ def _conclude(engine: ModuleType, trainer: Any, progress: Progress, best_weights
         progress.metrics["selected_validation_loss"] = loss
     if progress.trial:
         return
-    _final_metrics(engine, trainer, progress, "last", row)
+    _final_metrics(trainer, progress, "last", row)
     if progress.selected is None:  # no evaluation had a finite validation loss
         return
-    engine.set_weights(trainer, best_weights)
-    _final_metrics(engine, trainer, progress, "selected", progress.evaluations[progress.selected])
+    trainer.set_weights(best_weights)
+    _final_metrics(trainer, progress, "selected", progress.evaluations[progress.selected])
 
 
 def _record_steps(
@@ -239,14 +236,14 @@ def _record_steps(
     progress.examples = int(examples[-1])
 
 
-def _evaluate(engine: ModuleType, trainer: Any, progress: Progress, stretch: Stretch | None) -> dict[str, Any]:
+def _evaluate(trainer: Trainer, progress: Progress, stretch: Stretch | None) -> dict[str, Any]:
     """Evaluate on train and validation part and append the row; `stretch` is None before training."""
     before = progress.clocks.seconds["evaluate"]
     with progress.clocks.measure("evaluate"):
         train: dict[str, Any] = dict.fromkeys((f"train_{metric}" for metric in METRICS), None)
         if not progress.trial or stretch is None:
-            train = _evaluated(engine, trainer, progress, "train")
-        validation = _evaluated(engine, trainer, progress, "validation")
+            train = _evaluated(trainer, progress, "train")
+        validation = _evaluated(trainer, progress, "validation")
     mean = noise = rate = None
     if stretch is not None:
         mean, rate = float(np.average(stretch.losses, weights=stretch.sizes)), stretch.learning_rate
@@ -269,20 +266,18 @@ def _evaluate(engine: ModuleType, trainer: Any, progress: Progress, stretch: Str
     return row
 
 
-def _final_metrics(engine: ModuleType, trainer: Any, progress: Progress, when: str, row: Mapping[str, Any]) -> None:
+def _final_metrics(trainer: Trainer, progress: Progress, when: str, row: Mapping[str, Any]) -> None:
     """Metrics of the present weights, those of the epoch `row`: what it holds, and a look at the test part."""
     for part in ("train", "validation"):
         for metric in METRICS:
             progress.metrics[f"{when}_{part}_{metric}"] = row[f"{part}_{metric}"]
     with progress.clocks.measure("evaluate"):
-        progress.metrics |= {
-            f"{when}_{name}": value for name, value in _evaluated(engine, trainer, progress, "test").items()
-        }
+        progress.metrics |= {f"{when}_{name}": value for name, value in _evaluated(trainer, progress, "test").items()}
 
 
-def _evaluated(engine: ModuleType, trainer: Any, progress: Progress, part: Part) -> dict[str, float]:
+def _evaluated(trainer: Trainer, progress: Progress, part: Part) -> dict[str, float]:
     try:
-        values = engine.evaluate(trainer, part)
+        values = trainer.evaluate(part)
     except OutOfMemoryError as error:
         raise OutOfMemoryError(
             f"{error}, in an evaluation, which takes {progress.evaluated_at_once} examples at once at every batch size "

@@ -106,7 +106,7 @@ def learning_rates(n_train: int, plan: Plan, start: int, stop: int) -> NDArray[n
     return np.asarray(rate * np.minimum(1.0, update / max(warmup, 1)), dtype=np.float32)
 
 
-def tracked_index(recipe: Mapping[str, Any], gradient: NDArray[np.float32]) -> tuple[int, ...]:
+def tracked_index(recipe: Mapping[str, Any], gradient: NDArray[Any]) -> tuple[int, ...]:
     """Index of the tracked weight in the first trainable array of the model.
 
     It is the recipe's, or else the element on which `gradient`, the gradient of the untrained network over the first

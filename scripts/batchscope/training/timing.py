@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from batchscope.data.dataset import Data
+from batchscope.training.engines import Engine, Trainer
 from batchscope.training.plans import Plan
 
 MEMORY_UPDATES = 4  # after which memory has been through all that an update does
@@ -35,7 +35,7 @@ class Timing:
 
 
 def measure(
-    engine: ModuleType,
+    engine: Engine,
     data: Data,
     plan: Plan,
     settings: Mapping[str, float],
@@ -54,9 +54,9 @@ def measure(
         engine.prepare(plan, data)
         start = time.perf_counter()
         trainer = engine.build(plan, data)
-        engine.train(trainer, np.empty(0, np.int32), np.empty(0, np.float32))
+        trainer.train(np.empty(0, np.int32), np.empty(0, np.float32))
         timing.compile_seconds = time.perf_counter() - start
-        take = functools.partial(train_seconds, engine, trainer, n_train, batch_size)
+        take = functools.partial(train_seconds, trainer, n_train, batch_size)
         take(MEMORY_UPDATES)
         at_peak()
         updates = timing.updates_per_window = warm_up(take, settings)
@@ -92,11 +92,11 @@ def timed(take: Take, updates: int) -> dict[str, Any]:
     return {"updates": updates, "seconds": seconds, "seconds_per_update": seconds / updates}
 
 
-def train_seconds(engine: ModuleType, trainer: Any, n: int, batch_size: int, updates: int) -> float:
+def train_seconds(trainer: Trainer, n: int, batch_size: int, updates: int) -> float:
     """Time of `updates` full batches, the engine synchronised at both ends; drawing the order is not timed."""
     order, rates = full_batches(n, batch_size, updates), np.zeros(updates, np.float32)
     start = time.perf_counter()
-    engine.train(trainer, order, rates)
+    trainer.train(order, rates)
     return time.perf_counter() - start
 
 

@@ -1,39 +1,57 @@
-"""Engines: the modules that train. Each offers the same functions; only they name a framework.
+"""Engines: the packages that train. Only they name a framework; everything else knows the protocols below.
 
-configure(device, threads)                  set up the framework, once per process, and tell what it uses
-prepare(plan, data)                         do once per process what `build` needs and no clock may contain
-build(plan, data)                           compile a trainer for one run
-train(trainer, order, rates)                make len(rates) updates over the examples in `order`
-evaluate(trainer, part)                     loss and accuracy of a part of the data, in inference mode
-batch_losses(trainer, part, batches, ...)   loss of single batches, with stored statistics or those of the batch
-fit_seconds(trainer, data, ...)             time of updates in Keras' own loop, of a trainer built for the loop `fit`
-batch_reader(trainer, batch_size)           function that reads the batches of an order and does nothing with them
-get_weights / set_weights(trainer)          all variables of the model, statistics of normalisation included
-allocator_peak_bytes(device)                peak of the device's allocator, or None and the reason
-
-The probes look at a model whose weights do not move: `frozen(name)` is the engine's class for that, see `Frozen`.
+An engine is a folder beside this file and its name in `NAMES`. The folder has `about.py`, whose `ABOUT` says what must
+be known before the framework is imported, and `engine.py`, whose `ENGINE` is an `Engine`.
 """
 
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 
-if TYPE_CHECKING:  # only then: the Snakefile reads `environment` and has no NumPy
+if TYPE_CHECKING:  # only then: the Snakefile reads `about` and has no NumPy
     import numpy as np
     from numpy.typing import NDArray
 
-PACKAGES = {"tensorflow": ("tensorflow", "keras", "numpy")}  # of each engine, whose versions a manifest has
+    from batchscope.data.dataset import Data
+    from batchscope.training.plans import Plan
+
+NAMES = ("tensorflow", "numpy")
 
 Part = Literal["train", "validation", "test"]
 Precision = Literal["float32", "float64"]
 Vector: TypeAlias = "NDArray[np.float64]"
+Weights: TypeAlias = "list[NDArray[Any]]"  # what `Trainer.get_weights` gives
 
 
 class OutOfMemoryError(MemoryError):
     """The device or the host has too little memory; the message says what could not be allocated."""
+
+
+class EngineError(ValueError):
+    """The engine cannot do what the study asks; the message says what would be valid."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What must be known of an engine before its framework is imported.
+
+    Attributes:
+        packages: whose versions a manifest has.
+        environment: variables that change how the engine computes and that it leaves as they are. A result depends on
+            their values, so they belong to its fingerprint.
+        decided: variables that the engine sets, whatever they were, before it imports its framework.
+        refuse: function of a resolved recipe and a loop that says what the engine cannot do of them and what would be
+            valid, as the end of a sentence that begins with the engine; None where it can do all.
+    """
+
+    packages: tuple[str, ...]
+    environment: tuple[str, ...]
+    decided: Mapping[str, str] = field(default_factory=dict)
+    refuse: Callable[[Mapping[str, Any], str], str | None] = lambda recipe, loop: None
 
 
 @dataclass(frozen=True)
@@ -46,16 +64,71 @@ class Steps:
         weight: the tracked weight after the update; NaN where the loop does not give it.
     """
 
-    loss: NDArray[np.float64]
-    gradient_norm: NDArray[np.float64]
-    weight: NDArray[np.float64]
+    loss: Vector
+    gradient_norm: Vector
+    weight: Vector
+
+
+class Trainer(Protocol):
+    """The model of a plan, and the data that it trains on. Losses are in nat, penalties of the model included.
+
+    Whatever needs too much memory raises `MemoryError`. p is the number of trainable weights.
+    """
+
+    @property
+    def n_parameters(self) -> int:
+        """The number of trainable weights."""
+
+    @property
+    def tracked_weight(self) -> tuple[int, ...]:
+        """Index, in the first trainable array, of the weight that `Steps` follow."""
+
+    def train(self, order: NDArray[np.int32], rates: NDArray[np.float32]) -> Steps:
+        """Make len(rates) updates, the i-th with the i-th batch of `order`, the last of which may be short.
+
+        Stops after a loss that is not finite. With empty arguments it compiles without changing a weight.
+        """
+
+    def evaluate(self, part: Part) -> tuple[float, float]:
+        """Mean loss and accuracy of a part, in inference mode."""
+
+    def batch_losses(self, part: Part, batches: NDArray[np.int32], *, batch_statistics: bool) -> Vector:
+        """Mean loss of each batch of a part, shape (K,); no variable changes.
+
+        In inference mode, so without dropout or other noise, except that with `batch_statistics` every trainable batch
+        normalisation uses the statistics of the batch, as it does in training.
+
+        Args:
+            part: of the data.
+            batches: indices of the examples of each batch, shape (K, B).
+            batch_statistics: normalise with the batch's own statistics, and not with the stored ones.
+        """
+
+    def get_weights(self) -> Weights:
+        """Copies of all variables of the model, trainable or not."""
+
+    def set_weights(self, weights: Weights) -> None:
+        """Put back what `get_weights` gave."""
+
+    def trainable_weights(self) -> Vector:
+        """The trainable weights, flattened one array after the other, shape (p,)."""
+
+    def read_batches(self, order: NDArray[np.int32]) -> float:
+        """Gather the whole batches of an order, one after the other, as `train` does; nothing else.
+
+        Returns the sum over the batches of the last number of the last example plus its label: one number of each batch
+        is looked at, so that no batch is left out, and only one, since reading a batch is part of computing with it.
+        """
+
+    def fit_seconds(self, updates: int) -> float:
+        """Seconds of `updates` updates with whole batches, at learning rate zero, in the framework's own loop."""
 
 
 class Frozen(Protocol):
     """The mean loss over `n_examples` examples (nat, penalties of the model included) near fixed weights.
 
     In inference mode: without dropout, and with the stored statistics of batch normalisation. p is the number of
-    trainable weights.
+    trainable weights. Whatever needs too much memory raises `MemoryError`.
     """
 
     @property
@@ -68,7 +141,7 @@ class Frozen(Protocol):
 
     @property
     def weights(self) -> Vector:
-        """The trainable weights, shape (p,)."""
+        """The trainable weights, flattened one array after the other, shape (p,)."""
 
     def loss(self, weights: Vector) -> float:
         """Mean loss at other `weights`, shape (p,)."""
@@ -86,11 +159,69 @@ class Frozen(Protocol):
         """Gradients of the single examples at `indices`, shape (len(indices), p), at the fixed weights."""
 
 
-def frozen(name: str) -> Any:
-    """The class with which the engine called `name` makes a `Frozen`; its arguments are those of `FrozenModel`."""
-    return importlib.import_module(f"batchscope.training.engines.{name}.frozen").FrozenModel
+class Engine(Protocol):
+    """A framework that trains and looks at models of a recipe."""
+
+    def configure(self, device: str, threads: int) -> dict[str, Any]:
+        """Choose the device (auto, cpu, gpu) and make results repeatable; to be called once per process, first of all.
+
+        Returns `device` (cpu or gpu), its `device_name`, `unused_gpus` (names of GPUs that the driver shows and the
+        framework cannot use, where the device was to be chosen), and the numerical settings that the manifest records.
+
+        Raises:
+            EngineError: there is no such device.
+        """
+
+    def prepare(self, plan: Plan, data: Data) -> None:
+        """Do once per process what `build` needs and no clock may contain."""
+
+    def build(self, plan: Plan, data: Data) -> Trainer:
+        """The plan's model with its first weights, compiled, with all parts of the data on the device.
+
+        Raises:
+            EngineError: the engine has no such model, optimiser or loop.
+            FunctionError: the model of the user's own function is none that can train.
+            MemoryError: model or data do not fit.
+        """
+
+    def freeze(
+        self,
+        recipe: Mapping[str, Any],
+        examples: tuple[NDArray[Any], NDArray[Any]],
+        classes: int,
+        weights: Sequence[NDArray[Any]],
+        precision: Precision,
+        chunk: int,
+    ) -> Frozen:
+        """The model of `recipe` at fixed weights.
+
+        Args:
+            recipe: resolved recipe.
+            examples: features, shape (n, ...), and labels, shape (n,).
+            classes: width of the output.
+            weights: all variables of the model, as `Trainer.get_weights` gives them.
+            precision: of weights and arithmetic.
+            chunk: examples per pass, which bounds the memory; it changes results by rounding only.
+
+        Raises:
+            EngineError, FunctionError, MemoryError: as `build`.
+        """
+
+    def allocator_peak_bytes(self, device: str) -> tuple[int | None, str]:
+        """Peak of the device's allocator since the process started, or None and the reason."""
 
 
-def engine(name: str) -> ModuleType:
-    """The engine module called `name`; this imports its framework, which takes seconds."""
-    return importlib.import_module(f"batchscope.training.engines.{name}.engine")
+def names() -> tuple[str, ...]:
+    """The engines that a study may name; the first is the one that trains where it names none."""
+    return NAMES
+
+
+def about(engine: str) -> About:
+    """What is known of an engine without its framework; this imports neither it nor NumPy."""
+    return cast(About, importlib.import_module(f"batchscope.training.engines.{engine}.about").ABOUT)
+
+
+def load(engine: str) -> Engine:
+    """The engine of this name; this imports its framework, which may take seconds."""
+    os.environ.update(about(engine).decided)
+    return cast(Engine, importlib.import_module(f"batchscope.training.engines.{engine}.engine").ENGINE)

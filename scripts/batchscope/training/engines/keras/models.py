@@ -6,21 +6,27 @@ cross-entropy computes, without the loss of precision.
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from batchscope.data import splits
+from batchscope.data.dataset import Data
 from batchscope.data.functions import FunctionError
 from batchscope.training.engines import Precision
-from batchscope.training.engines.keras import user_models
+from batchscope.training.engines.keras import settings, user_models
 from batchscope.training.engines.keras.framework import keras
-from batchscope.training.engines.tensorflow import settings
+from batchscope.training.engines.keras.settings import Backend
+from batchscope.training.plans import Plan, derive_seed
 
 GROUPS = 8  # groups of the group normalisation, fewer where the width has no such divisor
 
 
 def build(
+    backend: Backend,
     recipe: Mapping[str, Any],
     input_shape: Sequence[int],
     classes: int,
@@ -30,6 +36,7 @@ def build(
     """The recipe's model with freshly drawn weights.
 
     Args:
+        backend: what the framework brings.
         recipe: resolved recipe.
         input_shape: shape of one example.
         classes: number of classes, the width of the output.
@@ -42,11 +49,50 @@ def build(
     """
     model = recipe["model"]
     if "function" in model:
-        return user_models.build(model, tuple(input_shape), classes, seed, precision)
+        return user_models.build(user_models.of(backend, model, input_shape, classes), seed, precision)
     with settings.precision(precision):
         keras.utils.set_random_seed(seed)
         layers = _cnn(model, input_shape) if model["name"] == "cnn" else _mlp(model)
         return keras.Sequential([keras.layers.Input(tuple(input_shape)), *layers, keras.layers.Dense(classes)])
+
+
+def untrained(backend: Backend, plan: Plan, data: Data) -> keras.Model:
+    """The plan's model with its first weights, and with random layers that draw from streams of their own.
+
+    Raises:
+        FunctionError: as `build`, or a user's function takes the seeds away.
+    """
+    recipe, shape, classes = plan.recipe, data.x_train.shape[1:], data.meta["classes"]
+    model = build(backend, recipe, shape, classes, derive_seed(plan.seed, "weights"))
+    if "function" in recipe["model"]:
+        user_models.check_seeds(user_models.of(backend, recipe["model"], shape, classes), model)
+    _seed_layers(model, derive_seed(plan.seed, "dropout"))
+    return model
+
+
+@contextlib.contextmanager
+def batch_statistics(model: keras.Model) -> Iterator[None]:
+    """Within the block the batch normalisations of `model` are in training mode, whatever mode the model is in."""
+    found = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+
+    def in_training_mode(call: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *args, **options: call(*args, **(options | {"training": True}))
+
+    for layer in found:
+        layer.call = in_training_mode(layer.call)
+    try:
+        yield
+    finally:
+        for layer in found:
+            del layer.call  # the method of the class shows again
+
+
+def _seed_layers(model: keras.Model, seed: int) -> None:
+    """Give every random layer its own stream, apart from the one that drew the weights, whatever seed it was given."""
+    keras.utils.set_random_seed(seed)  # for layers that draw from Keras' global generator
+    streams = (stream for layer in model._flatten_layers() for stream in layer._seed_generators)
+    for number, stream in enumerate(streams):
+        stream.state.assign(np.array([seed, number], dtype="uint32"))
 
 
 def _mlp(model: Mapping[str, Any]) -> list[keras.layers.Layer]:

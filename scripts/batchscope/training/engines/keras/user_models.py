@@ -9,7 +9,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,69 +18,90 @@ from numpy.typing import NDArray
 
 from batchscope.data.functions import FunctionError, load_function
 from batchscope.training.engines import OutOfMemoryError, Precision
+from batchscope.training.engines.keras import settings
 from batchscope.training.engines.keras.framework import keras
-from batchscope.training.engines.tensorflow import settings
-from batchscope.training.engines.tensorflow.memory import memory_errors
+from batchscope.training.engines.keras.settings import Backend
 
 Digests = tuple[tuple[tuple[int, ...], str], ...]
 
 _OTHER_SEED = 1  # for a second look at a model; the seeds of runs are digests
 
 
-def build(
-    model: Mapping[str, Any], input_shape: tuple[int, ...], classes: int, seed: int, precision: Precision
-) -> keras.Model:
-    """What the function of a recipe's `model` returns, built; the other arguments are those of `models.build`.
+@dataclass(frozen=True)
+class UserModel:
+    """A user's function that builds a model, and what it is called for; see `of`."""
+
+    backend: Backend
+    name: str
+    arguments: str  # JSON, so that it can be hashed
+    input_shape: tuple[int, ...]
+    classes: int
+
+
+def of(backend: Backend, model: Mapping[str, Any], input_shape: Sequence[int], classes: int) -> UserModel:
+    """The user's function that a recipe's `model` names; the other arguments are those of `models.build`."""
+    return UserModel(backend, model["function"], json.dumps(model["arguments"]), tuple(input_shape), classes)
+
+
+def build(user: UserModel, seed: int, precision: Precision) -> keras.Model:
+    """What the function returns, built; `seed` and `precision` are those of `models.build`.
 
     Raises:
         FunctionError: see `models.build`.
         OutOfMemoryError: it does not fit.
     """
-    name = model["function"]
+    name, kept = user.name, user.backend.kept
     with contextlib.chdir(os.curdir), np.errstate():  # what the user's code does to either ends here
         keras.utils.set_random_seed(seed)  # for a file that draws when it is imported
-        with settings.kept(name):
+        with kept(name):
             function = load_function(name)
-        with settings.precision(precision), settings.kept(name):
+        with settings.precision(precision), kept(name):
             keras.utils.set_random_seed(seed)  # again, for the file may have set its own
-            built = _called(name, function, input_shape, classes, model["arguments"])
-        with settings.precision(precision), settings.kept(name):
-            _check_call(name, built, input_shape, classes, precision)
+            built = _called(user, function)
+        with settings.precision(precision), kept(name):
+            _check_call(user, built, precision)
     _check_dtypes(name, built, precision)
     if not built.trainable_variables:
         raise FunctionError(f"{name} returned a model with nothing to train; valid is one with trainable weights")
     return built
 
 
-def check_seeds(model: Mapping[str, Any], input_shape: tuple[int, ...], classes: int, built: keras.Model) -> None:
+def check_seeds(user: UserModel, built: keras.Model) -> None:
     """Raise `FunctionError` where a function takes the seeds away: every run would start from the same weights.
 
     `built` is what it gave for a run's seed. It is compared with what it gives for another one, see `other_digests`.
     Weights that are the same are right where they are constant, as zeros are, or where some others differ, as in a
     pre-trained network with a new head.
     """
-    name, first = model["function"], _digests(built.trainable_variables)
-    other = other_digests(model, input_shape, classes)
+    first, other = _digests(built.trainable_variables), other_digests(user)
     if [shape for shape, _ in first] != [shape for shape, _ in other]:
         raise FunctionError(
-            f"{name} builds another network for another seed of the study; valid is a function whose layers do not "
-            "depend on random numbers"
+            f"{user.name} builds another network for another seed of the study; valid is a function whose layers do "
+            "not depend on random numbers"
         )
     if any(digest for _, digest in first) and first == other:
         raise FunctionError(
-            f"{name} gives the same first weights for every seed of the study; valid is a function that leaves the "
-            "seeds alone: remove set_random_seed, random.seed, default_rng(…) and the seeds of initializers from it"
+            f"{user.name} gives the same first weights for every seed of the study; valid is a function that leaves "
+            "the seeds alone: remove set_random_seed, random.seed, default_rng(…) and the seeds of initializers from it"
         )
 
 
-def other_digests(model: Mapping[str, Any], input_shape: tuple[int, ...], classes: int) -> Digests:
+@functools.cache
+def other_digests(user: UserModel) -> Digests:
     """Digests of the trainable weights that a user's function gives for a seed that no run has, once per process.
 
     Raises:
         FunctionError: it gives other weights when it is called again with this seed.
         OutOfMemoryError: the model does not fit.
     """
-    return _other_digests(model["function"], json.dumps(model["arguments"], sort_keys=True), input_shape, classes)
+    first, again = (_built_digests(user) for _ in range(2))
+    if first != again:
+        raise FunctionError(
+            f"{user.name} gives other weights each time it is called with the same seed of the study; valid is a "
+            "function that draws from the seeded generators of Keras, NumPy and Python alone: remove default_rng(), "
+            "and seeds that come from the clock, from it"
+        )
+    return first[0]
 
 
 def check_outputs(model: Mapping[str, Any], outputs: NDArray[np.float32]) -> None:
@@ -99,12 +121,11 @@ def check_outputs(model: Mapping[str, Any], outputs: NDArray[np.float32]) -> Non
     )
 
 
-def _called(
-    name: str, function: Any, input_shape: tuple[int, ...], classes: int, arguments: Mapping[str, Any]
-) -> keras.Model:
+def _called(user: UserModel, function: Any) -> keras.Model:
+    name = user.name
     try:
-        with memory_errors():
-            built = function(input_shape, classes, **arguments)
+        with user.backend.memory_errors():
+            built = function(user.input_shape, user.classes, **json.loads(user.arguments))
     except OutOfMemoryError:
         raise
     except (Exception, SystemExit) as error:  # whatever the user's code raises; the traceback stays attached
@@ -114,13 +135,12 @@ def _called(
     return built
 
 
-def _check_call(
-    name: str, model: keras.Model, input_shape: tuple[int, ...], classes: int, precision: Precision
-) -> None:
+def _check_call(user: UserModel, model: keras.Model, precision: Precision) -> None:
     """Call the model on two examples of zeros, which also makes the weights that a model of one's own makes late."""
+    name, input_shape, classes = user.name, user.input_shape, user.classes
     examples = f"examples of shape {input_shape}"
     try:
-        with memory_errors():
+        with user.backend.memory_errors():
             if isinstance(model, keras.Sequential) and not model.built:
                 model.build((None, *input_shape))
             outputs = model(np.zeros((2, *input_shape), precision), training=False)
@@ -168,22 +188,9 @@ def _check_dtypes(name: str, model: keras.Model, precision: Precision) -> None:
             )
 
 
-@functools.cache
-def _other_digests(name: str, arguments: str, input_shape: tuple[int, ...], classes: int) -> Digests:
-    first, again = (_built_digests(name, arguments, input_shape, classes) for _ in range(2))
-    if first != again:
-        raise FunctionError(
-            f"{name} gives other weights each time it is called with the same seed of the study; valid is a function "
-            "that draws from the seeded generators of Keras, NumPy and Python alone: remove default_rng(), and seeds "
-            "that come from the clock, from it"
-        )
-    return first[0]
-
-
-def _built_digests(name: str, arguments: str, input_shape: tuple[int, ...], classes: int) -> tuple[Digests, Digests]:
+def _built_digests(user: UserModel) -> tuple[Digests, Digests]:
     """`_digests` of the trainable weights and of all weights, as they are built for the seed that no run has."""
-    model = {"function": name, "arguments": json.loads(arguments)}
-    built = build(model, input_shape, classes, _OTHER_SEED, "float32")
+    built = build(user, _OTHER_SEED, "float32")
     found = _digests(built.trainable_variables), _digests(built.weights)
     del built
     gc.collect()  # a model refers to itself: its memory would not be free before that of the run is measured

@@ -1,1 +1,5 @@
-"""The engine on TensorFlow."""
+"""The TensorFlow engine: Keras models and optimisers on TensorFlow."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before the import, or the start-up notices fill every log

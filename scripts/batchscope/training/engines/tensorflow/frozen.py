@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from batchscope.training.engines import Precision, Vector
 from batchscope.training.engines.keras import models
-from batchscope.training.engines.keras.framework import keras, tf
+from batchscope.training.engines.tensorflow.framework import keras, tf
 from batchscope.training.engines.tensorflow.losses import added_losses, check_single_losses
 from batchscope.training.engines.tensorflow.memory import memory_errors
+from batchscope.training.engines.tensorflow.settings import BACKEND
 
 Tensor = Any  # TensorFlow has no usable type stubs
 Batch = tuple[Tensor, Tensor]
@@ -41,17 +42,8 @@ class FrozenModel:
         precision: Precision,
         chunk: int,
     ) -> None:
-        """Build the model of `recipe` with `weights` (what `get_weights` of the engine gave).
-
-        Args:
-            recipe: resolved recipe.
-            examples: features, shape (n, ...), and labels, shape (n,).
-            classes: width of the output.
-            weights: all variables of the model.
-            precision: of weights and arithmetic.
-            chunk: examples per pass, which bounds the memory; it changes results by rounding only.
-        """
-        self.model = models.build(recipe, examples[0].shape[1:], classes, seed=0, precision=precision)
+        """The arguments are those of `Engine.freeze`."""
+        self.model = models.build(BACKEND, recipe, examples[0].shape[1:], classes, seed=0, precision=precision)
         for variable, value in zip(self.model.variables, weights, strict=True):
             variable.assign(value)
         self.n_examples, self.chunk = len(examples[1]), chunk

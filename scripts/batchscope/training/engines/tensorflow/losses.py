@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from batchscope.data.functions import FunctionError
-from batchscope.training.engines.keras.framework import keras, tf
+from batchscope.training.engines.tensorflow.framework import keras, tf
 
 Tensor = Any  # TensorFlow has no usable type stubs
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from batchscope.training.engines import OutOfMemoryError
-from batchscope.training.engines.keras.framework import tf
+from batchscope.training.engines.tensorflow.framework import tf
 
 # Besides ResourceExhaustedError: a copy to the device that does not fit, libraries of CUDA that get no workspace, and
 # sizes so large that their product or they themselves are no 64-bit integers.

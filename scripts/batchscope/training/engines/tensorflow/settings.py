@@ -1,23 +1,19 @@
-"""How TensorFlow and Keras compute: what the engine decides once per process, and that a user's model leaves it so."""
+"""How TensorFlow and Keras on it compute: what the engine decides once per process."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from batchscope import telemetry
-from batchscope.data.functions import FunctionError
-from batchscope.training.engines import Precision
-from batchscope.training.engines.keras.framework import context, is_op_determinism_enabled, keras, tf
+from batchscope.training.engines import EngineError
+from batchscope.training.engines.keras import settings as keras_settings
+from batchscope.training.engines.keras.settings import Backend
+from batchscope.training.engines.tensorflow.framework import context, is_op_determinism_enabled, keras, tf
+from batchscope.training.engines.tensorflow.memory import memory_errors
 
 _DECIDED: Mapping[str, Any] = {
-    "floatx": "float32",
-    "dtype_policy": "float32",
-    "image_data_format": "channels_last",
-    "epsilon": 1e-7,
-    "max_epochs": None,
-    "max_steps_per_epoch": None,
+    **keras_settings.DECIDED,
     "tensor_float_32": False,
     "run_functions_eagerly": False,
     "jit": False,
@@ -31,21 +27,14 @@ _DECIDED: Mapping[str, Any] = {
 
 
 def configure(device: str, threads: int) -> dict[str, Any]:
-    """Choose the device and make results repeatable; call before anything else touches TensorFlow.
-
-    Returns `device` (cpu or gpu), its `device_name`, `unused_gpus` (names of GPUs that the driver shows and TensorFlow
-    cannot use, where the device was to be chosen), and the numerical settings that the manifest records.
-
-    Raises:
-        DeviceError: a GPU is asked for and TensorFlow sees none.
-    """
+    """As `Engine.configure`; call before anything else touches TensorFlow."""
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     # One: a second thread would only hand over the small operations of an update, which costs more than it saves.
     tf.config.threading.set_inter_op_parallelism_threads(1)
     _set(_DECIDED)
     gpus = tf.config.list_physical_devices("GPU")
     if device == "gpu" and not gpus:
-        raise DeviceError(
+        raise EngineError(
             "device is gpu, but TensorFlow sees no GPU that it can use; valid is auto or cpu, or `make report "
             "DEVICE=gpu` on a machine with an NVIDIA GPU, which installs the libraries that TensorFlow needs for it"
         )
@@ -67,51 +56,10 @@ def configure(device: str, threads: int) -> dict[str, Any]:
     }
 
 
-class DeviceError(ValueError):
-    """The device that the study asks for cannot be used."""
-
-
-@contextlib.contextmanager
-def kept(name: str) -> Iterator[None]:
-    """Run code of the user's file `name` in this block, which must leave all settings as they are.
-
-    Raises:
-        FunctionError: it changed one, whether it failed or not; all are put back.
-    """
-    before = _current()
-    try:
-        yield
-    finally:
-        changed = {setting: value for setting, value in _current().items() if value != before.get(setting)}
-        if changed:
-            _put_back(before)
-            found = ", ".join(f"{setting} to {value}" for setting, value in changed.items())
-            wanted = ", ".join(f"{before.get(setting, 'its default')}" for setting in changed)
-            raise FunctionError(
-                f"{name} sets {found}; valid is to leave it at {wanted}, which holds for every model here"
-            )
-
-
-@contextlib.contextmanager
-def precision(name: Precision) -> Iterator[None]:
-    """Models built in this block have weights and arithmetic of this precision."""
-    before = _current()
-    _set({"floatx": name, "dtype_policy": name})
-    try:
-        yield
-    finally:
-        _set({setting: before[setting] for setting in ("floatx", "dtype_policy")})
-
-
 def _current() -> dict[str, Any]:
     """All settings; those of TensorFlow's optimizer of graphs under the names that it gives them."""
     return {
-        "floatx": keras.config.floatx(),
-        "dtype_policy": keras.config.dtype_policy().name,
-        "image_data_format": keras.config.image_data_format(),
-        "epsilon": keras.config.epsilon(),
-        "max_epochs": keras.config.max_epochs(),
-        "max_steps_per_epoch": keras.config.max_steps_per_epoch(),
+        **keras_settings.current(),
         "tensor_float_32": tf.config.experimental.tensor_float_32_execution_enabled(),
         "run_functions_eagerly": tf.config.functions_run_eagerly(),
         "jit": bool(tf.config.optimizer.get_jit()),
@@ -147,12 +95,7 @@ def _stop_debugging() -> None:
 
 
 _SETTERS: Mapping[str, Callable[[Any], None]] = {
-    "floatx": keras.config.set_floatx,
-    "dtype_policy": keras.config.set_dtype_policy,
-    "image_data_format": keras.config.set_image_data_format,
-    "epsilon": keras.config.set_epsilon,
-    "max_epochs": keras.config.set_max_epochs,
-    "max_steps_per_epoch": keras.config.set_max_steps_per_epoch,
+    **keras_settings.SETTERS,
     "tensor_float_32": tf.config.experimental.enable_tensor_float_32_execution,
     "run_functions_eagerly": tf.config.run_functions_eagerly,
     "jit": tf.config.optimizer.set_jit,
@@ -160,3 +103,4 @@ _SETTERS: Mapping[str, Callable[[Any], None]] = {
     "eager_execution": lambda _: _execute_eagerly(),
     "debugging": lambda _: _stop_debugging(),
 }
+BACKEND = Backend(_current, _put_back, memory_errors)
