@@ -71,7 +71,7 @@ def main(names: Sequence[str]) -> int:
                 print(f"left out, {lacks[-1]}", flush=True)
         jobs = len(list((bench.finished / "logs").rglob("*.log")))
     if not names:
-        write(cases, lacks, (time.monotonic() - began) / 60, jobs)
+        write(cases, lacks, (time.monotonic() - began) / 60, jobs, folder)
     failed = [case for case in cases if not case.passed]
     print(f"{len(cases)} cases, {len(failed)} failed")
     return 1 if failed else 0
@@ -84,8 +84,8 @@ def tell(case: Case) -> None:
         print(f"     {case.first}\n     {case.last}\n     {case.differing}", flush=True)
 
 
-def write(cases: Sequence[Case], lacks: Sequence[str], minutes: float, jobs: int) -> None:
-    """The table of faults, and every case as JSON."""
+def write(cases: Sequence[Case], lacks: Sequence[str], minutes: float, jobs: int, folder: str) -> None:
+    """The table of faults, and every case as JSON; the folder where they ran is left out."""
     cores, date = len(psutil.Process().cpu_affinity()), datetime.date.today()
     head = HEAD.format(cases=len(cases), minutes=minutes, cores=cores, date=date, seed=SEED, jobs=jobs)
     faults = dict.fromkeys(case.fault for case in cases)
@@ -93,7 +93,8 @@ def write(cases: Sequence[Case], lacks: Sequence[str], minutes: float, jobs: int
     left_out = [f"\nLeft out here: {'; '.join(lacks)}.\n"] if lacks else []
     MARKDOWN.write_text("".join([head, *rows, *left_out]), encoding="utf-8")
     content = [{**dataclasses.asdict(case), "passed": case.passed} for case in cases]
-    JSON.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    said = json.dumps(content, indent=1, ensure_ascii=False).replace(folder, "FOLDER")
+    JSON.write_text(f"{said}\n", encoding="utf-8")
 
 
 def row(fault: str, cases: Sequence[Case]) -> str:
@@ -109,7 +110,7 @@ def seen(cases: Iterable[Case]) -> str:
 
 def _how(case: Case) -> str:
     if case.first is None:
-        return "killed"
+        return "killed" if case.fault.startswith("SIGKILL") else "time stamps moved, no run"
     if case.first.status == 0:
         return "ended well"
     said = "a sentence" if case.first.words else "no clear sentence"
