@@ -12,7 +12,7 @@ from small import blobs, recipe
 
 from batchscope.data import functions
 from batchscope.data.functions import FunctionError, load_function
-from batchscope.probes.modes import evaluation_modes
+from batchscope.probes.modes.measure import evaluation_modes
 from batchscope.training import engines
 from batchscope.training import loop as training
 from batchscope.training.engines.keras.framework import keras

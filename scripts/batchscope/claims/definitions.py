@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from batchscope.config.validation import ConfigError, Key, Locate, check, choice, fill, locate_in, read_yaml, shown
-from batchscope.figures import FIGURES
+from batchscope.probes.registry import STUDY_FIGURES
 
 Sampled = Literal["seeds", "tuning seeds", "windows", "sizes", "targets"]
 
@@ -172,8 +172,10 @@ def _check(claim: Mapping[str, Any], locate: Locate) -> None:
     for rule in (_check_metric, _check_sampling, _check_margin, _check_sizes, _check_value, _check_arms):
         rule(claim, locate)
     figure = claim["figure"]
-    if figure is not None and figure not in FIGURES:
-        raise ConfigError(f"{locate(['figure'])}: there is no figure `{figure}`{choice(figure, [*FIGURES, 'null'])}")
+    if figure is not None and figure not in STUDY_FIGURES:
+        raise ConfigError(
+            f"{locate(['figure'])}: there is no figure `{figure}`{choice(figure, [*STUDY_FIGURES, 'null'])}"
+        )
 
 
 def _check_metric(claim: Mapping[str, Any], locate: Locate) -> None:

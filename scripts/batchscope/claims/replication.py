@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from batchscope.analysis.choosing import pairs
-from batchscope.analysis.probes import noise_scale_over_seeds
 from batchscope.claims import published as keys
 from batchscope.claims.samples import NotMeasuredError, rows_of, samples
 from batchscope.claims.scope import Pair
+from batchscope.probes.gradients.analysis import noise_scale_over_seeds
 from batchscope.stats.intervals import t_interval
 from batchscope.training import checkpoints
 

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from batchscope import text
 from batchscope.analysis.best import label
-from batchscope.analysis.probes import CROSSED, EQUAL, MIN_SIZES, complete_sizes, lowest_common_loss
 from batchscope.analysis.rates import optima
 from batchscope.analysis.summary import GAP, with_gap
 from batchscope.claims.definitions import METRICS
 from batchscope.claims.scope import Pair
+from batchscope.probes.moments import CROSSED, EQUAL
+from batchscope.probes.sharpness.analysis import MIN_SIZES, complete_sizes, lowest_common_loss
 
 Tables = Mapping[str, pd.DataFrame]
 Size = tuple[int, bool]  # batch_size and full_batch
