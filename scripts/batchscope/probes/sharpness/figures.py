@@ -101,7 +101,7 @@ def alt_sharpness_vs_batch(frames: Frames) -> str:
 def draw_sharpness_vs_gap(frames: Frames) -> Figure:
     """Training minus test accuracy against λ_max and against adaptive sharpness, one dot per run."""
     made, panels = theme.figure(1, 2, 3.0, extra=0.5, sharey=True)
-    rows = _compared(frames)
+    rows = _at(frames, _moment(frames))
     sizes = [size for size in frames.sizes if len(of_size(rows, size))]
     panels[0].set_ylabel("Train − test accuracy")
     for axes, measure in zip(panels, ("lambda_max", "adaptive_sharpness"), strict=True):
@@ -110,7 +110,8 @@ def draw_sharpness_vs_gap(frames: Frames) -> Figure:
         if pairs.empty:
             theme.say(axes, "not measured" if len(rows) else _NO_MOMENT)
             continue
-        _value_axis(axes, "x", known(pairs[measure]))
+        if _far_apart(known(pairs[measure])):
+            theme.log_axis(axes, "x", known(pairs[measure]))
         theme.plain_axis(axes)
         shades = theme.colours(frames.sizes)
         for size in sizes:
@@ -128,7 +129,7 @@ def caption_sharpness_vs_gap(frames: Frames) -> str:
     moment = _moment(frames)
     if moment is None:
         return "Generalisation gap against sharpness: not measured at a moment that all runs share, nor at their ends."
-    rows = _compared(frames)
+    rows = _at(frames, _moment(frames))
     counts = [len(of_size(rows, size)) for size in moments.sizes_of(frames, rows)]
     return joined(
         [
@@ -223,8 +224,7 @@ def alt_loss_slices(frames: Frames) -> str:
 
 def _moment(frames: Frames) -> str | None:
     """Where runs are compared: at the lowest training loss at which they meet, else at their ends; None without."""
-    rows = frames.of("sharpness")
-    return lowest_common_loss(rows, frames.runs) or ("end" if (rows["moment"] == "end").any() else None)
+    return next(iter(_moments(frames)), None)
 
 
 def _moments(frames: Frames) -> list[str]:
@@ -234,15 +234,14 @@ def _moments(frames: Frames) -> list[str]:
     return [*([met] if met else []), *(["end"] if (rows["moment"] == "end").any() else [])]
 
 
-def _compared(frames: Frames) -> pd.DataFrame:
+def _at(frames: Frames, moment: str | None) -> pd.DataFrame:
     rows = frames.of("sharpness")
-    found: pd.DataFrame = rows[rows["moment"] == _moment(frames)]
+    found: pd.DataFrame = rows[rows["moment"] == moment]
     return found
 
 
 def _over_seeds(frames: Frames, moment: str, column: str) -> dict[Size, Interval]:
-    every = frames.of("sharpness")
-    rows = every[every["moment"] == moment]
+    rows = _at(frames, moment)
     found = {size: t_interval(known(of_size(rows, size)[column])) for size in frames.sizes}
     return {size: interval for size, interval in found.items() if interval.mean is not None}
 
@@ -258,17 +257,9 @@ def _far_apart(values: Numbers) -> bool:
     return len(values) > 0 and values.min() > 0 and bool(values.max() > 3 * values.min())
 
 
-def _value_axis(axes: Axes, which: str, values: Numbers) -> None:
-    if _far_apart(values):
-        theme.log_axis(axes, "x" if which == "x" else "y", values)
-    elif which == "y":
-        theme.plain_axis(axes)
-
-
 def _handle(shown: Sequence[str], moment: str) -> Line2D:
-    return Line2D(
-        [], [], linewidth=0, markersize=6, label=moments.name(moment), color=theme.INK, **_face(shown, moment)
-    )
+    style = {"markersize": 6, "color": theme.INK, **_face(shown, moment)}
+    return Line2D([], [], linewidth=0, label=moments.name(moment), **style)
 
 
 def _face(shown: Sequence[str], moment: str) -> dict[str, Any]:
@@ -370,8 +361,7 @@ def _when_in_words(frames: Frames) -> str:
     shown = _moments(frames)
     if "end" not in shown:
         return ""
-    rows = frames.of("sharpness")
-    losses = known(rows.loc[rows["moment"] == "end", "train_loss"])
+    losses = known(_at(frames, "end")["train_loss"])
     between = f" ({moments.ranged(losses, digits=2)} nat)" if len(losses) else ""
     apart = f"At their ends runs are at different training losses{between}"
     if len(shown) > 1:
@@ -387,8 +377,7 @@ def _met_in_words(frames: Frames, moment: str) -> str:
             f"{sentence_case(moments.name(moment))} is the lowest of those that most sizes fell to in all their runs; "
             "measures are interpolated to it, in their logarithms over that of the training loss."
         )
-    rows = frames.of("sharpness")
-    losses = known(rows.loc[rows["moment"] == moment, "train_loss"])
+    losses = known(_at(frames, moment)["train_loss"])
     between = f", so at {moments.ranged(losses, digits=2)} nat, which may differ by size" if len(losses) else ""
     return (
         f"Training loss {moment.removeprefix(CROSSED)} is the lowest of those that most sizes fell to in all their "
