@@ -73,12 +73,6 @@ def text_of(html: str) -> str:
     return " ".join(soup(html).get_text(" ").split())
 
 
-def test_without_a_probe_there_is_no_table() -> None:
-    nothing = content(tables())
-    for name in SECTIONS:
-        assert html_of(nothing, name) == ""
-
-
 def test_the_table_of_range_tests_puts_the_tuned_rate_beside_the_suggested() -> None:
     found = tables(**rate_tables(), rates=tuned_rates())
     html = html_of(content(found), "ranges")

@@ -37,14 +37,6 @@ def floats(page: str, name: str) -> list[float]:
     return [float(value) if value else float("nan") for value in column(page, name)]
 
 
-@pytest.mark.parametrize("name", SECTIONS)
-def test_without_a_probe_there_is_no_table(name):
-    none = content(FakeProbes())
-    for table in ("gradients", "noise_scale", "sharpness", "sharpness_trends", "slices"):
-        none.tables[table] = none.tables[table].iloc[:0]
-    assert html(none, name) == ""
-
-
 def test_the_noise_scale_stands_beside_that_of_the_examples_themselves():
     made = content(FakeProbes(not_estimable=((256, "end"),)))
     page = html(made, "noise-scale")
