@@ -19,7 +19,6 @@ from batchscope.report import (
     content,
     elements,
     evidence,
-    mechanics,
     probes,
     published,
     reading,
@@ -181,84 +180,7 @@ HTML(
 )
 
 # %%
-HTML(
-    content.by_pair(
-        report,
-        "Gradients of mini-batches",
-        "gradients",
-        lambda pair: (
-            content.figures(report, pair, "gradient_variance", "gradient_direction")
-            + probes.gradient_table(report, pair)
-        ),
-        "Batches of several sizes, drawn again and again with the weights held still, so that nothing but the draw "
-        "differs. What a batch of some size says about the gradient of all examples is measured here, not what "
-        "training with it does.",
-    )
-)
-
-# %%
-HTML(
-    content.by_pair(
-        report,
-        "Gradient noise scale",
-        "noise-scale",
-        lambda pair: probes.noise_scale_table(report, pair) + content.figures(report, pair, "noise_scale"),
-        "The batch size at which the noise of the gradient is as large as the gradient. It is measured with the "
-        "weights held still and tends to grow as training proceeds. It is not the critical batch size, which is "
-        "fitted to runs; both are shown, and no equality is claimed.",
-    )
-)
-
-# %%
-HTML(
-    content.by_pair(
-        report,
-        "Sharpness",
-        "sharpness",
-        lambda pair: (
-            content.figures(report, pair, "sharpness_vs_batch", "sharpness_vs_gap", "loss_slices")
-            + probes.sharpness_table(report, pair)
-        ),
-        "How fast the training loss rises around the weights of a run. Sharpness changes along a run, so sizes are "
-        "compared where they have the same training loss. The largest eigenvalue and φ change when layers of a ReLU "
-        "network are rescaled although the network computes the same; the adaptive measure does not.",
-    )
-)
-
-# %%
-HTML(
-    content.by_pair(
-        report,
-        "Learning-rate range test",
-        "ranges",
-        lambda pair: content.figures(report, pair, "rate_range") + mechanics.rate_range_table(report, pair),
-        "One short training per size and seed whose learning rate rises from update to update. It looks at the first "
-        "updates only: the rate that suits them need not suit a whole training.",
-    )
-)
-
-# %%
-HTML(
-    content.by_pair(
-        report,
-        "Training mode and inference mode",
-        "modes",
-        lambda pair: content.figures(report, pair, "evaluation_modes") + mechanics.modes_table(report, pair),
-        "The same weights, evaluated in batches of several sizes. With batch normalisation in training mode the "
-        "answer to an example depends on the others in its batch.",
-    )
-)
-
-# %%
-HTML(
-    content.by_pair(
-        report,
-        "Accumulated gradients",
-        "accumulation",
-        lambda pair: mechanics.accumulation_table(report, pair),
-        "Micro batches added up to one update, against the whole batch.",
-    )
-)
+HTML(probes.sections(report, "why"))
 
 # %%
 HTML(
@@ -279,16 +201,7 @@ HTML(
 )
 
 # %%
-HTML(
-    content.by_pair(
-        report,
-        "Where the time of an update goes",
-        "costs",
-        lambda pair: mechanics.overheads_table(report, pair) + content.figures(report, pair, "update_costs"),
-        "The compiled loop, the framework's own loop and one that only reads the data, timed in turns, alone on the "
-        "machine.",
-    )
-)
+HTML(probes.sections(report, "time"))
 
 # %%
 HTML(

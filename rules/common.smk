@@ -21,11 +21,10 @@ sys.path.insert(0, str(SCRIPTS))
 from batchscope.config.validation import ConfigError
 from batchscope.data import facts, own as own_data
 from batchscope.data.splits import DataError
-from batchscope.figures import FIGURES
 from batchscope.identity import asked, digests, imports
 from batchscope.jobs import machine, provenance, stamps
+from batchscope.probes.registry import PROBES, STUDY_FIGURES, STUDY_TABLES
 from batchscope.study import definition_files, external_runs, model as studies
-from batchscope.tables import TABLES
 from batchscope.training import engines, recipes
 
 # For the manifest; jobs inherit it, and it may not be a param, which would make every new command a reason to run again.
@@ -52,9 +51,11 @@ config.setdefault("data_folders", STUDY.settings["data_folders"])
 
 
 @functools.cache
-def code(script, folder=SCRIPTS):
+def code(script, folder=SCRIPTS, **chosen):
     """Fingerprint of a script and of all modules that it imports; Snakemake itself follows no import."""
-    return imports.fingerprint(imports.closure(folder / script, SCRIPTS), ROOT)
+    return imports.fingerprint(
+        imports.closure(folder / script, SCRIPTS, **chosen), ROOT
+    )
 
 
 def content(files):
@@ -63,12 +64,17 @@ def content(files):
 
 
 ENVIRONMENT = "train-gpu" if STUDY.settings["device"] == "gpu" else "train"
+PROBED = [PROBES[name] for name, settings in STUDY.probes.items() if settings]
 with in_one_sentence():
     ASKED = asked.Asked(
         study=STUDY.describe(),
         code={
             name: code(f"{name}.py")
-            for name in ("make_dataset", "tune_cell", "train", "time_cell", "probe")
+            for name in ("make_dataset", "tune_cell", "train", "time_cell")
+        }
+        | {
+            f"probe_{probe.name}": code("probe.py", probe=probe.name)
+            for probe in PROBED
         },
         software=digests.fingerprint(
             yaml.safe_load((ROOT / "envs" / f"{ENVIRONMENT}.yaml").read_text())
@@ -88,6 +94,7 @@ with in_one_sentence():
             for name in engines.about(STUDY.settings["engine"]).environment
             if name in os.environ
         },
+        probes={probe.name: probe.looks_at for probe in PROBED},
     )
     MEASURED = content(external_runs.files(STUDY.measurements))
 # What the tables and the description of the study are made for.
@@ -158,16 +165,16 @@ def all_tuning_files(name):
 
 def probe_files(name, probe):
     """One file of every job of a probe of the study."""
-    folder = f"results/{STUDY.name}/probes/{probe}"
-    if probe == "overheads":
+    folder = f"results/{STUDY.name}/probes/{probe.name}"
+    if probe.looks_at == "cells":
         jobs = [
             f"{cell.dataset}/{cell.recipe}/bs{cell.batch_size}"
-            for cell in STUDY.probed_cells(probe)
+            for cell in STUDY.probed_cells(probe.name)
         ]
     else:
         jobs = [
             f"{run.dataset}/{run.recipe}/bs{run.batch_size}/seed{run.seed}"
-            for run in STUDY.probed_runs(probe)
+            for run in STUDY.probed_runs(probe.name)
         ]
     return [f"{folder}/{job}/{name}" for job in jobs]
 
@@ -179,6 +186,15 @@ JOB_RULES = {
     "tuning": ("tune_cell",),
     "probe": ("probe_",),
 }
+
+
+def probe_records():
+    """The files that the jobs of all probes of the study write, by table; none of a probe that it does not have."""
+    return {
+        table: probe_files(f"{table}.parquet", probe) if probe in PROBED else []
+        for probe in PROBES.values()
+        for table in probe.records
+    }
 
 
 def manifests():
@@ -213,7 +229,7 @@ def run_manifests(wildcards):
 
 def all_probe_files(name):
     """One file of every job of every probe of the study."""
-    return [file for probe in STUDY.probes for file in probe_files(name, probe)]
+    return [file for probe in PROBED for file in probe_files(name, probe)]
 
 
 def data_facts():
@@ -271,7 +287,7 @@ with in_one_sentence():
 
 def table_files(suffix):
     """The study's tables; for a rule, so with its wildcard."""
-    return [f"results/{{study}}/tables/{table}.{suffix}" for table in TABLES]
+    return [f"results/{{study}}/tables/{table}.{suffix}" for table in STUDY_TABLES]
 
 
 # At the start of a line Snakemake takes the word `report` for its directive.
@@ -288,7 +304,7 @@ def figure_outputs(group):
             labels={"figure": figure.title},
             caption="../reports/captions/figure.rst",
         )
-        for name, figure in FIGURES.items()
+        for name, figure in STUDY_FIGURES.items()
         if figure.group == group
     ]
 
@@ -296,12 +312,12 @@ def figure_outputs(group):
 def figure_files():
     """Every figure that the study has something to draw for, for every data set and recipe that meet in it."""
     pairs = {"tuning": {(cell.dataset, cell.recipe) for cell in STUDY.tunings}}
-    for probe in STUDY.probes:
-        pairs[probe] = {(run.dataset, run.recipe) for run in STUDY.probed_runs(probe)}
+    for name in STUDY.probes:
+        pairs[name] = {(run.dataset, run.recipe) for run in STUDY.probed_runs(name)}
     return [
         f"results/{STUDY.name}/figures/{dataset}/{recipe}/{name}.svg"
         for dataset, recipe in STUDY.pairs
-        for name, figure in FIGURES.items()
+        for name, figure in STUDY_FIGURES.items()
         if (figure.group == "runs" and STUDY.measurements is None)
         or (figure.group == "targets" and STUDY.has_targets(dataset))
         or (dataset, recipe) in pairs.get(figure.group, ())

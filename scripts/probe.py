@@ -19,8 +19,9 @@ def work(note: supervise.Note) -> None:
 
 def lost(death: supervise.Death) -> None:
     from batchscope.jobs import lost as written
+    from batchscope.jobs import probe
 
-    written.write_probe(inputs, ask, outputs, death)
+    written.write_probe(inputs, ask, outputs, death, probe.columns(ask["probe"]))
 
 
 supervise.run(work, lost, snakemake.resources, snakemake.log[0])

@@ -13,7 +13,7 @@ def work(_note: supervise.Note) -> None:
     from batchscope.identity.asked import Asked
     from batchscope.identity.files import write_json
     from batchscope.jobs import provenance, tables
-    from batchscope.tables import TABLES
+    from batchscope.probes.registry import STUDY_TABLES
 
     files = {name: [Path(file) for file in found] for name, found in snakemake.input.items() if name != "measurements"}
     manifests = {kind: files[f"{kind}_manifest"] for kind in ("run", "timing", "tuning", "probe")}
@@ -22,7 +22,7 @@ def work(_note: supervise.Note) -> None:
     provenance.check(asked, manifests, recorded)
     del files["tuning_manifest"]
     made = tables.study_tables(asked.study, **files)
-    for name, parquet, csv in zip(TABLES, snakemake.output.parquet, snakemake.output.csv, strict=True):
+    for name, parquet, csv in zip(STUDY_TABLES, snakemake.output.parquet, snakemake.output.csv, strict=True):
         tables.save(made[name], parquet, csv)
     saved = [Path(file) for file in (*snakemake.output.parquet, *snakemake.output.csv)]
     every = [file for found in manifests.values() for file in found]

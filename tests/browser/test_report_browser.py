@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup
 
-from batchscope.figures import FIGURES
+from batchscope.probes.registry import STUDY_FIGURES
 from batchscope.report.render import render
 from unit import fake_report
 
@@ -103,7 +103,9 @@ def test_headings_come_in_order(source: BeautifulSoup) -> None:
 
 def test_every_figure_is_there_with_an_alternative_text(source: BeautifulSoup) -> None:
     images = source.select("img")
-    assert len(images) == sum(figure.group in ("runs", "targets") for figure in FIGURES.values())  # nothing is tuned
+    assert len(images) == sum(
+        figure.group in ("runs", "targets") for figure in STUDY_FIGURES.values()
+    )  # nothing is tuned
     assert all(len(str(image["alt"])) > 20 for image in images)
 
 

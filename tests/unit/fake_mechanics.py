@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from batchscope.analysis import overheads
 from batchscope.figures.frames import Frames, select
-from batchscope.tables.probe_columns import PROBES
+from batchscope.probes.overheads.analysis import analyse
+from batchscope.probes.registry import STUDY_TABLES
+from unit.fake_probes import COLUMNS
 
 Row = dict[str, Any]
 PAIR = ("digits", "mlp")
@@ -31,7 +32,7 @@ def _number(size: int | str) -> int:
 
 def table(name: str, rows: Sequence[Row]) -> pd.DataFrame:
     """`rows` as the table `name`, every column of which each of them must have."""
-    columns = PROBES[name]
+    columns = COLUMNS[name]
     for row in rows:
         assert set(row) == set(columns), name
     numbers = [column for column, about in columns.items() if about.kind == "number"]
@@ -119,7 +120,7 @@ def loop_windows(
 
 
 def cost_tables(windows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    return {"overheads": overheads.overheads(windows), "update_costs": overheads.update_costs(windows)}
+    return analyse({"loop_windows": windows})
 
 
 def tables(sizes: Sequence[int | str] = SIZES, seeds: Sequence[int] = SEEDS, **probed: pd.DataFrame) -> dict[str, Any]:
@@ -129,13 +130,12 @@ def tables(sizes: Sequence[int | str] = SIZES, seeds: Sequence[int] = SEEDS, **p
         for size in sizes
         for seed in seeds
     ]
-    names = [name for name in Frames.__dataclass_fields__ if name not in ("dataset", "recipe", "sizes", "runs")]
     empty = pd.DataFrame(columns=list(cell(1)))
     rates = tuned_rates(sizes, tuned=False)  # every study has this table, and the next
     used = [{"utilisation_percent": 40.0 + 10 * i, "utilisation_kind": "CPU time"} for i in range(len(sizes))]
     summary = pd.DataFrame([{**cell(size), **row} for size, row in zip(sizes, used, strict=True)])
     own = {"runs": pd.DataFrame(runs), "rates": rates, "summary": summary}
-    return {**dict.fromkeys(names, empty), **own, **probed}
+    return {**dict.fromkeys(STUDY_TABLES, empty), **own, **probed}
 
 
 def frames_of(sizes: Sequence[int | str] = SIZES, seeds: Sequence[int] = SEEDS, **probed: pd.DataFrame) -> Frames:

@@ -12,16 +12,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from batchscope.analysis import probes
 from batchscope.figures.frames import Frames, select
+from batchscope.probes.gradients.analysis import gradient_slopes
+from batchscope.probes.registry import PROBES, STUDY_TABLES
+from batchscope.probes.sharpness.analysis import sharpness_trends, with_gap
 from batchscope.tables import records
-from batchscope.tables.probe_columns import PROBES
 from unit import fake_evidence
 
 Row = dict[str, Any]
 PAIR: Row = {"dataset": "digits", "recipe": "mlp"}
 MOMENTS: Mapping[str, tuple[float, float]] = {"start": (0.0, 2.3), "50 %": (20.0, 0.4), "end": (40.0, 0.1)}
 N_TRAIN = 1168
+COLUMNS = {table: record.columns for probe in PROBES.values() for table, record in probe.records.items()}
 
 
 @dataclass(frozen=True)
@@ -64,30 +66,31 @@ def make(study: FakeProbes) -> Frames:
 def tables(study: FakeProbes) -> dict[str, pd.DataFrame]:
     """The tables of `study` by name."""
     gradients = typed("gradients", [row for run in study.runs for row in _gradients(study, run)])
-    sharpness = probes.with_gap(typed("sharpness", [row for run in study.runs for row in _sharpness(study, run)]))
+    sharpness = with_gap(typed("sharpness", [row for run in study.runs for row in _sharpness(study, run)]))
     found = {
         "runs": pd.DataFrame([{**run, "outcome": "ok", "n_train": N_TRAIN} for run in study.runs]),
         "gradients": gradients,
-        "gradient_slopes": probes.gradient_slopes(gradients),
+        "gradient_slopes": gradient_slopes(gradients),
         "noise_scale": typed("noise_scale", [row for run in study.runs for row in _noise_scale(study, run)]),
         "sharpness": sharpness,
-        "sharpness_trends": probes.sharpness_trends(sharpness),
+        "sharpness_trends": sharpness_trends(sharpness),
         "slices": typed("slices", [row for run in study.runs for row in _slices(study, run)]),
     }
     if study.targets:
         evidence = fake_evidence.FakeEvidence(batch_sizes=study.batch_sizes, seeds=study.seeds)
         found["critical_batch_size"] = fake_evidence.make(evidence).critical_batch_size
-    others = {name: pd.DataFrame(columns=list(PAIR)) for name in Frames.__dataclass_fields__ if name not in found}
+    others = {name: pd.DataFrame(columns=list(PAIR)) for name in STUDY_TABLES if name not in found}
     return {**others, **found}
 
 
 def typed(table: str, rows: Sequence[Row]) -> pd.DataFrame:
     """`rows` written and read as the table `table`; columns that they lack are null, unknown ones are refused."""
-    known = dict.fromkeys(PROBES[table])
+    columns = COLUMNS[table]
+    known = dict.fromkeys(columns)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{table}.parquet"
-        records.write_table(table, [{**known, **row} for row in rows], path)
-        found: pd.DataFrame = records.read_table(table, path).to_pandas()
+        records.write_table(table, [{**known, **row} for row in rows], path, columns)
+        found: pd.DataFrame = records.read_table(table, path, columns).to_pandas()
         return found
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import yaml
 
-from batchscope.figures import FIGURES, frames
+from batchscope.figures import frames
 from batchscope.identity.files import write_json
 from batchscope.jobs import manifest, tables
+from batchscope.probes.registry import STUDY_FIGURES
 from batchscope.report import content
 from batchscope.study import model
 from unit import fake_results
@@ -51,7 +52,7 @@ def write(
     for name, table in found.items():
         tables.save(table, folder / "tables" / f"{name}.parquet", folder / "tables" / f"{name}.csv")
     for dataset, used in frames.pairs(found):
-        for name in FIGURES:
+        for name in STUDY_FIGURES:
             file = folder / "figures" / dataset / used / f"{name}.svg"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(SVG, encoding="utf-8")

@@ -5,7 +5,7 @@ import pytest
 from small import blobs, recipe
 
 from batchscope.data.functions import FunctionError
-from batchscope.probes.modes import evaluation_modes
+from batchscope.probes.modes.measure import evaluation_modes
 from batchscope.training import loop
 from batchscope.training.plans import Plan
 

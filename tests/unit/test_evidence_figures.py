@@ -13,7 +13,7 @@ from layout import check_layout
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from batchscope.figures import FIGURES, render, theme
+from batchscope.figures import FIGURES, theme
 from batchscope.figures.frames import Frames, Size
 
 NAMES = [name for name, spec in FIGURES.items() if spec.needs]
@@ -96,21 +96,21 @@ def test_labels_stay_inside_and_ticks_are_apart(name: str) -> None:
 def test_dollar_signs_in_the_name_of_a_metric_are_dollar_signs(tmp_path: Path, metric: str) -> None:
     frames = make(replace(IMPORT, laws={metric: IMPORT.laws["WER"]}))
     for name in OF_TARGETS[:3]:  # the last has no timings
-        render(name, frames, tmp_path / f"{name}.svg")
+        FIGURES[name].render(frames, tmp_path / f"{name}.svg")
         drawing = (tmp_path / f"{name}.svg").read_text(encoding="utf-8").partition("</desc>")[2]
         assert f">{metric}".lower() in drawing.lower(), name
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_label_needs_mathematical_type(tmp_path: Path, name: str) -> None:
-    render(name, make(replace(USUAL, laws=TWO_METRICS, energy=True)), tmp_path / "figure.svg")
+    FIGURES[name].render(make(replace(USUAL, laws=TWO_METRICS, energy=True)), tmp_path / "figure.svg")
     assert "$" not in (tmp_path / "figure.svg").read_text(encoding="utf-8")
 
 
 def test_files_are_written_with_title_and_description(tmp_path: Path) -> None:
     frames = make(USUAL)
     for name in ("steps_to_target", "pareto"):
-        render(name, frames, tmp_path / f"{name}.svg")
+        FIGURES[name].render(frames, tmp_path / f"{name}.svg")
         text = (tmp_path / f"{name}.svg").read_text(encoding="utf-8")
         assert f"{FIGURES[name].title}: digits, mlp</title>" in text
         assert FIGURES[name].alt(frames) in text

@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.transforms import Bbox
 
-from batchscope.figures import FIGURES, render, theme
+from batchscope.figures import FIGURES, theme
 from batchscope.figures.curves import mean_curve
 from batchscope.figures.frames import Frames, Size, pairs, select
 from batchscope.figures.words import outcomes_in_words, plain, seeds_in_words, series_in_words
@@ -82,7 +82,7 @@ def test_every_file_is_a_legible_image_with_title_and_description(
 ) -> None:
     frames, svg = frames_of("usual"), "{http://www.w3.org/2000/svg}"
     for name in ("curves_article", "accuracy_vs_batch", "outcomes"):
-        render(name, frames, tmp_path / f"{name}-digits-mlp.svg")
+        FIGURES[name].render(frames, tmp_path / f"{name}-digits-mlp.svg")
         text = (tmp_path / f"{name}-digits-mlp.svg").read_text(encoding="utf-8")
         root = ElementTree.fromstring(text)
         assert root.get("role") == "img"
@@ -110,7 +110,7 @@ def test_equal_data_give_equal_bytes_and_no_id_is_used_twice(
     for folder in ("a", "b"):
         for pair in places:
             for name in ("noise_vs_batch", "gap_vs_batch"):
-                render(name, frames, tmp_path.joinpath(folder, *pair, f"{name}.svg"))
+                FIGURES[name].render(frames, tmp_path.joinpath(folder, *pair, f"{name}.svg"))
     texts = [
         tmp_path.joinpath("a", *pair, f"{name}.svg").read_text()
         for pair in places
@@ -130,7 +130,7 @@ def test_drawing_leaves_the_settings_of_matplotlib_alone(frames_of: Callable[[st
     import matplotlib as mpl
 
     before = dict(mpl.rcParams)
-    render("memory", frames_of("usual"), tmp_path / "memory.svg")
+    FIGURES["memory"].render(frames_of("usual"), tmp_path / "memory.svg")
     assert dict(mpl.rcParams) == before
 
 

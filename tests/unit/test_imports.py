@@ -53,6 +53,20 @@ def test_a_module_that_is_imported_by_a_computed_name_may_be_any_of_its_package(
     assert names(tmp_path) == ["job.py", "kinds/a.py", "kinds/b.py"]
 
 
+def test_a_variable_of_a_computed_name_may_be_given(tmp_path: Path) -> None:
+    text = "from importlib import import_module\ndef f(self):\n    import_module(f'kinds.{self.kind}.part').go()\n"
+    write(tmp_path, job=text, kinds__a__part="", kinds__a__other="", kinds__b__part="", kinds__part="")
+    both = ["job.py", "kinds/a/part.py", "kinds/b/part.py"]
+    for chosen, expected in (
+        ({}, both),
+        ({"kind": "a"}, both[:2]),
+        ({"kind": "none"}, both[:1]),
+        ({"other": "a"}, both),
+    ):
+        found = imports.closure(tmp_path / "job.py", tmp_path, **chosen)
+        assert [file.relative_to(tmp_path.resolve()).as_posix() for file in found] == expected
+
+
 def test_a_fingerprint_follows_what_the_code_does_and_not_how_it_is_written(tmp_path: Path) -> None:
     def fingerprint(text: str) -> str:
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
@@ -83,7 +97,7 @@ def test_a_file_that_is_no_python_counts_by_its_bytes(tmp_path: Path) -> None:
         ("train", "training/plans.py training/recipes.py training/loop.py training/engines/tensorflow/engine.py"),
         ("train", "training/engines/keras/models.py data/functions.py"),
         ("tabulate", "claims/scope.py training/recipes.py jobs/provenance.py stats/intervals.py"),
-        ("probe", "probes/gradients.py training/recipes.py training/checkpoints.py"),
+        ("probe", "probes/gradients/measure.py training/recipes.py training/checkpoints.py"),
         ("make_dataset", "data/splits.py data/functions.py data/prepare.py"),
         ("draw_figures", "figures/curves.py"),
     ],

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from fake_mechanics import (
     SCATTER,
@@ -25,8 +26,9 @@ from layout import check_layout
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from batchscope.figures import FIGURES, theme
+from batchscope.figures import theme
 from batchscope.figures.frames import Frames
+from batchscope.probes.registry import STUDY_FIGURES
 
 
 def usual() -> Frames:
@@ -34,8 +36,13 @@ def usual() -> Frames:
     return frames_of(**probed)
 
 
+def with_table(frames: Frames, **probed: pd.DataFrame) -> Frames:
+    """The frames with other tables of probes."""
+    return replace(frames, further={**frames.further, **probed})
+
+
 def drawn(name: str, frames: Frames) -> list[Axes]:
-    return FIGURES[name].draw(frames).axes
+    return STUDY_FIGURES[name].draw(frames).axes
 
 
 def words(axes: Axes) -> str:
@@ -84,7 +91,7 @@ def test_every_panel_shows_numbers_or_says_why_not(name: str, study: str) -> Non
     for axes in drawn(name, frames):
         finite = any(np.isfinite(np.asarray(line.get_ydata(), dtype=np.float64)).any() for line in axes.lines)
         assert finite or "not measured" in words(axes) or "not estimated" in words(axes)
-    for text in (FIGURES[name].caption(frames), FIGURES[name].alt(frames)):
+    for text in (STUDY_FIGURES[name].caption(frames), STUDY_FIGURES[name].alt(frames)):
         assert text.endswith(".")
         for slip in ("nan", "None", "  ", "..", ";.", " ."):
             assert slip not in text, slip
@@ -94,14 +101,14 @@ def test_every_panel_shows_numbers_or_says_why_not(name: str, study: str) -> Non
 def test_labels_stay_inside_and_ticks_are_apart(name: str) -> None:
     sizes = (1, 2, 4, 8, 16, 512, 1024, "full")
     probed = {**rate_tables(sizes), "rates": tuned_rates(sizes), **cost_tables(loop_windows(sizes))}
-    made = FIGURES[name].draw(frames_of(sizes, **probed, modes=mode_table(sizes[:3], (1, 2, 4, 8, 16, 32, 64))))
+    made = STUDY_FIGURES[name].draw(frames_of(sizes, **probed, modes=mode_table(sizes[:3], (1, 2, 4, 8, 16, 32, 64))))
     check_layout(made)
 
 
 def test_curves_are_means_over_seeds_and_end_where_the_first_seed_diverges() -> None:
     frames = usual()
     upper = drawn("rate_range", frames)[0]
-    of_32 = frames.rate_curves[frames.rate_curves["batch_size"] == 32]
+    of_32 = frames.of("rate_curves")[frames.of("rate_curves")["batch_size"] == 32]
     by_update = of_32.pivot_table(index="update", columns="seed", values="smoothed_loss", dropna=False)
     common = by_update[by_update.notna().all(axis="columns")]
     assert common.index[-1] == of_32.dropna(subset=["smoothed_loss"]).groupby("seed")["update"].max().min()
@@ -116,16 +123,16 @@ def test_curves_are_means_over_seeds_and_end_where_the_first_seed_diverges() -> 
 def test_suggested_rates_are_geometric_means_with_intervals_of_the_logarithm() -> None:
     frames = usual()
     upper, lower = drawn("rate_range", frames)
-    expected = geometric_means("suggested_rate", frames.rate_ranges)
+    expected = geometric_means("suggested_rate", frames.of("rate_ranges"))
     assert x_of(lines(upper, "o", 7)) == pytest.approx(expected), "marked on the curves too"
     assert y_of(lines(lower, "o", 5)) == pytest.approx(expected)
-    assert y_of(lines(lower, "v", 6)) == pytest.approx(geometric_means("lowest_loss_rate", frames.rate_ranges))
-    assert sorted(y_of(lines(lower, "o", 3))) == pytest.approx(sorted(frames.rate_ranges["suggested_rate"]))
-    first = np.log(frames.rate_ranges.loc[frames.rate_ranges["batch_size"] == 1, "suggested_rate"])
+    assert y_of(lines(lower, "v", 6)) == pytest.approx(geometric_means("lowest_loss_rate", frames.of("rate_ranges")))
+    assert sorted(y_of(lines(lower, "o", 3))) == pytest.approx(sorted(frames.of("rate_ranges")["suggested_rate"]))
+    first = np.log(frames.of("rate_ranges").loc[frames.of("rate_ranges")["batch_size"] == 1, "suggested_rate"])
     half = 2.7764451051977987 * float(first.std(ddof=1)) / math.sqrt(5)
     ends = (math.exp(float(first.mean()) - half), math.exp(float(first.mean()) + half))
     assert any(bar == pytest.approx(ends) for bar in bars(lower))
-    caption = FIGURES["rate_range"].caption(frames)
+    caption = STUDY_FIGURES["rate_range"].caption(frames)
     assert "n = 5 seeds per batch size" in caption
     assert "Every seed has a suggestion." in caption
     assert "the first 100 updates of a training (0.0856 epochs at batch size 1, 100 at 1,168 (full)) only" in caption
@@ -138,16 +145,16 @@ def test_tuned_and_used_rates_stand_beside_the_suggestion() -> None:
     assert y_of(lines(lower, "s", 9)) == [0.1] * 5
     for _, row in frames.rates.iterrows():
         assert any(bar == pytest.approx((row["optimum_ci_low"], row["optimum_ci_high"])) for bar in bars(lower))
-    assert "Diamonds: best rate as tuned" in FIGURES["rate_range"].caption(frames)
+    assert "Diamonds: best rate as tuned" in STUDY_FIGURES["rate_range"].caption(frames)
     fixed = replace(frames, rates=tuned_rates(tuned=False))
     assert not lines(drawn("rate_range", fixed)[1], "D", 4)
-    assert "The rate of this recipe was not tuned." in FIGURES["rate_range"].caption(fixed)
+    assert "The rate of this recipe was not tuned." in STUDY_FIGURES["rate_range"].caption(fixed)
 
 
 def test_references_have_slopes_one_and_one_half_from_the_first_suggestion() -> None:
     frames = usual()
     lower = drawn("rate_range", frames)[1]
-    first = geometric_means("suggested_rate", frames.rate_ranges)[0]
+    first = geometric_means("suggested_rate", frames.of("rate_ranges"))[0]
     slopes = []
     for line in (line for line in lower.lines if line.get_color() == theme.GREY and len(line.get_xdata()) > 1):
         assert y_of([line])[0] == pytest.approx(first)
@@ -157,39 +164,40 @@ def test_references_have_slopes_one_and_one_half_from_the_first_suggestion() -> 
 
 def test_seeds_without_a_suggestion_are_counted_with_their_reason_and_in_no_mean() -> None:
     frames = usual()
-    ranges = frames.rate_ranges
+    ranges = frames.of("rate_ranges")
     lost = (ranges["batch_size"] == 1) & (ranges["seed"] <= 3)
-    frames = replace(frames, rate_ranges=without(ranges, lost, SCATTER, "suggested_rate"))
-    caption = FIGURES["rate_range"].caption(frames)
+    frames = with_table(frames, rate_ranges=without(ranges, lost, SCATTER, "suggested_rate"))
+    caption = STUDY_FIGURES["rate_range"].caption(frames)
     assert f"No suggestion: {SCATTER} (batch size 1: 3 of 5 seeds)." in caption
     kept = [suggested(1, seed) for seed in (4, 5)]
     assert y_of(lines(drawn("rate_range", frames)[1], "o", 5))[0] == pytest.approx(math.sqrt(math.prod(kept)))
     all_lost = without(ranges, ranges["seed"] > 0, SCATTER, "suggested_rate", "lowest_loss_rate")
-    nothing = replace(frames, rate_ranges=all_lost, rates=tuned_rates(tuned=False).iloc[:0])
+    nothing = replace(with_table(frames, rate_ranges=all_lost), rates=tuned_rates(tuned=False).iloc[:0])
     assert "not measured" in words(drawn("rate_range", nothing)[1])
-    assert "1: 5 of 5 seeds; 8: 5 of 5; 32: 5 of 5" in FIGURES["rate_range"].caption(nothing)
-    assert "The suggested rate: not measured." in FIGURES["rate_range"].alt(nothing)
+    assert "1: 5 of 5 seeds; 8: 5 of 5; 32: 5 of 5" in STUDY_FIGURES["rate_range"].caption(nothing)
+    assert "The suggested rate: not measured." in STUDY_FIGURES["rate_range"].alt(nothing)
 
 
 def test_a_run_that_diverges_does_not_stretch_the_axis_of_losses() -> None:
     frames = usual()
-    curves = frames.rate_curves
+    curves = frames.of("rate_curves")
     wild = curves.assign(smoothed_loss=curves["smoothed_loss"].where(curves["learning_rate"] < 0.5, 1e9))
-    upper = drawn("rate_range", replace(frames, rate_curves=wild))[0]
+    upper = drawn("rate_range", with_table(frames, rate_curves=wild))[0]
     assert upper.get_ylim()[1] < 4
 
 
 def test_modes_show_the_means_of_both_losses() -> None:
     frames = usual()
     (axes,) = drawn("evaluation_modes", frames)
-    by_size = frames.modes.groupby("evaluated_batch_size")
+    by_size = frames.of("modes").groupby("evaluated_batch_size")
     assert y_of(lines(axes, "o", 5)) == pytest.approx(list(by_size["training_loss"].mean()))
     assert x_of(lines(axes, "o", 5)) == [1, 2, 8, 32, 128]
     line = next(line for line in axes.lines if line.get_color() == theme.VALIDATION)
     assert y_of([line]) == pytest.approx(list(by_size["inference_loss"].mean()))
-    assert sorted(y_of(lines(axes, "o", 3))) == pytest.approx(sorted(frames.modes["training_loss"]))
-    caption = FIGURES["evaluation_modes"].caption(frames)
-    shift = float((frames.modes["training_loss"] - frames.modes["inference_loss"])[by_size.groups[1]].mean())
+    assert sorted(y_of(lines(axes, "o", 3))) == pytest.approx(sorted(frames.of("modes")["training_loss"]))
+    caption = STUDY_FIGURES["evaluation_modes"].caption(frames)
+    modes = frames.of("modes")
+    shift = float((modes["training_loss"] - modes["inference_loss"])[by_size.groups[1]].mean())
     assert "mean over n = 5 seeds" in caption
     assert "dropout is off and the moving statistics are left as they are" in caption
     assert f"In batches of 1 training mode minus inference mode is {shift:.3g} nat" in caption
@@ -198,7 +206,7 @@ def test_modes_show_the_means_of_both_losses() -> None:
 
 def test_batches_of_one_are_explained_only_where_they_were_evaluated() -> None:
     frames = frames_of(modes=mode_table(evaluated=(8, 32)))
-    assert "offset" not in FIGURES["evaluation_modes"].caption(frames)
+    assert "offset" not in STUDY_FIGURES["evaluation_modes"].caption(frames)
 
 
 def test_each_size_of_the_runs_has_a_panel_with_the_same_axis() -> None:
@@ -207,7 +215,11 @@ def test_each_size_of_the_runs_has_a_panel_with_the_same_axis() -> None:
     titles = [axes.get_title(loc="left") for axes in panels]
     assert titles == [f"Runs with batch size {size}" for size in ("8", "32", "1,168 (full)")]
     assert len({axes.get_ylim() for axes in panels}) == 1
-    means = frames.modes[frames.modes["batch_size"] == 1168].groupby("evaluated_batch_size")["training_loss"].mean()
+    means = (
+        frames.of("modes")[frames.of("modes")["batch_size"] == 1168]
+        .groupby("evaluated_batch_size")["training_loss"]
+        .mean()
+    )
     assert y_of(lines(panels[2], "o", 5)) == pytest.approx(list(means))
 
 
@@ -218,10 +230,10 @@ def test_sizes_that_could_not_be_evaluated_are_named_with_the_reason() -> None:
     (axes,) = drawn("evaluation_modes", frames)
     assert x_of(lines(axes, "o", 5)) == [1, 2, 8, 32]
     assert list(axes.get_xticks()) == [1, 2, 8, 32, 128]
-    assert f"Not measured: {reason} (batch size 128: 5 of 5 runs)." in FIGURES["evaluation_modes"].caption(frames)
+    assert f"Not measured: {reason} (batch size 128: 5 of 5 runs)." in STUDY_FIGURES["evaluation_modes"].caption(frames)
     every = without(modes, modes["seed"] > 0, reason, "training_loss", "inference_loss", "training_mode_shift")
     assert "not measured" in words(drawn("evaluation_modes", frames_of(modes=every))[0])
-    assert "The loss in training mode: not measured." in FIGURES["evaluation_modes"].alt(frames_of(modes=every))
+    assert "The loss in training mode: not measured." in STUDY_FIGURES["evaluation_modes"].alt(frames_of(modes=every))
 
 
 def test_times_of_the_loops_are_medians_with_quartiles_and_their_line() -> None:
@@ -229,10 +241,10 @@ def test_times_of_the_loops_are_medians_with_quartiles_and_their_line() -> None:
     upper = drawn("update_costs", frames)[0]
     for loop, marker, size in (("fused", "o", 5), ("fit", "s", 6), ("data", "^", 6)):
         name = f"{loop}_seconds_per_update"
-        assert y_of(lines(upper, marker, size)) == pytest.approx(list(frames.overheads[name]))
-        quartiles = frames.overheads[[f"{name}_q25", f"{name}_q75"]].itertuples(index=False, name=None)
+        assert y_of(lines(upper, marker, size)) == pytest.approx(list(frames.of("overheads")[name]))
+        quartiles = frames.of("overheads")[[f"{name}_q25", f"{name}_q75"]].itertuples(index=False, name=None)
         assert all(any(bar == pytest.approx(pair) for bar in bars(upper)) for pair in quartiles)
-        costs = frames.update_costs.set_index("loop").loc[loop]
+        costs = frames.of("update_costs").set_index("loop").loc[loop]
         fitted = [
             line
             for line in upper.lines
@@ -241,9 +253,9 @@ def test_times_of_the_loops_are_medians_with_quartiles_and_their_line() -> None:
             == pytest.approx(list(costs["fixed_seconds"] + costs["marginal_seconds"] * np.array(x_of([line]))))
         ]
         assert len(fitted) == 1, loop
-    caption = FIGURES["update_costs"].caption(frames)
+    caption = STUDY_FIGURES["update_costs"].caption(frames)
     assert "Medians over 7 windows of one job per size, alone on the machine" in caption
-    costs = frames.update_costs.set_index("loop").loc["fused"]
+    costs = frames.of("update_costs").set_index("loop").loc["fused"]
     assert f"compiled loop: {1e6 * costs['fixed_seconds']:.3g} µs (" in caption
     assert f"{1e6 * costs['marginal_seconds']:.3g} µs (" in caption
 
@@ -253,18 +265,20 @@ def test_shares_are_stacked_to_one_and_what_compiling_saves_has_its_interval() -
     _, middle, lower = drawn("update_costs", frames)
     heights = np.array([bar.get_height() for bar in middle.patches]).reshape(5, 3)  # type: ignore[attr-defined]
     names = ["overhead_share", "data_share", "compute_share"]
-    assert heights == pytest.approx(frames.overheads[names].to_numpy())
+    assert heights == pytest.approx(frames.of("overheads")[names].to_numpy())
     tops = [bar.get_y() + bar.get_height() for bar in middle.patches[2::3]]  # type: ignore[attr-defined]
     assert tops == pytest.approx([1.0] * 5)
-    assert y_of(lines(lower, "o", 5)) == pytest.approx(list(frames.overheads["dispatch_share"]))
-    first = frames.overheads.iloc[0]
+    assert y_of(lines(lower, "o", 5)) == pytest.approx(list(frames.of("overheads")["dispatch_share"]))
+    first = frames.of("overheads").iloc[0]
     assert bars(lower)[0] == pytest.approx((first["dispatch_share_ci_low"], first["dispatch_share_ci_high"]))
 
 
 def test_shares_below_zero_go_down_from_zero() -> None:
     frames = usual()
-    table = frames.overheads.assign(data_share=1.5, compute_share=-0.5 - frames.overheads["overhead_share"] + 0.0)
-    middle = drawn("update_costs", replace(frames, overheads=table))[1]
+    table = frames.of("overheads").assign(
+        data_share=1.5, compute_share=-0.5 - frames.of("overheads")["overhead_share"] + 0.0
+    )
+    middle = drawn("update_costs", with_table(frames, overheads=table))[1]
     down = [bar for bar in middle.patches if bar.get_height() < 0]  # type: ignore[attr-defined]
     assert len(down) == 5
     assert {bar.get_y() for bar in down} == {0.0}  # type: ignore[attr-defined]
@@ -274,12 +288,12 @@ def test_shares_below_zero_go_down_from_zero() -> None:
 def test_a_refused_line_is_not_drawn_and_its_reason_is_given() -> None:
     curved = loop_windows(cost=lambda loop, size: 1e-5 * size**1.5 if loop == "fused" else 1e-3 + 1e-6 * size)
     frames = frames_of(**cost_tables(curved))
-    assert not frames.update_costs.set_index("loop").loc["fused", "accepted"]
+    assert not frames.of("update_costs").set_index("loop").loc["fused", "accepted"]
     upper, middle, _ = drawn("update_costs", frames)
     assert sum(len(line.get_xdata()) == 100 for line in upper.lines) == 2
-    assert y_of(lines(upper, "o", 5)) == pytest.approx(list(frames.overheads["fused_seconds_per_update"]))
+    assert y_of(lines(upper, "o", 5)) == pytest.approx(list(frames.of("overheads")["fused_seconds_per_update"]))
     assert "not estimated" in words(middle)
-    caption = FIGURES["update_costs"].caption(frames)
+    caption = STUDY_FIGURES["update_costs"].caption(frames)
     assert "No line is given for: compiled loop (the line misfits: " in caption
     assert "Middle:" not in caption
 
@@ -289,5 +303,5 @@ def test_a_loop_that_was_not_timed_leaves_its_place_empty() -> None:
     _, middle, lower = drawn("update_costs", frames)
     assert len(middle.patches) == 5
     assert "not measured" in words(lower)
-    assert "How much of the rest is reading is not known" in FIGURES["update_costs"].caption(frames)
-    assert "The share saved: not measured." in FIGURES["update_costs"].alt(frames)
+    assert "How much of the rest is reading is not known" in STUDY_FIGURES["update_costs"].caption(frames)
+    assert "The share saved: not measured." in STUDY_FIGURES["update_costs"].alt(frames)

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from batchscope.analysis.overheads import LOOPS, MAX_RMSE, OVERHEADS, UPDATE_COSTS, fit, overheads, update_costs
+from batchscope.probes.overheads.analysis import MAX_RMSE, fit, overheads, update_costs
+from batchscope.probes.overheads.spec import LOOPS
 
 SIZES = (1, 8, 32, 128, 512)
 COSTS = {"fused": (2e-4, 4e-6), "fit": (8e-4, 5e-6), "data": (1e-5, 1e-6)}  # seconds per update, per example
@@ -227,19 +228,3 @@ def test_recipes_have_lines_of_their_own_and_rows_are_sorted_by_size() -> None:
     table = overheads(windows)
     assert list(table["batch_size"]) == [*SIZES, 1000, *SIZES]
     assert list(table["full_batch"]) == [False] * 5 + [True] + [False] * 5
-
-
-def test_without_windows_there_are_columns_and_no_rows() -> None:
-    nothing = pd.DataFrame({name: pd.Series(dtype="object") for name in COLUMNS})
-    for table, types in ((update_costs(nothing), UPDATE_COSTS), (overheads(nothing), OVERHEADS)):
-        expected = pd.DataFrame(columns=list(types)).astype(types)
-        pd.testing.assert_frame_equal(table, expected)
-        pd.testing.assert_series_equal(table.dtypes, expected.dtypes)
-
-
-def test_columns_have_their_types_where_there_are_rows() -> None:
-    for table, types in (
-        (update_costs(windows_of(lines())), UPDATE_COSTS),
-        (overheads(windows_of(lines())), OVERHEADS),
-    ):
-        pd.testing.assert_series_equal(table.dtypes, pd.DataFrame(columns=list(types)).astype(types).dtypes)

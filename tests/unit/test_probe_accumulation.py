@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small import blobs, recipe
 
-from batchscope.probes.accumulation import accumulation
+from batchscope.probes.accumulation.measure import accumulation
 from batchscope.training.engines import OutOfMemoryError, Steps
 from batchscope.training.plans import Plan
 

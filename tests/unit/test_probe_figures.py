@@ -12,11 +12,12 @@ from layout import check_layout
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from batchscope.analysis.probes import lowest_common_loss
-from batchscope.figures import FIGURES, theme
+from batchscope.figures import theme
 from batchscope.figures.frames import Frames
+from batchscope.probes.registry import STUDY_FIGURES
+from batchscope.probes.sharpness.analysis import lowest_common_loss
 
-NAMES = [name for name, figure in FIGURES.items() if figure.group in ("gradients", "sharpness")]
+NAMES = [name for name, figure in STUDY_FIGURES.items() if figure.group in ("gradients", "sharpness")]
 STUDIES: dict[str, FakeProbes] = {
     "usual": FakeProbes(),
     "one seed": FakeProbes(seeds=(1,)),
@@ -30,7 +31,7 @@ STUDIES: dict[str, FakeProbes] = {
 
 
 def drawn(name: str, frames: Frames) -> list[Axes]:
-    return FIGURES[name].draw(frames).axes
+    return STUDY_FIGURES[name].draw(frames).axes
 
 
 def words(axes: Axes) -> str:
@@ -59,7 +60,7 @@ def test_every_panel_shows_numbers_or_says_why_not(name: str, study: str) -> Non
     for axes in drawn(name, frames):
         finite = any(np.isfinite(np.asarray(line.get_ydata(), dtype=np.float64)).any() for line in axes.lines)
         assert finite or "not measured" in words(axes)
-    for text in (FIGURES[name].caption(frames), FIGURES[name].alt(frames)):
+    for text in (STUDY_FIGURES[name].caption(frames), STUDY_FIGURES[name].alt(frames)):
         assert text.endswith(".")
         for slip in ("nan", "None", "  ", "..", ";.", " ."):
             assert slip not in text, slip
@@ -67,7 +68,7 @@ def test_every_panel_shows_numbers_or_says_why_not(name: str, study: str) -> Non
 
 @pytest.mark.parametrize("name", NAMES)
 def test_labels_stay_inside_and_ticks_are_apart(name: str) -> None:
-    made = FIGURES[name].draw(make(STUDIES["many sizes"]))
+    made = STUDY_FIGURES[name].draw(make(STUDIES["many sizes"]))
     check_layout(made)
 
 
@@ -89,13 +90,13 @@ def test_the_variance_is_drawn_beside_what_is_expected_of_random_draws() -> None
 
 def test_the_noise_scale_of_all_seeds_is_a_ratio_of_means() -> None:
     frames = make(STUDIES["open and not estimable"])
-    rows = frames.noise_scale
+    rows = frames.of("noise_scale")
     here = rows[(rows["batch_size"] == 16) & (rows["moment"] == "start")]
     lines = [line for line in drawn("noise_scale", frames)[0].lines if line.get_marker() == "o"]
     means = [y for line in lines if line.get_markersize() == 6 for y in line.get_ydata()]
     assert here["covariance_trace"].mean() / here["gradient_norm_squared"].mean() == pytest.approx(means[0])
     assert sum(math.isnan(mean) for mean in means) == 1
-    caption = FIGURES["noise_scale"].caption(frames)
+    caption = STUDY_FIGURES["noise_scale"].caption(frames)
     assert re.search(r"Not estimable, and so not drawn: 3 of 3 runs with batch size 256 at the end \(", caption)
     assert "3 of 18 intervals have no upper end" in caption
     assert "no equality is claimed" in caption
@@ -108,14 +109,14 @@ def test_critical_batch_sizes_of_the_same_runs_stand_beside_the_noise_scale() ->
     assert sorted(large(drawn("noise_scale", frames)[1], 5).values()) == pytest.approx(sorted(accepted["b_crit"]))
     without = make(FakeProbes(targets=False))
     assert len(drawn("noise_scale", without)) == 1
-    assert "nothing to compare with" in FIGURES["noise_scale"].caption(without)
+    assert "nothing to compare with" in STUDY_FIGURES["noise_scale"].caption(without)
 
 
 def test_sharpness_is_compared_at_the_lowest_training_loss_that_all_runs_reached() -> None:
     frames = make(FakeProbes())
-    moment = lowest_common_loss(frames.sharpness, frames.runs)
+    moment = lowest_common_loss(frames.of("sharpness"), frames.runs)
     assert moment is not None
-    rows = frames.sharpness[frames.sharpness["moment"] == moment]
+    rows = frames.of("sharpness")[frames.of("sharpness")["moment"] == moment]
     expected = rows.groupby("batch_size")["lambda_max"].mean()
     means = [*large(drawn("sharpness_vs_batch", frames)[0], 5.5).values()]
     assert all(any(value == pytest.approx(mean) for mean in means) for value in expected)
@@ -125,15 +126,15 @@ def test_sharpness_is_compared_at_the_lowest_training_loss_that_all_runs_reached
 
 def test_without_a_common_loss_the_ends_are_compared_and_the_caption_says_so() -> None:
     frames = make(STUDIES["nothing met"])
-    assert lowest_common_loss(frames.sharpness, frames.runs) is None
-    assert "sizes differ in that as well" in FIGURES["sharpness_vs_batch"].caption(frames)
-    assert "has a smaller gap for that reason alone" in FIGURES["sharpness_vs_gap"].caption(frames)
+    assert lowest_common_loss(frames.of("sharpness"), frames.runs) is None
+    assert "sizes differ in that as well" in STUDY_FIGURES["sharpness_vs_batch"].caption(frames)
+    assert "has a smaller gap for that reason alone" in STUDY_FIGURES["sharpness_vs_gap"].caption(frames)
 
 
 def test_the_threshold_of_stability_is_drawn_for_sgd_only() -> None:
     frames = make(FakeProbes())
     marks = thresholds_of(drawn("sharpness_vs_batch", frames)[0])
-    thresholds = frames.sharpness.groupby("batch_size")["stability_threshold"].first()
+    thresholds = frames.of("sharpness").groupby("batch_size")["stability_threshold"].first()
     assert sorted(float(line.get_ydata()[0]) for line in marks) == pytest.approx(sorted(thresholds))
     none = make(STUDIES["no targets, no momentum"])
     none.sharpness["stability_threshold"] = np.nan

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from small import blobs, recipe
 
-from batchscope.probes import gradients as probe
-from batchscope.probes.gradients import PASSES, batch_statistics, noise_scale
+from batchscope.probes.gradients import measure as probe
+from batchscope.probes.gradients.measure import PASSES, batch_statistics, noise_scale
 from batchscope.training import engines
 from batchscope.training.plans import Plan
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from small import blobs, recipe
 
-from batchscope.probes.modes import ORDER, evaluation_modes
+from batchscope.probes.modes.measure import ORDER, evaluation_modes
 from batchscope.training.engines import OutOfMemoryError
 from batchscope.training.plans import Plan
 
@@ -43,13 +43,13 @@ def test_losses_in_both_modes_are_those_computed_by_hand(engine, dropout):
     trainer = trained(engine, recipe(model={"normalisation": "batch", "dropout": dropout}), data)
     weights = [array for array in trainer.get_weights() if array.dtype == np.float32]  # not dropout's state
     order = in_order(seed=5)[:16]
-    rows = evaluation_modes(trainer, data, [1, 2, 4, 8, 16], seed=5)
-    assert [row["batch_size"] for row in rows] == [1, 2, 4, 8, 16]
+    rows = evaluation_modes(engine, trainer, data, [1, 2, 4, 8, 16], seed=5)
+    assert [row["evaluated_batch_size"] for row in rows] == [1, 2, 4, 8, 16]
     for row in rows:
-        batches = [(data.x_validation[i], data.y_validation[i]) for i in order.reshape(-1, row["batch_size"])]
+        batches = [(data.x_validation[i], data.y_validation[i]) for i in order.reshape(-1, row["evaluated_batch_size"])]
         for name, own in (("inference_loss", False), ("training_loss", True)):
             expected = np.mean([batch_normalised_loss(weights, x, y, own) for x, y in batches])
-            assert row[name] == pytest.approx(expected, rel=1e-5), (row["batch_size"], name)
+            assert row[name] == pytest.approx(expected, rel=1e-5), (row["evaluated_batch_size"], name)
         assert row["training_mode_shift"] == abs(row["training_loss"] - row["inference_loss"])
         assert row["reason"] is None
     inference = [row["inference_loss"] for row in rows]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from small import blobs, recipe
 
-from batchscope.probes import overheads
+from batchscope.probes.overheads import measure as overheads
 from batchscope.training import timing
 from batchscope.training.engines import OutOfMemoryError
 from batchscope.training.engines.tensorflow import fit

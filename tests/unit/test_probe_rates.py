@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from small import blobs, recipe
 
-from batchscope.probes import rates
+from batchscope.probes.rates import measure as rates
 from batchscope.training import loop, plans
 from batchscope.training.engines import OutOfMemoryError, Steps
 from batchscope.training.plans import Plan

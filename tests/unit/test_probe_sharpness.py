@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from small import recipe
 
-from batchscope.probes import sharpness
+from batchscope.probes.sharpness import measure as sharpness
 from batchscope.training import engines
 
 pytestmark = pytest.mark.usefixtures("engine")

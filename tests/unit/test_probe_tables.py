@@ -8,8 +8,10 @@ import pytest
 from fake_claims import claim, verdict
 from scipy import stats
 
-from batchscope.analysis import probes
 from batchscope.claims.samples import NotMeasuredError, samples
+from batchscope.probes.gradients import analysis as of_gradients
+from batchscope.probes.sharpness import analysis as of_sharpness
+from batchscope.probes.sharpness.spec import GAP
 
 SIZES, SEEDS = (4, 16, 64), (1, 2, 3, 4, 5)
 PAIR = ("digits", "mlp")
@@ -47,7 +49,7 @@ def sharpness(moments: dict[str, int], lost: tuple[tuple[int, int, str], ...] = 
             "moment": moment,
             "updates": updates,
             "train_loss": 1 / updates,
-            **dict.fromkeys(probes.MEASURES, size + 0.1 * seed + updates),
+            **dict.fromkeys(of_sharpness.MEASURES, size + 0.1 * seed + updates),
             "train_accuracy": 0.9,
             "test_accuracy": 0.8 + size / 1000,
         }
@@ -56,43 +58,37 @@ def sharpness(moments: dict[str, int], lost: tuple[tuple[int, int, str], ...] = 
         for seed in SEEDS
         if (size, seed, moment) not in lost
     ]
-    return probes.with_gap(pd.DataFrame(rows))
+    return of_sharpness.with_gap(pd.DataFrame(rows))
 
 
 def test_slopes_of_the_gradient_are_those_of_the_power_law() -> None:
-    found = probes.gradient_slopes(gradients())
+    found = of_gradients.gradient_slopes(gradients())
     assert len(found) == 2 * 2 * 2, "trained sizes, moments, metrics"
     assert set(found["n"]) == {5}
     assert found.loc[found["metric"] == "gradient_variance", "slope"].to_numpy() == pytest.approx(-1)
     assert found.loc[found["metric"] == "gradient_signal_to_noise", "slope"].to_numpy() == pytest.approx(0.5)
-    spread = probes.gradient_slopes(gradients(spread=0.1)).iloc[0]
+    spread = of_gradients.gradient_slopes(gradients(spread=0.1)).iloc[0]
     assert spread["ci_low"] < spread["slope"] < spread["ci_high"]
 
 
 def test_sharpness_that_grows_with_the_size_has_a_rank_correlation_of_one_and_no_spread() -> None:
-    found = probes.sharpness_trends(sharpness({"end": 9})).set_index(["measure", "against"])
-    for measure in probes.MEASURES:
+    found = of_sharpness.sharpness_trends(sharpness({"end": 9})).set_index(["measure", "against"])
+    for measure in of_sharpness.MEASURES:
         assert found.loc[(measure, "batch_size"), "correlation"] == 1
-        assert found.loc[(measure, probes.GAP), "correlation"] == -1
+        assert found.loc[(measure, GAP), "correlation"] == -1
         assert np.isnan(found.loc[(measure, "batch_size"), "ci_low"]), "the same in every seed: no interval"
 
 
 def test_two_sizes_have_no_rank_correlation() -> None:
     two = sharpness({"end": 9}).query("batch_size > 4")
-    assert probes.sharpness_trends(two)["n"].eq(0).all()
-
-
-def test_tables_without_probes_have_their_columns() -> None:
-    none = gradients().iloc[:0]
-    assert list(probes.gradient_slopes(none)) == list(probes.GRADIENT_SLOPES)
-    assert list(probes.sharpness_trends(sharpness({"end": 9}).iloc[:0])) == list(probes.SHARPNESS_TRENDS)
+    assert of_sharpness.sharpness_trends(two)["n"].eq(0).all()
 
 
 def test_runs_meet_at_the_lowest_training_loss_that_most_sizes_reached() -> None:
     moments = {"train loss 0.5": 3, "train loss 0.3": 6, "train loss 0.1": 8, "end": 9}
-    assert probes.lowest_common_loss(sharpness({**moments, "equal loss 0.3": 5}), RUNS) == "equal loss 0.3"
-    assert probes.lowest_common_loss(sharpness(moments, ((64, 2, "train loss 0.1"),)), RUNS) == "train loss 0.3"
-    assert probes.lowest_common_loss(sharpness({"end": 9}), RUNS) is None
+    assert of_sharpness.lowest_common_loss(sharpness({**moments, "equal loss 0.3": 5}), RUNS) == "equal loss 0.3"
+    assert of_sharpness.lowest_common_loss(sharpness(moments, ((64, 2, "train loss 0.1"),)), RUNS) == "train loss 0.3"
+    assert of_sharpness.lowest_common_loss(sharpness({"end": 9}), RUNS) is None
 
 
 def test_claims_on_gradients_are_about_the_sizes_drawn_at_the_start() -> None:
@@ -130,7 +126,7 @@ def test_a_size_that_never_fell_so_far_is_left_out_and_named() -> None:
 def test_the_verdict_on_the_largest_eigenvalue_tells_what_other_measures_say() -> None:
     frame = sharpness({"train loss 0.3": 6})
     frame["adaptive_sharpness"] = 1 / frame["adaptive_sharpness"]
-    tables = {"runs": RUNS, "sharpness": frame, "sharpness_trends": probes.sharpness_trends(frame)}
+    tables = {"runs": RUNS, "sharpness": frame, "sharpness_trends": of_sharpness.sharpness_trends(frame)}
     note = samples("lambda_max", tables, PAIR).note
     assert note.endswith("(rank correlation with the batch size there: λ_max 1.00, φ 1.00, adaptive sharpness −1.00)")
 
@@ -138,18 +134,18 @@ def test_the_verdict_on_the_largest_eigenvalue_tells_what_other_measures_say() -
 def test_measures_are_interpolated_to_exactly_the_training_loss() -> None:
     # log(measure) and accuracy are straight lines over log(loss): so is what lies between two weights of a run.
     losses = {"train loss 0.3": 0.25, "train loss 0.1": 0.04, "end": 0.01}
-    content = {name: [loss**-1.5 for loss in losses.values()] for name in (*probes.MEASURES, "subset_loss")}
+    content = {name: [loss**-1.5 for loss in losses.values()] for name in (*of_sharpness.MEASURES, "subset_loss")}
     content |= {
         f"{part}_accuracy": [0.5 - 0.1 * np.log(loss) for loss in losses.values()] for part in ("train", "test")
     }
     made = pd.DataFrame({**content, "moment": [*losses], "train_loss": [*losses.values()], "updates": [10, 20, 30]})
     gone = ("lambda_residual", "trace_ci_low", "trace_ci_high")
     made = made.assign(epoch=made["updates"] / 10, **run(4, 1), lambda_products=20, **dict.fromkeys(gone, 1.0))
-    found = probes.at_equal_loss(made)
+    found = of_sharpness.at_equal_loss(made)
     assert found.iloc[:3].equals(made.reset_index(drop=True))
     (row,) = found.iloc[3:].to_dict("records")  # none at 0.3, above which there are no weights
     assert (row["moment"], row["train_loss"]) == ("equal loss 0.1", 0.1)
-    for name in probes.MEASURES:
+    for name in of_sharpness.MEASURES:
         assert row[name] == pytest.approx(0.1**-1.5)
     assert row["test_accuracy"] == pytest.approx(0.5 - 0.1 * np.log(0.1))
     assert row["lambda_products"] == 40

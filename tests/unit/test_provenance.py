@@ -37,10 +37,11 @@ ASKED = Asked(
             "timing": {"windows": 7},
         },
     },
-    code={name: f"code of {name}" for name in ("make_dataset", "tune_cell", "train", "time_cell", "probe")},
+    code={name: f"code of {name}" for name in ("make_dataset", "tune_cell", "train", "time_cell", "probe_gradients")},
     software="pins",
     files={"datasets": {"digits": {}, "blobs": {}}, "recipes": {"plain": {"model.py": "a"}, "tuned": {}}},
     environment={},
+    probes={"gradients": "weights"},
 )
 RUN = ("digits", "plain", "8", 1)
 
@@ -100,7 +101,7 @@ def test_a_record_of_something_else_is_refused_by_name_and_kept(
     "change",
     [
         lambda f: f["study"]["recipes"]["tuned"]["optimiser"].update(learning_rate=0.2),
-        lambda f: f["code"].update(time_cell="other", tune_cell="other", probe="other"),
+        lambda f: f["code"].update(time_cell="other", tune_cell="other", probe_gradients="other"),
         lambda f: f["files"]["recipes"]["tuned"].update({"other.py": "b"}),
         lambda f: f["study"]["seeds"].append(3),
     ],

@@ -12,8 +12,8 @@ import pytest
 from bs4 import BeautifulSoup
 from fake_claims import runs
 
-from batchscope.analysis.probes import noise_scale_over_seeds
 from batchscope.claims.replication import PUBLISHED, published
+from batchscope.probes.gradients.analysis import noise_scale_over_seeds
 from batchscope.report.content import Content
 from batchscope.report.published import published as section
 from batchscope.stats.intervals import fieller, t_quantile

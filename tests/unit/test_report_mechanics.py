@@ -25,9 +25,11 @@ from fake_mechanics import (
     without,
 )
 
-from batchscope.report import mechanics
+from batchscope.report import probes
 from batchscope.report.content import Content
 
+MECHANICS = ("rates", "modes", "accumulation", "overheads")
+SECTIONS = {each.name: each for probe in MECHANICS for each in probes.sections_of(probe)}
 RECIPE = {
     "name": "mlp",
     "model": {"name": "mlp", "normalisation": "none"},
@@ -48,6 +50,11 @@ def content(found: Mapping[str, pd.DataFrame], *twins: Mapping[str, Any]) -> Con
     return Content({"measurements": None, "recipes": recipes}, {}, {**found, "runs": runs}, Path("figures"))
 
 
+def html_of(made: Content, section: str) -> str:
+    """What a section says; the figures are not drawn here."""
+    return probes.part(made, SECTIONS[section], PAIR)
+
+
 def soup(html: str) -> BeautifulSoup:
     return BeautifulSoup(html, "html.parser")
 
@@ -66,20 +73,9 @@ def text_of(html: str) -> str:
     return " ".join(soup(html).get_text(" ").split())
 
 
-def test_without_a_probe_there_is_no_table() -> None:
-    nothing = content(tables())
-    for build in (
-        mechanics.rate_range_table,
-        mechanics.modes_table,
-        mechanics.accumulation_table,
-        mechanics.overheads_table,
-    ):
-        assert build(nothing, PAIR) == ""
-
-
 def test_the_table_of_range_tests_puts_the_tuned_rate_beside_the_suggested() -> None:
     found = tables(**rate_tables(), rates=tuned_rates())
-    html = mechanics.rate_range_table(content(found), PAIR)
+    html = html_of(content(found), "ranges")
     ranges = found["rate_ranges"]
     assert floats(html, 1) == pytest.approx(geometric_means("suggested_rate", ranges))
     assert floats(html, 2) == [5.0] * 5
@@ -96,10 +92,10 @@ def test_the_tuned_rate_may_be_that_of_a_recipe_that_differs_in_the_rate_only() 
     twin = {**RECIPE, "name": "mlp-tuned", "tuning": {"seeds": [101]}}
     own, other = tuned_rates(tuned=False), tuned_rates().assign(recipe="mlp-tuned")
     found = tables(**rate_tables(), rates=pd.concat([own, other]))
-    html = mechanics.rate_range_table(content(found, twin), PAIR)
+    html = html_of(content(found, twin), "ranges")
     assert floats(html, 6) == pytest.approx(list(other["optimum"]))
     assert "that of mlp-tuned" in text_of(html)
-    alone = mechanics.rate_range_table(content(found, {**twin, "shuffle": False}), PAIR)
+    alone = html_of(content(found, {**twin, "shuffle": False}), "ranges")
     assert "Tuned rate" not in text_of(alone)
     assert len(soup(alone).select("thead th")) == 7
 
@@ -108,7 +104,7 @@ def test_the_table_of_range_tests_says_who_has_no_suggestion() -> None:
     found = tables(**rate_tables())
     ranges = found["rate_ranges"]
     found["rate_ranges"] = without(ranges, ranges["batch_size"] == 8, SCATTER, "suggested_rate")
-    html = mechanics.rate_range_table(content(found), PAIR)
+    html = html_of(content(found), "ranges")
     assert column(html, 1)[1] == ""
     assert floats(html, 2) == [5.0, 0.0, 5.0, 5.0, 5.0]
     assert f"No suggestion: {SCATTER} (batch size 8: 5 of 5 seeds)." in text_of(html)
@@ -116,7 +112,7 @@ def test_the_table_of_range_tests_says_who_has_no_suggestion() -> None:
 
 def test_the_table_of_modes_has_the_difference_of_the_same_weights() -> None:
     modes = mode_table((8, 32), (1, 64))
-    html = mechanics.modes_table(content(tables(modes=modes)), PAIR)
+    html = html_of(content(tables(modes=modes)), "modes")
     assert floats(html, 0) == [8, 8, 32, 32]
     assert floats(html, 1) == [1, 64, 1, 64]
     keys = ["batch_size", "evaluated_batch_size"]
@@ -126,7 +122,7 @@ def test_the_table_of_modes_has_the_difference_of_the_same_weights() -> None:
     assert floats(html, 4) == pytest.approx(list(shift))
     assert floats(html, 5) == [5] * 4
     blank = without(modes, modes["evaluated_batch_size"] == 64, "memory ran out", "training_loss", "inference_loss")
-    html = mechanics.modes_table(content(tables(modes=blank)), PAIR)
+    html = html_of(content(tables(modes=blank)), "modes")
     assert column(html, 4)[1] == ""
     assert floats(html, 5) == [5, 0, 5, 0]
     assert "Not measured: memory ran out (batch size 64: 10 of 10 runs)." in text_of(html)
@@ -141,27 +137,27 @@ def memories(sizes: Sequence[int], recipe: str = "mlp", per_example: float = 1e6
 
 def test_the_table_of_accumulation_has_a_row_per_seed_beside_its_rounding() -> None:
     found = tables(accumulation=accumulated())
-    html = mechanics.accumulation_table(content(found), PAIR)
+    html = html_of(content(found), "accumulation")
     assert [floats(html, i) for i in range(4)] == [[128] * 5, [32] * 5, list(SEEDS), [20] * 5]
     for position, name in ((4, "largest_difference"), (5, "relative_difference"), (6, "rounding")):
         assert floats(html, position) == pytest.approx(list(found["accumulation"][name]))
     assert "batches of 128 against micro batches of 32: not measured" in text_of(html)
     dropout = "the loss depends on the places of the examples in a batch, as with dropout"
     blank = without(found["accumulation"], found["accumulation"]["seed"] > 0, dropout, "rounding")
-    html = mechanics.accumulation_table(content(tables(accumulation=blank)), PAIR)
+    html = html_of(content(tables(accumulation=blank)), "accumulation")
     assert column(html, 6) == [""] * 5
     assert column(html, 7) == [dropout] * 5
 
 
 def test_peak_memory_comes_from_timings_of_both_sizes() -> None:
     both = tables(accumulation=accumulated(), **memories((32, 128)))
-    html = text_of(mechanics.accumulation_table(content(both), PAIR))
+    html = text_of(html_of(content(both), "accumulation"))
     assert "128 MB for an update of 128 examples and 32.0 MB for one of 32" in html
     assert "alone on the machine" in html
     one = tables(accumulation=accumulated(), **memories((128,)))
-    assert "not measured" in text_of(mechanics.accumulation_table(content(one), PAIR))
+    assert "not measured" in text_of(html_of(content(one), "accumulation"))
     of_runs = {**both, "timings": both["timings"].iloc[:0]}
-    assert "not measured" in text_of(mechanics.accumulation_table(content(of_runs), PAIR))
+    assert "not measured" in text_of(html_of(content(of_runs), "accumulation"))
 
 
 def test_peak_memory_is_that_of_the_accumulating_recipe_where_it_was_timed() -> None:
@@ -169,15 +165,15 @@ def test_peak_memory_is_that_of_the_accumulating_recipe_where_it_was_timed() -> 
     timed = {name: pd.concat([own[name], other[name]]) for name in own}
     found = tables(accumulation=accumulated(), **timed)
     twin = {**RECIPE, "name": "mlp-by-32", "micro_batch_size": 32}
-    html = text_of(mechanics.accumulation_table(content(found, twin), PAIR))
+    html = text_of(html_of(content(found, twin), "accumulation"))
     assert "128 MB at once, 64.0 MB over micro batches of 32 (recipe mlp-by-32)" in html
-    by_16 = text_of(mechanics.accumulation_table(content(found, {**twin, "micro_batch_size": 16}), PAIR))
+    by_16 = text_of(html_of(content(found, {**twin, "micro_batch_size": 16}), "accumulation"))
     assert "128 MB for an update of 128 examples and 32.0 MB for one of 32" in by_16
 
 
 def test_the_tables_of_overheads_have_times_shares_and_costs() -> None:
     found = tables(**cost_tables(loop_windows()))
-    html = mechanics.overheads_table(content(found), PAIR)
+    html = html_of(content(found), "costs")
     frame, costs = found["overheads"], found["update_costs"]
     for position, loop in ((1, "fit"), (2, "fused"), (3, "data")):
         assert floats(html, position) == pytest.approx(list(1e3 * frame[f"{loop}_seconds_per_update"]))
@@ -195,7 +191,7 @@ def test_the_tables_of_overheads_have_times_shares_and_costs() -> None:
 
 def test_a_refused_line_has_no_costs_but_its_reason() -> None:
     found = tables((1, 8, 32), **cost_tables(loop_windows((1, 8, 32))))
-    html = mechanics.overheads_table(content(found), PAIR)
+    html = html_of(content(found), "costs")
     assert column(html, 5) == [""] * 3
     assert column(html, 1, 1) == [""] * 3
     assert column(html, 5, 1) == ["refused: 3 batch sizes were timed; the line needs 4."] * 3

@@ -13,45 +13,42 @@ from batchscope.report import probes
 from batchscope.report.content import Content
 
 PAIR = ("digits", "mlp")
-BUILDS = (probes.gradient_table, probes.noise_scale_table, probes.sharpness_table)
+SECTIONS = {each.name: each for probe in ("gradients", "sharpness") for each in probes.sections_of(probe)}
 
 
 def content(study: FakeProbes) -> Content:
     return Content({"measurements": None, "recipes": {}}, {}, tables(study), Path("figures"))
 
 
-def column(html: str, name: str) -> list[str]:
+def html(made: Content, section: str) -> str:
+    """What a section says; the figures are not drawn here."""
+    return probes.part(made, SECTIONS[section], PAIR)
+
+
+def column(page: str, name: str) -> list[str]:
     """The sort values of the column whose head begins with `name`, of the first table."""
-    table = BeautifulSoup(html, "html.parser").select("table")[0]
+    table = BeautifulSoup(page, "html.parser").select("table")[0]
     heads = [" ".join(head.get_text(" ").split()) for head in table.select("thead th")]
     place = next(i for i, head in enumerate(heads) if head.startswith(name))
     return [str(row.select("th, td")[place]["data-value"]) for row in table.select("tbody tr")]
 
 
-def floats(html: str, name: str) -> list[float]:
-    return [float(value) if value else float("nan") for value in column(html, name)]
-
-
-@pytest.mark.parametrize("build", BUILDS)
-def test_without_a_probe_there_is_no_table(build):
-    none = content(FakeProbes())
-    for name in ("gradients", "noise_scale", "sharpness", "sharpness_trends"):
-        none.tables[name] = none.tables[name].iloc[:0]
-    assert build(none, PAIR) == ""
+def floats(page: str, name: str) -> list[float]:
+    return [float(value) if value else float("nan") for value in column(page, name)]
 
 
 def test_the_noise_scale_stands_beside_that_of_the_examples_themselves():
     made = content(FakeProbes(not_estimable=((256, "end"),)))
-    html = probes.noise_scale_table(made, PAIR)
+    page = html(made, "noise-scale")
     frame = made.tables["noise_scale"]
     known = frame["noise_scale"].dropna()
-    found = pd.Series(floats(html, "Noise scale"))
+    found = pd.Series(floats(page, "Noise scale"))
     assert sorted(found.dropna()) == pytest.approx(sorted(known))
     assert found.isna().sum() == 3
     length = frame["gradient_norm_squared"] + frame["covariance_trace"] / frame["examples"]
     expected = frame["covariance_trace"] / length
-    assert sorted(floats(html, "tr(Σ)/|G|²")) == pytest.approx(sorted(expected))
-    assert f"3 rows of {len(frame)}: " in BeautifulSoup(html, "html.parser").get_text()
+    assert sorted(floats(page, "tr(Σ)/|G|²")) == pytest.approx(sorted(expected))
+    assert f"3 rows of {len(frame)}: " in BeautifulSoup(page, "html.parser").get_text()
 
 
 def test_gradients_are_means_over_the_seeds():
@@ -59,11 +56,11 @@ def test_gradients_are_means_over_the_seeds():
     frame = made.tables["gradients"]
     keys = ["batch_size", "moment", "drawn_batch_size"]
     expected = frame.groupby(keys)["gradient_variance"].mean()
-    assert sorted(floats(probes.gradient_table(made, PAIR), "Variance")) == pytest.approx(sorted(expected))
+    assert sorted(floats(html(made, "gradients"), "Variance")) == pytest.approx(sorted(expected))
 
 
 def test_sharpness_is_a_mean_over_the_seeds_of_a_size_at_a_moment():
     made = content(FakeProbes())
     frame = made.tables["sharpness"]
     expected = frame.groupby(["batch_size", "moment"])["lambda_max"].mean()
-    assert sorted(floats(probes.sharpness_table(made, PAIR), "λ_max")) == pytest.approx(sorted(expected))
+    assert sorted(floats(html(made, "sharpness"), "λ_max")) == pytest.approx(sorted(expected))

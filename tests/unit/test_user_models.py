@@ -6,7 +6,7 @@ from own_models import built, losses, own, train
 from small import blobs
 
 from batchscope.data.functions import FunctionError
-from batchscope.probes.modes import evaluation_modes
+from batchscope.probes.modes.measure import evaluation_modes
 
 
 def tokens():

@@ -24,7 +24,7 @@ from batchscope.config.errors import ConfigError, Locate, below, choice, either,
 from batchscope.config.sentences import refusal
 from batchscope.config.written import Schema, Text, Written, json_schema, read, valid
 from batchscope.config.yaml_files import locate_in, read_yaml
-from batchscope.figures import FIGURES
+from batchscope.probes.registry import STUDY_FIGURES
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_-]*"
 _NAME_WORDS = "letters, digits, - and _, starting with a letter or digit"
@@ -148,10 +148,10 @@ def _faults(claim: Claim) -> Iterator[Fault]:
             ("scope", "recipe", condition[0]),
             f"the compared recipes differ in {condition[0]}; valid is to leave it out",
         )
-    if claim.figure is not None and claim.figure not in FIGURES:
+    if claim.figure is not None and claim.figure not in STUDY_FIGURES:
         yield (
             ("figure",),
-            f"there is no figure `{claim.figure}`{choice(claim.figure, [*FIGURES, 'null'])}",
+            f"there is no figure `{claim.figure}`{choice(claim.figure, [*STUDY_FIGURES, 'null'])}",
         )
 
 

@@ -10,12 +10,13 @@ import pandas as pd
 
 from batchscope import text
 from batchscope.analysis.best import label
-from batchscope.analysis.probes import CROSSED, EQUAL, MIN_SIZES, complete_sizes, lowest_common_loss
 from batchscope.analysis.rates import optima
 from batchscope.analysis.summary import GAP, with_gap
 from batchscope.claims.metrics import Metric
 from batchscope.claims.samples import NotMeasuredError, Samples, Size, Tables, Values, of_pair, rows_of
 from batchscope.claims.scope import Pair
+from batchscope.probes.moments import CROSSED, EQUAL
+from batchscope.probes.sharpness.analysis import MIN_SIZES, complete_sizes, lowest_common_loss
 from batchscope.stats.estimates import of_fit
 
 Reader = Callable[[Metric, Tables, Pair, bool], Samples]

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from batchscope.analysis.choosing import pairs
-from batchscope.analysis.probes import noise_scale_over_seeds
 from batchscope.claims.metrics import CRITICAL, NOISE_SCALE, Metric
 from batchscope.claims.metrics import PUBLISHED as METRICS
 from batchscope.claims.readers import samples
 from batchscope.claims.samples import NotMeasuredError, rows_of
 from batchscope.claims.scope import Pair
+from batchscope.probes.gradients.analysis import noise_scale_over_seeds
 from batchscope.stats.intervals import t_interval
 from batchscope.training import checkpoints
 

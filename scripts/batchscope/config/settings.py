@@ -33,8 +33,8 @@ class Settings(Written):
     study: Annotated[str, Field(min_length=1), valid("a name from config/studies/, or the path of a .yaml file")]
     """Study to run, by its name in config/studies/, or the path of a study file (.yaml) of your own."""
     engine: Literal["tensorflow", "numpy"] = "tensorflow"
-    """What trains. `tensorflow` trains every recipe; `numpy` is the reference for tests and teaching: softmax regression
-    in double precision, each quantity from its formula.
+    """What trains. `tensorflow` trains every recipe; `numpy` is the reference for tests and teaching: softmax
+    regression in double precision, each quantity from its formula.
     """
     loop: Literal["fused", "fit"] = "fused"
     """How an epoch is trained. `fused` compiles the whole epoch into one call; `fit` uses Keras `model.fit`, which is

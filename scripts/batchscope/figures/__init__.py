@@ -1,9 +1,9 @@
 """The figures of a study: one SVG file per figure, data set and recipe. Imports no plotting library until one is drawn.
 
-`FIGURES` lists them in the order of the report. A rule or a notebook loops over it:
+`FIGURES` lists those of the runs in the order of the report; probes have their own. A rule or a notebook loops over it:
 
     frames = select(tables, "digits", "mlp")                     # one data set and recipe
-    render("curves_loss", frames, "digits/mlp/curves_loss.svg")
+    FIGURES["curves_loss"].render(frames, "digits/mlp/curves_loss.svg")
     text = FIGURES["curves_loss"].caption(frames)
 """
 
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 class FigureSpec:
     """A figure: its title, and the module with the functions `draw_NAME`, `caption_NAME` and `alt_NAME`.
 
-    It is drawn only for a data set and recipe about which every table in `needs` (fields of `Frames`) has rows; of a
+    It is drawn only for a data set and recipe about which every table in `needs` has rows; of a
     need such as `to_target.seconds`, with something in that column.
     """
 
@@ -36,7 +37,7 @@ class FigureSpec:
 
     @property
     def group(self) -> str:
-        """What a study must have for the figure to be drawn: `runs`, `targets`, `tuning`, or the name of a probe."""
+        """What a study must have for the figure to be drawn: `runs`, `targets` or `tuning`; of a probe, that probe."""
         tables = [need.partition(".")[0] for need in self.needs]
         return next((_GROUPS[table] for table in tables if table in _GROUPS), "runs")
 
@@ -44,7 +45,7 @@ class FigureSpec:
         """Whether there is anything to draw for this data set and recipe."""
         for need in self.needs:
             table, _, column = need.partition(".")
-            rows = getattr(frames, table)
+            rows = frames.of(table)
             if rows.empty or (column and rows[column].isna().all()):
                 return False
         return True
@@ -60,6 +61,13 @@ class FigureSpec:
                 return made
             return cast("Callable[[Frames], Figure]", self._function("draw"))(frames)
 
+    def render(self, frames: Frames, path: str | Path) -> None:
+        """Draw the figure and write it as SVG with its title and alternative text."""
+        from batchscope.figures import theme
+
+        title = f"{self.title}: {frames.dataset}, {frames.recipe}"
+        theme.save(self.draw(frames), path, title=title, alt=self.alt(frames))
+
     def caption(self, frames: Frames) -> str:
         """What is drawn, over how many seeds, and what lines, bands and bars are. One paragraph of plain text."""
         if not self.has_rows(frames):
@@ -73,7 +81,10 @@ class FigureSpec:
         return cast("Callable[[Frames], str]", self._function("alt"))(frames)
 
     def _function(self, kind: str) -> object:
-        return getattr(import_module(f"batchscope.figures.{self.module}"), f"{kind}_{self.name}")
+        return getattr(self._functions(), f"{kind}_{self.name}")
+
+    def _functions(self) -> ModuleType:
+        return import_module(f"batchscope.figures.{self.module}")
 
 
 _SPECS = (
@@ -103,37 +114,11 @@ _EVIDENCE = (
     FigureSpec("rate_vs_batch", "Best learning rate against batch size", "rates", ("rates", "rate_slopes")),
     FigureSpec("pareto", "Training time against test error", "front", ("pareto",)),
 )
-_PROBES = (
-    FigureSpec("gradient_variance", "Variance and signal-to-noise of the gradient", "gradients", ("gradients",)),
-    FigureSpec("gradient_direction", "Direction and bias of the gradient", "gradients", ("gradients",)),
-    FigureSpec("noise_scale", "Gradient noise scale and critical batch size", "noise_scale", ("noise_scale",)),
-    FigureSpec("sharpness_vs_batch", "Sharpness against batch size", "sharpness", ("sharpness",)),
-    FigureSpec("sharpness_vs_gap", "Generalisation gap against sharpness", "sharpness", ("sharpness",)),
-    FigureSpec("loss_slices", "Loss along a random direction", "sharpness", ("slices",)),
-    FigureSpec("rate_range", "Learning-rate range test", "ranges", ("rate_curves",)),
-    FigureSpec("evaluation_modes", "Evaluation in training and in inference mode", "modes", ("modes",)),
-    FigureSpec("update_costs", "Where the time of an update goes", "overheads", ("overheads",)),
-)
 # The table that says to which group a figure belongs; figures that need none of them are drawn in every study.
 _GROUPS = {
     "trials": "tuning",
     "rate_slopes": "tuning",
     "to_target": "targets",
     "critical_batch_size": "targets",
-    "gradients": "gradients",
-    "noise_scale": "gradients",
-    "sharpness": "sharpness",
-    "slices": "sharpness",
-    "rate_curves": "rates",
-    "modes": "modes",
-    "overheads": "overheads",
 }
-FIGURES: dict[str, FigureSpec] = {spec.name: spec for spec in (*_SPECS, *_EVIDENCE, *_PROBES)}
-
-
-def render(name: str, frames: Frames, path: str | Path) -> None:
-    """Draw the figure `name` and write it as SVG with its title and alternative text."""
-    from batchscope.figures import theme
-
-    spec = FIGURES[name]
-    theme.save(spec.draw(frames), path, title=f"{spec.title}: {frames.dataset}, {frames.recipe}", alt=spec.alt(frames))
+FIGURES: dict[str, FigureSpec] = {spec.name: spec for spec in (*_SPECS, *_EVIDENCE)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -25,7 +25,10 @@ class Size:
 
 @dataclass(frozen=True)
 class Frames:
-    """The rows of one data set and recipe of the tables of the same names, and its sizes, smallest first."""
+    """The rows of one data set and recipe of the tables of the same names, and its sizes, smallest first.
+
+    `further` are those of other tables, by name; see `of`.
+    """
 
     dataset: str
     recipe: str
@@ -45,23 +48,18 @@ class Frames:
     rates: pd.DataFrame
     rate_slopes: pd.DataFrame
     pareto: pd.DataFrame
-    gradients: pd.DataFrame
-    gradient_slopes: pd.DataFrame
-    noise_scale: pd.DataFrame
-    sharpness: pd.DataFrame
-    sharpness_trends: pd.DataFrame
-    slices: pd.DataFrame
-    modes: pd.DataFrame
-    rate_ranges: pd.DataFrame
-    rate_curves: pd.DataFrame
-    accumulation: pd.DataFrame
-    overheads: pd.DataFrame
-    update_costs: pd.DataFrame
+    further: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+
+    def of(self, table: str) -> pd.DataFrame:
+        """The rows of a table, such as that of a probe; none where the study has no such table."""
+        own = _TABLES + _EVIDENCE
+        return getattr(self, table) if table in own else self.further.get(table, pd.DataFrame(columns=_PAIR))
 
 
+_PAIR = ["dataset", "recipe"]
 _TABLES = ("runs", "evaluations", "steps", "timings", "windows", "metrics", "summary")
-# Tables without rows where a study has no targets, tunes no rate, times nothing or has no such probe.
-_EVIDENCE = tuple(name for name in Frames.__dataclass_fields__ if name not in ("dataset", "recipe", "sizes", *_TABLES))
+# Tables without rows where a study has no targets, tunes no rate or times nothing.
+_EVIDENCE = tuple(name for name in Frames.__dataclass_fields__ if name not in (*_PAIR, "sizes", "further", *_TABLES))
 
 
 def pairs(tables: Mapping[str, pd.DataFrame]) -> list[tuple[str, str]]:
@@ -73,17 +71,20 @@ def pairs(tables: Mapping[str, pd.DataFrame]) -> list[tuple[str, str]]:
 def select(tables: Mapping[str, pd.DataFrame], dataset: str, recipe: str) -> Frames:
     """What `tables` (as `analysis.tables.study_tables` makes them) say about one data set and recipe.
 
-    A table of evidence (targets, budgets, rates, probes) that is not among `tables` is taken as one without rows.
+    A table of evidence (targets, budgets, rates) that is not among `tables` is taken as one without rows.
     """
     if (dataset, recipe) not in pairs(tables):
         raise ValueError(f"no runs of data set {dataset!r} with recipe {recipe!r}: there are {pairs(tables)}")
-    found, without_rows = {}, pd.DataFrame(columns=["dataset", "recipe"])
-    for name in (*_TABLES, *_EVIDENCE):
-        table = tables.get(name, without_rows) if name in _EVIDENCE else tables[name]
-        found[name] = table[(table["dataset"] == dataset) & (table["recipe"] == recipe)]
+    without_rows = dict.fromkeys(_EVIDENCE, pd.DataFrame(columns=_PAIR))
+    found = {
+        name: table[(table["dataset"] == dataset) & (table["recipe"] == recipe)]
+        for name, table in {**without_rows, **tables}.items()
+        if set(_PAIR) <= set(table.columns)
+    }
+    further = {name: found.pop(name) for name in list(found) if name not in _TABLES + _EVIDENCE}
     cells = found["runs"][["batch_size", "full_batch"]].drop_duplicates().itertuples(index=False, name=None)
     sizes = tuple(sorted(Size(int(batch_size), bool(full)) for batch_size, full in cells))
-    return Frames(dataset, recipe, sizes, **found)
+    return Frames(dataset, recipe, sizes, **found, further=further)
 
 
 def of_size(frame: pd.DataFrame, size: Size) -> pd.DataFrame:

@@ -27,10 +27,12 @@ class Asked:
 
     Attributes:
         study: `Study.describe()`.
-        code: fingerprint of the code behind each script, by the script's name: make_dataset, train, …
+        code: fingerprint of the code behind each script, by the script's name: make_dataset, train, …; of the script
+            that probes one for each probe: probe_gradients, …
         software: fingerprint of the software that trains.
         files: SHA-256 of the user's files, by path, of each data set (`datasets`) and recipe (`recipes`) by name.
         environment: variables of the environment that change numbers, with their values.
+        probes: what each probe of the study looks at, see `probes.probe.Probe`.
     """
 
     study: Mapping[str, Any]
@@ -38,6 +40,7 @@ class Asked:
     software: str
     files: Mapping[str, Mapping[str, Files]]
     environment: Mapping[str, str]
+    probes: Mapping[str, str]
 
     def dataset(self, name: str, of_draw: str) -> Ask:
         """What a data set is made from."""
@@ -74,8 +77,8 @@ class Asked:
         cell = {"dataset": dataset, "recipe": recipe, "batch_size": batch_size, "seed": seed or 0}
         own = {k: v for k, v in self.study["probes"][probe].items() if k not in ("recipes", "trained_with")}
         seeds = self.study["seeds"][:1] if seed is None else [seed]
-        ask = self._ask("probe", cell, seeds, {**self.study["settings"]["timing"], **own})
-        if probe in ("gradients", "sharpness", "modes"):
+        ask = self._ask(f"probe_{probe}", cell, seeds, {**self.study["settings"]["timing"], **own})
+        if self.probes[probe] == "weights":
             ask["sources"]["run"] = fingerprint(self.run(dataset, recipe, batch_size, seed or 0))
         return {**ask, "probe": probe}
 

@@ -10,23 +10,25 @@ import ast
 import functools
 import gc
 import hashlib
+import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 
-def closure(entry: Path, root: Path, *, lazy: bool = True) -> list[Path]:
+def closure(entry: Path, root: Path, *, lazy: bool = True, **chosen: str) -> list[Path]:
     """`entry` and every source file below `root` that it imports, directly or not, sorted.
 
-    Imports for type checkers alone do not count. `import_module(f"package.{name}")` counts as all modules of the
-    package. A file that imports nothing below `root`, or is no Python, is its own closure.
+    Imports for type checkers alone do not count. `import_module(f"package.{name}.part")` counts as every module that
+    the text may name. A file that imports nothing below `root`, or is no Python, is its own closure.
 
     Args:
         entry: a Python file.
         root: the folder that is on the path for imports.
         lazy: whether imports inside functions count, too.
+        chosen: what stands for a variable of that name (`name`, or `self.name`) in the text of `import_module`.
     """
     found: set[Path] = set()
     waiting, root = [entry.resolve()], root.resolve()
@@ -34,7 +36,7 @@ def closure(entry: Path, root: Path, *, lazy: bool = True) -> list[Path]:
         file = waiting.pop()
         if file not in found:
             found.add(file)
-            for module in _modules(file, root, lazy):
+            for module in _modules(file, root, lazy, frozenset(chosen.items())):
                 waiting += _files(module, root)
     return sorted(found)
 
@@ -42,7 +44,7 @@ def closure(entry: Path, root: Path, *, lazy: bool = True) -> list[Path]:
 def packages(files: Iterable[Path], root: Path, *, lazy: bool = True) -> set[str]:
     """The top-level modules that `files` import and that are neither below `root` nor in the standard library."""
     root = root.resolve()
-    names = {module.partition(".")[0] for file in files for module in _modules(file.resolve(), root, lazy)}
+    names = {module.partition(".")[0] for file in files for module in _modules(file.resolve(), root, lazy, frozenset())}
     return {name for name in names if name not in sys.stdlib_module_names and not _files(name, root)}
 
 
@@ -55,7 +57,10 @@ def fingerprint(files: Iterable[Path], root: Path) -> str:
 
 @dataclass(frozen=True)
 class _Import:
-    """An import as written: `level` dots, `module`, and the names that are taken from it; `*` of all of a package."""
+    """An import as written: `level` dots, `module`, and the names that are taken from it.
+
+    A module that is imported by a computed name has its variables in braces: `package.{name}.part`.
+    """
 
     level: int
     module: str
@@ -70,7 +75,7 @@ class _Source:
 
 
 @functools.cache
-def _modules(file: Path, root: Path, lazy: bool) -> frozenset[str]:
+def _modules(file: Path, root: Path, lazy: bool, chosen: frozenset[tuple[str, str]]) -> frozenset[str]:
     """Full names of the modules that a file may import; of `from a import b` both `a` and `a.b`."""
     package = file.relative_to(root).parent.parts if file.is_relative_to(root) else ()
     found: set[str] = set()
@@ -78,12 +83,16 @@ def _modules(file: Path, root: Path, lazy: bool) -> frozenset[str]:
         if lazy or not each.lazy:
             above = package[: len(package) - each.level + 1] if each.level else ()
             module = ".".join([*above, *filter(None, [each.module])])
-            names = each.names
-            if names == ("*",):
-                folder = root.joinpath(*module.split("."))
-                names = tuple(".".join(file.relative_to(folder).with_suffix("").parts) for file in folder.rglob("*.py"))
-            found |= {module, *(f"{module}.{name}" for name in names)}
+            found |= _named(module, root, dict(chosen)) if "{" in module else {module}
+            found |= {f"{module}.{name}" for name in each.names}
     return frozenset(found)
+
+
+def _named(computed: str, root: Path, chosen: Mapping[str, str]) -> set[str]:
+    """The modules below `root` that a computed name may stand for."""
+    pattern = re.sub(r"{(\w+)}", lambda variable: chosen.get(variable[1], "*"), computed).replace(".", "/")
+    files = [*root.glob(f"{pattern}.py"), *(file.parent for file in root.glob(f"{pattern}/__init__.py"))]
+    return {".".join(file.relative_to(root).with_suffix("").parts) for file in files}
 
 
 @functools.cache
@@ -138,7 +147,11 @@ def _by_name(argument: ast.expr, lazy: bool) -> Iterator[_Import]:
     if isinstance(argument, ast.Constant):
         yield _Import(0, str(argument.value), (), lazy)
     elif isinstance(argument, ast.JoinedStr) and isinstance(argument.values[0], ast.Constant):
-        yield _Import(0, str(argument.values[0].value).rpartition(".")[0], ("*",), lazy)
+        parts = [
+            f"{{{_name(part.value)}}}" if isinstance(part, ast.FormattedValue) else str(getattr(part, "value", ""))
+            for part in argument.values
+        ]
+        yield _Import(0, "".join(parts), (), lazy)
 
 
 def _name(expression: ast.expr) -> str:

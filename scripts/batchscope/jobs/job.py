@@ -15,6 +15,7 @@ from batchscope.identity.digests import file_sha256, fingerprint, sealed
 from batchscope.identity.files import set_aside, write_json
 from batchscope.jobs import manifest, memory, provenance
 from batchscope.tables import records
+from batchscope.tables.columns import Columns
 from batchscope.training import engines, recipes
 
 Note = Callable[[str, Any], None]
@@ -120,12 +121,13 @@ class Job:
         tables: Mapping[str, list[dict[str, Any]]],
         outputs: Mapping[str, str],
         not_measured: Mapping[str, str] | None = None,
+        columns: Mapping[str, Columns] = records.TABLES,
         **more: Any,
     ) -> None:
-        """Write the tables, then the manifest with their digests: it stands only where all else does."""
+        """Write the tables, which have `columns`, then the manifest with their digests: it stands only where all do."""
         provenance.require_unchanged(self.ask["sources"]["model"])  # a module may have been imported late
         for table, rows in tables.items():
-            records.write_table(table, rows, outputs[table])
+            records.write_table(table, rows, outputs[table], columns[table])
         content = {
             **self.facts,
             "started_at": self.started_at,

@@ -12,6 +12,7 @@ from batchscope.jobs import job, manifest, provenance
 from batchscope.jobs.supervise import Death
 from batchscope.jobs.tune import rows
 from batchscope.tables import records
+from batchscope.tables.columns import Columns
 from batchscope.training import checkpoints, engines, recipes, tuning
 
 OUTCOME = "out_of_memory"
@@ -45,9 +46,11 @@ def write_tuning(inputs: Mapping[str, str], ask: Ask, outputs: Mapping[str, str]
     _write(inputs, ask, outputs, death, trials=rows(_cell(inputs, ask), [trial]))
 
 
-def write_probe(inputs: Mapping[str, str], ask: Ask, outputs: Mapping[str, str], death: Death) -> None:
-    """The outputs of a probe that died: its tables without rows, and the reason in the manifest."""
-    _write(inputs, ask, outputs, death, **{name: [] for name in outputs if name != "manifest"})
+def write_probe(
+    inputs: Mapping[str, str], ask: Ask, outputs: Mapping[str, str], death: Death, columns: Mapping[str, Columns]
+) -> None:
+    """The outputs of a probe that died: its tables, with `columns` and without rows, and the reason in the manifest."""
+    _write(inputs, ask, outputs, death, columns, **{name: [] for name in columns})
 
 
 def _facts(inputs: Mapping[str, str]) -> Row:
@@ -86,7 +89,14 @@ def _whole(table: str, row: Row) -> Row:
     return {name: row.get(name) for name in records.TABLES[table]}
 
 
-def _write(inputs: Mapping[str, str], ask: Ask, outputs: Mapping[str, str], death: Death, **tables: list[Row]) -> None:
+def _write(
+    inputs: Mapping[str, str],
+    ask: Ask,
+    outputs: Mapping[str, str],
+    death: Death,
+    columns: Mapping[str, Columns] = records.TABLES,
+    **tables: list[Row],
+) -> None:
     missing = {
         name: death.how
         for table, found in tables.items()
@@ -95,7 +105,7 @@ def _write(inputs: Mapping[str, str], ask: Ask, outputs: Mapping[str, str], deat
         if value is None and (name in job.quantities() or name == table)
     }
     for table, found in tables.items():
-        records.write_table(table, found, outputs[table])
+        records.write_table(table, found, outputs[table], columns[table])
     content = {
         **manifest.job(engines.about(ask["settings"]["engine"]).packages),
         "started_at": manifest.now(),

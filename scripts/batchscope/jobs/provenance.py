@@ -205,7 +205,7 @@ def _ask(asked: Asked, kind: str, identity: Mapping[str, Any]) -> Ask | None:
         "timing": lambda: asked.timing(*place),
         "tuning": lambda: asked.tuning(*place),
         "probe": lambda: asked.probe(
-            identity["probe"], *place, None if identity["probe"] == "overheads" else cell["seed"]
+            identity["probe"], *place, None if asked.probes[identity["probe"]] == "cells" else cell["seed"]
         ),
     }
     try:

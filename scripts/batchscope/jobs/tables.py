@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batchscope.analysis import advice, budgets, decision_tree, overheads, probes, rates, savings, scaling, targets
+from batchscope.analysis import advice, budgets, decision_tree, rates, savings, scaling, targets
 from batchscope.analysis.best import best
 from batchscope.analysis.external_runs import read
 from batchscope.analysis.ranks import ranks
 from batchscope.analysis.summary import metrics, summary
 from batchscope.claims import replication, verdicts
 from batchscope.identity.files import atomic_path
-from batchscope.tables import TABLES, records
-from batchscope.tables.probe_columns import PROBES
+from batchscope.probes.columns import Record
+from batchscope.probes.registry import PROBES, STUDY_TABLES
+from batchscope.tables import records
 
 PAIR = ["dataset", "recipe"]
 CELL = list(records.CELL)
@@ -34,30 +36,19 @@ _KEYS = {
     "timing": CELL,
     "windows": [*CELL, "window"],
     "trials": [*RUN, "learning_rate"],
-    "gradients": [*RUN, "updates", "moment", "drawn_batch_size"],
-    "noise_scale": [*RUN, "updates", "moment"],
-    "sharpness": [*RUN, "updates", "moment"],
-    "slices": [*RUN, "updates", "moment", "position"],
-    "modes": [*RUN, "updates", "moment", "evaluated_batch_size"],
-    "rate_ranges": RUN,
-    "rate_curves": [*RUN, "update"],
-    "accumulation": [*RUN, "micro_batch_size"],
-    "loop_windows": [*CELL, "loop", "window"],
 }
-# Tables that the probes of a study write; one that it does not make is empty.
-PROBED = tuple(PROBES)
 STEPS_PER_RUN = 400
 
 
 def study_tables(study: Mapping[str, Any], **files: Sequence[Path]) -> dict[str, pd.DataFrame]:
-    """All tables of a study (the keys are `tables.TABLES`) from the files of its jobs, or from measurements.
+    """All tables of a study (the keys are `STUDY_TABLES`) from the files of its jobs, or from measurements.
 
     The order of data sets and recipes is that of the `run` files; sizes and seeds are sorted.
 
     Args:
         study: `Study.describe()`.
         files: run, evaluations, steps, timing, windows and trials: tables of `records`; run_manifest and
-            timing_manifest: JSON. All empty where `study` names measurements instead. The names of `PROBED` and
+            timing_manifest: JSON. All empty where `study` names measurements instead. The records of probes and
             probe_manifest may be missing.
 
     Raises:
@@ -66,8 +57,11 @@ def study_tables(study: Mapping[str, Any], **files: Sequence[Path]) -> dict[str,
         ValueError: the files do not describe the same runs.
     """
     paired = study["measurements"] is None
-    probed = _probed(**{name: files.pop(name, ()) for name in PROBED})
-    tables = probed | (_recorded(study, **files) if paired else _imported(study["measurements"]))
+    probed = {
+        probe.name: {name: concat(name, files.pop(name, ()), record) for name, record in probe.records.items()}
+        for probe in PROBES.values()
+    }
+    tables = _analysed(probed) | (_recorded(study, **files) if paired else _imported(study["measurements"]))
     runs, timings, of_target = tables["runs"], tables["timings"], tables["to_target"]
     n_train = {name: _number(size) for name, size in zip(runs["dataset"], runs["n_train"], strict=True)}
     tables |= {
@@ -86,7 +80,7 @@ def study_tables(study: Mapping[str, Any], **files: Sequence[Path]) -> dict[str,
     tables["advice"] = advice.advice(tables, study)
     tables["verdicts"] = verdicts.verdicts(tables, study)
     tables["published"] = replication.published(tables, study)
-    return {name: tables[name] for name in TABLES}
+    return {name: tables[name] for name in STUDY_TABLES}
 
 
 def _recorded(
@@ -119,17 +113,15 @@ def _recorded(
     return {**tables, "to_target": to_target, "savings": savings.savings(to_target, pd.DataFrame(), None)}
 
 
-def _probed(**files: Sequence[Path]) -> dict[str, pd.DataFrame]:
-    """What the probes of a study recorded, and what follows from it."""
-    tables = {name: concat(name, paths) for name, paths in files.items()}
-    windows = tables.pop("loop_windows")
-    tables["sharpness"] = probes.with_gap(probes.at_equal_loss(tables["sharpness"]))
-    return tables | {
-        "gradient_slopes": probes.gradient_slopes(tables["gradients"]),
-        "sharpness_trends": probes.sharpness_trends(tables["sharpness"]),
-        "update_costs": overheads.update_costs(windows),
-        "overheads": overheads.overheads(windows),
-    }
+def _analysed(probed: Mapping[str, dict[str, pd.DataFrame]]) -> dict[str, pd.DataFrame]:
+    """The tables that follow from what each probe recorded."""
+    tables: dict[str, pd.DataFrame] = {}
+    for probe, recorded in probed.items():
+        if PROBES[probe].derived is None:
+            tables |= recorded
+        else:
+            tables |= import_module(f"batchscope.probes.{probe}.analysis").analyse(recorded)
+    return tables
 
 
 def _imported(measurements: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
@@ -170,22 +162,24 @@ def _number(size: Any) -> int | None:
     return None if pd.isna(size) else int(size)
 
 
-def concat(table: str, paths: Sequence[Path]) -> pd.DataFrame:
-    """The rows of all `paths`, which hold the table `table` of `records`, sorted by data set, recipe, size and seed.
+def concat(table: str, paths: Sequence[Path], record: Record | None = None) -> pd.DataFrame:
+    """The rows of all `paths`, which hold the table `table`, sorted by data set, recipe, size and seed.
 
-    Data sets and recipes keep the order in which `paths` bring them. No paths give a table without rows.
+    Data sets and recipes keep the order in which `paths` bring them. No paths give a table without rows. A table that
+    is not one of `records` is a `record` of a probe.
     """
-    parts = [records.read_table(table, path) for path in paths]
-    content = pa.concat_tables(parts) if parts else records.schema(table).empty_table()
+    columns, keys = (records.TABLES[table], _KEYS[table]) if record is None else (record.columns, record.keys)
+    parts = [records.read_table(table, path, columns) for path in paths]
+    content = pa.concat_tables(parts) if parts else records.schema(columns).empty_table()
     frame = _to_pandas(content)
-    twice = frame.duplicated(_KEYS[table])
+    twice = frame.duplicated(keys)
     if twice.any():
-        first = frame.loc[twice, _KEYS[table]].iloc[0].to_dict()
+        first = frame.loc[twice, keys].iloc[0].to_dict()
         raise ValueError(f"table {table}: two files describe {first}")
     order = {pair: i for i, pair in enumerate(dict.fromkeys(zip(frame["dataset"], frame["recipe"], strict=True)))}
     rank = [order[pair] for pair in zip(frame["dataset"], frame["recipe"], strict=True)]
-    keys = _KEYS[table][len(PAIR) :]
-    return frame.assign(_rank=rank).sort_values(["_rank", *keys], ignore_index=True).drop(columns="_rank")
+    further = keys[len(PAIR) :]
+    return frame.assign(_rank=rank).sort_values(["_rank", *further], ignore_index=True).drop(columns="_rank")
 
 
 def thin(steps: pd.DataFrame, limit: int = STEPS_PER_RUN) -> pd.DataFrame:

@@ -10,14 +10,16 @@ from typing import Any
 
 import pandas as pd
 
-from batchscope import text
 from batchscope.analysis.best import label
-from batchscope.figures import FIGURES, frames
+from batchscope.claims.scope import twins
+from batchscope.figures import frames, sheets
 from batchscope.jobs import tables as study_tables
+from batchscope.probes.registry import STUDY_FIGURES, STUDY_TABLES
 from batchscope.report import elements
-from batchscope.tables import TABLES
 
-Row = Mapping[str, Any]
+Row = sheets.Row
+number, rows = sheets.number, sheets.rows
+
 OPEN_PAIRS = 2  # with more data sets and recipes in a section, the page shows the first and folds the others
 
 
@@ -46,6 +48,10 @@ class Content:
         frame = self.tables[table]
         return frame[(frame["dataset"] == pair[0]) & (frame["recipe"] == pair[1])]
 
+    def twins(self, key: str, value: Any, pair: tuple[str, str]) -> list[tuple[str, str]]:
+        """The pairs on the same data set whose recipe differs in `key` only, and has `value` there."""
+        return twins(key, value, pair, self.pairs, self.study)
+
     @property
     def trained(self) -> bool:
         """Whether the study trained its runs; else they were measured elsewhere and imported."""
@@ -58,15 +64,15 @@ class Content:
     def drawn(self, name: str, pair: tuple[str, str]) -> bool:
         """Whether the study has the figure `name` for a data set and recipe."""
         there = _svg(self, name, pair).is_file()
-        return there and FIGURES[name].has_rows(frames.select(self.tables, *pair))
+        return there and STUDY_FIGURES[name].has_rows(frames.select(self.tables, *pair))
 
 
 def load(tables: Path, figures: Path, study: Path, manifest: Path) -> Content:
-    """Read the tables of a study (`tables.TABLES`, as Parquet) and the files that describe it."""
+    """Read the tables of a study (`STUDY_TABLES`, as Parquet) and the files that describe it."""
     return Content(
         study=json.loads(study.read_text(encoding="utf-8")),
         manifest=json.loads(manifest.read_text(encoding="utf-8")),
-        tables={name: study_tables.load(tables / f"{name}.parquet") for name in TABLES},
+        tables={name: study_tables.load(tables / f"{name}.parquet") for name in STUDY_TABLES},
         figures=figures,
     )
 
@@ -104,7 +110,7 @@ def figures(content: Content, pair: tuple[str, str], *names: str) -> str:
     """
     selected = frames.select(content.tables, *pair)
     blocks = []
-    for spec in (FIGURES[name] for name in names):
+    for spec in (STUDY_FIGURES[name] for name in names):
         svg = _svg(content, spec.name, pair)
         if not svg.is_file() or not spec.has_rows(selected):
             continue
@@ -122,17 +128,6 @@ def _svg(content: Content, name: str, pair: tuple[str, str]) -> Path:
     return content.figures / pair[0] / pair[1] / f"{name}.svg"
 
 
-def number(row: Row, name: str) -> float | None:
-    """A table's value as a plain float, None where it is null."""
-    content = row[name]
-    return None if pd.isna(content) else float(content)
-
-
-def rows(frame: pd.DataFrame) -> list[Row]:
-    """The rows of a table as mappings."""
-    return [{str(name): item for name, item in row.items()} for row in frame.to_dict("records")]
-
-
 def size(row: Row) -> str:
     """The label of a row's batch size."""
     return label(int(row["batch_size"]), bool(row["full_batch"]))
@@ -140,7 +135,7 @@ def size(row: Row) -> str:
 
 def size_cell(row: Row) -> elements.Cell:
     """The cell that heads the row of a batch size."""
-    return elements.value(float(row["batch_size"]), size(row))
+    return elements.cell(sheets.size(row))
 
 
 def spread_cells(
@@ -152,10 +147,5 @@ def spread_cells(
     *,
     aligned: bool = True,
 ) -> list[elements.Cell]:
-    """One cell per row with the mean `name` and its interval.
-
-    The decimals are those that the column deserves or, if not `aligned`, since it spans decades, each interval.
-    """
-    found = [[number(row, name + part) for part in (mean, low, high)] for row in rows(frame)]
-    places = text.decimals((top - bottom) / 2 for _, bottom, top in found if bottom is not None and top is not None)
-    return [elements.spread(middle, bottom, top, places if aligned else None) for middle, bottom, top in found]
+    """One cell per row with the mean `name` and its interval, see `sheets.spreads_of`."""
+    return [elements.cell(cell) for cell in sheets.spreads_of(rows(frame), name, low, high, mean, aligned=aligned)]

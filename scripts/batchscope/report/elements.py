@@ -12,18 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from batchscope import text as numbers
+from batchscope.figures import sheets
 
-
-@dataclass(frozen=True)
-class Column:
-    """A column's heading, its unit ("" where it has none), and whether it sorts and aligns as numbers or as text."""
-
-    heading: str
-    unit: str = ""
-    kind: Literal["number", "text"] = "number"
+Column = sheets.Column
 
 
 @dataclass(frozen=True)
@@ -34,30 +28,34 @@ class Cell:
     value: float | str | None = None
 
 
-def text(value: object) -> Cell:
-    """A cell of plain text."""
-    return Cell(escape(str(value)), str(value))
-
-
-def value(content: float | None, shown: str | None = None) -> Cell:
-    """A number: `shown` where given, else to three significant digits; a dash where it was not measured."""
-    if not numbers.known(content):
+def cell(content: sheets.Cell) -> Cell:
+    """The HTML of a cell of a `Sheet`."""
+    if content.value is None:
         return Cell(
             f'<span class="missing" aria-hidden="true">{numbers.MISSING}</span><span class="hidden">none</span>'
         )
-    return Cell(escape(numbers.number(content) if shown is None else shown), float(content))
+    bounds = f' <span class="range">{escape(content.bounds)}</span>' if content.bounds else ""
+    return Cell(escape(content.shown) + bounds, content.value)
+
+
+def text(value: object) -> Cell:
+    """A cell of plain text."""
+    return cell(sheets.text(value))
+
+
+def value(content: float | None, shown: str | None = None) -> Cell:
+    """A number, see `sheets.value`."""
+    return cell(sheets.value(content, shown))
 
 
 def spread(mean: float | None, low: float | None, high: float | None, places: int | None = None) -> Cell:
-    """A mean with its interval on a line of its own, with `places` decimals; see `numbers.interval`."""
-    return _bounded(mean, numbers.interval(mean, low, high, places))
+    """A mean with its interval, see `sheets.spread`."""
+    return cell(sheets.spread(mean, low, high, places))
 
 
 def quartiles(median: float | None, low: float | None, high: float | None) -> Cell:
-    """A median with its quartiles on a line of their own, each to three significant digits."""
-    if not numbers.known(low) or not numbers.known(high):
-        return value(median)
-    return _bounded(median, f"{numbers.number(median)} [{numbers.number(low)}, {numbers.number(high)}]")
+    """A median with its quartiles, see `sheets.quartiles`."""
+    return cell(sheets.quartiles(median, low, high))
 
 
 def table(
@@ -85,6 +83,13 @@ def table_of(identifier: str, caption: str, columns: Sequence[tuple[Column, Sequ
     """`table` from columns, each with its cells from top to bottom."""
     rows = list(zip(*(cells for _, cells in columns), strict=True))
     return table(identifier, caption, [column for column, _ in columns], rows, **style)
+
+
+def sheet(identifier: str, content: sheets.Sheet) -> str:
+    """A table, or a line behind which it is folded away."""
+    columns = [(column, [cell(each) for each in cells]) for column, cells in content.columns]
+    html = table_of(identifier, content.caption, columns)
+    return folded(content.summary, html) if content.summary else html
 
 
 def figure(identifier: str, svg: Path, title: str, alternative: str, caption: str) -> str:
@@ -193,14 +198,6 @@ def mapping(content: Mapping[str, Any], caption: str, identifier: str) -> str:
 def slug(*parts: str) -> str:
     """An id made of `parts`, unique for distinct parts: what is not a letter, digit, _ or - becomes its code point."""
     return ":".join(re.sub(r"[^A-Za-z0-9_-]", lambda found: f".{ord(found.group()):x}", part) for part in parts)
-
-
-def _bounded(middle: float | None, shown: str) -> Cell:
-    cell = value(middle, shown)
-    if cell.value is None or " [" not in shown:
-        return cell
-    head, bounds = shown.split(" [")
-    return Cell(f'{escape(head)} <span class="range">[{escape(bounds)}</span>', cell.value)
 
 
 def _heading(column: Column) -> str:

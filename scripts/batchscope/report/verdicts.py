@@ -10,7 +10,7 @@ import pandas as pd
 
 from batchscope import text
 from batchscope.claims.definitions import resolved
-from batchscope.figures import FIGURES
+from batchscope.probes.registry import STUDY_FIGURES
 from batchscope.report import elements
 from batchscope.report.content import Content, Row, figure_id, number, rows
 from batchscope.report.elements import Cell, Column
@@ -127,9 +127,9 @@ def _measured(content: Content, row: Row) -> Cell:
     html += elements.remark(f"Holds for: {scope.rstrip('.')}." if scope else "")
     html += elements.remark(f"Budget: {budget.rstrip('.')}." if budget else "")
     name, dataset, recipe = (_text(row[key]) for key in ("figure", "dataset", "recipe"))
-    if name in FIGURES and dataset and recipe and content.drawn(name, (dataset, recipe)):
+    if name in STUDY_FIGURES and dataset and recipe and content.drawn(name, (dataset, recipe)):
         target = f"#{figure_id(name, (dataset, recipe))}"
-        html += f'<span class="remark">{elements.link(target, f"Figure: {FIGURES[name].title}")}</span>'
+        html += f'<span class="remark">{elements.link(target, f"Figure: {STUDY_FIGURES[name].title}")}</span>'
     return Cell(html, _text(row["measured"]))
 
 

@@ -1,6 +1,6 @@
 """Every column of every table, and their files. Names alone are imported here, so that rules can use them."""
 
-# Every table of a study, each written as Parquet and as CSV.
+# Every table of a study but those of its probes, each written as Parquet and as CSV.
 TABLES = (
     "runs",
     "evaluations",
@@ -23,18 +23,6 @@ TABLES = (
     "pareto",
     "advice",
     "tree",
-    "gradients",
-    "gradient_slopes",
-    "noise_scale",
-    "sharpness",
-    "sharpness_trends",
-    "slices",
-    "modes",
-    "rate_ranges",
-    "rate_curves",
-    "accumulation",
-    "overheads",
-    "update_costs",
     "verdicts",
     "published",
 )

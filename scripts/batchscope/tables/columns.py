@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +17,9 @@ class Column:
     unit: str
     meaning: str
     nullable: bool = False
+
+
+Columns = Mapping[str, Column]
 
 
 def string(meaning: str, *, nullable: bool = False) -> Column:

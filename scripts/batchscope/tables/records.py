@@ -1,8 +1,8 @@
 """The tables of Batchscope: how they are written and read, strictly, and fingerprints of what they come from.
 
-Every table is a Parquet file with exactly the columns that `columns` names, in this order. A file that lacks a column,
-has one too many or holds another type is refused at write and at read. Null means "not measured" (the reason is in the
-run's manifest); it is never written as zero.
+Every table is a Parquet file with exactly the columns that `columns`, or a probe, names, in this order. A file that
+lacks a column, has one too many or holds another type is refused at write and at read. Null means "not measured" (the
+reason is in the run's manifest); it is never written as zero.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchscope.identity.files import atomic_path, set_aside
-from batchscope.tables import columns
-from batchscope.tables.columns import CELL, RUN, TELEMETRY_SUMMARY, Kind
-from batchscope.tables.probe_columns import PROBES
+from batchscope.tables.columns import CELL, RUN, TABLES, TELEMETRY_SUMMARY, Columns, Kind
 
 __all__ = [
     "CELL",
@@ -29,8 +27,6 @@ __all__ = [
     "schema",
     "write_table",
 ]
-
-TABLES = {**columns.TABLES, **PROBES}
 
 _ARROW: dict[Kind, pa.DataType] = {
     "string": pa.string(),
@@ -44,19 +40,24 @@ class TableError(ValueError):
     """A table does not have the columns or the types that its name promises."""
 
 
-def schema(table: str) -> pa.Schema:
+def schema(columns: Columns) -> pa.Schema:
     """Arrow schema of a table; its fields carry unit and meaning as metadata."""
     return pa.schema(
         [
             pa.field(name, _ARROW[column.kind], column.nullable, {"unit": column.unit, "meaning": column.meaning})
-            for name, column in TABLES[table].items()
+            for name, column in columns.items()
         ]
     )
 
 
-def write_table(table: str, rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
-    """Write `rows` (one mapping per row, every column present) as the table `table`, atomically."""
-    expected = schema(table)
+def write_table(
+    table: str, rows: Sequence[Mapping[str, Any]], path: str | Path, columns: Columns | None = None
+) -> None:
+    """Write `rows` (one mapping per row, every column present) as the table `table`, atomically.
+
+    `columns` are those of a table that is not one of `TABLES`: that of a probe.
+    """
+    expected = schema(TABLES[table] if columns is None else columns)
     for row in rows:
         if set(row) != set(expected.names):
             missing, unknown = sorted(set(expected.names) - set(row)), sorted(set(row) - set(expected.names))
@@ -73,14 +74,14 @@ def write_table(table: str, rows: Sequence[Mapping[str, Any]], path: str | Path)
         pq.write_table(content, temporary, compression="zstd")
 
 
-def read_table(table: str, path: str | Path) -> pa.Table:
-    """Read the table `table`.
+def read_table(table: str, path: str | Path, columns: Columns | None = None) -> pa.Table:
+    """Read the table `table`; for `columns` see `write_table`.
 
     Raises:
         TableError: the file's columns or types differ, or it is damaged and has been set aside.
     """
     content = read_parquet(path)
-    expected = schema(table)
+    expected = schema(TABLES[table] if columns is None else columns)
     if not content.schema.equals(expected):
         raise TableError(f"{path} does not hold the table {table} of this version: {content.schema} != {expected}")
     return content

@@ -1,0 +1,8 @@
+"""The probe of accumulation: what is known of it before it measures."""
+
+from __future__ import annotations
+
+from batchscope.probes.accumulation.columns import RECORDS
+from batchscope.probes.probe import Probe
+
+PROBE = Probe(name="accumulation", title="Accumulation", looks_at="runs", records=RECORDS)

@@ -1,0 +1,35 @@
+"""What tables of probes have in common: how their rows are told apart, and the columns of a moment of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from batchscope.tables.columns import CELL, RUN, Column, Columns, integer, number, string
+
+
+@dataclass(frozen=True)
+class Record:
+    """A table that the jobs of a probe write.
+
+    Attributes:
+        columns: all of them, in order; the first are those of a run, or of a cell.
+        further: columns that tell rows of one run, or of one cell, apart, in the order in which rows are sorted.
+    """
+
+    columns: Columns
+    further: tuple[str, ...] = ()
+
+    @property
+    def keys(self) -> list[str]:
+        """The columns that tell a row from every other of the study."""
+        return [*(RUN if "seed" in self.columns else CELL), *self.further]
+
+
+MOMENT: dict[str, Column] = {
+    **RUN,
+    "moment": string("of the run: start, a share of its budget, end, or where the training loss fell to a value"),
+    "epoch": number("epochs", "passes over the training part up to that moment", nullable=False),
+    "updates": integer("updates", "updates up to that moment"),
+    "train_loss": number("nat", "loss of the whole training part at that moment"),
+    "examples": integer("examples", "training examples that the probe looked at"),
+}

@@ -1,0 +1,16 @@
+"""The probe of evaluation modes: what is known of it before it measures."""
+
+from __future__ import annotations
+
+from batchscope.probes.modes.columns import RECORDS
+from batchscope.probes.probe import Probe, ProbeFigure
+
+PROBE = Probe(
+    name="modes",
+    title="Evaluation modes",
+    looks_at="weights",
+    records=RECORDS,
+    figures=(
+        ProbeFigure("evaluation_modes", "Evaluation in training and in inference mode", "modes", needs=("modes",)),
+    ),
+)

@@ -1,0 +1,1 @@
+"""Where the time of an update goes: three loops, each cell alone on the machine."""

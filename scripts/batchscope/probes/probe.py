@@ -1,0 +1,70 @@
+"""What a probe is made of, as the rules, the tables and the figures need to know it before anything is measured.
+
+A probe is a folder here and a name in `registry`. In its folder are
+
+    settings.py  its keys in a study (`Settings`), and `check`, which refuses what cannot be measured
+    columns.py   the tables that its jobs write (`RECORDS`)
+    spec.py      all else that is known beforehand (`PROBE`)
+    measure.py   `measure(subject)`: the rows of those tables
+    analysis.py  `analyse(records)`: the tables of the study, where these are not the records as they are
+    figures.py   `draw_NAME`, `caption_NAME` and `alt_NAME` of each of its figures, where it has some
+    section.py   its sections of the report (`SECTIONS`)
+
+All but `settings`, `columns` and `spec` are imported by name when they are needed. A measurement follows from `measure`
+and `columns`, so that it is not made again where only a figure, an analysis or a sentence changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
+from typing import Literal
+
+from batchscope.figures import FigureSpec
+from batchscope.probes.columns import Record
+from batchscope.tables.columns import Columns
+
+
+@dataclass(frozen=True)
+class ProbeFigure(FigureSpec):
+    """A figure of a probe: `module` is the name of the probe, whose `figures` draw it."""
+
+    @property
+    def group(self) -> str:
+        """The probe."""
+        return self.module
+
+    def _functions(self) -> ModuleType:
+        probe = self.module
+        return import_module(f"batchscope.probes.{probe}.figures")
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A probe.
+
+    Attributes:
+        name: its key below `probes` of a study, its folder here and below `results/{study}/probes`.
+        title: what its jobs measure, in their messages.
+        looks_at: `weights` that the runs kept; `runs` that it makes itself, one job per run; or `cells`, each timed in
+            isolation, once and not per seed.
+        records: the tables that a job writes, by name.
+        derived: the tables of the study that its `analysis` makes of them; None where the records are these tables.
+        figures: drawn for each data set and recipe that it looks at.
+        minutes: after which a job is given up.
+    """
+
+    name: str
+    title: str
+    looks_at: Literal["weights", "runs", "cells"]
+    records: Mapping[str, Record]
+    derived: Mapping[str, Columns] | None = None
+    figures: tuple[ProbeFigure, ...] = ()
+    minutes: int = 240
+
+    @property
+    def tables(self) -> Mapping[str, Columns]:
+        """The columns of its tables of the study, by name."""
+        return {name: made.columns for name, made in self.records.items()} if self.derived is None else self.derived

@@ -1,0 +1,14 @@
+"""The learning-rate range test: what is known of it before it measures."""
+
+from __future__ import annotations
+
+from batchscope.probes.probe import Probe, ProbeFigure
+from batchscope.probes.rates.columns import RECORDS
+
+PROBE = Probe(
+    name="rates",
+    title="Range of rates",
+    looks_at="runs",
+    records=RECORDS,
+    figures=(ProbeFigure("rate_range", "Learning-rate range test", "rates", needs=("rate_curves",)),),
+)

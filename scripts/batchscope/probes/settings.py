@@ -1,0 +1,80 @@
+"""What a study says about a probe: keys that probes have in common, and what a check of them may look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from batchscope.config.validation import ConfigError, Key, Locate
+
+
+def _different(items: list[Any]) -> list[Any]:
+    if len(set(items)) < len(items):
+        raise ValueError("an entry is there twice")
+    return items
+
+
+Names = Annotated[list[str], Field(min_length=1), AfterValidator(_different)]
+Sizes = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1), AfterValidator(_different)]
+
+
+class Settings(BaseModel):
+    """The keys of a probe. All have `recipes`, whose runs or cells are looked at; three further keys have a meaning
+    that is common to all: `trained_with`, only runs of these batch sizes; `batch_size`, a size of its own in their
+    place; and `batch_sizes`, sizes of batches that are drawn or evaluated.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Definition(Protocol):
+    """A data set or a recipe with everything filled in, and where the user wrote each of its values."""
+
+    @property
+    def content(self) -> Mapping[str, Any]:
+        """All of its keys."""
+
+    @property
+    def locate(self) -> Locate:
+        """Where the user wrote one of its keys."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a study asks of a probe.
+
+    Attributes:
+        settings: the keys of the probe.
+        locate: where the user wrote one of them.
+        recipes: those that the probe looks at, by name.
+        examples: number of examples of a part (train, validation) of each data set that it looks at, by name; None
+            where it is not known before the data are read.
+    """
+
+    settings: Mapping[str, Any]
+    locate: Locate
+    recipes: Mapping[str, Definition]
+    examples: Callable[[str], Mapping[str, int | None]]
+
+    def refuse(self, *key: Key, why: str) -> ConfigError:
+        """The error on a key of the probe."""
+        return ConfigError(f"{self.locate(key)}: {why}")
+
+    def refuse_accumulating(self) -> None:
+        """Refuse recipes that accumulate micro batches.
+
+        Raises:
+            ConfigError: there is one.
+        """
+        for position, (name, recipe) in enumerate(self.recipes.items()):
+            if recipe.content["micro_batch_size"] is not None:
+                why = f"{name} accumulates micro batches itself; valid is a recipe with micro_batch_size: null"
+                raise self.refuse("recipes", position, why=why)
+
+
+def refuse_snapshots(recipe: Definition, why: str) -> ConfigError:
+    """The error on the weights that a recipe keeps."""
+    return ConfigError(f"{recipe.locate(['snapshots'])}: {why}")

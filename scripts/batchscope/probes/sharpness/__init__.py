@@ -1,0 +1,1 @@
+"""How sharply the training loss rises around the weights of a run."""

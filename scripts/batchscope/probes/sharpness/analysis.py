@@ -1,0 +1,137 @@
+"""What sharpness says over sizes and seeds: at equal training losses, and its ranks against size and gap."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from batchscope.probes.moments import CROSSED, EQUAL
+from batchscope.probes.sharpness.spec import GAP, TRENDS
+from batchscope.probes.typed import typed
+from batchscope.stats.intervals import t_interval
+from batchscope.tables.columns import RUN
+
+MEASURES = ("lambda_max", "trace", "keskar_0_001", "keskar_0_0005", "adaptive_sharpness")
+MIN_SIZES = 3  # below which ranks say nothing
+
+
+def analyse(records: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The tables of the study from the records of the jobs."""
+    sharpness = with_gap(at_equal_loss(records["sharpness"]))
+    return {"sharpness": sharpness, "sharpness_trends": sharpness_trends(sharpness), "slices": records["slices"]}
+
+
+def with_gap(sharpness: pd.DataFrame) -> pd.DataFrame:
+    """The table of sharpness with the generalisation gap of its moments: training minus test accuracy."""
+    return sharpness.assign(**{GAP: sharpness["train_accuracy"] - sharpness["test_accuracy"]})
+
+
+def at_equal_loss(sharpness: pd.DataFrame) -> pd.DataFrame:
+    """The table of sharpness and, below it, rows at exactly the training losses that runs fell to.
+
+    Weights are kept at the first evaluation at or below a training loss, and a small batch falls far below it between
+    two evaluations. So each measure is interpolated, in its logarithm over that of the training loss, between those
+    weights and the ones of the same run next above that loss; accuracies, epoch and updates on the same scale. A run
+    without weights above it (the highest of `train_losses`) has no such row.
+
+    Args:
+        sharpness: the table that the jobs write.
+
+    Returns:
+        rows with the moment `EQUAL` and the loss instead of `CROSSED` and the loss.
+    """
+    found = []
+    for _, of_run in sharpness.groupby([*RUN], sort=False):
+        for below in of_run[of_run["moment"].str.startswith(CROSSED)].to_dict("records"):
+            wanted = float(str(below["moment"]).removeprefix(CROSSED))
+            above = of_run[of_run["train_loss"] > wanted].sort_values("train_loss").head(1).to_dict("records")
+            if above:
+                found.append(_between(above[0], below, wanted))
+    return pd.concat([sharpness, pd.DataFrame(found, columns=sharpness.columns).astype(sharpness.dtypes)])
+
+
+def _between(above: Mapping[Any, Any], below: Mapping[Any, Any], loss: float) -> dict[Any, Any]:
+    """The row of a run at a training loss between those of two of its weights."""
+    way = math.log(above["train_loss"] / loss) / math.log(above["train_loss"] / below["train_loss"])
+    row = {**below, "moment": f"{EQUAL}{loss:g}", "train_loss": loss}
+    for name in (*MEASURES, "subset_loss"):
+        ends = np.array([above[name], below[name]], dtype=np.float64)
+        row[name] = float(np.exp((1 - way, way) @ np.log(ends))) if (ends > 0).all() else None
+    for name in ("epoch", "updates", "train_accuracy", "test_accuracy"):
+        row[name] = (1 - way) * above[name] + way * below[name]
+    products = above["lambda_products"] + below["lambda_products"]
+    whole = {"updates": round(row["updates"]), "lambda_products": products}
+    return row | whole | dict.fromkeys(("lambda_residual", "trace_ci_low", "trace_ci_high"))
+
+
+def sharpness_trends(sharpness: pd.DataFrame) -> pd.DataFrame:
+    """Rank correlation of sharpness with the batch size and with the generalisation gap over the sizes of a seed.
+
+    Spearman's, one number per seed, and their mean with a 95 % t-interval over the `n` seeds that have at least
+    `MIN_SIZES` sizes. The ends of the interval are null where every seed has the same correlation, and are cut off at
+    ±1. One row per data set, recipe, moment, measure of `MEASURES` and what it is held against.
+
+    Args:
+        sharpness: what `with_gap` gives.
+    """
+    rows = []
+    for (dataset, recipe, moment), group in sharpness.groupby(["dataset", "recipe", "moment"], sort=False):
+        for measure in MEASURES:
+            for against in ("batch_size", GAP):
+                found = [
+                    value
+                    for _, of_seed in group.groupby("seed", sort=True)
+                    if (value := _correlation(of_seed[measure], of_seed[against])) is not None
+                ]
+                mean = t_interval(found)
+                ends = (mean.low, mean.high) if mean.sd else (None, None)
+                low, high = (None if end is None else max(-1.0, min(1.0, end)) for end in ends)
+                sizes = group.loc[group[measure].notna(), "batch_size"].nunique()
+                row = {"dataset": dataset, "recipe": recipe, "moment": moment, "measure": measure, "against": against}
+                rows.append(
+                    row | {"n": mean.n, "n_sizes": sizes, "correlation": mean.mean, "ci_low": low, "ci_high": high}
+                )
+    return typed(rows, TRENDS)
+
+
+def lowest_common_loss(sharpness: pd.DataFrame, runs: pd.DataFrame) -> str | None:
+    """The moment at which the runs of a data set and recipe are compared; None where they have none in common.
+
+    Sharpness falls and rises along a run, so sizes are compared where they fit the training part equally well: at
+    exactly the same loss where `at_equal_loss` has it, else at or below the same loss. Of the losses, that which most
+    sizes (at least `MIN_SIZES`, or both of two) reached in all their runs, and of those the lowest.
+    """
+    needed = max(2, min(MIN_SIZES, len(runs[["batch_size", "full_batch"]].drop_duplicates())))
+    for kind in (EQUAL, CROSSED):
+        found = [moment for moment in sharpness["moment"].unique() if moment.startswith(kind)]
+        reached = {moment: len(complete_sizes(sharpness, runs, moment)) for moment in found}
+        most = max(reached.values(), default=0)
+        if most >= needed:
+            losses = [float(moment.removeprefix(kind)) for moment, count in reached.items() if count == most]
+            return f"{kind}{min(losses):g}"
+    return None
+
+
+def complete_sizes(sharpness: pd.DataFrame, runs: pd.DataFrame, moment: str) -> list[tuple[int, bool]]:
+    """The batch sizes, each with whether it is the full batch, all of whose runs have weights at a moment."""
+    keys = ["batch_size", "full_batch"]
+    seeds = sharpness[sharpness["moment"] == moment].groupby(keys)["seed"].nunique().reset_index()
+    both = runs.groupby(keys)["seed"].nunique().reset_index().merge(seeds, on=keys, suffixes=("", "_there"))
+    kept = both.loc[both["seed"] == both["seed_there"], keys].sort_values(keys)
+    return [(int(size), bool(full)) for size, full in kept.itertuples(index=False, name=None)]
+
+
+def _correlation(first: ArrayLike, second: ArrayLike) -> float | None:
+    """Spearman's rank correlation; None for fewer than `MIN_SIZES` pairs or where one of the two does not vary."""
+    pairs = np.array([np.asarray(first, np.float64), np.asarray(second, np.float64)])
+    pairs = pairs[:, np.isfinite(pairs).all(axis=0)]
+    if pairs.shape[1] < MIN_SIZES or (np.ptp(pairs, axis=1) == 0).any():
+        return None
+    found = round(float(stats.spearmanr(*pairs).statistic), 12)  # ±1 comes out with an error of rounding
+    return found if math.isfinite(found) else None

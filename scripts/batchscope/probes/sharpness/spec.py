@@ -1,0 +1,40 @@
+"""The probe of sharpness: what is known of it before it measures."""
+
+from __future__ import annotations
+
+from batchscope.probes.columns import MOMENT
+from batchscope.probes.probe import Probe, ProbeFigure
+from batchscope.probes.sharpness.columns import RECORDS
+from batchscope.tables.columns import Column, integer, number, string
+
+GAP = "matched_generalisation_gap"
+TRENDS: dict[str, Column] = {
+    **{name: MOMENT[name] for name in ("dataset", "recipe", "moment")},
+    "measure": string("measure of sharpness: the name of its column in `sharpness`"),
+    "against": string(f"what it is compared with: batch_size or {GAP}"),
+    "n": integer("", "seeds with enough sizes for a rank correlation"),
+    "n_sizes": integer("", "batch sizes with the measure"),
+    "correlation": number("", "Spearman's rank correlation over the sizes of a seed, mean over the seeds"),
+    "ci_low": number("", "lower end of its 95 % t-interval, cut off at −1"),
+    "ci_high": number("", "upper end, cut off at 1"),
+}
+
+PROBE = Probe(
+    name="sharpness",
+    title="Sharpness",
+    looks_at="weights",
+    records=RECORDS,
+    derived={
+        "sharpness": {
+            **RECORDS["sharpness"].columns,
+            GAP: number("", "accuracy on the training part minus that on the test part at that moment"),
+        },
+        "sharpness_trends": TRENDS,
+        "slices": RECORDS["slices"].columns,
+    },
+    figures=(
+        ProbeFigure("sharpness_vs_batch", "Sharpness against batch size", "sharpness", needs=("sharpness",)),
+        ProbeFigure("sharpness_vs_gap", "Generalisation gap against sharpness", "sharpness", needs=("sharpness",)),
+        ProbeFigure("loss_slices", "Loss along a random direction", "sharpness", needs=("slices",)),
+    ),
+)
