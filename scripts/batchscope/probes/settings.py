@@ -4,30 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from typing import Any, Protocol
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from batchscope.config.errors import ConfigError, Key, Locate
+from batchscope.config.written import Names, Sizes, Written
 
-from batchscope.config.validation import ConfigError, Key, Locate
-
-
-def _different(items: list[Any]) -> list[Any]:
-    if len(set(items)) < len(items):
-        raise ValueError("an entry is there twice")
-    return items
+__all__ = ["Names", "Request", "Settings", "Sizes", "refuse_snapshots"]
 
 
-Names = Annotated[list[str], Field(min_length=1), AfterValidator(_different)]
-Sizes = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1), AfterValidator(_different)]
-
-
-class Settings(BaseModel):
+class Settings(Written):
     """The keys of a probe. All have `recipes`, whose runs or cells are looked at; three further keys have a meaning
     that is common to all: `trained_with`, only runs of these batch sizes; `batch_size`, a size of its own in their
     place; and `batch_sizes`, sizes of batches that are drawn or evaluated.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class Definition(Protocol):

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
@@ -21,7 +21,6 @@ from batchscope.config.settings import SETTINGS, Settings
 from batchscope.config.written import DIFFERENT, List, Seed, Text, Written, defaults, plain, valid
 from batchscope.config.yaml_files import locate_in, read_yaml
 from batchscope.study import comparisons, definitions, external_runs, own_claims, probing, published, targets
-from batchscope.study.asked_probes import Probes
 from batchscope.study.comparisons import Cell, Comparison, Run
 from batchscope.study.datasets import Dataset
 from batchscope.study.definition_files import dataset_files, recipe_files
@@ -38,6 +37,12 @@ _CONFIG = "config (config/config.yaml or --config)"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _RESERVED = ("datasets", "runs", "timings", "tunings")  # folders in results/ beside those of the studies
 _TRAINED = ("comparisons", "seeds", "targets", "datasets", "recipes", "published")  # keys of a study that trains
+
+
+if TYPE_CHECKING:
+    _Probes = Written
+else:
+    _Probes = probing.written()  # made of what is registered
 
 
 class StudyFile(Written):
@@ -67,7 +72,7 @@ class StudyFile(Written):
     """Whether each (data set, recipe, batch size) is also timed, alone on the machine."""
     targets: Annotated[List[Target], valid("a list of targets")] = ()
     """What runs have to reach, fixed here before they are made."""
-    probes: Probes = defaults(Probes)
+    probes: _Probes = defaults(_Probes)
     claims: dict[str, object] = Field(default_factory=dict)
     """Claims of this study only, by name, written as in claims.yaml. A name of claims.yaml is refused."""
     published: Annotated[List[Published], valid("a list of published numbers")] = ()

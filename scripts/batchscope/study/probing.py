@@ -8,8 +8,12 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, cast
 
-from batchscope.config.validation import ConfigError, Locate, choice
+import pydantic
+
+from batchscope.config.errors import ConfigError, Locate, choice
+from batchscope.config.written import Written
 from batchscope.data.splits import Part
+from batchscope.probes.registry import PROBES
 from batchscope.probes.settings import Request
 from batchscope.study.comparisons import Cell, Run
 from batchscope.study.definitions import Definition, known_size
@@ -58,6 +62,18 @@ def check(
 
         wanted = {recipe: recipes[recipe] for recipe in settings["recipes"]}
         settings_of(name).check(Request(settings, place_of, wanted, examples))
+
+
+def written() -> type[Written]:
+    """How the key `probes` of a study is read: with the probes that are registered."""
+    fields: dict[str, Any] = {name: (settings_of(name).Settings | None, None) for name in PROBES}
+    return pydantic.create_model(
+        "Probes",
+        __base__=Written,
+        __doc__="Measurements that explain what batch size does, each a kind of job of its own. A probe of weights "
+        "looks at those that the recipe's `snapshots` keep.",
+        **fields,
+    )
 
 
 def settings_of(probe: str) -> ModuleType:
