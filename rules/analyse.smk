@@ -32,6 +32,12 @@ rule tabulate:
             )
             for table in TABLES
         ],
+        codebook=report(
+            "results/{study}/tables/codebook.csv",
+            category="Tables",
+            labels={"table": "codebook"},
+            caption="../reports/captions/table.rst",
+        ),
         made_from="results/{study}/tables/made_from.json",
     log:
         "logs/tabulate/{study}.log",

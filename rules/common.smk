@@ -23,7 +23,7 @@ from batchscope.figures import FIGURES
 from batchscope.identity import asked, digests, imports
 from batchscope.jobs import machine, provenance, stamps
 from batchscope.study import definition_files, external_runs, model as studies
-from batchscope.tables import TABLES
+from batchscope.tables.contents import TABLES
 from batchscope.training import recipes
 from batchscope.training.engines.keras.environment import NUMERIC_ENVIRONMENT
 

@@ -11,7 +11,7 @@ logs.redirect(snakemake.log[0])
 from batchscope.identity.asked import Asked
 from batchscope.identity.files import write_json
 from batchscope.jobs import provenance, tables
-from batchscope.tables import TABLES
+from batchscope.tables.contents import TABLES
 
 files = {name: [Path(file) for file in found] for name, found in snakemake.input.items() if name != "measurements"}
 manifests = {kind: files[f"{kind}_manifest"] for kind in ("run", "timing", "tuning", "probe")}
@@ -21,7 +21,8 @@ provenance.check(asked, manifests, recorded)
 del files["tuning_manifest"]
 made = tables.study_tables(asked.study, **files)
 for name, parquet, csv in zip(TABLES, snakemake.output.parquet, snakemake.output.csv, strict=True):
-    tables.save(made[name], parquet, csv)
-saved = [Path(file) for file in (*snakemake.output.parquet, *snakemake.output.csv)]
+    tables.save(name, made[name], parquet, csv)
+tables.save_codebook(snakemake.output.codebook)
+saved = [Path(file) for file in (*snakemake.output.parquet, *snakemake.output.csv, snakemake.output.codebook)]
 every = [file for found in manifests.values() for file in found]
 write_json(provenance.stamp(snakemake.params.token, every, saved), snakemake.output.made_from)

@@ -20,10 +20,12 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.transforms import Bbox
 
+from batchscope.analysis.curves import learning_curves
 from batchscope.figures import FIGURES, render, theme
 from batchscope.figures.curves import mean_curve
-from batchscope.figures.frames import Frames, Size, pairs, select
+from batchscope.figures.frames import Frames, Size, select
 from batchscope.figures.words import outcomes_in_words, plain, seeds_in_words, series_in_words
+from batchscope.tables.cells import pairs
 
 SMALL = FakeStudy(Path(), datasets={"digits": 96}, batch_sizes=(4, 32, "full"), seeds=(1, 2, 3), epochs=4)
 TINY = replace(SMALL, batch_sizes=(4, "full"), seeds=(1, 2))
@@ -228,13 +230,12 @@ def test_a_mean_curve_ends_with_the_first_run_and_is_geometric_on_a_log_axis(
 ) -> None:
     frames = frames_of("usual")
     epochs = frames.evaluations[(frames.evaluations["seed"] != 2) | (frames.evaluations["epoch"] <= 2)]
-    curve = mean_curve(replace(frames, evaluations=epochs), Size(4, False), "train_loss", logarithmic=True)
+    curves = learning_curves(epochs, frames.runs)
+    curve = mean_curve(replace(frames, learning_curves=curves), Size(4, False), "train_loss")
     assert curve is not None
     assert list(curve.epochs) == [0, 1, 2]
     values = epochs[(epochs["batch_size"] == 4) & (epochs["epoch"] == 2)]["train_loss"]
     assert curve.mean[-1] == pytest.approx(values.prod() ** (1 / 3))
-    assert curve.low is not None
-    assert curve.high is not None
     assert curve.low[-1] * curve.high[-1] == pytest.approx(curve.mean[-1] ** 2)
 
 
@@ -311,16 +312,16 @@ def test_plain_numbers(value: float, unit: str, text: str) -> None:
 
 def test_select_refuses_what_was_not_run() -> None:
     tables = {"runs": pd.DataFrame({"dataset": ["digits"], "recipe": ["mlp"]})}
-    assert pairs(tables) == [("digits", "mlp")]
+    assert pairs(tables["runs"]) == [("digits", "mlp")]
     with pytest.raises(ValueError, match=r"no runs of data set 'mnist' with recipe 'mlp': there are .*digits"):
         select(tables, "mnist", "mlp")
 
 
 def test_listing_figures_and_tables_loads_no_library() -> None:
     code = (
-        "import sys, batchscope.figures, batchscope.analysis; "
+        "import sys, batchscope.figures, batchscope.tables.contents, batchscope.tables.derived; "
         "print(sorted({'matplotlib', 'pandas', 'scipy', 'numpy'} & set(sys.modules)))"
     )
-    scripts = Path(fake_results.records.__file__).parents[1]
+    scripts = Path(fake_results.records.__file__).parents[2]
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=scripts)
     assert found.stdout.strip() == "[]"

@@ -12,7 +12,7 @@ from batchscope.claims.definitions import Metric
 from batchscope.claims.estimates import Estimate
 from batchscope.claims.samples import Samples, Size
 from batchscope.claims.tests import Part
-from batchscope.stats.intervals import ALPHA
+from batchscope.stats import ALPHA
 from batchscope.stats.power import detectable_effect
 
 

@@ -23,7 +23,7 @@ def draw_curves_article(frames: Frames) -> Figure:
     logarithmic = is_logarithmic(frames)
     for axes, size in zip(panels, frames.sizes, strict=True):
         axes.set_title(f"Batch size {size.label}")
-        _panel(axes, frames, size, logarithmic)
+        _panel(axes, frames, size)
     if logarithmic:
         losses = frames.evaluations[[f"{part}_loss" for part in PARTS]]
         theme.log_axis(panels[0], "y", losses.to_numpy(np.float64, na_value=np.nan))
@@ -53,14 +53,14 @@ def alt_curves_article(frames: Frames) -> str:
     for part in PARTS:
         ends: list[tuple[Size, float | None]] = []
         for size in frames.sizes:
-            curve = mean_curve(frames, size, f"{part}_loss", logarithmic=is_logarithmic(frames))
+            curve = mean_curve(frames, size, f"{part}_loss")
             ends.append((size, float(curve.mean[-1]) if curve else None))
         sentences.append(series_in_words(f"The last mean {part} loss", ends))
     return " ".join(sentences)
 
 
-def _panel(axes: Axes, frames: Frames, size: Size, logarithmic: bool) -> None:
-    missing = [part for part in reversed(PARTS) if not _lines(axes, frames, size, part, logarithmic)]
+def _panel(axes: Axes, frames: Frames, size: Size) -> None:
+    missing = [part for part in reversed(PARTS) if not _lines(axes, frames, size, part)]
     if len(missing) < len(PARTS):
         theme.counts_axis(axes)
         theme.note(axes, [f"{part} loss not measured" for part in missing])
@@ -68,7 +68,7 @@ def _panel(axes: Axes, frames: Frames, size: Size, logarithmic: bool) -> None:
         theme.say(axes, "not measured" if finished(frames, size) else "no run ended ok")
 
 
-def _lines(axes: Axes, frames: Frames, size: Size, part: str, logarithmic: bool) -> bool:
+def _lines(axes: Axes, frames: Frames, size: Size, part: str) -> bool:
     """Draw the runs of one size and their mean; False where there is nothing to draw."""
     column, colour, seeds = f"{part}_loss", _COLOURS[part], finished(frames, size)
     found = of_size(frames.evaluations, size)
@@ -77,7 +77,7 @@ def _lines(axes: Axes, frames: Frames, size: Size, part: str, logarithmic: bool)
         axes.plot(run["epoch"], run[column], color=colour, linewidth=0.7, alpha=0.45)
         if seed not in seeds:
             axes.plot(run["epoch"].iloc[-1], run[column].iloc[-1], "x", color=colour, markersize=6)
-    curve = mean_curve(frames, size, column, logarithmic=logarithmic)
+    curve = mean_curve(frames, size, column)
     if curve is not None:
         axes.plot(curve.epochs, curve.mean, color=colour, linewidth=_WIDTHS[part])
     return bool(len(known))

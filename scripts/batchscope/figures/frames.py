@@ -7,20 +7,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from batchscope.analysis.best import label
+from batchscope.tables.cells import Size, of_pair, of_size, pairs, sizes_of
 
-
-@dataclass(frozen=True, order=True)
-class Size:
-    """A batch size of a study; `full_batch` is true where the study says `full`."""
-
-    batch_size: int
-    full_batch: bool
-
-    @property
-    def label(self) -> str:
-        """As written in tables and figures: `32`, or `800 (full)`."""
-        return label(self.batch_size, self.full_batch)
+__all__ = ["Frames", "Size", "finished", "of_size", "select", "value_of"]
 
 
 @dataclass(frozen=True)
@@ -37,11 +26,13 @@ class Frames:
     windows: pd.DataFrame
     metrics: pd.DataFrame
     summary: pd.DataFrame
+    learning_curves: pd.DataFrame
     to_target: pd.DataFrame
     targets: pd.DataFrame
     critical_batch_size: pd.DataFrame
     equal_budget: pd.DataFrame
     trials: pd.DataFrame
+    tuning_curves: pd.DataFrame
     rates: pd.DataFrame
     rate_slopes: pd.DataFrame
     pareto: pd.DataFrame
@@ -59,36 +50,22 @@ class Frames:
     update_costs: pd.DataFrame
 
 
-_TABLES = ("runs", "evaluations", "steps", "timings", "windows", "metrics", "summary")
+_TABLES = ("runs", "evaluations", "steps", "timings", "windows", "metrics", "summary", "learning_curves")
 # Tables without rows where a study has no targets, tunes no rate, times nothing or has no such probe.
 _EVIDENCE = tuple(name for name in Frames.__dataclass_fields__ if name not in ("dataset", "recipe", "sizes", *_TABLES))
 
 
-def pairs(tables: Mapping[str, pd.DataFrame]) -> list[tuple[str, str]]:
-    """Data sets and recipes of a study, in its order."""
-    runs = tables["runs"]
-    return list(dict.fromkeys(zip(runs["dataset"], runs["recipe"], strict=True)))
-
-
 def select(tables: Mapping[str, pd.DataFrame], dataset: str, recipe: str) -> Frames:
-    """What `tables` (as `analysis.tables.study_tables` makes them) say about one data set and recipe.
+    """What `tables` (as `jobs.tables.study_tables` makes them) say about one data set and recipe.
 
     A table of evidence (targets, budgets, rates, probes) that is not among `tables` is taken as one without rows.
     """
-    if (dataset, recipe) not in pairs(tables):
-        raise ValueError(f"no runs of data set {dataset!r} with recipe {recipe!r}: there are {pairs(tables)}")
-    found, without_rows = {}, pd.DataFrame(columns=["dataset", "recipe"])
-    for name in (*_TABLES, *_EVIDENCE):
-        table = tables.get(name, without_rows) if name in _EVIDENCE else tables[name]
-        found[name] = table[(table["dataset"] == dataset) & (table["recipe"] == recipe)]
-    cells = found["runs"][["batch_size", "full_batch"]].drop_duplicates().itertuples(index=False, name=None)
-    sizes = tuple(sorted(Size(int(batch_size), bool(full)) for batch_size, full in cells))
-    return Frames(dataset, recipe, sizes, **found)
-
-
-def of_size(frame: pd.DataFrame, size: Size) -> pd.DataFrame:
-    """The rows of `frame` about `size`."""
-    return frame[(frame["batch_size"] == size.batch_size) & (frame["full_batch"] == size.full_batch)]
+    if (dataset, recipe) not in (known := pairs(tables["runs"])):
+        raise ValueError(f"no runs of data set {dataset!r} with recipe {recipe!r}: there are {known}")
+    without_rows = pd.DataFrame(columns=["dataset", "recipe"])
+    found = {name: of_pair(tables[name], (dataset, recipe)) for name in _TABLES}
+    found |= {name: of_pair(tables.get(name, without_rows), (dataset, recipe)) for name in _EVIDENCE}
+    return Frames(dataset, recipe, tuple(sizes_of(found["runs"])), **found)
 
 
 def finished(frames: Frames, size: Size) -> list[int]:

@@ -38,6 +38,7 @@ def draw_tuning(frames: Frames) -> Figure:
     shades = theme.colours(frames.sizes)
     for size in frames.sizes:
         _tuned_size(axes, of_size(frames.trials, size), shades[size], axes.get_ylim()[1])
+        _tuning_curve(axes, of_size(frames.tuning_curves, size), shades[size])
     theme.size_legend(made, [size for size in frames.sizes if len(of_size(frames.trials, size))])
     axes.legend(handles=_tuning_marks(frames), loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderpad=0.2)
     return made
@@ -169,24 +170,22 @@ def _loss_axis(axes: Axes, losses: Numbers) -> None:
 
 
 def _tuned_size(axes: Axes, trials: pd.DataFrame, colour: str, top: float) -> None:
-    """Trials of one size: their mean per rate, the single ones, those that failed, and the rate chosen."""
-    # Equal rates that were computed on different ways differ in their last digit.
-    steps = np.log(trials["learning_rate"].to_numpy(np.float64)).round(9)
-    x, means = [], []
-    for _, same in sorted(trials.groupby(steps), key=lambda pair: float(pair[0])):
-        losses = same[_LOSS].to_numpy(np.float64, na_value=np.nan)
-        good = np.isfinite(losses) & (same["outcome"] == "ok").to_numpy()
-        rate = float(same["learning_rate"].iloc[0])
-        axes.plot([rate] * int(good.sum()), losses[good], "o", color=colour, markersize=3, alpha=0.5, mew=0)
-        for count, mark in ((int((~good).sum()), "x"), (int((losses[good] > top).sum()), "^")):
-            if count:
-                axes.plot([rate], [0.96], mark, color=colour, markersize=5, transform=axes.get_xaxis_transform())
-        x.append(rate)
-        means.append(float(losses.mean()) if good.all() else np.nan)
-        if same["chosen"].astype(bool).any() and good.any():
-            ring: dict[str, Any] = {"markersize": 9, "markerfacecolor": "none", "markeredgewidth": 1.6, "zorder": 4}
-            axes.plot([rate], [float(losses[good].mean())], "o", color=colour, **ring)
-    axes.plot(x, means, color=colour, linewidth=1.4, zorder=3)
+    """Trials of one size: the single ones, those that failed, and those whose loss lies beyond the axis."""
+    rates, losses = (trials[name].to_numpy(np.float64, na_value=np.nan) for name in ("learning_rate", _LOSS))
+    good = np.isfinite(losses) & (trials["outcome"] == "ok").to_numpy()
+    axes.plot(rates[good], losses[good], "o", color=colour, markersize=3, alpha=0.5, mew=0)
+    for beyond, mark in ((~good, "x"), (good & (losses > top), "^")):
+        at = np.unique(rates[beyond])
+        axes.plot(at, [0.96] * len(at), mark, color=colour, markersize=5, transform=axes.get_xaxis_transform())
+
+
+def _tuning_curve(axes: Axes, curve: pd.DataFrame, colour: str) -> None:
+    """The mean loss of one size per rate, where no trial failed, and a ring about the rate chosen."""
+    whole = curve["loss_mean"].where(curve["n_ok"] == curve["n"])
+    axes.plot(curve["learning_rate"], whole, color=colour, linewidth=1.4, zorder=3)
+    chosen = curve[curve["chosen"]].dropna(subset=["loss_mean"])
+    ring: dict[str, Any] = {"markersize": 9, "markerfacecolor": "none", "markeredgewidth": 1.6, "zorder": 4}
+    axes.plot(chosen["learning_rate"], chosen["loss_mean"], "o", color=colour, **ring)
 
 
 def _tuning_marks(frames: Frames) -> list[Line2D]:

@@ -39,12 +39,14 @@ from batchscope.figures.targets import (
     metric_words,
     metrics_of,
     n_train,
+    rows_of,
     sentence_case,
     set_log_limits,
     steps_unit,
     targets_of,
     unreached_mark,
 )
+from batchscope.tables.cells import SIZE
 
 _DASHED, _DOTTED = (0, (4, 3)), (0, (1, 2))
 _STEPS_LABELS = {"updates": "Updates to the target", RELATIVE: "Updates ÷ n_train"}
@@ -279,15 +281,14 @@ def _residuals(axes: Axes, frames: Frames, targets: Sequence[Target], unit: str)
     theme.batch_axis(axes, frames.sizes)
     largest = 0.0
     for target, look in looks(targets).items():
+        rows = rows_of(frames.targets, target).dropna(subset=["law_residual"]).sort_values(SIZE)
         law = law_of(frames, target)
-        if unit != "epochs" or law is None or law.e_min is None or law.b_crit is None:
+        if unit != "epochs" or law is None or rows.empty:
             continue
-        means = {size: cost.mean for size, cost in costs_of(frames, target, unit).items() if cost.mean}
-        x = np.array([size.batch_size for size in means], dtype=np.float64)
-        residuals = np.log(np.array(list(means.values()))) - np.log(law.epochs(x))
         face = look.colour if law.accepted else "none"
-        axes.plot(x, residuals, color=look.colour, marker=look.marker, markersize=5, linewidth=0.8, mfc=face)
-        largest = max(largest, float(np.abs(residuals).max(initial=0.0)))
+        style: dict[str, Any] = {"color": look.colour, "marker": look.marker, "markersize": 5, "linewidth": 0.8}
+        axes.plot(rows["batch_size"], rows["law_residual"], mfc=face, **style)
+        largest = max(largest, float(rows["law_residual"].abs().max()))
     if not axes.lines:
         theme.say(axes, "not measured: no law to compare with")
         return

@@ -11,11 +11,11 @@ from typing import Any
 import pandas as pd
 
 from batchscope import text
-from batchscope.analysis.best import label
 from batchscope.figures import FIGURES, frames
 from batchscope.jobs import tables as study_tables
 from batchscope.report import elements
-from batchscope.tables import TABLES
+from batchscope.tables.cells import Size, of_pair, pairs
+from batchscope.tables.contents import TABLES
 
 Row = Mapping[str, Any]
 OPEN_PAIRS = 2  # with more data sets and recipes in a section, the page shows the first and folds the others
@@ -33,7 +33,7 @@ class Content:
     @property
     def pairs(self) -> list[tuple[str, str]]:
         """Data sets and recipes in the order of the study."""
-        return frames.pairs(self.tables)
+        return pairs(self.tables["runs"])
 
     @property
     def parts(self) -> list[tuple[str, tuple[int, int, int]]]:
@@ -43,8 +43,7 @@ class Content:
 
     def of(self, table: str, pair: tuple[str, str]) -> pd.DataFrame:
         """The rows of `table` that belong to one data set and recipe."""
-        frame = self.tables[table]
-        return frame[(frame["dataset"] == pair[0]) & (frame["recipe"] == pair[1])]
+        return of_pair(self.tables[table], pair)
 
     @property
     def trained(self) -> bool:
@@ -135,7 +134,7 @@ def rows(frame: pd.DataFrame) -> list[Row]:
 
 def size(row: Row) -> str:
     """The label of a row's batch size."""
-    return label(int(row["batch_size"]), bool(row["full_batch"]))
+    return Size(int(row["batch_size"]), bool(row["full_batch"])).label
 
 
 def size_cell(row: Row) -> elements.Cell:

@@ -211,4 +211,8 @@ def files(content: Content) -> str:
         for name, table in content.tables.items()
         if len(table)
     ]
-    return f"<p>The tables and figures lie beside this page: {', '.join(links)}. The page needs none of them.</p>"
+    book = elements.link("tables/codebook.csv", "what every column means")
+    return (
+        f"<p>The tables and figures lie beside this page: {', '.join(links)}; and {book}. The page needs none of "
+        "them.</p>"
+    )
