@@ -55,6 +55,13 @@ class FakeEvidence:
         return 2e-4 + 2e-6 * batch_size
 
 
+USUAL = FakeEvidence()
+TWO_METRICS = {"validation_loss": LAWS["validation_loss"], "train_error": {0.4: (3.0, 80.0), 0.1: (12.0, 900.0)}}
+IMPORT = FakeEvidence(
+    n_train=None, timings=False, laws={"WER": {50.0: (4.0, 165.0), 45.0: (5.0, 264.0), 40.0: (6.4, 308.0)}}
+)
+
+
 def make(study: FakeEvidence) -> Frames:
     """The tables of `study` as figures take them; those without evidence have no rows but those of the runs."""
     runs = [

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from batchscope.figures import theme
 from batchscope.figures.curves import PARTS, is_logarithmic, mean_curve
 from batchscope.figures.frames import Frames, Size, finished, of_size
-from batchscope.figures.words import outcomes_in_words, seeds_in_words, series_in_words
+from batchscope.figures.words import failed_in_words, seeds_in_words, series_in_words
 
 # The training loss is drawn last and thinner, so that both are seen where they coincide.
 _WIDTHS = {"train": 1.2, "validation": 2.6}
@@ -36,14 +36,10 @@ def draw_curves_article(frames: Frames) -> Figure:
 def caption_curves_article(frames: Frames) -> str:
     """What the lines are."""
     mean = "geometric mean" if is_logarithmic(frames) else "mean"
-    return " ".join(
-        [
-            "Loss on the whole training part and on the validation part at each evaluation, before training at 0.",
-            f"Thin lines: one run each ({seeds_in_words(frames)} per size); thick lines: their {mean}, as far as all "
-            "runs of the size go.",
-            "The test part is not drawn: it is read only when training has ended.",
-            outcomes_in_words(frames),
-        ]
+    seeds = seeds_in_words(frames)
+    return (
+        f"Loss on the whole training part and the validation part. Thin lines: single runs ({seeds} per size)"
+        f"; thick lines: their {mean}, as far as all runs of the size go. {failed_in_words(frames)}"
     ).strip()
 
 

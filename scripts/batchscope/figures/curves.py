@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from batchscope.analysis.curves import positive
 from batchscope.figures import theme
 from batchscope.figures.frames import Frames, Size, finished, of_size, value_of
-from batchscope.figures.words import outcomes_in_words, seeds_in_words, series_in_words
+from batchscope.figures.words import failed_in_words, seeds_in_words, series_in_words
 
 Numbers = NDArray[np.float64]
 PARTS = ("train", "validation")
@@ -42,16 +42,12 @@ def draw_curves_accuracy(frames: Frames) -> Figure:
 
 def caption_curves_loss(frames: Frames) -> str:
     """What the lines and bands are."""
-    mean = "Geometric mean" if is_logarithmic(frames) else "Mean"
-    return f"{mean} over seeds of the loss on the whole training and validation part. {_caption(frames)}"
+    return _caption(frames, "Geometric mean" if is_logarithmic(frames) else "Mean", "loss")
 
 
 def caption_curves_accuracy(frames: Frames) -> str:
     """What the lines and bands are."""
-    return (
-        "Mean over seeds of the accuracy on the whole training and validation part; bands are cut at 0 and 1. "
-        f"{_caption(frames)}"
-    )
+    return _caption(frames, "Mean", "accuracy")
 
 
 def alt_curves_loss(frames: Frames) -> str:
@@ -188,23 +184,23 @@ def _mean(axes: Axes, curve: Curve, factor: float, start: int, colour: str) -> N
     return x
 
 
-def _caption(frames: Frames) -> str:
-    clock = (
-        "Seconds are updates times the seconds per update measured alone on the machine."
-        if len(frames.timings)
-        else "Seconds are those of the runs, which may have shared the machine: this study has no timings."
-    )
+def _caption(frames: Frames, mean: str, metric: str) -> str:
     several = any(len(finished(frames, size)) > 1 for size in frames.sizes)
-    bands = "bands: 95 % t-intervals; " if several else "no bands: one seed; "
-    sentences = [
-        f"Lines end where the first run of a size ends ({bands}{seeds_in_words(frames)} per size).",
-        "Updates and seconds are on log axes and start at the first evaluation after an update, the others before one.",
-        clock,
-        outcomes_in_words(frames),
-    ]
-    if not outcomes_in_words(frames):
-        return " ".join(sentences[:-1])
-    return " ".join(sentences) + " Those that diverged are dashed, with a cross at the last finite value."
+    bands = "bands: 95 % t-intervals" if several else "no bands"
+    clock = (
+        "Seconds: updates times those of an update, timed in isolation."
+        if len(frames.timings)
+        else "Seconds: those of the runs, which may have shared the machine."
+    )
+    failed = failed_in_words(frames)
+    return " ".join(
+        [
+            f"{mean} over seeds of the {metric} on the whole training and validation part, as far as all runs of a "
+            f"size go ({seeds_in_words(frames)} per size; {bands}).",
+            clock,
+            *([failed.replace(" and are in no mean", ": dashed, in no mean")] if failed else []),
+        ]
+    )
 
 
 def _alt(frames: Frames, metric: str) -> str:

@@ -46,27 +46,16 @@ def draw_tuning(frames: Frames) -> Figure:
 
 def caption_tuning(frames: Frames) -> str:
     """What is drawn, over how many tuning seeds, and how the grid was widened."""
-    trials = frames.trials
-    seeds, widened = trials["seed"].nunique(), int((trials["stage"] == "widened").sum())
-    bad = int((trials["outcome"] != "ok").sum())
+    seeds, bad = frames.trials["seed"].nunique(), int((frames.trials["outcome"] != "ok").sum())
     return joined(
         [
-            "Lowest validation loss over the evaluations of a trial against its learning rate. Lines: means over "
-            f"{seeds} tuning {'seed' if seeds == 1 else 'seeds'}, at the rates where no trial failed, without "
-            "intervals; small dots: single trials.",
-            "No run of the study uses these seeds."
-            if not {*trials["seed"]} & {*frames.runs["seed"]}
-            else "Runs of the study use some of these seeds: their rate was chosen on them.",
-            "Rings: the rate that the runs of a size then used.",
-            f"{widened} of {len(trials)} trials were added because the best rate lay at the edge of the grid."
-            if widened
-            else "No grid had to be widened.",
-            _refined_in_words(trials),
-            _edge_in_words(frames),
-            f"Crosses at the upper edge: the {bad} {'trial' if bad == 1 else 'trials'} that did not end ok; triangles "
-            "there: losses beyond it."
-            if bad
-            else "All trials ended ok.",
+            "Lowest validation loss of a trial against its learning rate. Lines: means over "
+            f"n = {seeds} tuning {'seed' if seeds == 1 else 'seeds'} where no trial failed, without intervals; dots: "
+            "single trials; rings: the rate that the runs use.",
+            "No run uses these seeds."
+            if not {*frames.trials["seed"]} & {*frames.runs["seed"]}
+            else "Runs use some of these seeds: their rate was chosen on them.",
+            f"Crosses: the {bad} {'trial' if bad == 1 else 'trials'} that did not end ok." if bad else "",
         ]
     )
 
@@ -117,18 +106,14 @@ def caption_rate_vs_batch(frames: Frames) -> str:
     """What is drawn, and the slope with its interval."""
     counts = sorted({int(n) for n in frames.rates["n_seeds"].dropna() if n > 0})
     over = " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1]))) if counts else "0"
+    bars = " with 95 % t-intervals" if counts and counts[-1] > 1 else ""
+    edge = any(_at_edge(frames, size) for size in frames.sizes)
     return joined(
         [
-            f"Best learning rate against batch size; log axes. Dots: geometric means over n = {over} tuning seeds of "
-            "the rate at the vertex of the parabola through the best trial of a seed and its two neighbours; bars: 95 "
-            "% t-intervals of the logarithm over these seeds, cut at the edges of the panel."
-            if counts and counts[-1] > 1
-            else "Best learning rate against batch size; log axes. Dots: the vertex of the parabola through the "
-            "best trial and its two neighbours, of one tuning seed; no bars.",
-            "Squares: the rate of the grid that the runs used.",
+            f"Dots: best learning rate, geometric means over n = {over} tuning seeds{bars}. Squares: the rate of the "
+            "runs.",
             _slope_in_words(frames),
-            "Dashed and dotted: slopes 1 and 1/2 from the optimum of the smallest size, to compare with, not fitted.",
-            _edge_in_words(frames),
+            "Crosses: the best rate lay at the edge of those that could be trained." if edge else "",
         ]
     )
 
@@ -208,21 +193,6 @@ def _at_edge(frames: Frames, size: Size) -> bool:
     return len(row) > 0 and not pd.isna(row["at_edge"].iloc[0]) and bool(row["at_edge"].iloc[0])
 
 
-def _refined_in_words(trials: pd.DataFrame) -> str:
-    refined = int((trials["stage"] == "refined").sum())
-    return f"{refined} were added half-way between the best rate and its neighbours." if refined else ""
-
-
-def _edge_in_words(frames: Frames) -> str:
-    at_edge = [size.label for size in frames.sizes if _at_edge(frames, size)]
-    if not at_edge:
-        return ""
-    return (
-        f"At batch size {', '.join(at_edge)} the best rate lay at the edge of the rates that could be trained: the "
-        "best one may lie beyond it."
-    )
-
-
 def _rate_limits(axes: Axes, frames: Frames, values: Sequence[float]) -> None:
     """Wide enough for all rates and bars, but no bar may stretch the axis by more than a decade on a side."""
     ends = frames.rates[["optimum_ci_low", "optimum_ci_high"]].to_numpy(np.float64, na_value=np.nan)
@@ -262,11 +232,8 @@ def _slope_in_words(frames: Frames) -> str:
     open_ended = pd.isna(row["ci_low"]) or pd.isna(row["ci_high"])
     low, high = ("", "") if open_ended else (plain(float(row[name]), digits=3) for name in ("ci_low", "ci_high"))
     if bounded:
-        reach = "" if open_ended else f", with the spread of n = {n} tuning seeds {low} to {high} (95 %)"
-        return (
-            f"No slope is drawn: over {sizes} sizes it lies between {least} and {most}{reach}, since of {bounded} "
-            "sizes it is only known between which two rates tried the best lies."
-        )
+        reach = "" if open_ended else f" (95 %, with the spread of n = {n} tuning seeds: {low} to {high})"
+        return f"No slope is drawn: over {sizes} sizes it lies between {least} and {most}{reach}."
     if open_ended:
         return f"Solid: fitted slope {least} over {sizes} sizes (no interval: n = {n} tuning seeds)."
     return f"Solid: fitted slope {least} (95 % t-interval {low} to {high} over n = {n} tuning seeds, {sizes} sizes)."

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from batchscope.figures import theme
 from batchscope.figures.frames import Frames, Size, finished, of_size, value_of
-from batchscope.figures.words import outcomes_in_words, plain, series_in_words
+from batchscope.figures.words import failed_in_words, plain, series_in_words
 
 # A line on a log axis of updates starts at the second record where that is a later update than this.
 MAX_STRIDE = 5
@@ -38,7 +38,7 @@ def caption_step_losses(frames: Frames) -> str:
     """Which run is which line."""
     return (
         f"Mean loss of each batch before its update, against examples trained on. {_which(frames)} {_THINNED}. "
-        f"Triangles at the upper edge are losses beyond it or not finite. {outcomes_in_words(frames)}"
+        f"Triangles: losses beyond the edge or not finite. {failed_in_words(frames)}"
     ).strip()
 
 
@@ -69,9 +69,8 @@ def draw_gradient_norm(frames: Frames) -> Figure:
 def caption_gradient_norm(frames: Frames) -> str:
     """Which run is which line."""
     return (
-        "Euclidean norm, over all weights, of the gradient of each batch's mean loss before any clipping, against "
-        f"examples trained on. {_which(frames)} {_THINNED}. Norms more than {NORM_DECADES} decades below the "
-        f"largest run out of the panel. {outcomes_in_words(frames)}"
+        "Euclidean norm of the gradient of each batch over all weights, before clipping, against examples trained on. "
+        f"{_which(frames)} {_THINNED}. {failed_in_words(frames)}"
     ).strip()
 
 
@@ -114,9 +113,8 @@ def draw_weight_path(frames: Frames) -> Figure:
 def caption_weight_path(frames: Frames) -> str:
     """Which weight and which run."""
     return (
-        "One weight of the first layer after each update, above against examples trained on, below against updates on "
-        f"a log axis. One run per batch size (seed {_seed(frames)}): every size starts from the same initial weights. "
-        f"{_THINNED}; such a line starts at its second record in the lower panel."
+        "One weight of the first layer after each update: above against examples trained on, below against updates. "
+        f"One run per batch size (seed {_seed(frames)}), all from the same initial weights. {_THINNED}."
     )
 
 

@@ -53,8 +53,14 @@ def intervals_in_words(frames: Frames) -> str:
     return f"Bars: 95 % t-intervals over {seeds_in_words(frames)}."
 
 
+def failed_in_words(frames: Frames) -> str:
+    """How many runs did not end `ok`, for a caption; empty where all did."""
+    bad = int((frames.runs["outcome"] != "ok").sum())
+    return f"{bad} of {len(frames.runs)} runs did not end ok and are in no mean." if bad else ""
+
+
 def outcomes_in_words(frames: Frames) -> str:
-    """A sentence on the runs that did not end `ok`; empty where all did."""
+    """Which runs did not end `ok`, and how they ended; empty where all did."""
     bad = frames.runs[frames.runs["outcome"] != "ok"]
     if bad.empty:
         return ""
