@@ -81,14 +81,11 @@ def pareto(runs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
         usable = (group["outcome"] == "ok").all() and np.isfinite([epoch, per_epoch, accuracy]).all()
         if not usable or cell not in per_update:
             continue
-        error = t_interval(1 - accuracy)
         rows.append(
             {
                 **dict(zip(CELL, cell, strict=True)),
                 "seconds_mean": float(_updates(epoch, group).mean()) * float(per_update[cell]),
-                "test_error_mean": error.mean,
-                "test_error_ci_low": error.low,
-                "test_error_ci_high": error.high,
+                **t_interval(1 - accuracy).columns("test_error"),
             }
         )
     front = [_undominated(row, rows) for row in rows]

@@ -148,5 +148,4 @@ def _detectable(test: PairedTest, level: float) -> float | None:
 
 def _interval(found: pd.DataFrame, metric: str, name: str) -> dict[str, Any]:
     interval = t_interval(finished_values(found, metric))
-    row: dict[str, Any] = {f"{name}_mean": interval.mean, f"{name}_ci_low": interval.low}
-    return {**row, f"{name}_ci_high": interval.high, **({"n": interval.n} if metric == LOSS else {})}
+    return {**interval.columns(name), **({"n": interval.n} if metric == LOSS else {})}

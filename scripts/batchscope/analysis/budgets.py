@@ -77,5 +77,5 @@ def _intervals(found: NDArray[np.float64]) -> dict[str, float | None]:
     for position, metric in enumerate(METRICS):
         values = found[:, position] if len(found) else found
         interval = t_interval(values if np.isfinite(values).all() else [])
-        row |= {f"{metric}_mean": interval.mean, f"{metric}_ci_low": interval.low, f"{metric}_ci_high": interval.high}
+        row |= interval.columns(metric)
     return row

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -156,8 +157,7 @@ def _interval(group: pd.DataFrame, amount: str) -> dict[str, float | None]:
     complete = bool(group["reached"].all()) and bool(np.isfinite(values).all())
     interval = t_interval(values if complete else [])
     spread = bool(interval.sd and interval.mean and interval.sd > ROUNDING * interval.mean)
-    low, high = (interval.low, interval.high) if spread else (None, None)
-    return {f"{amount}_mean": interval.mean, f"{amount}_ci_low": low, f"{amount}_ci_high": high}
+    return (interval if spread else replace(interval, low=None, high=None)).columns(amount)
 
 
 def _per_epoch(to_target: pd.DataFrame, runs: pd.DataFrame, timings: pd.DataFrame) -> dict[Any, dict[str, Any]]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from batchscope.figures import theme
 from batchscope.figures.against import Point, cut_in_words, draw, readings
-from batchscope.figures.frames import Frames, Size, of_size
+from batchscope.figures.frames import Frames, Size, known, of_size
 from batchscope.figures.target_words import (
     imported,
     joined,
@@ -27,7 +26,7 @@ from batchscope.figures.targets import (
     targets_of,
     unreached_mark,
 )
-from batchscope.figures.words import plain, series_in_words
+from batchscope.figures.words import plain, range_in_words, series_in_words
 
 _COSTS = {"seconds": ("Time to the target", "s"), "joules": ("Energy to the target", "J")}
 _BUDGETS = ("epochs", "updates", "seconds")
@@ -87,14 +86,15 @@ def draw_equal_budget(frames: Frames) -> Figure:
 def caption_equal_budget(frames: Frames) -> str:
     """What is drawn, at which budgets, over how many runs."""
     rows, measure = frames.equal_budget, _measure(frames)
-    counts = sorted({int(n) for n in rows["n"] if n > 0})
-    number = " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1]))) if counts else "0"
+    counts = [int(n) for n in rows["n"] if n > 0]
     points = [point for budget in _BUDGETS for point in _points(frames, budget, measure).values()]
     return joined(
         [
             f"Mean {measure.replace('_', ' ')} of the same runs after equal budgets, the largest that every run that "
             "ended ok has spent.",
-            f"Bars: 95 % t-intervals over n = {number} runs." if counts and counts[-1] > 1 else "No bars: one run.",
+            f"Bars: 95 % t-intervals over n = {range_in_words(counts)} runs."
+            if max(counts, default=0) > 1
+            else "No bars: one run.",
             "Triangles: sizes without a value there." if any(_without(frames, budget) for budget in _BUDGETS) else "",
             cut_in_words(points),
         ]
@@ -165,8 +165,7 @@ def _points(frames: Frames, budget: str, measure: str) -> dict[Size, Point]:
     for size in frames.sizes:
         found = of_size(rows, size)
         if len(found):
-            mean, low, high = (found[f"{measure}_{part}"].iloc[0] for part in ("mean", "ci_low", "ci_high"))
-            points[size] = Point(
-                float(mean), None if pd.isna(low) else float(low), None if pd.isna(high) else float(high)
-            )
+            mean, low, high = (known(found[f"{measure}_{part}"].iloc[0]) for part in ("mean", "ci_low", "ci_high"))
+            assert mean is not None
+            points[size] = Point(mean, low, high)
     return points

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from batchscope.tables.cells import Size, of_pair, of_size, pairs, sizes_of
 
-__all__ = ["Frames", "Size", "finished", "of_size", "select", "value_of"]
+__all__ = ["Frames", "Size", "finished", "known", "of_size", "select", "value_of"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,11 @@ def finished(frames: Frames, size: Size) -> list[int]:
     """Seeds of the runs of `size` that ended `ok`."""
     runs = of_size(frames.runs[["batch_size", "full_batch", "seed", "outcome"]], size)
     return [int(seed) for seed in runs.loc[runs["outcome"] == "ok", "seed"]]
+
+
+def known(value: Any) -> float | None:
+    """A table's number, None where it is null."""
+    return None if pd.isna(value) else float(value)
 
 
 def value_of(frame: pd.DataFrame, size: Size, column: str) -> float | None:

@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
 from batchscope.figures import theme
-from batchscope.figures.frames import Frames, Size, of_size
+from batchscope.figures.frames import Frames, Size, known, of_size
 from batchscope.figures.target_words import joined
 from batchscope.figures.words import failed_in_words, intervals_in_words, plain
 
@@ -93,10 +92,7 @@ def _places(frames: Frames) -> dict[Size, _Place]:
         found = of_size(rows, size)
         if len(found):
             row = found.iloc[0]
-            low, high = (
-                None if pd.isna(row[column]) else float(row[column])
-                for column in ("test_error_ci_low", "test_error_ci_high")
-            )
+            low, high = (known(row[f"test_error_ci_{end}"]) for end in ("low", "high"))
             numbers = (float(row["seconds_mean"]), float(row["test_error_mean"]))
             places[size] = _Place(*numbers, low, high, bool(row["on_front"]))
     return {size: place for size, place in places.items() if place.seconds > 0}

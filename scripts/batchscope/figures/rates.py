@@ -15,7 +15,7 @@ from batchscope.figures import theme
 from batchscope.figures.frames import Frames, Size, of_size, value_of
 from batchscope.figures.target_words import joined
 from batchscope.figures.targets import Numbers
-from batchscope.figures.words import plain, series_in_words
+from batchscope.figures.words import plain, range_in_words, series_in_words
 
 _LOSS = "selected_validation_loss"
 # Trials whose loss is so many times the median of all are marked at the upper edge: nobody reads their values.
@@ -104,9 +104,9 @@ def draw_rate_vs_batch(frames: Frames) -> Figure:
 
 def caption_rate_vs_batch(frames: Frames) -> str:
     """What is drawn, and the slope with its interval."""
-    counts = sorted({int(n) for n in frames.rates["n_seeds"].dropna() if n > 0})
-    over = " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1]))) if counts else "0"
-    bars = " with 95 % t-intervals" if counts and counts[-1] > 1 else ""
+    counts = [int(n) for n in frames.rates["n_seeds"] if n > 0]
+    over = range_in_words(counts)
+    bars = " with 95 % t-intervals" if max(counts, default=0) > 1 else ""
     edge = any(_at_edge(frames, size) for size in frames.sizes)
     return joined(
         [

@@ -42,6 +42,7 @@ from batchscope.figures.targets import (
     targets_of,
     unreached_mark,
 )
+from batchscope.figures.words import range_in_words
 from batchscope.tables.cells import SIZE
 
 _DASHED, _DOTTED = (0, (4, 3)), (0, (1, 2))
@@ -170,12 +171,11 @@ def draw_critical_vs_target(frames: Frames) -> Figure:
 
 def caption_critical_vs_target(frames: Frames) -> str:
     """What is drawn, over how many runs."""
-    counts = sorted({int(n) for n in frames.critical_batch_size["n_runs"].dropna()})
-    over = f" over {' to '.join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))} runs" if counts else ""
+    over = range_in_words(int(n) for n in frames.critical_batch_size["n_runs"])
     return (
         "Critical batch size, at which a run needs twice the fewest epochs, against the target, harder targets to the "
-        f"right. Bars: 95 % bootstrap intervals{over}; grey: the sizes fitted. Crosses: fits that were refused, at the "
-        "lower edge where they give no number."
+        f"right. Bars: 95 % bootstrap intervals over {over} runs; grey: the sizes fitted. Crosses: fits that were "
+        "refused, at the lower edge where they give no number."
     )
 
 

@@ -6,6 +6,7 @@ from functools import partial
 
 from batchscope.figures.against import Panel, Point, stack
 from batchscope.figures.frames import Frames, Size, of_size
+from batchscope.figures.words import range_in_words
 
 _LOG = {"logarithmic": True}
 
@@ -59,10 +60,9 @@ def caption_throughput(frames: Frames) -> str:
 
 
 def _timing_in_words(frames: Frames) -> str:
-    counts = sorted({int(count) for count in frames.timings["windows"]})
-    if not counts:
+    if frames.timings.empty:
         return "This study has no timings."
-    number = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    number = range_in_words(int(count) for count in frames.timings["windows"])
     lenders = sorted(set(frames.timings["timed_recipe"]) - set(frames.timings["recipe"]))
     borrowed = f" The timings are those of {lenders[0]}, which does the same work per update." if lenders else ""
     singles = "" if lenders else "; small dots: single windows"

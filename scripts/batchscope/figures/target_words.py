@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from batchscope.figures.frames import Frames
 from batchscope.figures.targets import Target, costs_of, law_of, metrics_of, targets_of
-from batchscope.figures.words import plain, series_in_words
+from batchscope.figures.words import plain, range_in_words, series_in_words
 
 
 def imported(frames: Frames) -> bool:
@@ -16,9 +16,8 @@ def imported(frames: Frames) -> bool:
 
 def runs_in_words(frames: Frames) -> str:
     """What markers and bars are, over how many runs."""
-    counts = sorted({int(n) for n in frames.targets["n"]})
-    over = " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))
-    bars = ", with 95 % t-intervals" if counts[-1] > 1 else ""
+    over = range_in_words(int(n) for n in frames.targets["n"])
+    bars = ", with 95 % t-intervals" if frames.targets["n"].max() > 1 else ""
     hollow = f"{'; hollow markers: Kaplan-Meier medians' if _medians(frames) else ''}"
     missed = "; triangles: runs that ended before it" if not frames.to_target["reached"].astype(bool).all() else ""
     return f"Filled markers: means where all n = {over} runs reached it{bars}; dots: single runs{hollow}{missed}."

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from batchscope.figures import theme
-from batchscope.figures.frames import Frames, Size, of_size
+from batchscope.figures.frames import Frames, Size, known, of_size
 from batchscope.figures.words import plain
 
 Numbers = NDArray[np.float64]
@@ -222,10 +222,7 @@ def law_of(frames: Frames, target: Target) -> Law | None:
     if found.empty:
         return None
     row = found.iloc[0]
-    e_min, b_crit, low, high, s_min = (
-        None if pd.isna(row[column]) else float(row[column])
-        for column in ("e_min", "b_crit", "ci_low", "ci_high", "s_min")
-    )
+    e_min, b_crit, low, high, s_min = (known(row[name]) for name in ("e_min", "b_crit", "ci_low", "ci_high", "s_min"))
     accepted = bool(row["accepted"]) and e_min is not None and b_crit is not None
     smallest, largest = (0 if pd.isna(row[c]) else int(row[c]) for c in ("min_batch_size", "max_batch_size"))
     return Law(e_min, b_crit, low, high, accepted, str(row["reason"]), smallest, largest, s_min)

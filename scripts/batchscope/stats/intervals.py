@@ -30,6 +30,10 @@ class Interval:
     high: float | None
     sd: float | None
 
+    def columns(self, name: str) -> dict[str, float | None]:
+        """Mean and interval as the columns NAME_mean, NAME_ci_low and NAME_ci_high of a table."""
+        return {f"{name}_mean": self.mean, f"{name}_ci_low": self.low, f"{name}_ci_high": self.high}
+
 
 @dataclass(frozen=True)
 class PairedTest:
