@@ -24,6 +24,12 @@ rule tabulate:
             )
             for table in STUDY_TABLES
         ],
+        codebook=report(
+            "results/{study}/tables/codebook.csv",
+            category="Tables",
+            labels={"table": "codebook"},
+            caption="../reports/captions/table.rst",
+        ),
         made_from="results/{study}/tables/made_from.json",
     log:
         "logs/tabulate/{study}.log",

@@ -23,8 +23,9 @@ def work(_note: supervise.Note) -> None:
     del files["tuning_manifest"]
     made = tables.study_tables(asked.study, **files)
     for name, parquet, csv in zip(STUDY_TABLES, snakemake.output.parquet, snakemake.output.csv, strict=True):
-        tables.save(made[name], parquet, csv)
-    saved = [Path(file) for file in (*snakemake.output.parquet, *snakemake.output.csv)]
+        tables.save(name, made[name], parquet, csv)
+    tables.save_codebook(snakemake.output.codebook)
+    saved = [Path(file) for file in (*snakemake.output.parquet, *snakemake.output.csv, snakemake.output.codebook)]
     every = [file for found in manifests.values() for file in found]
     stamp = provenance.stamp(snakemake.params.token, snakemake.params.made_for, every, saved)
     write_json(stamp, snakemake.output.made_from)

@@ -1,6 +1,6 @@
 """What follows from the typed models of what users write: JSON Schemas for editors, and the tables of config/README.md.
 
-`make schemas` writes both; a test keeps them in step.
+`make schemas` writes both, and docs/tables.md; tests keep them in step.
 """
 
 from __future__ import annotations
@@ -26,11 +26,14 @@ from batchscope.claims import definitions  # noqa: E402
 from batchscope.config.sentences import branches, follow  # noqa: E402
 from batchscope.config.settings import SETTINGS  # noqa: E402
 from batchscope.config.written import NAME, Schema, json_schema  # noqa: E402
+from batchscope.probes.registry import PROBE_COLUMNS, STUDY_TABLES  # noqa: E402
 from batchscope.study.datasets import DATASET  # noqa: E402
 from batchscope.study.model import STUDY  # noqa: E402
 from batchscope.study.recipes import RECIPE  # noqa: E402
+from batchscope.tables import codebook  # noqa: E402
 
 README = ROOT / "config" / "README.md"
+TABLES = ROOT / "docs" / "tables.md"
 FOLDER = ROOT / "config" / "schemas"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -193,6 +196,7 @@ def main() -> None:
         text = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
         (FOLDER / f"{kind}.schema.json").write_text(text, encoding="utf-8")
     README.write_text(with_tables(README.read_text(encoding="utf-8")), encoding="utf-8")
+    TABLES.write_text(codebook.page(STUDY_TABLES, PROBE_COLUMNS), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from batchscope.analysis import rates, scaling, targets
 from batchscope.figures.frames import Frames, select
 from batchscope.stats.intervals import t_interval
 
@@ -54,6 +55,13 @@ class FakeEvidence:
         return 2e-4 + 2e-6 * batch_size
 
 
+USUAL = FakeEvidence()
+TWO_METRICS = {"validation_loss": LAWS["validation_loss"], "train_error": {0.4: (3.0, 80.0), 0.1: (12.0, 900.0)}}
+IMPORT = FakeEvidence(
+    n_train=None, timings=False, laws={"WER": {50.0: (4.0, 165.0), 45.0: (5.0, 264.0), 40.0: (6.4, 308.0)}}
+)
+
+
 def make(study: FakeEvidence) -> Frames:
     """The tables of `study` as figures take them; those without evidence have no rows but those of the runs."""
     runs = [
@@ -67,16 +75,18 @@ def make(study: FakeEvidence) -> Frames:
         for cell in study.cells
         for seed in study.seeds
     ]
-    timings = [{**cell, "seconds_per_epoch": _seconds_per_epoch(study, cell)} for cell in study.cells if study.timings]
-    to_target = _to_target(study)
+    timed = [{**cell, "seconds_per_epoch": _seconds_per_epoch(study, cell)} for cell in study.cells if study.timings]
+    timings = pd.DataFrame(timed, columns=[*study.cells[0], "seconds_per_epoch"])
+    to_target, fits, trials = _to_target(study), _critical(study), _trials(study)
     tables = {
         "runs": pd.DataFrame(runs),
-        "timings": pd.DataFrame(timings, columns=[*study.cells[0], "seconds_per_epoch"]),
+        "timings": timings,
         "to_target": to_target,
-        "targets": _targets(to_target),
-        "critical_batch_size": _critical(study),
+        "targets": scaling.with_residuals(targets.summarise(to_target, pd.DataFrame(runs), timings), fits),
+        "critical_batch_size": fits,
         "equal_budget": _equal_budget(study),
-        "trials": _trials(study),
+        "trials": trials,
+        "tuning_curves": rates.curves(trials),
         "rates": _rates(study),
         "rate_slopes": pd.DataFrame(
             [
@@ -140,25 +150,6 @@ def _to_target(study: FakeEvidence) -> pd.DataFrame:
                         }
                     )
     return pd.DataFrame(rows).astype(dict.fromkeys((*COSTS, "resolution_epochs"), "float64"))
-
-
-def _targets(to_target: pd.DataFrame) -> pd.DataFrame:
-    rows = []
-    keys = ["dataset", "recipe", "batch_size", "full_batch", "metric", "target"]
-    for key, runs in to_target.groupby(keys, sort=False):
-        row: Row = {**dict(zip(keys, key, strict=True)), "n": len(runs), "n_reached": int(runs["reached"].sum())}
-        for cost in COSTS:
-            known = runs["reached"].all() and runs[cost].notna().all()
-            interval = t_interval(runs[cost] if known else [])
-            row |= {f"{cost}_mean": interval.mean, f"{cost}_ci_low": interval.low, f"{cost}_ci_high": interval.high}
-        times = sorted(runs["epochs"].fillna(math.inf))
-        middle = times[(len(times) - 1) // 2]
-        row["epochs_median"] = middle if math.isfinite(middle) else None
-        row["epochs_restricted_mean"] = float(np.minimum(times, runs["budget_epochs"].min()).mean())
-        row["restricted_to_epochs"] = runs["budget_epochs"].min()
-        rows.append(row)
-    numbers = [f"{cost}_{part}" for cost in COSTS for part in ("mean", "ci_low", "ci_high")]
-    return pd.DataFrame(rows).astype(dict.fromkeys([*numbers, "epochs_median"], "float64"))
 
 
 def _critical(study: FakeEvidence) -> pd.DataFrame:

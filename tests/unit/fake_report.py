@@ -6,12 +6,12 @@ from pathlib import Path
 
 import yaml
 
-from batchscope.figures import frames
 from batchscope.identity.files import write_json
 from batchscope.jobs import manifest, tables
 from batchscope.probes.registry import STUDY_FIGURES
 from batchscope.report import content
 from batchscope.study import model
+from batchscope.tables.cells import pairs
 from unit import fake_results
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -50,8 +50,8 @@ def write(
     found = fake_results.tables(files, described)
     folder = root / "results" / "made-up"
     for name, table in found.items():
-        tables.save(table, folder / "tables" / f"{name}.parquet", folder / "tables" / f"{name}.csv")
-    for dataset, used in frames.pairs(found):
+        tables.save(name, table, folder / "tables" / f"{name}.parquet", folder / "tables" / f"{name}.csv")
+    for dataset, used in pairs(found["runs"]):
         for name in STUDY_FIGURES:
             file = folder / "figures" / dataset / used / f"{name}.svg"
             file.parent.mkdir(parents=True, exist_ok=True)

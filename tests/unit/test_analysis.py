@@ -21,7 +21,7 @@ from batchscope.analysis.summary import METRICS, metrics, summary
 from batchscope.jobs import tables as study
 from batchscope.probes.registry import STUDY_TABLES
 from batchscope.stats.intervals import holm, paired_test, t_interval
-from batchscope.tables import records
+from batchscope.tables import codebook, records
 
 numbers = st.floats(-1e3, 1e3)
 p_values = st.lists(st.floats(0, 1), max_size=12)
@@ -123,9 +123,9 @@ def cell(frame: pd.DataFrame, size: int, *, full: bool = False) -> pd.Series:
 
 def test_all_tables_are_made_saved_and_read_again(tmp_path: Path) -> None:
     made = fake_results.tables(fake_results.write(replace(SMALL, root=tmp_path, outcomes={(4, 2): "out_of_memory"})))
-    assert tuple(made) == STUDY_TABLES
+    assert list(made) == list(STUDY_TABLES)
     for name, frame in made.items():
-        study.save(frame, tmp_path / f"{name}.parquet", tmp_path / f"{name}.csv")
+        study.save(name, frame, tmp_path / f"{name}.parquet", tmp_path / f"{name}.csv")
         again = study.load(tmp_path / f"{name}.parquet")
         pd.testing.assert_frame_equal(frame, again, check_dtype=False)
         assert len(pd.read_csv(tmp_path / f"{name}.csv")) == len(frame)
@@ -133,10 +133,12 @@ def test_all_tables_are_made_saved_and_read_again(tmp_path: Path) -> None:
 
 
 def test_what_was_not_measured_is_null_in_both_files(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"value": [1.0, np.nan]})
-    study.save(frame, tmp_path / "t.parquet", tmp_path / "t.csv")
-    assert pq.read_table(tmp_path / "t.parquet")["value"].to_pylist() == [1.0, None]
-    assert (tmp_path / "t.csv").read_text() == 'value\n1.0\n""\n'
+    row = {"dataset": "d", "recipe": "r", "n": 3, "n_sizes": 2, "n_bounded": 0, "slope": 1.0}
+    frame = codebook.frame("rate_slopes", [row])
+    study.save("rate_slopes", frame, tmp_path / "t.parquet", tmp_path / "t.csv")
+    again = pq.read_table(tmp_path / "t.parquet").select(["slope", "ci_low"])
+    assert again.to_pylist() == [{"slope": 1, "ci_low": None}]
+    assert (tmp_path / "t.csv").read_text().splitlines()[1] == "d,r,3,2,0,1.0,,,,"
 
 
 def test_whole_numbers_stay_whole_where_some_are_null(tmp_path: Path) -> None:
@@ -286,7 +288,7 @@ def test_summary_on_the_cpu_says_what_was_measured_and_why_there_is_no_energy(tm
 def test_cpu_utilisation_is_per_thread(tmp_path: Path) -> None:
     found = fake_results.tables(fake_results.write(replace(SMALL, root=tmp_path)))
     four = found["timings"].assign(threads=4, cpu_percent_mean=200.0)
-    assert set(summary(found["runs"], four, found["not_measured"])["utilisation_percent"]) == {50.0}
+    assert set(summary(found["runs"], four, found["not_measured"], found["steps"])["utilisation_percent"]) == {50.0}
 
 
 def test_summary_on_the_gpu(tmp_path: Path) -> None:
@@ -304,7 +306,7 @@ def test_one_kind_of_memory_for_all_sizes(tmp_path: Path) -> None:
     found = fake_results.tables(fake_results.write(replace(SMALL, root=tmp_path, gpu=True)))
     timings = found["timings"].copy()
     timings.loc[timings["batch_size"] == 32, "allocator_peak_bytes"] = np.nan
-    again = summary(found["runs"], timings, found["not_measured"])
+    again = summary(found["runs"], timings, found["not_measured"], found["steps"])
     assert np.isnan(cell(again, 32)["memory_bytes"])  # not the host's, which would not compare
     assert again["memory_kind"].nunique() == 1
 
@@ -315,7 +317,7 @@ def test_a_timing_that_ran_out_of_memory_leaves_nulls(tmp_path: Path) -> None:
     lost = ["updates_per_window", "seconds_per_epoch", "seconds_per_update_q25", "seconds_per_update_q75"]
     timings.loc[timings["batch_size"] == 32, lost] = None
     timings.loc[timings["batch_size"] == 32, ["windows", "outcome"]] = [0, "out_of_memory"]
-    row = cell(summary(found["runs"], timings, found["not_measured"]), 32)
+    row = cell(summary(found["runs"], timings, found["not_measured"], found["steps"]), 32)
     assert np.isnan(row["seconds_per_epoch"])
     assert row["timing_outcome"] == "out_of_memory"
     assert pd.isna(cell(best(found["runs"], timings), 32)["fastest"])
@@ -424,3 +426,12 @@ def test_fastest_and_the_sizes_whose_quartiles_overlap_it() -> None:
 
 def test_labels_of_sizes() -> None:
     assert (label(32, False), label(54000, True)) == ("32", "54,000 (full)")
+
+
+def test_what_is_said_of_single_updates_leaves_out_runs_that_failed(tmp_path: Path) -> None:
+    made = replace(SMALL, root=tmp_path, outcomes={(4, 2): "diverged"})
+    found = fake_results.tables(fake_results.write(made))
+    steps = found["steps"][found["steps"]["batch_size"] == 4]
+    row = cell(found["summary"], 4)
+    assert row["gradient_norm_median"] == pytest.approx(steps["gradient_norm"].median())
+    assert row["step_loss_q99"] == pytest.approx(steps.loc[steps["seed"] != 2, "loss"].quantile(0.99))

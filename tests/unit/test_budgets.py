@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from batchscope.analysis.budgets import EQUAL_BUDGET, equal_budget
+from batchscope.analysis.budgets import equal_budget
+from batchscope.tables.codebook import dtypes
 
 NAN = float("nan")
 
@@ -126,4 +127,4 @@ def test_without_evaluations_the_table_is_empty_and_typed() -> None:
     made = study({(10, 1): [9, 8]})
     table = equal_budget(**{**made, "evaluations": made["evaluations"].iloc[:0]})
     assert table.empty
-    assert {name: str(dtype) for name, dtype in table.dtypes.items()} == EQUAL_BUDGET
+    assert {name: str(dtype) for name, dtype in table.dtypes.items()} == dtypes("equal_budget")

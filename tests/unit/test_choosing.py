@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from batchscope.analysis import choosing
+from batchscope.stats.intervals import welch_p
+from batchscope.tables.cells import Size
 
 
 @given(st.permutations([0, 1, 2, 3]), st.floats(0.1, 100))
@@ -38,27 +40,29 @@ def test_where_nothing_differs_a_question_is_seldom_called_decided() -> None:
 
 def test_unpaired_runs_may_differ_in_number_and_pairing_adds_no_power() -> None:
     shared = pd.Series([1.0, 5.0, 9.0, 13.0], index=[1, 2, 3, 4])
-    values = {(8, False): shared, (16, False): shared + pd.Series([0.9, 1.0, 1.1, 1.0], index=shared.index)}
+    values = {Size(8, False): shared, Size(16, False): shared + pd.Series([0.9, 1.0, 1.1, 1.0], index=shared.index)}
     paired, alone = choosing.choose(values), choosing.choose(values, paired=False)
     assert paired is not None
     assert alone is not None
     assert paired.decided
-    assert alone.together == ((16, False),)
-    uneven = choosing.choose({(8, False): shared, (16, False): shared.iloc[:3] + 100}, paired=False)
+    assert alone.together == (Size(16, False),)
+    uneven = choosing.choose({Size(8, False): shared, Size(16, False): shared.iloc[:3] + 100}, paired=False)
     assert uneven is not None
-    assert uneven.apart == ((16, False),)
-    assert choosing.choose({(8, False): shared, (16, False): shared.iloc[:3] + 100}).missing == ((16, False),)  # type: ignore[union-attr]
+    assert uneven.apart == (Size(16, False),)
+    missing = choosing.choose({Size(8, False): shared, Size(16, False): shared.iloc[:3] + 100})
+    assert missing is not None
+    assert missing.missing == (Size(16, False),)
 
 
 def test_welch_agrees_with_scipy_and_needs_a_spread() -> None:
     one, other = np.array([1.0, 2.0, 4.0]), np.array([3.0, 5.0, 5.5, 9.0])
-    assert choosing.welch_p(one, other) == pytest.approx(stats.ttest_ind(one, other, equal_var=False).pvalue)
-    assert choosing.welch_p(np.full(3, 0.1 + 0.2), np.array([0.3, 0.3])) is None
-    assert choosing.welch_p(np.array([1.0]), other) is None
+    assert welch_p(one, other) == pytest.approx(stats.ttest_ind(one, other, equal_var=False).pvalue)
+    assert welch_p(np.full(3, 0.1 + 0.2), np.array([0.3, 0.3])) is None
+    assert welch_p(np.array([1.0]), other) is None
 
 
 def test_neighbours_are_written_as_a_range() -> None:
-    among = [(size, False) for size in (8, 16, 32, 64)] + [(1168, True)]
+    among = [Size(size, False) for size in (8, 16, 32, 64)] + [Size(1168, True)]
     assert choosing.span([among[1], among[2], among[3]], among) == "16 to 64"
     assert choosing.span([among[0], among[2]], among) == "8 and 32"
     assert choosing.span([among[0], among[2], among[3], among[4]], among) == "8 and 32 to 1,168 (full)"
@@ -73,18 +77,18 @@ def test_a_size_that_lost_a_run_is_missing_and_leaves_the_choice_open() -> None:
     runs = pd.DataFrame(rows)
     whole = choosing.choose(choosing.per_seed(runs, "loss"))
     assert whole is not None
-    assert (whole.best, whole.decided, whole.rivals) == ((8, False), True, ())
+    assert (whole.best, whole.decided, whole.rivals) == (Size(8, False), True, ())
     runs.loc[(runs["batch_size"] == 8) & (runs["seed"] == 2), "outcome"] = (
         "diverged"  # its last loss stays in the table
     )
     values = choosing.per_seed(runs, "loss")
-    assert list(values) == [(8, False), (16, False), (32, False)]
+    assert list(values) == [Size(8, False), Size(16, False), Size(32, False)]
     assert values[8, False].isna().to_dict() == {1: False, 2: True, 3: False, 4: False, 5: False}
     lost = choosing.choose(values)
     assert lost is not None
-    assert (lost.best, lost.decided) == ((16, False), False)
-    assert lost.missing == lost.rivals == ((8, False),)
-    assert lost.apart == ((32, False),)
+    assert (lost.best, lost.decided) == (Size(16, False), False)
+    assert lost.missing == lost.rivals == (Size(8, False),)
+    assert lost.apart == (Size(32, False),)
     assert "All other sizes" not in choosing.in_words(lost, "", "the lowest mean loss", "").words
 
 
@@ -99,8 +103,8 @@ def test_where_no_run_has_a_value_there_is_nothing_to_choose_from() -> None:
 def test_the_word_for_one_or_more_sizes_without_a_value(paired: bool) -> None:
     full = pd.Series([1.0, 2.0, 3.5], index=[1, 2, 3])
     holed = full.where(full < 3)
-    one = choosing.choose({(8, False): full, (16, False): holed}, paired=paired)
-    two = choosing.choose({(8, False): full, (16, False): holed, (1024, True): holed}, paired=paired)
+    one = choosing.choose({Size(8, False): full, Size(16, False): holed}, paired=paired)
+    two = choosing.choose({Size(8, False): full, Size(16, False): holed, Size(1024, True): holed}, paired=paired)
     assert one is not None
     assert two is not None
     said = "has a value, so nothing is said about"

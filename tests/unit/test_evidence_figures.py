@@ -8,32 +8,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fake_evidence import LAWS, FakeEvidence, make
-from layout import check_layout
+from fake_evidence import IMPORT, USUAL, make
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from batchscope.figures import FIGURES, theme
-from batchscope.figures.frames import Frames, Size
+from batchscope.figures.frames import Frames
 
 NAMES = [name for name, spec in FIGURES.items() if spec.needs]
 OF_TARGETS = ["steps_to_target", "examples_to_target", "critical_vs_target", "time_to_target"]
-USUAL = FakeEvidence()
-TWO_METRICS = {"validation_loss": LAWS["validation_loss"], "train_error": {0.4: (3.0, 80.0), 0.1: (12.0, 900.0)}}
-IMPORT = FakeEvidence(
-    n_train=None, timings=False, laws={"WER": {50.0: (4.0, 165.0), 45.0: (5.0, 264.0), 40.0: (6.4, 308.0)}}
-)
-STUDIES = {
-    "usual": USUAL,
-    "energy": replace(USUAL, energy=True),
-    "two metrics": replace(USUAL, laws=TWO_METRICS),
-    "import": IMPORT,
-    "one size, one seed": replace(USUAL, batch_sizes=(16,), seeds=(7,)),
-    "nothing reached": replace(USUAL, budget_epochs=1.0),
-    "no timings": replace(USUAL, timings=False),
-    "full beside its own size": replace(USUAL, batch_sizes=(64, 1168, "full")),
-    "all refused": replace(USUAL, refused=dict.fromkeys(LAWS["validation_loss"], "the curve is not monotone.")),
-}
 
 
 def drawn(name: str, frames: Frames) -> list[Axes]:
@@ -59,21 +42,6 @@ def filled(axes: Axes, marker: str) -> Line2D:
     )
 
 
-@pytest.mark.parametrize("study", STUDIES)
-def test_every_figure_shows_numbers_or_says_why_not(study: str) -> None:
-    frames = make(STUDIES[study])
-    for name in NAMES if study in ("usual", "one size, one seed", "full beside its own size") else OF_TARGETS:
-        for axes in drawn(name, frames):
-            finite = any(np.isfinite(np.asarray(line.get_ydata(), dtype=np.float64)).any() for line in axes.lines)
-            assert finite or "not measured" in words(axes), name
-        for text in (FIGURES[name].caption(frames), FIGURES[name].alt(frames)):
-            assert text.endswith("."), name
-            assert "nan" not in text.lower(), name
-            assert "None" not in text, name
-            assert "  " not in text, name
-            assert ".." not in text, name
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_a_pair_without_rows_gets_a_panel_that_says_so(name: str) -> None:
     frames, spec = make(USUAL), FIGURES[name]
@@ -85,13 +53,6 @@ def test_a_pair_without_rows_gets_a_panel_that_says_so(name: str) -> None:
     assert spec.caption(bare) == spec.alt(bare) == f"{spec.title}: not measured."
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_labels_stay_inside_and_ticks_are_apart(name: str) -> None:
-    sizes = (1, 2, 4, 8, 16, 512, 1024, "full")
-    made = FIGURES[name].draw(make(replace(USUAL, batch_sizes=sizes, laws=TWO_METRICS, energy=True)))
-    check_layout(made)
-
-
 @pytest.mark.parametrize("metric", ["loss ($ and $_x$)", "$a^2$", "US$"])
 def test_dollar_signs_in_the_name_of_a_metric_are_dollar_signs(tmp_path: Path, metric: str) -> None:
     frames = make(replace(IMPORT, laws={metric: IMPORT.laws["WER"]}))
@@ -99,21 +60,6 @@ def test_dollar_signs_in_the_name_of_a_metric_are_dollar_signs(tmp_path: Path, m
         FIGURES[name].render(frames, tmp_path / f"{name}.svg")
         drawing = (tmp_path / f"{name}.svg").read_text(encoding="utf-8").partition("</desc>")[2]
         assert f">{metric}".lower() in drawing.lower(), name
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_no_label_needs_mathematical_type(tmp_path: Path, name: str) -> None:
-    FIGURES[name].render(make(replace(USUAL, laws=TWO_METRICS, energy=True)), tmp_path / "figure.svg")
-    assert "$" not in (tmp_path / "figure.svg").read_text(encoding="utf-8")
-
-
-def test_files_are_written_with_title_and_description(tmp_path: Path) -> None:
-    frames = make(USUAL)
-    for name in ("steps_to_target", "pareto"):
-        FIGURES[name].render(frames, tmp_path / f"{name}.svg")
-        text = (tmp_path / f"{name}.svg").read_text(encoding="utf-8")
-        assert f"{FIGURES[name].title}: digits, mlp</title>" in text
-        assert FIGURES[name].alt(frames) in text
 
 
 def test_means_and_intervals_are_those_of_the_table() -> None:
@@ -151,10 +97,8 @@ def test_runs_that_missed_a_target_stay_in_sight_and_are_counted() -> None:
     updates = y_of(lines(drawn("steps_to_target", frames)[0], "^"))
     per_epoch = np.ceil(1168 / missed["batch_size"])
     assert sorted(updates) == pytest.approx(sorted(14.0 * per_epoch))
-    first = partly.iloc[0]
-    assert f"{first['batch_size']}" in FIGURES["steps_to_target"].caption(frames)
-    assert f": {first['n_reached']} of 5" in FIGURES["steps_to_target"].caption(frames)
-    assert "All runs reached every target." not in FIGURES["time_to_target"].caption(frames)
+    assert "triangles" in FIGURES["steps_to_target"].caption(frames)
+    assert "triangles" not in FIGURES["time_to_target"].caption(make(USUAL))
 
 
 def test_a_size_that_missed_a_target_has_no_mean_but_its_median() -> None:
@@ -190,10 +134,9 @@ def test_the_law_is_drawn_where_it_was_accepted_with_bend_and_plateau() -> None:
     assert len(curves) == 2
     x, y = np.asarray(curves[0].get_xdata()), np.asarray(curves[0].get_ydata())
     assert y == pytest.approx(2 * 1168 / 60 * (1 + 60 / x))
-    caption = FIGURES["steps_to_target"].caption(frames)
-    assert "60 (48 to 78) at validation loss 0.5" in caption
-    assert "none for validation loss 0.3 (the residuals turn with the batch size)" in caption
-    assert "not the noise scale" in caption
+    words = FIGURES["steps_to_target"].alt(frames)
+    assert "60 (48 to 78) at validation loss 0.5" in words
+    assert "none for validation loss 0.3 (the residuals turn with the batch size)" in words
 
 
 def test_perfect_scaling_halves_the_updates_where_the_size_doubles() -> None:
@@ -222,22 +165,13 @@ def test_examples_stand_beside_epochs_where_n_train_is_known() -> None:
     assert drawn("examples_to_target", make(IMPORT))[0].child_axes == []
 
 
-def test_an_import_that_reached_nothing_has_a_caption() -> None:
-    frames = make(replace(IMPORT, budget_epochs=0.1))
-    assert not frames.to_target["reached"].any()
-    assert "decided where the measurements were made" in FIGURES["steps_to_target"].caption(frames)
-
-
 def test_updates_of_an_import_without_n_train_are_given_over_it() -> None:
     frames = make(replace(IMPORT, laws={"WER": {50.0: (4.0, 165.0)}}, batch_sizes=(8, 32)))
     axes = drawn("steps_to_target", frames)[0]
     assert axes.get_ylabel() == "Updates ÷ n_train"
     assert y_of([filled(axes, "o")]) == pytest.approx(list(frames.targets["epochs_mean"] / [8, 32]))
     assert y_of(lines(axes, "|")) == pytest.approx([4 / 165])
-    caption = FIGURES["steps_to_target"].caption(frames)
-    assert "training examples is not known" in caption
-    assert "decided where the measurements were made" in caption
-    assert "evaluations_in_a_row" not in caption
+    assert "training examples, which is not known" in FIGURES["steps_to_target"].caption(frames)
 
 
 def test_an_import_need_not_name_metric_or_target() -> None:
@@ -247,7 +181,7 @@ def test_an_import_need_not_name_metric_or_target() -> None:
     bare = replace(frames, **{name: frame.astype({"metric": "str"}) for name, frame in unnamed.items()})
     for name in OF_TARGETS:
         assert "nan" not in FIGURES[name].caption(bare) + FIGURES[name].alt(bare)
-    assert "165 (132 to 214) at the target" in FIGURES["steps_to_target"].caption(bare)
+    assert "165 (132 to 214) at the target" in FIGURES["steps_to_target"].alt(bare)
     assert y_of([filled(drawn("steps_to_target", bare)[0], "o")]) == y_of(
         [filled(drawn("steps_to_target", frames)[0], "o")]
     )
@@ -272,8 +206,8 @@ def test_refused_fits_are_crosses_also_without_a_number() -> None:
     axes = drawn("critical_vs_target", frames)[0]
     assert y_of(lines(axes, "o")) == [60.0]
     assert y_of(lines(axes, "x")) == [150.0, 0.03]
-    caption = FIGURES["critical_vs_target"].caption(frames)
-    assert "validation loss 0.3 (not monotone); validation loss 0.2 (fewer than three sizes)." in caption
+    words = FIGURES["critical_vs_target"].alt(frames)
+    assert "validation loss 0.3 (not monotone); validation loss 0.2 (fewer than three sizes)." in words
     drawn("examples_to_target", frames)
 
 
@@ -284,7 +218,6 @@ def test_energy_has_a_panel_of_its_own_where_it_was_measured() -> None:
         "Energy to the target",
     ]
     assert [axes.get_ylabel() for axes in drawn("time_to_target", without)] == ["Time to the target"]
-    assert "Energy was not measured." in FIGURES["time_to_target"].caption(without)
 
 
 def test_equal_budgets_are_named_with_their_amounts_and_who_had_no_value() -> None:
@@ -299,9 +232,7 @@ def test_equal_budgets_are_named_with_their_amounts_and_who_had_no_value() -> No
     through = next(line for line in panels[0].lines if len(np.asarray(line.get_xdata())) == 6)
     assert y_of([through]) == pytest.approx(list(rows["validation_loss_mean"]))
     assert [len(lines(axes, "^")) for axes in panels] == [0, 1, 0]
-    caption = FIGURES["equal_budget"].caption(frames)
-    assert "0 of 5 runs at batch size 1 (equal updates: 40)" in caption
-    assert "Equal epochs starve large batches of updates" in caption
+    assert "Triangles" in FIGURES["equal_budget"].caption(frames)
 
 
 def test_errors_are_compared_at_equal_budgets_where_there_is_no_loss() -> None:
@@ -329,8 +260,9 @@ def test_tuning_marks_the_chosen_rate_and_trials_that_failed() -> None:
     assert y_of([first]) == pytest.approx(list(means), nan_ok=True)
     caption = FIGURES["tuning"].caption(frames)
     assert "the 9 trials that did not end ok" in caption
-    assert "3 tuning seeds" in caption
-    assert "No run of the study uses these seeds." in caption
+    assert "n = 3 tuning seeds" in caption
+    shared = replace(frames, trials=frames.trials.assign(seed=frames.runs["seed"].min()))
+    assert FIGURES["tuning"].caption(shared) != caption
 
 
 def test_a_trial_with_a_wild_loss_does_not_stretch_the_axis() -> None:
@@ -354,15 +286,8 @@ def test_rates_show_optimum_rate_used_slope_and_references() -> None:
     assert np.polyfit(x, y, 1)[0] == pytest.approx(0.52)
     caption = FIGURES["rate_vs_batch"].caption(frames)
     assert "fitted slope 0.52 (95 % t-interval 0.4 to 0.64 over n = 3 tuning seeds, 6 sizes)" in caption
-    assert "At batch size 256 the best rate lay at the edge" in caption
-
-
-def test_one_tuning_seed_gives_a_slope_without_an_interval() -> None:
-    frames = make(USUAL)
-    slopes = frames.rate_slopes.assign(n=1, ci_low=np.nan, ci_high=np.nan)
-    assert "fitted slope 0.52 over 6 sizes (no interval: n = 1 tuning seeds)" in FIGURES["rate_vs_batch"].caption(
-        replace(frames, rate_slopes=slopes)
-    )
+    one_seed = frames.rate_slopes.assign(n=1, ci_low=np.nan, ci_high=np.nan)
+    assert "no interval: n = 1" in FIGURES["rate_vs_batch"].caption(replace(frames, rate_slopes=one_seed))
 
 
 def test_the_front_joins_sizes_that_no_other_beats_and_labels_all() -> None:
@@ -378,26 +303,10 @@ def test_the_front_joins_sizes_that_no_other_beats_and_labels_all() -> None:
     assert "1,168 (full): 149 ms, test error 0.0951." in FIGURES["pareto"].alt(frames)
 
 
-def test_a_size_without_a_timing_is_named_in_the_caption_of_the_front() -> None:
-    frames = make(USUAL)
-    pareto = frames.pareto[frames.pareto["batch_size"] != 64]
-    assert "batch size 64." in FIGURES["pareto"].caption(replace(frames, pareto=pareto))
-
-
-def test_the_same_axis_of_batch_sizes_everywhere() -> None:
-    frames = make(USUAL)
-    assert frames.sizes[0] == Size(1, False)
-    for name in ("steps_to_target", "examples_to_target", "time_to_target", "equal_budget", "rate_vs_batch"):
-        axes = drawn(name, frames)[-1]
-        assert list(axes.get_xticks()) == [1, 4, 16, 64, 256, 1168]
-        assert [label.get_text().strip() for label in axes.get_xticklabels()][-1] == "1,168 (full)"
-
-
-def test_runs_that_met_a_target_before_training_are_counted_in_words() -> None:
+def test_runs_that_met_a_target_before_training_have_no_place_on_a_log_axis() -> None:
     frames = make(USUAL)
     numbers = ["epochs", "updates", "examples", "seconds"]
     first = pd.Series(range(len(frames.to_target)), index=frames.to_target.index) < 2
     early = frames.to_target.assign(**{name: frames.to_target[name].mask(first, 0.0) for name in numbers})
     frames = replace(frames, to_target=early)
-    assert "2 runs met a target before training" in FIGURES["steps_to_target"].caption(frames)
     assert all(y > 0 or np.isnan(y) for y in y_of(drawn("steps_to_target", frames)[0].lines[:50]))

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +17,7 @@ from batchscope.data.dataset import ARRAYS, DataError, digest
 from batchscope.identity import files
 from batchscope.identity.digests import sealed
 from batchscope.jobs import job, provenance, tables
-from batchscope.tables import records
+from batchscope.tables import codebook, records
 from batchscope.training import checkpoints
 
 moderate = settings(max_examples=60, deadline=None)
@@ -108,7 +107,7 @@ def _reads(read: Callable[[], Any]) -> Any:
 def test_any_table_of_a_study(tmp_path_factory: pytest.TempPathFactory, change: Callable[[bytes], bytes]) -> None:
     folder = tmp_path_factory.mktemp("fuzz")
     file, made_from = folder / "summary.parquet", folder / "made_from.json"
-    tables.save(pd.DataFrame({"a": [1, 2], "b": ["x", None]}), file, folder / "summary.csv")
+    tables.save("not_measured", codebook.frame("not_measured", []), file, folder / "summary.csv")
     files.write_json(provenance.stamp("", "", [], [file, folder / "summary.csv"]), made_from)
     assert provenance.token(made_from, []) == ""
     for victim in (file, made_from):

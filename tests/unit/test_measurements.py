@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from batchscope.analysis.external_runs import MeasurementError, check_columns, read
-from batchscope.analysis.savings import SAVINGS, savings
-from batchscope.analysis.targets import TO_TARGET, summarise
+from batchscope.analysis.savings import savings
+from batchscope.analysis.targets import summarise
 from batchscope.jobs import tables
 from batchscope.tables import records
+from batchscope.tables.codebook import dtypes
 
 COLUMNS = {"batch_size": "batch", "seed": "run", "epochs": "epochs"}
 RUNS = "batch,run,epochs\n32,0,10\n32,1,12\n8,0,7\n8,1,\n"
@@ -49,7 +50,7 @@ BASELINE = {"batch_size": 32, "power_limit_watts": 200.0}
 @pytest.mark.parametrize("cell", ["", "nan", "NA", " null "])
 def test_an_empty_cell_is_a_missed_target(tmp_path: Path, cell: str) -> None:
     table = read(mapping(tmp_path, RUNS.replace("8,1,", f"8,1,{cell}"))).to_target
-    assert {name: str(dtype) for name, dtype in table.dtypes.items()} == TO_TARGET
+    assert {name: str(dtype) for name, dtype in table.dtypes.items()} == dtypes("to_target")
     assert table[["batch_size", "seed"]].to_numpy().tolist() == [[8, 0], [8, 1], [32, 0], [32, 1]]
     assert table["reached"].tolist() == [True, False, True, True]
     assert table["epochs"].tolist() == pytest.approx([7, np.nan, 10, 12], nan_ok=True)
@@ -91,8 +92,9 @@ def test_runs_have_the_columns_of_the_workflow_and_null_for_what_is_not_known(tm
 
 def test_the_tables_can_be_saved_and_loaded(tmp_path: Path) -> None:
     found = read(with_timings(mapping(tmp_path, n_train=100), POWER, BASELINE))
-    for name, frame in vars(found).items():
-        tables.save(frame, tmp_path / f"{name}.parquet", tmp_path / f"{name}.csv")
+    for name in ("runs", "evaluations", "steps", "windows", "to_target"):
+        frame = vars(found)[name]
+        tables.save(name, frame, tmp_path / f"{name}.parquet", tmp_path / f"{name}.csv")
         assert len(tables.load(tmp_path / f"{name}.parquet")) == len(frame)
 
 
@@ -130,21 +132,22 @@ def test_a_budget_column_is_how_long_runs_were_followed(tmp_path: Path) -> None:
 
 
 def test_without_a_budget_column_nothing_is_made_up_about_runs_that_missed_the_target(tmp_path: Path) -> None:
-    small, large = summarise(read(mapping(tmp_path)).to_target).to_dict("records")
+    found = read(mapping(tmp_path))
+    small, large = summarise(found.to_target, found.runs, found.timings).to_dict("records")
     assert (small["n"], small["n_reached"], large["n_reached"]) == (2, 1, 2)
     assert large["epochs_median"] == 10
     assert np.isnan([small["epochs_median"], small["epochs_restricted_mean"]]).all()
     assert np.isnan([large["epochs_restricted_mean"], large["restricted_to_epochs"]]).all()  # no horizon is shared
     with_budget = "batch,run,epochs,until\n32,0,10,20\n32,1,12,20\n8,0,7,20\n8,1,,20\n"
-    known = read(mapping(tmp_path, with_budget, columns={**COLUMNS, "budget_epochs": "until"})).to_target
-    assert summarise(known)["restricted_to_epochs"].tolist() == [20, 20]
+    known = read(mapping(tmp_path, with_budget, columns={**COLUMNS, "budget_epochs": "until"}))
+    assert summarise(known.to_target, known.runs, known.timings)["restricted_to_epochs"].tolist() == [20, 20]
 
 
 def test_files_without_targets_give_runs_only(tmp_path: Path) -> None:
     columns = {"batch_size": "b", "seed": "s", "selected_test_accuracy": "a"}
     found = read(mapping(tmp_path, "b,s,a\n8,0,0.5\n", metric=None, target=None, columns=columns))
     assert found.to_target.empty
-    assert {name: str(dtype) for name, dtype in found.to_target.dtypes.items()} == TO_TARGET
+    assert {name: str(dtype) for name, dtype in found.to_target.dtypes.items()} == dtypes("to_target")
     assert len(found.runs) == 1
 
 
@@ -271,7 +274,7 @@ def test_what_is_wrong_with_timings_is_said(tmp_path: Path, text: str, baseline:
 def saved(measurements: dict[str, Any]) -> dict[str, dict[str, Any]]:
     found = read(measurements)
     table = savings(found.to_target, found.timings_by_limit, measurements["baseline"])
-    assert {name: str(dtype) for name, dtype in table.dtypes.items()} == SAVINGS
+    assert {name: str(dtype) for name, dtype in table.dtypes.items()} == dtypes("savings")
     return {row["choice"]: row for row in table.to_dict("records")}
 
 

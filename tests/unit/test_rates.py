@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchscope.analysis.rates import RATE_SLOPES, RATES, Optimum, optimum, rates, slopes
+from batchscope.analysis.rates import LOSS, Optimum, curves, optimum, rates, slopes
+from batchscope.tables.codebook import dtypes
 
 GRID = [2.0**k for k in range(-8, 9)]
 
@@ -146,8 +147,8 @@ def test_one_size_or_one_seed_gives_no_slope(kept: dict[str, tuple[int, ...]]) -
 def test_without_trials_the_tables_have_their_columns() -> None:
     trials = trials_of(lambda *_: 1.0).iloc[:0]
     table, law = rates(runs_of(8), trials), slopes(trials)
-    assert {name: str(dtype) for name, dtype in table.dtypes.items()} == RATES
-    assert {name: str(dtype) for name, dtype in law.dtypes.items()} == RATE_SLOPES
+    assert {name: str(dtype) for name, dtype in table.dtypes.items()} == dtypes("rates")
+    assert {name: str(dtype) for name, dtype in law.dtypes.items()} == dtypes("rate_slopes")
     assert not table["tuned"].any()
     assert law.empty
 
@@ -191,3 +192,18 @@ def test_optima_beside_rates_that_diverge_widen_the_interval_of_the_slope() -> N
     assert row["slope_highest"] == pytest.approx(highest.mean())
     assert row["ci_low"] == pytest.approx(lowest.mean() - error * lowest.std(ddof=1))
     assert row["ci_high"] == pytest.approx(highest.mean() + error * highest.std(ddof=1))
+
+
+def test_the_curve_of_a_tuning_is_the_mean_of_the_trials_that_ended_ok() -> None:
+    head = {"dataset": "d", "recipe": "r", "batch_size": 8, "full_batch": False}
+    trials = [(0.1, 1, "ok", 0.5), (0.1 * (1 + 1e-15), 2, "ok", 0.7), (1.0, 1, "ok", 0.9), (1.0, 2, "diverged", None)]
+    rows = [
+        {**head, "learning_rate": rate, "seed": seed, "outcome": outcome, LOSS: loss, "chosen": rate < 0.5}
+        for rate, seed, outcome, loss in trials
+    ]
+    found = curves(pd.DataFrame(rows).astype({LOSS: "float64"}))
+    assert found[["learning_rate", "n", "n_ok", "chosen"]].to_numpy().tolist() == [
+        [0.1, 2, 2, True],
+        [1.0, 2, 1, False],
+    ]
+    assert found["loss_mean"].tolist() == pytest.approx([0.6, 0.9])

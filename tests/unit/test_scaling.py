@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 from numpy.typing import ArrayLike, NDArray
 
-from batchscope.analysis.scaling import CRITICAL_BATCH_SIZE, critical_batch_sizes, fit
+from batchscope.analysis.scaling import critical_batch_sizes, fit, with_residuals
 from batchscope.stats.intervals import t_interval, t_quantile
+from batchscope.tables.codebook import dtypes
 
 SIZES = [8, 16, 32, 64, 128, 256, 512, 1024]
 NAN = float("nan")
@@ -325,7 +326,7 @@ def test_every_target_has_its_row_also_one_without_a_value() -> None:
 def test_without_rows_the_tables_have_their_columns() -> None:
     empty = to_target(law(5.0, 200)).iloc[:0]
     table = critical_batch_sizes(empty, {})
-    assert {name: str(dtype) for name, dtype in table.dtypes.items()} == CRITICAL_BATCH_SIZE
+    assert {name: str(dtype) for name, dtype in table.dtypes.items()} == dtypes("critical_batch_size")
 
 
 def test_fit_needs_three_sizes() -> None:
@@ -371,3 +372,13 @@ def test_speech_recognition_of_the_zeus_trace(target: int, b_crit: float) -> Non
     if target == 40:
         assert row["e_min"] == pytest.approx(6.43, rel=5e-3)
         assert row["rmse_log"] == pytest.approx(0.043, abs=5e-4)
+
+
+def test_residuals_are_those_of_the_law_also_where_it_is_refused() -> None:
+    table = to_target(law(5.0, 200))
+    fits = critical_batch_sizes(table, {}, resamples=10).assign(e_min=4.0, b_crit=100.0, accepted=False)
+    cells = {"dataset": table["dataset"].iloc[0], "recipe": table["recipe"].iloc[0], "metric": table["metric"].iloc[0]}
+    rows = [{**cells, "batch_size": size, "epochs_mean": mean} for size, mean in ((100, 16.0), (300, 16.0), (400, NAN))]
+    targets = pd.DataFrame(rows).assign(target=[table["target"].iloc[0]] * 2 + [99.0])
+    found = with_residuals(targets, fits)["law_residual"]
+    assert found.tolist() == pytest.approx([float(np.log(2)), 0, NAN], nan_ok=True)

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from batchscope.analysis.targets import TARGETS, TO_TARGET, first_crossing, summarise, to_target
+from batchscope.analysis.targets import first_crossing, summarise, to_target
+from batchscope.tables.codebook import dtypes
 
 NAN = float("nan")
 
@@ -30,7 +31,8 @@ def tables(*made: dict[str, Any], per_epoch: float = 1.0) -> tuple[pd.DataFrame,
     runs, evaluations = [], []
     for run in made:
         head = {"dataset": "d", "recipe": "r", "full_batch": False} | {k: run[k] for k in ("batch_size", "seed")}
-        runs.append({**head, "outcome": run["outcome"], "stopped_early": run["stopped_early"]})
+        planned = {"n_train": 100, "updates_per_epoch": -(-100 // run["batch_size"])}
+        runs.append({**head, **planned, "outcome": run["outcome"], "stopped_early": run["stopped_early"]})
         for number, loss in enumerate(run["losses"]):
             epoch = number / per_epoch
             counts = {"epoch": epoch, "updates": round(epoch * 100 / run["batch_size"]), "examples": round(epoch * 100)}
@@ -40,7 +42,8 @@ def tables(*made: dict[str, Any], per_epoch: float = 1.0) -> tuple[pd.DataFrame,
 
 
 def timings(**columns: Any) -> pd.DataFrame:
-    known = {"dataset": "d", "recipe": "r", "batch_size": 10, "full_batch": False, "seconds_per_update": 0.5}
+    known: dict[str, Any] = {"dataset": "d", "recipe": "r", "batch_size": 10, "full_batch": False}
+    known |= {"seconds_per_update": 0.5, "seconds_per_epoch": 5.0}
     energy = {"windows": 4, "updates_per_window": 5, "gpu_energy_joules": NAN, "cpu_package_energy_joules": NAN}
     return pd.DataFrame([known | energy | columns])
 
@@ -98,7 +101,7 @@ def test_a_target_met_before_training_costs_nothing() -> None:
     runs, evaluations = tables(run_of([0.5, 0.4, 0.3]))
     row = only(to_target(runs, evaluations, timings(), wanted(1.0)))
     assert (row["epochs"], row["seconds"], row["resolution_epochs"]) == (0, 0, 0)
-    summary = only(summarise(row.to_frame().T.astype(TO_TARGET)))
+    summary = only(summarise(row.to_frame().T.astype(dtypes("to_target")), runs, timings()))
     assert (summary["epochs_mean"], summary["epochs_median"]) == (0, 0)
     assert np.isnan(summary["epochs_restricted_mean"])
 
@@ -164,7 +167,7 @@ def test_a_run_out_of_memory_was_not_followed() -> None:
     table = to_target(runs, evaluations, timings(), wanted(1.0)).set_index("batch_size")
     assert not table.loc[50, "reached"]
     assert table.loc[50, "budget_epochs"] == 0
-    small, large = summarise(table.reset_index()).to_dict("records")
+    small, large = summarise(table.reset_index(), runs, timings()).to_dict("records")
     assert small["restricted_to_epochs"] == 0.5
     assert np.isnan(large["epochs_restricted_mean"])
 
@@ -191,7 +194,7 @@ def test_summary_has_means_only_where_all_runs_reached() -> None:
         run_of([2, 1, 1, 1, 1, 1], batch_size=50, seed=1),
         run_of([2, 2, 2, 2, 2, 2], batch_size=50, seed=2),
     )
-    small, large = summarise(to_target(runs, evaluations, timings(), wanted(1.0))).to_dict("records")
+    small, large = summarise(to_target(runs, evaluations, timings(), wanted(1.0)), runs, timings()).to_dict("records")
     assert (small["n"], small["n_reached"], small["epochs_mean"]) == (2, 2, 1.5)  # 0.5 and 2.5
     half = 12.706204736  # t(1, 0.975) times the standard error, which is 1
     assert small["epochs_ci_low"] == pytest.approx(1.5 - half)
@@ -207,7 +210,7 @@ def test_runs_that_reach_a_target_between_the_same_evaluations_show_no_spread() 
     runs, evaluations = tables(run_of([2, 1, 1], seed=1), run_of([2, 1, 1], seed=2))
     reached = to_target(runs, evaluations, timings(), wanted(1.0))
     assert list(reached["evaluations_in_a_row"]) == [2, 2]
-    row = only(summarise(reached))
+    row = only(summarise(reached, runs, timings()))
     assert row["epochs_mean"] == 0.5  # somewhere from 0 to 1
     assert row[["epochs_ci_low", "epochs_ci_high", "seconds_ci_low"]].isna().all()
 
@@ -219,7 +222,7 @@ def test_restricted_means_share_the_horizon_of_the_target() -> None:
         run_of([2, 1, 1, 1, 1], batch_size=50, seed=1),
         run_of([2, 2, 2, 2, 2], batch_size=50, seed=2),
     )
-    small, large = summarise(to_target(runs, evaluations, timings(), wanted(1.0))).to_dict("records")
+    small, large = summarise(to_target(runs, evaluations, timings(), wanted(1.0)), runs, timings()).to_dict("records")
     assert small["restricted_to_epochs"] == large["restricted_to_epochs"] == 4
     assert small["epochs_restricted_mean"] == pytest.approx((0.5 + 4) / 2)
     assert large["epochs_restricted_mean"] == pytest.approx((0.5 + 4) / 2)
@@ -231,7 +234,8 @@ def test_the_median_needs_half_of_the_runs_to_reach_the_target(n_short: int, med
     """Once runs that ended early have left it, the Kaplan-Meier curve falls to zero with the two that reached."""
     reaching = [run_of([2, 2, 2, 1, 1], seed=seed) for seed in (1, 2)]
     short = [run_of([2, 2], seed=3 + number) for number in range(n_short)]
-    row = only(summarise(to_target(*tables(*reaching, *short), timings(), wanted(1.0))))
+    runs, evaluations = tables(*reaching, *short)
+    row = only(summarise(to_target(runs, evaluations, timings(), wanted(1.0)), runs, timings()))
     assert (row["n"], row["n_reached"]) == (2 + n_short, 2)
     assert row["epochs_median"] == pytest.approx(median, nan_ok=True)
 
@@ -239,12 +243,14 @@ def test_the_median_needs_half_of_the_runs_to_reach_the_target(n_short: int, med
 def test_runs_out_of_memory_count_against_the_median() -> None:
     lost = [run_of([], seed=seed, outcome="out_of_memory", stopped_early=None) for seed in (2, 3)]
     runs, evaluations = tables(run_of([2, 1, 1]), *lost)
-    assert np.isnan(only(summarise(to_target(runs, evaluations, timings(), wanted(1.0))))["epochs_median"])
+    assert np.isnan(
+        only(summarise(to_target(runs, evaluations, timings(), wanted(1.0)), runs, timings()))["epochs_median"]
+    )
 
 
 def test_where_all_reach_the_restricted_mean_is_the_mean() -> None:
     runs, evaluations = tables(run_of([2, 1, 1, 1], seed=1), run_of([2, 2, 2, 2, 1, 1], seed=2))
-    row = only(summarise(to_target(runs, evaluations, timings(), wanted(1.0))))
+    row = only(summarise(to_target(runs, evaluations, timings(), wanted(1.0)), runs, timings()))
     assert row["epochs_restricted_mean"] == pytest.approx(row["epochs_mean"])
     assert row["restricted_to_epochs"] == 3.5
 
@@ -268,7 +274,16 @@ def test_without_targets_the_tables_are_empty_and_typed() -> None:
     runs, evaluations = tables(run_of([2.0, 1.0]))
     empty = to_target(runs, evaluations, timings(), [])
     assert empty.empty
-    assert {name: str(dtype) for name, dtype in empty.dtypes.items()} == TO_TARGET
-    summary = summarise(empty)
+    assert {name: str(dtype) for name, dtype in empty.dtypes.items()} == dtypes("to_target")
+    summary = summarise(empty, runs, timings())
     assert summary.empty
-    assert {name: str(dtype) for name, dtype in summary.dtypes.items()} == TARGETS
+    assert {name: str(dtype) for name, dtype in summary.dtypes.items()} == dtypes("targets")
+
+
+def test_what_an_epoch_costs_is_measured_or_planned() -> None:
+    runs, evaluations = tables(run_of([2, 1, 1]), run_of([2, 2, 2], batch_size=50))
+    timed = pd.concat([timings(), timings(batch_size=50, seconds_per_epoch=1.5, seconds_per_update=0.7)])
+    small, large = summarise(to_target(runs, evaluations, timed, wanted(1.0)), runs, timed).to_dict("records")
+    costs = [[row[f"{name}_per_epoch"] for name in ("updates", "examples", "seconds")] for row in (small, large)]
+    assert costs == [[10, 100, 5], [2, 100, 1.5]]  # the large size reached nothing: as planned
+    assert np.isnan(large["joules_per_epoch"])

@@ -11,54 +11,23 @@ from numpy.typing import NDArray
 
 from batchscope import text
 from batchscope.analysis import decision_tree
-from batchscope.analysis.choosing import (
-    Answer,
-    Choice,
-    Size,
-    choose,
-    in_words,
-    label_of,
-    may_be_equal,
-    pairs,
-    per_seed,
-    sizes_of,
-    span,
-)
+from batchscope.analysis.choosing import Answer, Choice, choose, in_words, may_be_equal, per_seed, span
 from batchscope.analysis.scaling import MAX_RESOLUTION
 from batchscope.stats.intervals import t_interval
-from batchscope.tables import records
+from batchscope.tables.cells import CELL, PAIR, Size, of_pair, of_size, pairs, sizes_of
+from batchscope.tables.codebook import frame
 
-__all__ = ["GOALS", "advice", "pareto", "tree"]
-
-CELL = list(records.CELL)
-PAIR = ["dataset", "recipe"]
 GOALS = ("time_to_target", "test_accuracy", "memory", "energy", "decision_tree")
 Tables = Mapping[str, pd.DataFrame]
 # Peaks of memory that differ by less than this factor are not worth a choice; they hold the code and the data too.
 SAME_MEMORY = 1.05
 _MEGA = 1e6
 
-tree = decision_tree.tree
-
 _METRICS = {
     "validation_loss": "a validation loss of",
     "validation_error": "a validation error of",
     "train_loss": "a training loss of",
     "train_error": "a training error of",
-}
-_TYPES = {
-    "dataset": "str",
-    "recipe": "str",
-    "goal": "str",
-    "batch_size": "Int64",
-    "full_batch": "boolean",
-    "value": "float64",
-    "ci_low": "float64",
-    "ci_high": "float64",
-    "unit": "str",
-    "not_told_apart": "str",
-    "decided": "bool",
-    "words": "str",
 }
 
 
@@ -76,27 +45,22 @@ def advice(tables: Tables, study: Mapping[str, Any]) -> pd.DataFrame:
     - memory: peak of the runs. Equal amounts in all runs are exact, so sizes that always differ are told apart.
     - energy: joules to the target of time_to_target where known, else per epoch, which is one measurement per size.
     - decision_tree: where `tree` ends, held against the sizes named for test accuracy and time.
-
-    Columns: dataset, recipe, goal, batch_size and full_batch (null where no size can be named), value with its 95 %
-    interval ci_low and ci_high over seeds, unit, not_told_apart (labels of all sizes that may be better, separated by
-    "; "), decided (no size is left that may be better), words.
     """
-    followed = tables["tree"]
     paired = not study.get("measurements")
     rows: list[dict[str, Any]] = []
     for pair in pairs(tables["runs"]):
-        of_pair = {name: _of(frame, pair) for name, frame in tables.items() if set(PAIR) <= set(frame.columns)}
-        time = _time_to_target(of_pair, study)
-        accuracy = _test_accuracy(of_pair, paired=paired)
+        found = {name: of_pair(table, pair) for name, table in tables.items() if set(PAIR) <= set(table.columns)}
+        time = _time_to_target(found, study)
+        accuracy = _test_accuracy(found, paired=paired)
         answers = {
             "time_to_target": time,
             "test_accuracy": accuracy,
-            "memory": _memory(of_pair, paired=paired),
-            "energy": _energy(of_pair, study),
-            "decision_tree": decision_tree.ending(_of(followed, pair), of_pair, accuracy.choice, time.choice),
+            "memory": _memory(found, paired=paired),
+            "energy": _energy(found, study),
+            "decision_tree": decision_tree.ending(found["tree"], accuracy.choice, time.choice),
         }
         rows += [{**dict(zip(PAIR, pair, strict=True)), "goal": goal, **answers[goal].row()} for goal in GOALS]
-    return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
+    return frame("advice", rows)
 
 
 def pareto(runs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
@@ -108,7 +72,7 @@ def pareto(runs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
     Cells that lost a run are left out: their survivors are no fair sample.
     """
     per_update = timings.set_index(CELL)["seconds_per_update"].dropna().to_dict()
-    rows = []
+    rows: list[dict[str, Any]] = []
     for cell, group in runs.groupby(CELL, sort=False):
         epoch, per_epoch, accuracy = (
             group[name].to_numpy(np.float64, na_value=np.nan)
@@ -117,21 +81,15 @@ def pareto(runs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
         usable = (group["outcome"] == "ok").all() and np.isfinite([epoch, per_epoch, accuracy]).all()
         if not usable or cell not in per_update:
             continue
-        error = t_interval(1 - accuracy)
         rows.append(
             {
                 **dict(zip(CELL, cell, strict=True)),
                 "seconds_mean": float(_updates(epoch, group).mean()) * float(per_update[cell]),
-                "test_error_mean": error.mean,
-                "test_error_ci_low": error.low,
-                "test_error_ci_high": error.high,
+                **t_interval(1 - accuracy).columns("test_error"),
             }
         )
-    measured = ("seconds_mean", "test_error_mean", "test_error_ci_low", "test_error_ci_high")
-    types = {"dataset": "str", "recipe": "str", "batch_size": "int64", "full_batch": "bool"}
-    frame = pd.DataFrame(rows, columns=[*CELL, *measured]).astype(types | dict.fromkeys(measured, "float64"))
-    front = [_undominated(row, frame) for row in frame.to_dict("records")]
-    return frame.assign(on_front=pd.Series(front, index=frame.index, dtype="bool"))
+    front = [_undominated(row, rows) for row in rows]
+    return frame("pareto", [{**row, "on_front": on} for row, on in zip(rows, front, strict=True)])
 
 
 def _updates(epoch: NDArray[np.float64], runs: pd.DataFrame) -> NDArray[np.float64]:
@@ -143,16 +101,14 @@ def _updates(epoch: NDArray[np.float64], runs: pd.DataFrame) -> NDArray[np.float
     return made
 
 
-def _undominated(row: Mapping[Any, Any], frame: pd.DataFrame) -> bool:
-    others = _of(frame, (row["dataset"], row["recipe"]))
-    seconds, error = others["seconds_mean"], others["test_error_mean"]
-    as_good = (seconds <= row["seconds_mean"]) & (error <= row["test_error_mean"])
-    return not (as_good & ((seconds < row["seconds_mean"]) | (error < row["test_error_mean"]))).any()
-
-
-def _of(frame: pd.DataFrame, pair: tuple[str, str]) -> pd.DataFrame:
-    found: pd.DataFrame = frame[(frame["dataset"] == pair[0]) & (frame["recipe"] == pair[1])]
-    return found
+def _undominated(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether no row of the same data set and recipe is as low in both means and lower in one."""
+    means = ("seconds_mean", "test_error_mean")
+    others = [other for other in rows if all(other[name] == row[name] for name in PAIR)]
+    return not any(
+        all(other[name] <= row[name] for name in means) and any(other[name] < row[name] for name in means)
+        for other in others
+    )
 
 
 def _time_to_target(tables: Tables, study: Mapping[str, Any]) -> Answer:
@@ -172,7 +128,7 @@ def _time_to_target(tables: Tables, study: Mapping[str, Any]) -> Answer:
     looser: dict[str, list[str]] = {}
     for target, choice in others:
         if choice is not None:
-            looser.setdefault(label_of(choice.best), []).append(f"{target:g}")
+            looser.setdefault(choice.best.label, []).append(f"{target:g}")
     if not looser or answer.choice is None:
         return answer
     named = [f"{size} at {text.listing(values)}" for size, values in looser.items()]
@@ -201,12 +157,12 @@ def _to_target(tables: Tables, target: tuple[str, float], quantity: str, *, pair
     bounds: dict[Size, pd.Series[float]] = {}
     missed = []
     for size in sizes_of(table):
-        rows = table[(table["batch_size"] == size[0]) & (table["full_batch"] == size[1])].set_index("seed")
+        rows = of_size(table, size).set_index("seed")
         spent = rows[quantity].astype("float64")
         if rows["reached"].all():
             values[size] = spent
             continue
-        missed.append(f"{label_of(size)} ({int(rows['reached'].sum())} of {len(rows)} runs)")
+        missed.append(f"{size.label} ({int(rows['reached'].sum())} of {len(rows)} runs)")
         if size in lost:
             values[size] = spent  # null where a run was lost: the size is not compared
         else:
@@ -245,7 +201,7 @@ def _unclear(best: Size, reached: pd.DataFrame, quantity: str) -> list[Size]:
     """
     known: dict[Size, tuple[float, float, bool]] = {}
     for size in sizes_of(reached):
-        rows = reached[(reached["batch_size"] == size[0]) & (reached["full_batch"] == size[1])]
+        rows = of_size(reached, size)
         epochs, apart, spent = (
             rows[name].astype("float64").mean() for name in ("epochs", "resolution_epochs", quantity)
         )
@@ -266,7 +222,7 @@ def _slack(timings: pd.DataFrame) -> dict[Size, tuple[float, float]]:
     for row in timings[timings["seconds_per_update"].notna()].to_dict("records"):
         low, high = (row[f"seconds_per_update_{part}"] / row["seconds_per_update"] for part in ("q25", "q75"))
         if np.isfinite([low, high]).all():
-            factors[int(row["batch_size"]), bool(row["full_batch"])] = (float(low), float(high))
+            factors[Size(int(row["batch_size"]), bool(row["full_batch"]))] = (float(low), float(high))
     return factors
 
 
@@ -291,12 +247,12 @@ def _quickest(choice: Choice, close: Sequence[Size], seconds: Mapping[Size, floa
     if quick == choice.best and not choice.equal:
         return "Of those that may be equal to it, it trains to its selected epoch in the least time."
     if quick in (choice.best, *choice.equal):
-        return f"Of these {label_of(quick)} trains to its selected epoch in the least time."
+        return f"Of these {quick.label} trains to its selected epoch in the least time."
     ratio = text.ratio(seconds[choice.best] / seconds[quick])
     reached, best = (text.number(choice.means[size]) for size in (quick, choice.best))
     return (
-        f"Of the sizes whose difference from it may be zero, {label_of(quick)} trains to its selected epoch in the "
-        f"least time: {text.seconds(seconds[quick])} on average, {ratio} times faster than {label_of(choice.best)}, "
+        f"Of the sizes whose difference from it may be zero, {quick.label} trains to its selected epoch in the "
+        f"least time: {text.seconds(seconds[quick])} on average, {ratio} times faster than {choice.best.label}, "
         f"at a mean test accuracy of {reached} instead of {best}."
     )
 
@@ -316,7 +272,7 @@ def _memory(tables: Tables, *, paired: bool) -> Answer:
             largest = max(choice.means, key=lambda size: choice.means[size])
             if len(choice.means) > 1 and choice.means[choice.best] > 0:
                 ratio = text.fixed(choice.means[largest] / choice.means[choice.best], 2)
-                answer = answer.saying(f"The largest, {label_of(largest)}, takes {ratio} times as much.")
+                answer = answer.saying(f"The largest, {largest.label}, takes {ratio} times as much.")
             return answer.saying(f"The peak is that of {kind}, over whole runs with their evaluations.")
     return Answer(words="Not measured: the runs have no peak of memory.")
 
@@ -324,7 +280,7 @@ def _memory(tables: Tables, *, paired: bool) -> Answer:
 def _same_memory(choice: Choice, kind: str) -> str:
     """Where tests may tell sizes apart by what nobody would choose by."""
     least, most = (pick(choice.means, key=lambda size: choice.means[size]) for pick in (min, max))
-    low, high = (f"{text.number(choice.means[size] / 1e6)} MB (at {label_of(size)})" for size in (least, most))
+    low, high = (f"{text.number(choice.means[size] / 1e6)} MB (at {size.label})" for size in (least, most))
     return (
         f"No size saves memory worth choosing by: the mean peaks lie between {low} and {high}, less than "
         f"{100 * (SAME_MEMORY - 1):.0f} % apart. The peak is that of {kind}, over whole runs with their evaluations."
@@ -345,8 +301,8 @@ def _energy(tables: Tables, study: Mapping[str, Any]) -> Answer:
     kind = table["energy_kind"].dropna().iloc[0]
     times = f", {text.ratio(joules[most] / joules[best])} times as much," if joules[best] > 0 else ""
     words = (
-        f"Batch size {label_of(best)} takes the least energy per epoch ({kind}): {text.number(joules[best])} J. The "
-        f"most{times} is that of {label_of(most)}. This is one measurement per size, so it has no interval, and how "
+        f"Batch size {best.label} takes the least energy per epoch ({kind}): {text.number(joules[best])} J. The "
+        f"most{times} is that of {most.label}. This is one measurement per size, so it has no interval, and how "
         "many epochs a size needs is not in it."
     )
     return Answer(size=best, value=joules[best], unit="J", words=words)
@@ -354,7 +310,4 @@ def _energy(tables: Tables, study: Mapping[str, Any]) -> Answer:
 
 def _by_size(frame: pd.DataFrame, column: str) -> dict[Size, float]:
     known = frame[frame[column].notna()]
-    return {
-        (int(size), bool(full)): float(value)
-        for size, full, value in zip(known["batch_size"], known["full_batch"], known[column], strict=True)
-    }
+    return {size: float(of_size(known, size)[column].iloc[0]) for size in sizes_of(known)}

@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from batchscope.analysis.summary import finished_values
-from batchscope.stats.intervals import ALPHA, PairedTest, holm, paired_test, t_interval, t_quantile
+from batchscope.analysis.summary import epoch_seconds, finished_values
+from batchscope.stats import ALPHA
+from batchscope.stats.intervals import PairedTest, holm, paired_test, t_interval, t_quantile
 from batchscope.stats.power import detectable_effect
-from batchscope.tables import records
+from batchscope.tables.cells import CELL, PAIR, Size, of_pair
+from batchscope.tables.codebook import frame
 
-CELL = list(records.CELL)
 LOSS = "selected_validation_loss"
 ACCURACY = "selected_test_accuracy"
 
@@ -37,83 +38,43 @@ def best(runs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
     at most a share `ALPHA` of studies wrongly tells any size apart from a best one. Adjusting for the comparisons with
     the best alone would nearly double that share.
 
-    Columns besides those of a cell: n_runs, n (seeds with a value); seconds_per_epoch with _q25 and _q75, fastest,
-    overlaps_fastest (quartile ranges overlap; null without a timing); loss_mean, loss_ci_low, loss_ci_high; status;
-    difference (this size minus the best) with its 95 % t-interval difference_ci_low and _ci_high, not adjusted; p,
-    p_adjusted, told_apart (null unless tested); detectable (the difference that a study like this would tell apart with
-    80 % power, as the smallest p of all its pairs); accuracy_mean, accuracy_ci_low, accuracy_ci_high.
-
-    `status` is `best`, `compared`, `not comparable` (a seed of the size has no value: it diverged, say) or `not
-    testable` (fewer than two seeds, or every seed differs by exactly the same amount).
+    The interval of `difference` (this size minus the best) is not adjusted; `detectable` is the difference that a study
+    like this would find with 80 % power, as the smallest p of all its pairs. `status` is `best`, `compared`, `not
+    comparable` (a seed of the size has no value: it diverged, say) or `not testable` (fewer than two seeds, or every
+    seed differs by exactly the same amount).
     """
     rows: list[dict[str, Any]] = []
-    groups = {pair: sizes_of(group) for pair, group in runs.groupby(["dataset", "recipe"], sort=False)}
-    tests = {pair: _tests(by_size) for pair, by_size in groups.items()}
+    groups = {pair: by_size(group) for pair, group in runs.groupby(PAIR, sort=False)}
+    tests = {pair: _tests(sizes) for pair, sizes in groups.items()}
     testable = [
         (pair, two, test.p) for pair, found in tests.items() for two, test in found.items() if test.p is not None
     ]
     adjusted = dict(zip([(pair, two) for pair, two, _ in testable], holm([p for _, _, p in testable]), strict=True))
-    for pair, by_size in groups.items():
-        timed = timings[(timings["dataset"] == pair[0]) & (timings["recipe"] == pair[1])]
-        speed = _speed(timed, list(by_size))
+    for pair, sizes in groups.items():
+        timed = _speed(of_pair(timings, pair))
         level = ALPHA / max(1, len(testable))
-        loss = _loss(by_size, tests[pair], {two: adjusted.get((pair, two)) for two in tests[pair]}, level)
-        for cell, found in by_size.items():
+        loss = _loss(sizes, tests[pair], {two: adjusted.get((pair, two)) for two in tests[pair]}, level)
+        for cell, found in sizes.items():
             head = {**dict(zip(CELL, cell, strict=True)), "n_runs": len(found)}
-            rows.append({**head, **loss[cell], **speed[cell], **_interval(found, ACCURACY, "accuracy")})
-    flags = dict.fromkeys(("fastest", "overlaps_fastest", "told_apart"), "boolean")
-    numbers = dict.fromkeys(_NUMBERS, "float64")
-    return pd.DataFrame(rows).astype({**flags, **numbers})
-
-
-_NUMBERS = (
-    "seconds_per_epoch",
-    "seconds_per_epoch_q25",
-    "seconds_per_epoch_q75",
-    "loss_mean",
-    "loss_ci_low",
-    "loss_ci_high",
-    "difference",
-    "difference_ci_low",
-    "difference_ci_high",
-    "p",
-    "p_adjusted",
-    "detectable",
-    "accuracy_mean",
-    "accuracy_ci_low",
-    "accuracy_ci_high",
-)
+            rows.append({**head, **loss[cell], **timed.get(cell, {}), **_interval(found, ACCURACY, "accuracy")})
+    return frame("best", rows)
 
 
 def label(batch_size: int, full_batch: bool) -> str:
     """A batch size as tables and figures write it: `32`, or `800 (full)`."""
-    return f"{batch_size:,} (full)" if full_batch else f"{batch_size:,}"
+    return Size(batch_size, full_batch).label
 
 
-def _speed(timed: pd.DataFrame, cells: list[Cell]) -> dict[Cell, dict[str, Any]]:
-    empty = {"seconds_per_epoch": None, "seconds_per_epoch_q25": None, "seconds_per_epoch_q75": None}
-    rows: dict[Cell, dict[str, Any]] = {cell: {**empty, "fastest": None, "overlaps_fastest": None} for cell in cells}
-    measured = timed[timed["seconds_per_epoch"].notna()].set_index(CELL)
-    if measured.empty:
-        return rows
-    per_epoch = measured["updates_per_epoch"]
-    low, high = (
-        (measured[f"seconds_per_update_{quartile}"] * per_epoch).to_numpy(np.float64, na_value=np.nan)
-        for quartile in ("q25", "q75")
-    )
-    seconds: dict[Cell, float] = dict(zip(measured.index, measured["seconds_per_epoch"], strict=True))
-    first = dict(zip(measured.index, low, strict=True))
-    third = dict(zip(measured.index, high, strict=True))
-    fastest = min(seconds, key=lambda cell: seconds[cell])
-    for cell, median in seconds.items():
-        rows[cell] = {
-            "seconds_per_epoch": median,
-            "seconds_per_epoch_q25": first[cell],
-            "seconds_per_epoch_q75": third[cell],
-            "fastest": cell == fastest,
-            "overlaps_fastest": _overlap((first[cell], third[cell]), (first[fastest], third[fastest])),
-        }
-    return rows
+def _speed(timings: pd.DataFrame) -> dict[Cell, dict[str, Any]]:
+    """The part of the rows of `best` on the speed of the timed sizes of one pair."""
+    timed = epoch_seconds(timings).dropna(subset=["seconds_per_epoch"]).astype("float64")
+    rows: dict[Any, dict[Any, Any]] = timed.to_dict("index")
+    ranges = {cell: (row["seconds_per_epoch_q25"], row["seconds_per_epoch_q75"]) for cell, row in rows.items()}
+    fastest = min(rows, key=lambda cell: float(rows[cell]["seconds_per_epoch"]), default=())
+    return {
+        cell: {**row, "fastest": cell == fastest, "overlaps_fastest": _overlap(ranges[cell], ranges[fastest])}
+        for cell, row in rows.items()
+    }
 
 
 def _overlap(one: tuple[float, float], other: tuple[float, float]) -> bool | None:
@@ -123,7 +84,7 @@ def _overlap(one: tuple[float, float], other: tuple[float, float]) -> bool | Non
     return bool(one[0] <= other[1] and other[0] <= one[1])
 
 
-def sizes_of(pair: pd.DataFrame) -> dict[Cell, pd.DataFrame]:
+def by_size(pair: pd.DataFrame) -> dict[Cell, pd.DataFrame]:
     """The runs of each cell of a data set and recipe, in the order of their seeds."""
     return {cell: found.sort_values("seed") for cell, found in pair.groupby(CELL, sort=False)}
 
@@ -168,16 +129,13 @@ def _loss(
 
 
 def _verdict(status: str, test: PairedTest | None = None, p_adjusted: float | None = None) -> dict[str, Any]:
-    return {
-        "status": status,
-        "difference": test.difference if test else None,
-        "difference_ci_low": test.low if test else None,
-        "difference_ci_high": test.high if test else None,
-        "p": test.p if test else None,
-        "p_adjusted": p_adjusted,
-        "told_apart": None if p_adjusted is None else p_adjusted <= ALPHA,
-        "detectable": None,
-    }
+    found: dict[str, Any] = {"status": status}
+    if test is not None:
+        found |= {"difference": test.difference, "difference_ci_low": test.low, "difference_ci_high": test.high}
+        found |= {"p": test.p, "p_adjusted": p_adjusted}
+    if p_adjusted is not None:
+        found["told_apart"] = p_adjusted <= ALPHA
+    return found
 
 
 def _detectable(test: PairedTest, level: float) -> float | None:
@@ -190,5 +148,4 @@ def _detectable(test: PairedTest, level: float) -> float | None:
 
 def _interval(found: pd.DataFrame, metric: str, name: str) -> dict[str, Any]:
     interval = t_interval(finished_values(found, metric))
-    row: dict[str, Any] = {f"{name}_mean": interval.mean, f"{name}_ci_low": interval.low}
-    return {**row, f"{name}_ci_high": interval.high, **({"n": interval.n} if metric == LOSS else {})}
+    return {**interval.columns(name), **({"n": interval.n} if metric == LOSS else {})}

@@ -9,24 +9,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from batchscope.stats.intervals import t_interval
-from batchscope.tables import records
+from batchscope.tables.cells import CELL, PAIR, RUN, of_pair
+from batchscope.tables.codebook import frame
 
-CELL = list(records.CELL)
-RUN = list(records.RUN)
 BUDGETS = ("epochs", "updates", "seconds")
 METRICS = ("validation_loss", "validation_error")
 
-EQUAL_BUDGET = {
-    "dataset": "str",
-    "recipe": "str",
-    "batch_size": "int64",
-    "full_batch": "bool",
-    "budget": "str",
-    "amount": "float64",
-    "n": "int64",
-    "n_runs": "int64",
-    **{f"{metric}_{part}": "float64" for metric in METRICS for part in ("mean", "ci_low", "ci_high")},
-}
 # Amounts that differ by less than this share are the same amount, added up in another order.
 _ROUNDING = 1e-9
 
@@ -40,25 +28,22 @@ def equal_budget(evaluations: pd.DataFrame, runs: pd.DataFrame, timings: pd.Data
     before its first evaluation in training (small sizes make many updates before it), where it diverged or ran out of
     memory before, or, for seconds, where its cell has no timing. Values are means over the `n` runs with 95 %
     t-intervals; with `n` = 1 there is no interval, with 0 no mean. A budget that no run has spent gives no rows.
-
-    Returns:
-        The columns of `EQUAL_BUDGET`, also where there are no rows.
     """
     spent = _with_spent(evaluations, runs, timings)
     rows = []
-    for (dataset, recipe), of_pair in runs.groupby(["dataset", "recipe"], sort=False):
-        curves = spent[(spent["dataset"] == dataset) & (spent["recipe"] == recipe)]
+    for pair, runs_of_pair in runs.groupby(PAIR, sort=False):
+        curves = of_pair(spent, pair)
         for budget in BUDGETS:
             finished = curves[(curves["outcome"] == "ok") & curves[budget].notna()]
             if finished.empty:
                 continue
             amount = float(finished.groupby(RUN)[budget].max().min())
             values = _at(curves, budget, amount)
-            for cell, group in of_pair.groupby(CELL, sort=False):
+            for cell, group in runs_of_pair.groupby(CELL, sort=False):
                 found = [values[run] for run in group[RUN].itertuples(index=False, name=None) if run in values]
                 row: dict[str, Any] = {**dict(zip(CELL, cell, strict=True)), "budget": budget, "amount": amount}
                 rows.append({**row, "n": len(found), "n_runs": len(group), **_intervals(np.array(found))})
-    return pd.DataFrame(rows, columns=list(EQUAL_BUDGET)).astype(EQUAL_BUDGET)
+    return frame("equal_budget", rows)
 
 
 def _with_spent(evaluations: pd.DataFrame, runs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
@@ -92,5 +77,5 @@ def _intervals(found: NDArray[np.float64]) -> dict[str, float | None]:
     for position, metric in enumerate(METRICS):
         values = found[:, position] if len(found) else found
         interval = t_interval(values if np.isfinite(values).all() else [])
-        row |= {f"{metric}_mean": interval.mean, f"{metric}_ci_low": interval.low, f"{metric}_ci_high": interval.high}
+        row |= interval.columns(metric)
     return row

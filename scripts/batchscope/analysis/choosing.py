@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import special
 
 from batchscope import text
-from batchscope.analysis.best import label
-from batchscope.stats.intervals import ALPHA, ROUNDING, Interval, holm, paired_test, t_interval
+from batchscope.stats import ALPHA
+from batchscope.stats.intervals import ROUNDING, Interval, holm, paired_test, t_interval, welch_p
+from batchscope.tables.cells import Size, of_size, sizes_of
 
-Size = tuple[int, bool]  # examples, and whether the study says `full`
 Floats = NDArray[np.float64]
 
 
@@ -92,7 +91,7 @@ class Answer:
             "ci_low": self.low,
             "ci_high": self.high,
             "unit": self.unit,
-            "not_told_apart": "; ".join(map(label_of, self.rivals)),
+            "not_told_apart": "; ".join(size.label for size in self.rivals),
             "decided": self.decided,
             "words": self.words,
         }
@@ -202,22 +201,6 @@ def may_be_equal(one: pd.Series[float], other: pd.Series[float], *, paired: bool
     return p is not None and p > ALPHA
 
 
-def welch_p(one: Floats, other: Floats) -> float | None:
-    """Two-sided p of Welch's t-test of two independent samples (Welch 1947, Biometrika 34, 28-35).
-
-    None for fewer than two values on a side, and where neither side has a spread beyond rounding.
-    """
-    if min(len(one), len(other)) < 2:
-        return None
-    scale = float(max(np.abs(one).max(), np.abs(other).max()))
-    if max(one.std(ddof=1), other.std(ddof=1)) <= ROUNDING * scale:
-        return None
-    first, second = one.var(ddof=1) / len(one), other.var(ddof=1) / len(other)
-    freedom = (first + second) ** 2 / (first**2 / (len(one) - 1) + second**2 / (len(other) - 1))
-    statistic = (one.mean() - other.mean()) / np.sqrt(first + second)
-    return 2 * float(special.stdtr(freedom, -abs(statistic)))
-
-
 def _in_order(size: Size, best: Size, values: Mapping[Size, Floats], rules: _Rules) -> bool:
     low, high = rules.slack.get(size, (1.0, 1.0))[0], rules.slack.get(best, (1.0, 1.0))[1]
     return rules.sign * (float(values[size].mean()) * low - float(values[best].mean()) * high) > 0
@@ -231,7 +214,7 @@ def in_words(choice: Choice, unit: str, superlative: str, times: str) -> Answer:
     seeds = text.count(choice.interval.n, "seed" if choice.paired else "run")
     first, alone, mean = sorted({choice.best, *choice.equal}), not choice.equal, choice.interval.mean
     low, high = (choice.interval.low, choice.interval.high) if alone else (None, None)
-    have = f"Batch size {label_of(choice.best)} has" if alone else f"{span(first, choice.sizes)} share"
+    have = f"Batch size {choice.best.label} has" if alone else f"{span(first, choice.sizes)} share"
     middle = text.interval(mean, low, high)
     sentences = [f"{have} {superlative}: {middle}{f' {unit}' if unit else ''} over {seeds}."]
     together, untested = (
@@ -257,7 +240,7 @@ def in_words(choice: Choice, unit: str, superlative: str, times: str) -> Answer:
         nearest = min(apart, key=lambda size: choice.means[size])
         ratio = choice.means[nearest] / choice.means[choice.best] if choice.means[choice.best] else None
         if ratio is not None:
-            sentences.append(f"Of those told apart, the nearest is {label_of(nearest)}: {_times(ratio)} {times}.")
+            sentences.append(f"Of those told apart, the nearest is {nearest.label}: {_times(ratio)} {times}.")
     if len(choice.sizes) == 1:
         sentences.append("There is no other size to compare it with.")
     return Answer(
@@ -278,11 +261,6 @@ def _times(ratio: float) -> str:
     return text.fixed(ratio, 2) if ratio < 1.05 else text.ratio(ratio)
 
 
-def label_of(size: Size) -> str:
-    """A size as tables and figures write it."""
-    return label(*size)
-
-
 def span(chosen: Sequence[Size], among: Sequence[Size]) -> str:
     """`8, 32 and 128`; three or more that are neighbours `among` all sizes are one range: `16 to 128`."""
     order = sorted({*among, *chosen})
@@ -294,27 +272,15 @@ def span(chosen: Sequence[Size], among: Sequence[Size]) -> str:
             parts.append([size])
     words: list[str] = []
     for part in parts:
-        labels = [label_of(size) for size in part]
+        labels = [size.label for size in part]
         words += [f"{labels[0]} to {labels[-1]}"] if len(part) > 2 else labels
     return text.listing(words)
-
-
-def sizes_of(frame: pd.DataFrame) -> list[Size]:
-    """Sizes in a table, smallest first."""
-    return sorted(
-        {(int(size), bool(full)) for size, full in zip(frame["batch_size"], frame["full_batch"], strict=True)}
-    )
 
 
 def per_seed(runs: pd.DataFrame, column: str) -> dict[Size, pd.Series[float]]:
     """`column` by seed for every size, null for runs that did not end ok; empty where no run has a value."""
     found = {}
     for size in sizes_of(runs):
-        rows = runs[(runs["batch_size"] == size[0]) & (runs["full_batch"] == size[1])].set_index("seed")
+        rows = of_size(runs, size).set_index("seed")
         found[size] = rows[column].astype("float64").where(rows["outcome"] == "ok")
     return found if any(values.notna().any() for values in found.values()) else {}
-
-
-def pairs(runs: pd.DataFrame) -> list[tuple[str, str]]:
-    """Data sets and recipes, in their order."""
-    return list(dict.fromkeys(zip(runs["dataset"], runs["recipe"], strict=True)))

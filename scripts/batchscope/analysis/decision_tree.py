@@ -17,9 +17,12 @@ import numpy as np
 import pandas as pd
 
 from batchscope import text
-from batchscope.analysis.choosing import Answer, Choice, Size, label_of, pairs, sizes_of
+from batchscope.analysis.choosing import Answer, Choice
 from batchscope.analysis.summary import without_core
 from batchscope.stats.intervals import ROUNDING
+from batchscope.stats.quantiles import median
+from batchscope.tables.cells import Size, of_pair, of_size, pairs, sizes_of
+from batchscope.tables.codebook import frame
 
 Tables = Mapping[str, pd.DataFrame]
 
@@ -35,17 +38,6 @@ SLOW_RATIO = 2.0
 LOW_UTILISATION = 50.0
 # Ours: five points of accuracy, several times the spread between seeds in the studies that come with the workflow.
 WIDE_GAP = 0.05
-
-_COLUMNS = {
-    "dataset": "str",
-    "recipe": "str",
-    "step": "int64",
-    "question": "str",
-    "measured": "str",
-    "answer": "str",
-    "next": "str",
-}
-_NEXT = "batch size "
 
 
 @dataclass(frozen=True)
@@ -70,36 +62,42 @@ class _Step:
 def tree(tables: Tables, study: Mapping[str, Any]) -> pd.DataFrame:
     """One row per question that was asked on the way through the tree, per data set and recipe that was trained.
 
-    `tables` are those of the study (runs, evaluations, timings, summary), `study` the resolved study. Columns: dataset,
-    recipe, step (from 1), question, measured (the number that decided, and the threshold), answer (yes, no or not
-    measured, and what the tree says to do), next (the size to go on with). A change of size goes to the next size of
-    the study, where the same question is asked again. Imported measurements have no rows: they lack the curves.
+    `tables` are those of the study (runs, evaluations, timings, summary), `study` the resolved study. A change of size
+    goes to the next size of the study, where the same question is asked again. Imported measurements have no rows: they
+    lack the curves.
     """
     rows: list[dict[str, Any]] = []
-    for dataset, recipe in pairs(tables["runs"]):
-        of_pair = {
-            name: tables[name][(tables[name]["dataset"] == dataset) & (tables[name]["recipe"] == recipe)]
-            for name in ("runs", "evaluations", "timings", "summary")
-        }
-        if of_pair["evaluations"]["train_loss"].isna().all():
+    for pair in pairs(tables["runs"]):
+        found = {name: of_pair(tables[name], pair) for name in ("runs", "evaluations", "timings", "summary")}
+        if found["evaluations"]["train_loss"].isna().all():
             continue
-        case = _Case(of_pair, study.get("recipes", {}).get(recipe, {}), sizes_of(of_pair["runs"]))
+        case = _Case(found, study.get("recipes", {}).get(pair[1], {}), sizes_of(found["runs"]))
         for number, step in enumerate(_walk(case), 1):
-            row = {"question": step.question, "measured": step.measured, "answer": step.answer}
-            identity = {"dataset": dataset, "recipe": recipe, "step": number}
-            rows.append({**identity, **row, "next": f"{_NEXT}{label_of(step.at)}"})
-    return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
+            rows.append(
+                {
+                    "dataset": pair[0],
+                    "recipe": pair[1],
+                    "step": number,
+                    "question": step.question,
+                    "measured": step.measured,
+                    "answer": step.answer,
+                    "next": f"batch size {step.at.label}",
+                    "next_batch_size": step.at.batch_size,
+                    "next_full_batch": step.at.full_batch,
+                }
+            )
+    return frame("tree", rows)
 
 
-def ending(steps: pd.DataFrame, tables: Tables, accuracy: Choice | None, time: Choice | None) -> Answer:
-    """Where the walk `steps` of one data set and recipe ends, held against the sizes measured as best."""
+def ending(steps: pd.DataFrame, accuracy: Choice | None, time: Choice | None) -> Answer:
+    """Where the walk `steps` of one data set and recipe ends, compared with the sizes measured as best."""
     if steps.empty:
         return Answer(words="Not followed: the tree asks for learning curves, which these measurements lack.")
-    last = str(steps["next"].iloc[-1]).removeprefix(_NEXT)
-    end = next(size for size in sizes_of(tables["runs"]) if label_of(size) == last)
+    last = steps.iloc[-1]
+    end = Size(int(last["next_batch_size"]), bool(last["next_full_batch"]))
     goals = (("test accuracy", accuracy), ("time to target", time))
     compared = [(goal, *_held_against(end, choice)) for goal, choice in goals if choice is not None]
-    sentences = [f"The tree of one of the sources ends at batch size {label_of(end)}."]
+    sentences = [f"The tree of one of the sources ends at batch size {end.label}."]
     sentences += [f"In {goal} {words}" for goal, words, _ in compared]
     if not compared:
         sentences.append("Which size is best was not measured, so whether that is right cannot be told.")
@@ -112,7 +110,7 @@ def ending(steps: pd.DataFrame, tables: Tables, accuracy: Choice | None, time: C
 
 def _held_against(end: Size, choice: Choice) -> tuple[str, bool]:
     """A sentence on the size where the tree ends, and whether it can be told to be right or wrong."""
-    best = label_of(choice.best)
+    best = choice.best.label
     if choice.equal and end in (choice.best, *choice.equal):
         return "it has the best mean together with other sizes.", False
     if end == choice.best and choice.decided:
@@ -135,17 +133,17 @@ def _walk(case: _Case) -> list[_Step]:
 
 def _start(case: _Case) -> _Step:
     at = min(case.sizes, key=lambda size: abs(math.log2(size[0] / START)))
-    measured = f"sizes of the study: {text.listing([label_of(size) for size in case.sizes])}"
+    measured = f"sizes of the study: {text.listing([size.label for size in case.sizes])}"
     answer = "start there" if at[0] == START else f"{START} is not among them: start at the nearest"
     return _Step(f"Start with batch size {START}", measured, answer, at)
 
 
 def _stability(case: _Case, at: Size) -> list[_Step]:
     """Larger while unstable, as far as the tree names sizes."""
-    question = f"Is training unstable at {label_of(at)}?"
-    runs = _rows(case.tables["runs"], at)
+    question = f"Is training unstable at {at.label}?"
+    runs = of_size(case.tables["runs"], at)
     lost = int((runs["outcome"] == "diverged").sum())
-    rise = largest_rise(_rows(case.tables["evaluations"], at))
+    rise = largest_rise(of_size(case.tables["evaluations"], at))
     limit = f"ours: a run diverged, or the rise is over {text.fixed(100 * UNSTABLE_RISE, 0)} %"
     known = "not measured" if rise is None else f"{text.fixed(100 * rise, 1)} % of its whole fall"
     measured = (
@@ -164,7 +162,7 @@ def _stability(case: _Case, at: Size) -> list[_Step]:
 
 def _speed(case: _Case, at: Size) -> list[_Step]:
     """Larger while slow with an idle processor."""
-    question = f"Is training slow at {label_of(at)}?"
+    question = f"Is training slow at {at.label}?"
     times = case.tables["summary"]["seconds_per_epoch"].dropna()
     here = _number(case, at, "seconds_per_epoch")
     if here is None:
@@ -181,14 +179,14 @@ def _speed(case: _Case, at: Size) -> list[_Step]:
 
 def _idle(case: _Case, at: Size) -> list[_Step]:
     """Larger where the processor of a slow size is used little, unless something else used it."""
-    question = f"Is the processor used little at {label_of(at)}?"
+    question = f"Is the processor used little at {at.label}?"
     used = _number(case, at, "utilisation_percent")
     if used is None:
         return [_Step(question, "no utilisation", "not measured: keep the size", at)]
     measured = f"utilisation {text.number(used)} % (ours: low is under {text.fixed(LOW_UTILISATION, 0)} %)"
     if used >= LOW_UTILISATION:
         return [_Step(question, measured, "no: keep the size", at)]
-    if len(without_core(_rows(case.tables["timings"], at))):
+    if len(without_core(of_size(case.tables["timings"], at))):
         measured += "; the job did not have its core all the time, for whatever reason"
         return [_Step(question, measured, "not known: keep the size", at)]
     found = [size for size in case.sizes if size > at]
@@ -199,7 +197,7 @@ def _idle(case: _Case, at: Size) -> list[_Step]:
 
 def _generalisation(case: _Case, at: Size) -> list[_Step]:
     """Smaller while the test accuracy is far below the training accuracy, as far as the tree names sizes."""
-    question = f"Is the test accuracy far below the training accuracy at {label_of(at)}?"
+    question = f"Is the test accuracy far below the training accuracy at {at.label}?"
     gap = _number(case, at, "gap_mean")
     if gap is None:
         return [_Step(question, "no accuracies", "not measured: keep the size", at)]
@@ -240,7 +238,7 @@ def _normalisation(case: _Case, at: Size) -> list[_Step]:
 
 def _memory(case: _Case, at: Size) -> list[_Step]:
     """The smallest size that fits where this one does not: what the tree says, to the letter."""
-    question = f"Is memory short at {label_of(at)}?"
+    question = f"Is memory short at {at.label}?"
     lost, jobs = _out_of_memory(case, at)
     measured = f"{lost} of {text.count(jobs, 'job')} ran out of memory (ours: short is one or more)"
     if not lost:
@@ -254,7 +252,7 @@ def _memory(case: _Case, at: Size) -> list[_Step]:
 
 def _out_of_memory(case: _Case, size: Size) -> tuple[int, int]:
     """Runs and timings of `size` that ran out of memory, and all of them."""
-    outcomes = [_rows(case.tables[name], size)["outcome"] for name in ("runs", "timings")]
+    outcomes = [of_size(case.tables[name], size)["outcome"] for name in ("runs", "timings")]
     return sum(int((ended == "out_of_memory").sum()) for ended in outcomes), sum(map(len, outcomes))
 
 
@@ -273,13 +271,9 @@ def largest_rise(evaluations: pd.DataFrame) -> float | None:
             continue
         fall = float(losses[0] - losses.min())
         rises.append(max(0.0, float(np.diff(losses).max())) / fall if fall > 0 else math.inf)
-    return float(np.median(rises)) if rises else None
+    return median(rises)
 
 
 def _number(case: _Case, size: Size, column: str) -> float | None:
-    found = _rows(case.tables["summary"], size)[column].dropna()
+    found = of_size(case.tables["summary"], size)[column].dropna()
     return float(found.iloc[0]) if len(found) else None
-
-
-def _rows(frame: pd.DataFrame, size: Size) -> pd.DataFrame:
-    return frame[(frame["batch_size"] == size[0]) & (frame["full_batch"] == size[1])]

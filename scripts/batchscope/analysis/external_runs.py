@@ -15,12 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from batchscope.analysis.targets import TO_TARGET
 from batchscope.data import splits
-from batchscope.tables import records
+from batchscope.tables import codebook, records
+from batchscope.tables.cells import CELL, RUN
 
-CELL = list(records.CELL)
-RUN = list(records.RUN)
 IMPORTED = "imported"
 
 # Exactly one of them says how long a run took to its target; the others follow from it where n_train is known.
@@ -274,7 +272,7 @@ def _to_target(
 ) -> pd.DataFrame:
     given = next((name for name in _LENGTHS if name in source.columns), "")
     if not given:
-        return pd.DataFrame(columns=list(TO_TARGET)).astype(TO_TARGET)
+        return codebook.frame("to_target", [])
     sizes = identity["batch_size"].to_numpy(dtype=np.float64)
     n_train = float(measurements["runs"]["n_train"] or np.nan)
     per_epoch = {"epochs": np.ones(len(sizes)), "updates": np.ceil(n_train / sizes)}
@@ -292,8 +290,8 @@ def _to_target(
     reached = np.isfinite(lengths)
     table = identity.assign(reached=reached, **{name: np.where(reached, spent[name], np.nan) for name in spent})
     table["budget_epochs"] = _budgets(source, table)
-    table = table.reindex(columns=list(TO_TARGET)).astype(TO_TARGET)
-    return table.sort_values(["batch_size", "seed"], kind="stable", ignore_index=True)
+    table = table.sort_values(["batch_size", "seed"], kind="stable", ignore_index=True)
+    return codebook.frame("to_target", table.to_dict("records"))
 
 
 def _budgets(source: _Source, table: pd.DataFrame) -> Numbers:

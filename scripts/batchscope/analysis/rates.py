@@ -12,39 +12,13 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from batchscope.stats.intervals import t_interval
-from batchscope.tables import records
+from batchscope.tables.cells import CELL, PAIR
+from batchscope.tables.codebook import frame
 
-CELL = list(records.CELL)
 LOSS = "selected_validation_loss"
 
 # How many times too much a parabola may predict for the next rate on its flat side and still describe the losses.
 CLIFF = 3.0
-RATES = {
-    "dataset": "str",
-    "recipe": "str",
-    "batch_size": "int64",
-    "full_batch": "bool",
-    "learning_rate": "float64",
-    "tuned": "bool",
-    "at_edge": "boolean",
-    "n_trials": "int64",
-    "n_seeds": "int64",
-    "optimum": "float64",
-    "optimum_ci_low": "float64",
-    "optimum_ci_high": "float64",
-}
-RATE_SLOPES = {
-    "dataset": "str",
-    "recipe": "str",
-    "n": "int64",
-    "n_sizes": "int64",
-    "n_bounded": "int64",
-    "slope": "float64",
-    "slope_lowest": "float64",
-    "slope_highest": "float64",
-    "ci_low": "float64",
-    "ci_high": "float64",
-}
 
 
 @dataclass(frozen=True)
@@ -93,10 +67,8 @@ def rates(runs: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
 
     `optimum` is the geometric mean over the tuning seeds of each seed's optimum (see `optimum`), with a 95 % t-interval
     of the logarithms. It is null where the rate was not tuned or every rate of a seed diverged. A trial that did not
-    end `ok` counts as infinitely bad. `learning_rate` is null where the runs of a cell differ in it.
-
-    Returns:
-        The columns of `RATES`, also where there are no rows; `at_edge` is null where the rate was not tuned.
+    end `ok` counts as infinitely bad. `learning_rate` is null where the runs of a cell differ in it, `at_edge` where
+    the rate was not tuned.
     """
     tried = dict(list(trials.groupby(CELL, sort=False)))
     rows = []
@@ -109,7 +81,23 @@ def rates(runs: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
             row |= {"n_trials": len(tried[cell]), "n_seeds": tried[cell]["seed"].nunique(), "at_edge": found.at_edge}
             row |= _optimum(found)
         rows.append(row)
-    return pd.DataFrame(rows, columns=list(RATES)).astype(RATES)
+    return frame("rates", rows)
+
+
+def curves(trials: pd.DataFrame) -> pd.DataFrame:
+    """One row per cell and learning rate tried: the mean loss over the trials that ended ok.
+
+    Rates that differ in their last digits only, since they were computed on different ways, are one.
+    """
+    rows = []
+    steps = np.log(trials["learning_rate"].to_numpy(np.float64)).round(9)
+    for (*cell, _), same in trials.assign(step=steps).groupby([*CELL, "step"]):
+        losses = same[LOSS].to_numpy(np.float64, na_value=np.nan)
+        good = losses[np.isfinite(losses) & (same["outcome"] == "ok").to_numpy()]
+        row: dict[str, Any] = {**dict(zip(CELL, cell, strict=True)), "learning_rate": same["learning_rate"].iloc[0]}
+        row |= {"n": len(same), "n_ok": len(good), "loss_mean": float(good.mean()) if len(good) else None}
+        rows.append(row | {"chosen": bool(same["chosen"].any())})
+    return frame("tuning_curves", rows)
 
 
 def slopes(trials: pd.DataFrame) -> pd.DataFrame:
@@ -121,12 +109,9 @@ def slopes(trials: pd.DataFrame) -> pd.DataFrame:
     highest slopes that they allow, and the interval reaches from that of the one to that of the other. Sizes whose
     optimum may lie beyond the rates tried, or which lack one for a seed, are left out. All are null for fewer than two
     sizes or two seeds.
-
-    Returns:
-        The columns of `RATE_SLOPES`, also where there are no rows.
     """
     rows = []
-    for (dataset, recipe), group in trials.groupby(["dataset", "recipe"], sort=False):
+    for (dataset, recipe), group in trials.groupby(PAIR, sort=False):
         seeds = sorted(int(seed) for seed in group["seed"].unique())
         found = [(int(part["batch_size"].iloc[0]), optima(part).ends(seeds)) for _, part in group.groupby(CELL)]
         ends = [(size, *each) for size, each in found if each and each[0].min() > 0 and np.isfinite(each[1]).all()]
@@ -141,7 +126,7 @@ def slopes(trials: pd.DataFrame) -> pd.DataFrame:
             row["slope"] = None if row["n_bounded"] else row["slope_lowest"]
             row |= {"ci_low": t_interval(lowest).low, "ci_high": t_interval(highest).high}
         rows.append(row)
-    return pd.DataFrame(rows, columns=list(RATE_SLOPES)).astype(RATE_SLOPES)
+    return frame("rate_slopes", rows)
 
 
 def weighted_ends(
@@ -150,6 +135,10 @@ def weighted_ends(
     """The lowest and highest weighted sums of values from `low` to `high`, both of shape (values, seeds).
 
     Ends may be infinite.
+
+    >>> lowest, highest = weighted_ends(np.array([-1.0, 1.0]), np.array([[1.0], [3.0]]), np.array([[2.0], [3.0]]))
+    >>> lowest.tolist(), highest.tolist()
+    ([1.0], [2.0])
     """
     column = weights[:, None]
     least, most = np.where(column > 0, low, high), np.where(column > 0, high, low)
@@ -190,6 +179,11 @@ def optimum(learning_rates: ArrayLike, losses: ArrayLike) -> Optimum | None:
     Args:
         learning_rates: positive, increasing.
         losses: of the same length, infinite where training diverged.
+
+    >>> round(optimum([0.01, 0.1, 1.0], [0.5, 0.3, 0.4]).rate, 3)
+    0.147
+    >>> optimum([0.01, 0.1, 1.0], [0.5, 0.3, math.inf]).located
+    False
     """
     x, y = np.log(np.asarray(learning_rates, dtype=np.float64)), np.asarray(losses, dtype=np.float64)
     if not np.isfinite(y).any():

@@ -7,20 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-OF_TARGET = ["dataset", "recipe", "metric", "target"]
-SAVINGS = {
-    "dataset": "str",
-    "recipe": "str",
-    "metric": "str",
-    "target": "float64",
-    "choice": "str",
-    "batch_size": "int64",
-    "power_limit_watts": "float64",
-    "n": "int64",
-    "epochs_mean": "float64",
-    "joules": "float64",
-    "saving_percent": "float64",
-}
+from batchscope.tables.cells import OF_TARGET
+from batchscope.tables.codebook import frame
 
 
 def savings(
@@ -39,16 +27,13 @@ def savings(
         timings_by_limit: batch_size, power_limit_watts (null where power was not limited), seconds_per_epoch and
             power_watts.
         baseline: batch_size and power_limit_watts (None where power was not limited), or None: then there are no rows.
-
-    Returns:
-        The columns of `SAVINGS`, also where there are no rows.
     """
     rows: list[dict[str, Any]] = []
     if baseline is not None:
         for _, group in to_target.groupby(OF_TARGET, sort=False, dropna=False):
             head = {name: group[name].iloc[0] for name in OF_TARGET}
             rows += [head | row for row in _choices(_energies(group, timings_by_limit), baseline)]
-    return pd.DataFrame(rows, columns=list(SAVINGS)).astype(SAVINGS)
+    return frame("savings", rows)
 
 
 def _energies(of_target: pd.DataFrame, timings_by_limit: pd.DataFrame) -> pd.DataFrame:

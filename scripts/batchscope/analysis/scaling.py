@@ -14,15 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import special
 from scipy.optimize import least_squares
 
-from batchscope.stats import CONFIDENCE, FITTED_SIZES
-from batchscope.stats.intervals import ALPHA, t_quantile
-from batchscope.tables import records
-
-CELL = list(records.CELL)
-OF_TARGET = ["dataset", "recipe", "metric", "target"]
+from batchscope.stats import ALPHA, FITTED_SIZES
+from batchscope.stats.intervals import percentile_interval, pooled_p, t_quantile
+from batchscope.tables.cells import CELL, OF_TARGET
+from batchscope.tables.codebook import frame
 
 # Two parameters; with four sizes there are two degrees of freedom left to see a misfit.
 # Root mean square misfit of log E, about 15 %. Measurements that follow the law (MLPerf's reference convergence points,
@@ -41,25 +38,6 @@ MAX_RESOLUTION = 0.25
 _SEARCHED = 100.0
 _GRID = 257
 RESAMPLES = 10_000  # with 2,000 chance moves the ends of the interval by another 0.3 %
-
-CRITICAL_BATCH_SIZE = {
-    "dataset": "str",
-    "recipe": "str",
-    "metric": "str",
-    "target": "float64",
-    "e_min": "float64",
-    "b_crit": "float64",
-    "ci_low": "float64",
-    "ci_high": "float64",
-    "rmse_log": "float64",
-    "n_sizes": "int64",
-    "accepted": "bool",
-    "reason": "str",
-    "min_batch_size": "Int64",
-    "max_batch_size": "Int64",
-    "s_min": "float64",
-    "n_runs": "int64",
-}
 
 
 @dataclass(frozen=True)
@@ -110,9 +88,6 @@ def critical_batch_sizes(
         paired: draw runs of one seed together.
         resamples: of the bootstrap.
         seed: of the bootstrap.
-
-    Returns:
-        The columns of `CRITICAL_BATCH_SIZE`, also where there are no rows.
     """
     rows = []
     for _, group in to_target.groupby(OF_TARGET, sort=False, dropna=False):
@@ -131,13 +106,30 @@ def critical_batch_sizes(
             examples = n_train.get(row["dataset"])
             row["s_min"] = None if examples is None else found.e_min * examples / found.b_crit
         rows.append(row)
-    return pd.DataFrame(rows, columns=list(CRITICAL_BATCH_SIZE)).astype(CRITICAL_BATCH_SIZE)
+    return frame("critical_batch_size", rows)
+
+
+def with_residuals(targets: pd.DataFrame, fits: pd.DataFrame) -> pd.DataFrame:
+    """The table of targets with `law_residual`: how far the mean epochs of a size lie from the law of its target.
+
+    Args:
+        targets: the table of that name, its `law_residual` null.
+        fits: the table `critical_batch_size`.
+    """
+    law = targets[OF_TARGET].merge(fits[[*OF_TARGET, "e_min", "b_crit"]], on=OF_TARGET, how="left")
+    epochs = targets["epochs_mean"].where(targets["epochs_mean"] > 0).to_numpy(np.float64)
+    predicted = law["e_min"].to_numpy(np.float64) * (1 + targets["batch_size"].to_numpy() / law["b_crit"].to_numpy())
+    return targets.assign(law_residual=np.log(epochs) - np.log(predicted))
 
 
 def fit(batch_sizes: Sequence[int], epochs: Sequence[float]) -> Fit | None:
     """The law fitted by least squares to log(epochs); None below three different sizes or where no bend is found.
 
     No bend: the best B_crit lies at the edge of what is searched, 100 times beyond the sizes.
+
+    >>> found = fit([16, 64, 256, 1024], [4 * (1 + size / 128) for size in (16, 64, 256, 1024)])
+    >>> round(found.e_min, 6), round(found.b_crit, 6)
+    (4.0, 128.0)
     """
     if len(set(batch_sizes)) < 3:
         return None
@@ -223,16 +215,12 @@ def _fall(sizes: Sequence[_Size]) -> str:
     there is no test and the fall alone decides: the law is then not shown.
     """
     logs = [np.log(size.epochs) for size in sizes]
-    freedom = sum(len(values) - 1 for values in logs)
-    variance = sum(float(((values - values.mean()) ** 2).sum()) for values in logs) / max(freedom, 1)
     pairs = [(i, j) for j in range(len(sizes)) for i in range(j) if sizes[i].batch_size < sizes[j].batch_size]
     falls = {(i, j): math.log(sizes[i].epochs.mean() / sizes[j].epochs.mean()) for i, j in pairs}
     for (i, j), fall in sorted(falls.items(), key=lambda item: -item[1]):
         if fall <= MAX_FALL_LOG:
             break
-        error = math.sqrt(variance * (1 / len(logs[i]) + 1 / len(logs[j])))
-        p = float(special.stdtr(freedom, -(logs[i].mean() - logs[j].mean()) / error)) if error > 0 else 0.0
-        if p * len(pairs) <= ALPHA:
+        if pooled_p(logs, i, j) * len(pairs) <= ALPHA:
             return (
                 f"The curve is not monotone: batch size {sizes[i].batch_size:,} needs {sizes[i].epochs.mean():.3g} "
                 f"epochs, the larger {sizes[j].batch_size:,} only {sizes[j].epochs.mean():.3g}. The law can only rise; "
@@ -280,9 +268,8 @@ def _interval(
     x = np.log([float(size.batch_size) for size in sizes])
     low, high = _searched(x)
     found = _profile(x, np.stack(columns, axis=1), low, high)
-    tail = (1 - CONFIDENCE) / 2
-    ends = np.quantile(found, [tail, 1 - tail])
-    if any(_at_edge(float(end), low, high) for end in ends):
+    ends = percentile_interval(found)
+    if any(_at_edge(end, low, high) for end in ends):
         return None, None, False
     return math.exp(ends[0]), math.exp(ends[1]), True
 

@@ -10,10 +10,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from batchscope.stats.intervals import t_interval
-from batchscope.tables import records
+from batchscope.stats.quantiles import median, quantile
+from batchscope.tables import columns
+from batchscope.tables.cells import CELL, PAIR
+from batchscope.tables.codebook import frame
 
 OUTCOMES = ("ok", "diverged", "out_of_memory")
-CELL = list(records.CELL)
 GAP = "generalisation_gap"
 
 # Column of the table `run` (or the gap, which is made here) by the name of the metric.
@@ -60,6 +62,7 @@ _MEMORY = {
     "allocator_peak_bytes": "peak of the framework's allocator on the device",
     "host_memory_peak_bytes": "peak of the process on the host above the imported framework",
 }
+LOSS_QUANTILE = 0.99  # of the losses of single updates: beyond it lie the few that a figure marks at its edge
 WHOLE_CORE_PERCENT = 90  # of CPU time below which a timing on one thread was not alone
 _UTILISATION = {
     "gpu_utilisation_mean_percent": "share of time with a kernel running on the GPU",
@@ -74,8 +77,6 @@ def metrics(runs: pd.DataFrame) -> pd.DataFrame:
     A metric is taken over the runs that ended `ok`; `n` of the `n_runs` have a value. With one value there is no
     interval, with none no mean. The interval of an accuracy is not cut at 0 or 1: a bound beyond them says that the
     normal approximation is poor there. `generalisation_gap` is train minus test accuracy at the selected epoch.
-
-    Columns: those of a cell, metric, unit, n, n_runs, mean, ci_low, ci_high, sd, minimum, maximum.
     """
     runs = with_gap(runs)
     rows = []
@@ -87,7 +88,7 @@ def metrics(runs: pd.DataFrame) -> pd.DataFrame:
                 {
                     **dict(zip(CELL, cell, strict=True)),
                     "metric": metric,
-                    "unit": "" if metric == GAP else records.TABLES["run"][metric].unit,
+                    "unit": "" if metric == GAP else columns.TABLES["run"][metric].unit,
                     "n": interval.n,
                     "n_runs": len(group),
                     "mean": interval.mean,
@@ -98,8 +99,7 @@ def metrics(runs: pd.DataFrame) -> pd.DataFrame:
                     "maximum": values.max() if interval.n else None,
                 }
             )
-    numbers = ["mean", "ci_low", "ci_high", "sd", "minimum", "maximum"]
-    return pd.DataFrame(rows).astype(dict.fromkeys(numbers, "float64"))
+    return frame("metrics", rows)
 
 
 def with_gap(runs: pd.DataFrame) -> pd.DataFrame:
@@ -114,14 +114,14 @@ def finished_values(group: pd.DataFrame, metric: str) -> NDArray[np.float64]:
     return finite
 
 
-def summary(runs: pd.DataFrame, timings: pd.DataFrame, reasons: pd.DataFrame) -> pd.DataFrame:
+def summary(runs: pd.DataFrame, timings: pd.DataFrame, reasons: pd.DataFrame, steps: pd.DataFrame) -> pd.DataFrame:
     """One row per cell: its speed, its results over the seeds, and what it took.
 
     Seconds are the median over the timed windows (`_q25` and `_q75`: quartiles), alone on the machine, updates only.
     Metrics are means over the runs that ended `ok`, with `_ci_low` and `_ci_high` as in `metrics`. `memory_kind`,
     `utilisation_kind` and `energy_kind` name what was measured, the same for all sizes of a data set and recipe. Memory
     and utilisation come from the timings; in a study without, from the runs (largest and mean), and the kind says so.
-    Where the energy is null, `energy_reason` says why.
+    Where the energy is null, `energy_reason` says why. What is said of `steps` is of the rows that the table keeps.
     """
     cells = runs.groupby(CELL, sort=False)
     parts: list[pd.DataFrame | pd.Series[Any]] = [
@@ -130,6 +130,7 @@ def summary(runs: pd.DataFrame, timings: pd.DataFrame, reasons: pd.DataFrame) ->
         *_resources(runs, timings),
         _energy(timings, reasons),
         _counts(runs),
+        _single_updates(runs, steps),
     ]
     return cells[["n_train", "updates_per_epoch"]].first().join(parts).reset_index()
 
@@ -141,15 +142,20 @@ def without_core(timings: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
+def epoch_seconds(timings: pd.DataFrame) -> pd.DataFrame:
+    """The time of an epoch and its quartiles over the windows, by timed cell."""
+    timed = timings.set_index(CELL)
+    ends = {f"seconds_per_epoch_{end}": timed[f"seconds_per_update_{end}"] for end in ("q25", "q75")}
+    per_epoch = timed["updates_per_epoch"]
+    return pd.DataFrame({"seconds_per_epoch": timed["seconds_per_epoch"]} | {k: v * per_epoch for k, v in ends.items()})
+
+
 def _speed(timings: pd.DataFrame) -> pd.DataFrame:
     timed = timings.set_index(CELL)
-    per_epoch = timed["updates_per_epoch"]
     return pd.DataFrame(
         {
             "seconds_per_update": timed["seconds_per_update"],
-            "seconds_per_epoch": timed["seconds_per_epoch"],
-            "seconds_per_epoch_q25": timed["seconds_per_update_q25"] * per_epoch,
-            "seconds_per_epoch_q75": timed["seconds_per_update_q75"] * per_epoch,
+            **epoch_seconds(timings),
             "examples_per_second": timed["examples_per_second"],
             "timing_outcome": timed["outcome"],
         }
@@ -200,10 +206,26 @@ def _counts(runs: pd.DataFrame) -> pd.DataFrame:
     return runs[CELL].assign(n_runs=1, **ended).groupby(CELL, sort=False).sum()
 
 
+def _single_updates(runs: pd.DataFrame, steps: pd.DataFrame) -> pd.DataFrame:
+    """Median gradient norm over all updates; quantile of the losses of runs that ended ok, or of all if none did."""
+    by_cell = dict(list(steps.groupby(CELL, sort=False)))
+    found = {}
+    for cell, group in runs.groupby(CELL, sort=False):
+        of_cell = by_cell.get(cell, steps[:0])
+        seeds = group.loc[group["outcome"] == "ok", "seed"]
+        losses = of_cell[of_cell["seed"].isin(seeds) | seeds.empty]["loss"].to_numpy(np.float64, na_value=np.nan)
+        found[cell] = {
+            "gradient_norm_median": median(of_cell["gradient_norm"].dropna()),
+            "step_loss_q99": quantile(losses[np.isfinite(losses)], LOSS_QUANTILE),
+        }
+    index = pd.MultiIndex.from_tuples(list(found), names=CELL)
+    return pd.DataFrame(list(found.values()), index=index, dtype="float64")
+
+
 def _first_measured(cells: pd.DataFrame, kinds: Mapping[str, str], value: str, kind: str) -> pd.DataFrame:
     """For each data set and recipe the first column of `kinds` that any of its cells has, so that sizes compare."""
     parts = [pd.DataFrame({value: pd.Series(dtype="float64"), kind: pd.Series(dtype="str")}, index=cells.index[:0])]
-    for _, pair in cells.groupby(level=list(range(2)), sort=False):
+    for _, pair in cells.groupby(level=PAIR, sort=False):
         column = next((name for name in kinds if pair[name].notna().any()), None)
         found = pair[column].astype("float64") if column else np.nan
         name = kinds[column] if column else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,42 +11,14 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from batchscope.stats.intervals import ROUNDING, t_interval
+from batchscope.stats.quantiles import median
 from batchscope.stats.survival import restricted_mean, survival_median
-from batchscope.tables import records
+from batchscope.tables.cells import CELL, OF_TARGET, PAIR, RUN
+from batchscope.tables.codebook import frame
+from batchscope.tables.derived import AMOUNTS
 
-PAIR = ["dataset", "recipe"]
-CELL = list(records.CELL)
-RUN = list(records.RUN)
-OF_TARGET = [*PAIR, "metric", "target"]
-
-# What is counted up to a target, with its unit.
-AMOUNTS = {"epochs": "epochs", "updates": "updates", "examples": "examples", "seconds": "s", "joules": "J"}
 _ERRORS = {"validation_error": "validation_accuracy", "train_error": "train_accuracy"}
 _ENERGY = ("gpu_energy_joules", "cpu_package_energy_joules")
-
-_CELL_TYPES = {"dataset": "str", "recipe": "str", "batch_size": "int64", "full_batch": "bool"}
-TO_TARGET = {
-    **_CELL_TYPES,
-    "seed": "int64",
-    "metric": "str",
-    "target": "float64",
-    "reached": "bool",
-    **dict.fromkeys(AMOUNTS, "float64"),
-    "budget_epochs": "float64",
-    "resolution_epochs": "float64",
-    "evaluations_in_a_row": "Int64",
-}
-TARGETS = {
-    **_CELL_TYPES,
-    "metric": "str",
-    "target": "float64",
-    "n": "int64",
-    "n_reached": "int64",
-    **{f"{amount}_{part}": "float64" for amount in AMOUNTS for part in ("mean", "ci_low", "ci_high")},
-    "epochs_median": "float64",
-    "epochs_restricted_mean": "float64",
-    "restricted_to_epochs": "float64",
-}
 
 
 def to_target(
@@ -72,9 +45,6 @@ def to_target(
         timings: the table of that name.
         targets: of the resolved study; each has datasets (names, or None for all), metric, values and
             evaluations_in_a_row.
-
-    Returns:
-        The columns of `TO_TARGET`, also where there are no rows.
     """
     costs = _costs(timings)
     curves = {run: curve.sort_values("evaluation") for run, curve in evaluations.groupby(RUN, sort=False)}
@@ -96,13 +66,16 @@ def to_target(
                 else:
                     row |= {"reached": False, "budget_epochs": 0.0}
                 rows.append(row | ({"budget_epochs": longest} if hopeless else {}))
-    return pd.DataFrame(rows, columns=list(TO_TARGET)).astype(TO_TARGET)
+    return frame("to_target", rows)
 
 
 def first_crossing(values: ArrayLike, target: float, in_a_row: int) -> int | None:
     """Position of the first of `in_a_row` successive `values` at or below `target`; None where there are none.
 
     A value that is not a number lies above every target.
+
+    >>> first_crossing([0.9, 0.4, 0.6, 0.5, 0.3], 0.5, 2)
+    3
     """
     below = np.asarray(values, dtype=np.float64) <= target
     if len(below) < in_a_row:
@@ -111,7 +84,7 @@ def first_crossing(values: ArrayLike, target: float, in_a_row: int) -> int | Non
     return int(complete.argmax()) if complete.any() else None
 
 
-def summarise(to_target: pd.DataFrame) -> pd.DataFrame:
+def summarise(to_target: pd.DataFrame, runs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
     """One row per cell and target: what it took over the runs.
 
     Means and 95 % t-intervals of what was spent are given only where all `n` runs reached the target: the mean over
@@ -122,9 +95,10 @@ def summarise(to_target: pd.DataFrame) -> pd.DataFrame:
     time for which a run that missed the target was followed (without runs out of memory), or, where none missed it, the
     longest that a run needed.
 
-    Returns:
-        The columns of `TARGETS`, also where there are no rows.
+    What an epoch costs (`updates_per_epoch` and so on) turns epochs into the other units, also for runs that missed the
+    target: the median over all targets that runs of the size reached, or else what the tables of runs and timings say.
     """
+    per_epoch = _per_epoch(to_target, runs, timings)
     rows = []
     for _, of_target in to_target.groupby(OF_TARGET, sort=False, dropna=False):
         horizon = _horizon(of_target)
@@ -134,8 +108,8 @@ def summarise(to_target: pd.DataFrame) -> pd.DataFrame:
             row |= {"target": first["target"], "n": len(group), "n_reached": int(group["reached"].sum())}
             for amount in AMOUNTS:
                 row |= _interval(group, amount)
-            rows.append({**row, **_survival(group, horizon)})
-    return pd.DataFrame(rows, columns=list(TARGETS)).astype(TARGETS)
+            rows.append({**row, **_survival(group, horizon), **per_epoch[cell]})
+    return frame("targets", rows)
 
 
 def _wanted(targets: Sequence[Mapping[str, Any]], dataset: str) -> dict[tuple[str, float], int]:
@@ -183,8 +157,27 @@ def _interval(group: pd.DataFrame, amount: str) -> dict[str, float | None]:
     complete = bool(group["reached"].all()) and bool(np.isfinite(values).all())
     interval = t_interval(values if complete else [])
     spread = bool(interval.sd and interval.mean and interval.sd > ROUNDING * interval.mean)
-    low, high = (interval.low, interval.high) if spread else (None, None)
-    return {f"{amount}_mean": interval.mean, f"{amount}_ci_low": low, f"{amount}_ci_high": high}
+    return (interval if spread else replace(interval, low=None, high=None)).columns(amount)
+
+
+def _per_epoch(to_target: pd.DataFrame, runs: pd.DataFrame, timings: pd.DataFrame) -> dict[Any, dict[str, Any]]:
+    """What an epoch costs at each cell, by amount."""
+    planned = {
+        "updates": runs.groupby(CELL, sort=False)["updates_per_epoch"].first(),
+        "examples": runs.groupby(CELL, sort=False)["n_train"].first(),
+        "seconds": timings.set_index(CELL)["seconds_per_epoch"],
+    }
+    costs = {amount: known.dropna().to_dict() for amount, known in planned.items()}
+    found = {}
+    for cell, group in to_target.groupby(CELL, sort=False):
+        trained = group[group["reached"] & (group["epochs"] > 0)]
+        found[cell] = {
+            f"{amount}_per_epoch": costs.get(amount, {}).get(cell) if measured is None else measured
+            for amount in AMOUNTS
+            if amount != "epochs"
+            for measured in [median((trained[amount] / trained["epochs"]).dropna())]
+        }
+    return found
 
 
 def _horizon(of_target: pd.DataFrame) -> float | None:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from batchscope.analysis.choosing import pairs
 from batchscope.claims.metrics import CRITICAL, NOISE_SCALE, Metric
 from batchscope.claims.metrics import PUBLISHED as METRICS
 from batchscope.claims.readers import samples
@@ -16,30 +15,14 @@ from batchscope.claims.samples import NotMeasuredError, rows_of
 from batchscope.claims.scope import Pair
 from batchscope.probes.gradients.analysis import noise_scale_over_seeds
 from batchscope.stats.intervals import t_interval
+from batchscope.tables.cells import pairs
+from batchscope.tables.codebook import dtypes
 from batchscope.training import checkpoints
 
 Tables = Mapping[str, pd.DataFrame]
 Row = dict[str, Any]
 
-PUBLISHED = {
-    "dataset": "str",
-    "recipe": "str",
-    "metric": "str",
-    "batch_size": "Int64",
-    "full_batch": "boolean",
-    "moment": "str",
-    "target_metric": "str",
-    "target": "float64",
-    "published": "float64",
-    "published_plus_minus": "float64",
-    "source": "str",
-    "n": "Int64",
-    "value": "float64",
-    "ci_low": "float64",
-    "ci_high": "float64",
-    "sd": "float64",
-    "reason": "str",
-}
+PUBLISHED = dtypes("published")
 
 
 def published(tables: Tables, study: Mapping[str, Any]) -> pd.DataFrame:

@@ -25,7 +25,9 @@ from batchscope.claims.findings import Evidence, Finding
 from batchscope.claims.parts import Part, contradict, support
 from batchscope.claims.samples import NotMeasuredError, Tables
 from batchscope.claims.scope import Pair
-from batchscope.stats.intervals import ALPHA, holm
+from batchscope.stats import ALPHA
+from batchscope.stats.intervals import holm
+from batchscope.tables.codebook import dtypes
 from batchscope.text import count
 
 Sides = tuple[float | None, float | None]  # one-sided p for a statement and against it
@@ -33,28 +35,7 @@ Sides = tuple[float | None, float | None]  # one-sided p for a statement and aga
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 NOT_MEASURED = "not measured"
 
-VERDICTS = {
-    "claim": "str",
-    "statement": "str",
-    "source": "str",
-    "dataset": "str",
-    "recipe": "str",
-    "verdict": "str",
-    "effect": "float64",
-    "ci_low": "float64",
-    "ci_high": "float64",
-    "unit": "str",
-    "n": "Int64",
-    "p": "float64",
-    "p_adjusted": "float64",
-    "detectable": "float64",
-    "margin": "float64",
-    "budget": "str",
-    "scope": "str",
-    "measured": "str",
-    "figure": "str",
-    "reason": "str",
-}
+VERDICTS = dtypes("verdicts")
 
 
 @dataclass(frozen=True)

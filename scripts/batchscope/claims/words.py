@@ -11,8 +11,8 @@ from batchscope.analysis.best import label
 from batchscope.claims.metrics import Metric
 from batchscope.claims.parts import Part
 from batchscope.claims.samples import Samples, Size
+from batchscope.stats import ALPHA
 from batchscope.stats.estimates import Estimate
-from batchscope.stats.intervals import ALPHA
 from batchscope.stats.power import detectable_effect
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from batchscope.analysis.summary import with_gap
 from batchscope.figures import theme
 from batchscope.figures.frames import Frames, Size, of_size
+from batchscope.figures.words import series_in_words
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,51 @@ class Point:
     low: float | None = None
     high: float | None = None
     singles: Mapping[int, float] = field(default_factory=dict)
+
+
+Points = Mapping[Size, Point]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A quantity against batch size: label of its axis, name in sentences, points, unit and options of `draw`."""
+
+    label: str
+    words: str
+    points: Callable[[Frames], Points]
+    unit: str = ""
+    style: Mapping[str, bool] = field(default_factory=dict)
+
+
+def stack(
+    panels: Sequence[Panel],
+    height: float,
+    finish: Callable[[Sequence[Axes], Sequence[Points]], None] | None = None,
+    *,
+    missing: str = "not measured",
+) -> tuple[Callable[[Frames], Figure], Callable[[Frames], str]]:
+    """What draws `panels` below one another, `height` inches each, and what says their values in words.
+
+    `finish` gets the axes and their points once they are drawn. `missing` is said in a panel without points.
+    """
+
+    def draw_stack(frames: Frames) -> Figure:
+        made, axes = theme.figure(len(panels), 1, height)
+        drawn = [panel.points(frames) for panel in panels]
+        for panel, at, points in zip(panels, axes, drawn, strict=True):
+            options: dict[str, Any] = {**panel.style, "unit": panel.unit, "missing": missing}
+            draw(at, frames, points, panel.label, bottom=at is axes[-1], **options)
+        if finish is not None:
+            finish(axes, drawn)
+        made.align_ylabels()
+        return made
+
+    def say(frames: Frames) -> str:
+        head = f"{'One panel' if len(panels) == 1 else 'Two panels'} against batch size."
+        values = [series_in_words(one.words, readings(frames, one.points(frames)), one.unit) for one in panels]
+        return " ".join([head, *values])
+
+    return draw_stack, say
 
 
 def over_seeds(frames: Frames, metric: str) -> dict[Size, Point]:
@@ -42,7 +90,7 @@ def over_seeds(frames: Frames, metric: str) -> dict[Size, Point]:
 def draw(
     axes: Axes,
     frames: Frames,
-    points: Mapping[Size, Point],
+    points: Points,
     label: str,
     *,
     logarithmic: bool = False,
@@ -101,9 +149,9 @@ def _point(axes: Axes, point: Point, x: float, room: float, colour: str) -> None
 def cut_in_words(points: Iterable[Point]) -> str:
     """A sentence on bars that an axis from zero, or a log axis, cannot show whole; empty without such."""
     cut = any(point.low is not None and point.low <= 0 for point in points)
-    return "Bars that reach the lower edge of a panel go on to zero or below." if cut else ""
+    return "Bars at the lower edge go on below." if cut else ""
 
 
-def readings(frames: Frames, points: Mapping[Size, Point]) -> list[tuple[Size, float | None]]:
+def readings(frames: Frames, points: Points) -> list[tuple[Size, float | None]]:
     """The values of `points` in the order of the sizes, for the alternative text."""
     return [(size, points[size].value if size in points else None) for size in frames.sizes]

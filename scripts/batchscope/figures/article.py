@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from batchscope.figures import theme
 from batchscope.figures.curves import PARTS, is_logarithmic, mean_curve
 from batchscope.figures.frames import Frames, Size, finished, of_size
-from batchscope.figures.words import outcomes_in_words, seeds_in_words, series_in_words
+from batchscope.figures.words import failed_in_words, seeds_in_words, series_in_words
 
 # The training loss is drawn last and thinner, so that both are seen where they coincide.
 _WIDTHS = {"train": 1.2, "validation": 2.6}
@@ -23,7 +23,7 @@ def draw_curves_article(frames: Frames) -> Figure:
     logarithmic = is_logarithmic(frames)
     for axes, size in zip(panels, frames.sizes, strict=True):
         axes.set_title(f"Batch size {size.label}")
-        _panel(axes, frames, size, logarithmic)
+        _panel(axes, frames, size)
     if logarithmic:
         losses = frames.evaluations[[f"{part}_loss" for part in PARTS]]
         theme.log_axis(panels[0], "y", losses.to_numpy(np.float64, na_value=np.nan))
@@ -36,14 +36,10 @@ def draw_curves_article(frames: Frames) -> Figure:
 def caption_curves_article(frames: Frames) -> str:
     """What the lines are."""
     mean = "geometric mean" if is_logarithmic(frames) else "mean"
-    return " ".join(
-        [
-            "Loss on the whole training part and on the validation part at each evaluation, before training at 0.",
-            f"Thin lines: one run each ({seeds_in_words(frames)} per size); thick lines: their {mean}, as far as all "
-            "runs of the size go.",
-            "The test part is not drawn: it is read only when training has ended.",
-            outcomes_in_words(frames),
-        ]
+    seeds = seeds_in_words(frames)
+    return (
+        f"Loss on the whole training part and the validation part. Thin lines: single runs ({seeds} per size)"
+        f"; thick lines: their {mean}, as far as all runs of the size go. {failed_in_words(frames)}"
     ).strip()
 
 
@@ -53,14 +49,14 @@ def alt_curves_article(frames: Frames) -> str:
     for part in PARTS:
         ends: list[tuple[Size, float | None]] = []
         for size in frames.sizes:
-            curve = mean_curve(frames, size, f"{part}_loss", logarithmic=is_logarithmic(frames))
+            curve = mean_curve(frames, size, f"{part}_loss")
             ends.append((size, float(curve.mean[-1]) if curve else None))
         sentences.append(series_in_words(f"The last mean {part} loss", ends))
     return " ".join(sentences)
 
 
-def _panel(axes: Axes, frames: Frames, size: Size, logarithmic: bool) -> None:
-    missing = [part for part in reversed(PARTS) if not _lines(axes, frames, size, part, logarithmic)]
+def _panel(axes: Axes, frames: Frames, size: Size) -> None:
+    missing = [part for part in reversed(PARTS) if not _lines(axes, frames, size, part)]
     if len(missing) < len(PARTS):
         theme.counts_axis(axes)
         theme.note(axes, [f"{part} loss not measured" for part in missing])
@@ -68,7 +64,7 @@ def _panel(axes: Axes, frames: Frames, size: Size, logarithmic: bool) -> None:
         theme.say(axes, "not measured" if finished(frames, size) else "no run ended ok")
 
 
-def _lines(axes: Axes, frames: Frames, size: Size, part: str, logarithmic: bool) -> bool:
+def _lines(axes: Axes, frames: Frames, size: Size, part: str) -> bool:
     """Draw the runs of one size and their mean; False where there is nothing to draw."""
     column, colour, seeds = f"{part}_loss", _COLOURS[part], finished(frames, size)
     found = of_size(frames.evaluations, size)
@@ -77,7 +73,7 @@ def _lines(axes: Axes, frames: Frames, size: Size, part: str, logarithmic: bool)
         axes.plot(run["epoch"], run[column], color=colour, linewidth=0.7, alpha=0.45)
         if seed not in seeds:
             axes.plot(run["epoch"].iloc[-1], run[column].iloc[-1], "x", color=colour, markersize=6)
-    curve = mean_curve(frames, size, column, logarithmic=logarithmic)
+    curve = mean_curve(frames, size, column)
     if curve is not None:
         axes.plot(curve.epochs, curve.mean, color=colour, linewidth=_WIDTHS[part])
     return bool(len(known))

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from batchscope.figures import theme
 from batchscope.figures.against import Point, cut_in_words, draw, readings
-from batchscope.figures.frames import Frames, Size, of_size
+from batchscope.figures.frames import Frames, Size, known, of_size
 from batchscope.figures.target_words import (
-    crossing_in_words,
     imported,
     joined,
     runs_in_words,
-    started_in_words,
     targets_alt,
-    unreached_in_words,
 )
 from batchscope.figures.targets import (
     draw_costs,
@@ -30,7 +26,7 @@ from batchscope.figures.targets import (
     targets_of,
     unreached_mark,
 )
-from batchscope.figures.words import plain, series_in_words
+from batchscope.figures.words import plain, range_in_words, series_in_words
 
 _COSTS = {"seconds": ("Time to the target", "s"), "joules": ("Energy to the target", "J")}
 _BUDGETS = ("epochs", "updates", "seconds")
@@ -55,22 +51,8 @@ def caption_time_to_target(frames: Frames) -> str:
     costs = _measured(frames)
     if not frames.to_target[costs].notna().any(axis=None):
         return "Seconds to a target were not measured: no timings, or no run reached a target."
-    clock = "Seconds: updates to the target times the seconds per update alone on the machine; no evaluation."
-    joules = "Joules: energy of the training to the target." if "joules" in costs else "Energy was not measured."
-    return joined(
-        [
-            f"{_heading(costs)} until a run reached a target, against batch size.",
-            "Seconds are those that the measurements bring along." if imported(frames) else clock,
-            joules,
-            crossing_in_words(frames),
-            runs_in_words(frames),
-            "Intervals are of the runs alone: a size has one time per update.",
-            unreached_in_words(frames),
-            started_in_words(frames),
-            _untimed_in_words(frames),
-            "Holds for the machine that was timed, with one run at a time.",
-        ]
-    )
+    seconds = "as measured elsewhere" if imported(frames) else "updates times those of an update, timed in isolation"
+    return joined([f"{_heading(costs)} until a run reached a target: {seconds}.", runs_in_words(frames)])
 
 
 def alt_time_to_target(frames: Frames) -> str:
@@ -93,8 +75,8 @@ def draw_equal_budget(frames: Frames) -> Figure:
         bottom = axes is panels[-1]
         label = sentence_case(measure.replace("_", " "))
         draw(axes, frames, points, label, logarithmic=True, bottom=bottom, missing=_NO_VALUE)
-        without = [size.batch_size for size in frames.sizes if size not in points]
-        if points and without:
+        without = _without(frames, budget)
+        if without:
             style: dict[str, Any] = {"color": theme.GREY, "markerfacecolor": "none", "markersize": 5, "clip_on": False}
             axes.plot(without, [0.97] * len(without), "^", transform=axes.get_xaxis_transform(), **style)
     made.align_ylabels(panels)
@@ -104,18 +86,16 @@ def draw_equal_budget(frames: Frames) -> Figure:
 def caption_equal_budget(frames: Frames) -> str:
     """What is drawn, at which budgets, over how many runs."""
     rows, measure = frames.equal_budget, _measure(frames)
-    counts = sorted({int(n) for n in rows["n"] if n > 0})
-    number = " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1]))) if counts else "0"
-    bars = f"bars: 95 % t-intervals over n = {number} runs" if counts and counts[-1] > 1 else "no bars: one run"
-    amounts = ", ".join(_amount(frames, budget).lower() for budget in _BUDGETS if (rows["budget"] == budget).any())
+    counts = [int(n) for n in rows["n"] if n > 0]
     points = [point for budget in _BUDGETS for point in _points(frames, budget, measure).values()]
     return joined(
         [
-            f"Mean {measure.replace('_', ' ')} once an equal budget was spent, between the evaluations around it; "
-            f"views of the same runs: {amounts}, the largest that every run that ended ok has spent; {bars}.",
-            _without_value_in_words(frames),
-            "Equal epochs starve large batches of updates, equal updates starve small ones of examples, and equal "
-            "seconds hold for this machine alone: sizes can rank differently by the budget that is held equal.",
+            f"Mean {measure.replace('_', ' ')} of the same runs after equal budgets, the largest that every run that "
+            "ended ok has spent.",
+            f"Bars: 95 % t-intervals over n = {range_in_words(counts)} runs."
+            if max(counts, default=0) > 1
+            else "No bars: one run.",
+            "Triangles: sizes without a value there." if any(_without(frames, budget) for budget in _BUDGETS) else "",
             cut_in_words(points),
         ]
     )
@@ -132,13 +112,6 @@ def alt_equal_budget(frames: Frames) -> str:
         for budget in _BUDGETS
     ]
     return joined(["Three panels against batch size.", *words])
-
-
-def _untimed_in_words(frames: Frames) -> str:
-    """Sizes that reached a target in a time that nobody knows; empty without such."""
-    rows = frames.to_target[frames.to_target["reached"].astype(bool) & frames.to_target["seconds"].isna()]
-    sizes = [size.label for size in frames.sizes if len(of_size(rows, size))]
-    return f"Without a timing, so without seconds: batch size {', '.join(sizes)}." if sizes else ""
 
 
 def _measured(frames: Frames) -> list[str]:
@@ -180,33 +153,19 @@ def _amount(frames: Frames, budget: str) -> str:
     return f"Equal {budget}: {plain(value, 's') if budget == 'seconds' else plain(value)}"
 
 
+def _without(frames: Frames, budget: str) -> list[int]:
+    """Sizes of which no run has a value at that budget, where others have one."""
+    points = _points(frames, budget, _measure(frames))
+    return [size.batch_size for size in frames.sizes if size not in points] if points else []
+
+
 def _points(frames: Frames, budget: str, measure: str) -> dict[Size, Point]:
     rows = frames.equal_budget[frames.equal_budget["budget"] == budget].dropna(subset=[f"{measure}_mean"])
     points = {}
     for size in frames.sizes:
         found = of_size(rows, size)
         if len(found):
-            mean, low, high = (found[f"{measure}_{part}"].iloc[0] for part in ("mean", "ci_low", "ci_high"))
-            points[size] = Point(
-                float(mean), None if pd.isna(low) else float(low), None if pd.isna(high) else float(high)
-            )
+            mean, low, high = (known(found[f"{measure}_{part}"].iloc[0]) for part in ("mean", "ci_low", "ci_high"))
+            assert mean is not None
+            points[size] = Point(mean, low, high)
     return points
-
-
-def _without_value_in_words(frames: Frames) -> str:
-    """How many runs of a size have a value, where not all have; empty where all do."""
-    short, none = [], False
-    for budget in _BUDGETS:
-        rows = frames.equal_budget[frames.equal_budget["budget"] == budget]
-        for size in frames.sizes:
-            counts = of_size(rows, size)
-            n, runs = (int(counts[column].sum()) for column in ("n", "n_runs"))
-            if n < runs:
-                short.append(f"{n} of {runs} runs at batch size {size.label} ({_amount(frames, budget).lower()})")
-                none = none or not n
-    if not short:
-        return ""
-    return (
-        "Not every run has a value, for want of an evaluation within the amount or of a timing, or because it failed: "
-        f"{', '.join(short)}.{' Triangles: sizes without any.' if none else ''}"
-    )

@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from batchscope.analysis.curves import positive
 from batchscope.figures import theme
 from batchscope.figures.frames import Frames, Size, finished, of_size, value_of
-from batchscope.figures.words import outcomes_in_words, seeds_in_words, series_in_words
-from batchscope.stats.intervals import t_quantile
+from batchscope.figures.words import failed_in_words, seeds_in_words, series_in_words
 
 Numbers = NDArray[np.float64]
 PARTS = ("train", "validation")
@@ -22,12 +22,12 @@ PARTS = ("train", "validation")
 
 @dataclass(frozen=True)
 class Curve:
-    """Mean over seeds after each epoch that all of them reached, from epoch 0; no band (None) with one seed."""
+    """Mean over seeds after each epoch that all of them reached, from epoch 0, and its band: NaN with one seed."""
 
     epochs: Numbers
     mean: Numbers
-    low: Numbers | None
-    high: Numbers | None
+    low: Numbers
+    high: Numbers
 
 
 def draw_curves_loss(frames: Frames) -> Figure:
@@ -42,16 +42,12 @@ def draw_curves_accuracy(frames: Frames) -> Figure:
 
 def caption_curves_loss(frames: Frames) -> str:
     """What the lines and bands are."""
-    mean = "Geometric mean" if is_logarithmic(frames) else "Mean"
-    return f"{mean} over seeds of the loss on the whole training and validation part. {_caption(frames)}"
+    return _caption(frames, "Geometric mean" if is_logarithmic(frames) else "Mean", "loss")
 
 
 def caption_curves_accuracy(frames: Frames) -> str:
     """What the lines and bands are."""
-    return (
-        "Mean over seeds of the accuracy on the whole training and validation part; bands are cut at 0 and 1. "
-        f"{_caption(frames)}"
-    )
+    return _caption(frames, "Mean", "accuracy")
 
 
 def alt_curves_loss(frames: Frames) -> str:
@@ -65,32 +61,18 @@ def alt_curves_accuracy(frames: Frames) -> str:
 
 
 def is_logarithmic(frames: Frames) -> bool:
-    """Whether losses are drawn on a log axis and averaged as logarithms: where all of them are positive."""
-    losses = frames.evaluations[[f"{part}_loss" for part in PARTS]].to_numpy(np.float64, na_value=np.nan)
-    losses = losses[np.isfinite(losses)]
-    return bool(len(losses) and (losses > 0).all())
+    """Whether losses are drawn on a log axis: where all of them are positive, which makes their means geometric."""
+    return positive(frames.evaluations)
 
 
-def mean_curve(frames: Frames, size: Size, column: str, *, logarithmic: bool) -> Curve | None:
-    """Mean of `column` at each evaluation over the runs that ended `ok`, as far as all of them go.
-
-    With `logarithmic` it is the geometric mean, and the band the t-interval of the mean logarithm. None without a run.
-    """
-    seeds = finished(frames, size)
-    found = of_size(frames.evaluations, size)
-    table = found[found["seed"].isin(seeds)].pivot(index="epoch", columns="seed", values=column).dropna()
-    if table.empty or table.shape[1] != len(seeds):
+def mean_curve(frames: Frames, size: Size, metric: str) -> Curve | None:
+    """Mean of `metric` at each evaluation over the runs of `size` that ended `ok`; None where the table has none."""
+    rows = of_size(frames.learning_curves, size)
+    rows = rows[rows["metric"] == metric]
+    if rows.empty:
         return None
-    values = table.to_numpy(np.float64)
-    values = np.log(values) if logarithmic else values
-    mean, low, high = values.mean(axis=1), None, None
-    n = values.shape[1]
-    if n > 1:
-        half = t_quantile(n) * values.std(axis=1, ddof=1) / np.sqrt(n)
-        low, high = mean - half, mean + half
-    if logarithmic:
-        mean, low, high = np.exp(mean), None if low is None else np.exp(low), None if high is None else np.exp(high)
-    return Curve(table.index.to_numpy(np.float64), mean, low, high)
+    epochs, mean, low, high = (rows[name].to_numpy(np.float64) for name in ("epoch", "mean", "ci_low", "ci_high"))
+    return Curve(epochs, mean, low, high)
 
 
 def seconds_per_update(frames: Frames, size: Size) -> float | None:
@@ -120,7 +102,7 @@ def _draw(frames: Frames, metric: str) -> Figure:
     no_line = "not measured" if (frames.runs["outcome"] == "ok").any() else "no run ended ok"
     for column, part in enumerate(PARTS):
         panels[column].set_title(f"{part.capitalize()} {metric}")
-        lines = _lines(frames, f"{part}_{metric}", logarithmic)
+        lines = _lines(frames, f"{part}_{metric}")
         for axes, (cost, label) in zip(panels[column::2], costs.items(), strict=True):
             axes.set_xlabel(label)
             _panel(axes, lines, cost, no_line)
@@ -134,12 +116,12 @@ def _draw(frames: Frames, metric: str) -> Figure:
     return made
 
 
-def _lines(frames: Frames, column: str, logarithmic: bool) -> list[_Lines]:
+def _lines(frames: Frames, column: str) -> list[_Lines]:
     shades = theme.colours(frames.sizes)
     return [
         _Lines(
             shades[size],
-            mean_curve(frames, size, column, logarithmic=logarithmic),
+            mean_curve(frames, size, column),
             _failed_runs(frames, size, column),
             _per_epoch(frames, size),
         )
@@ -197,32 +179,31 @@ def _panel(axes: Axes, lines: Sequence[_Lines], cost: str, no_line: str) -> None
 def _mean(axes: Axes, curve: Curve, factor: float, start: int, colour: str) -> Numbers:
     x = curve.epochs[start:] * factor
     axes.plot(x, curve.mean[start:], color=colour, marker="o" if len(x) == 1 else None, markersize=4)
-    if curve.low is not None and curve.high is not None:
+    if np.isfinite(curve.low).all():
         axes.fill_between(x, curve.low[start:], curve.high[start:], color=colour, alpha=0.13, linewidth=0)
     return x
 
 
-def _caption(frames: Frames) -> str:
-    clock = (
-        "Seconds are updates times the seconds per update measured alone on the machine."
-        if len(frames.timings)
-        else "Seconds are those of the runs, which may have shared the machine: this study has no timings."
-    )
+def _caption(frames: Frames, mean: str, metric: str) -> str:
     several = any(len(finished(frames, size)) > 1 for size in frames.sizes)
-    bands = "bands: 95 % t-intervals; " if several else "no bands: one seed; "
-    sentences = [
-        f"Lines end where the first run of a size ends ({bands}{seeds_in_words(frames)} per size).",
-        "Updates and seconds are on log axes and start at the first evaluation after an update, the others before one.",
-        clock,
-        outcomes_in_words(frames),
-    ]
-    if not outcomes_in_words(frames):
-        return " ".join(sentences[:-1])
-    return " ".join(sentences) + " Those that diverged are dashed, with a cross at the last finite value."
+    bands = "bands: 95 % t-intervals" if several else "no bands"
+    clock = (
+        "Seconds: updates times those of an update, timed in isolation."
+        if len(frames.timings)
+        else "Seconds: those of the runs, which may have shared the machine."
+    )
+    failed = failed_in_words(frames)
+    return " ".join(
+        [
+            f"{mean} over seeds of the {metric} on the whole training and validation part, as far as all runs of a "
+            f"size go ({seeds_in_words(frames)} per size; {bands}).",
+            clock,
+            *([failed.replace(" and are in no mean", ": dashed, in no mean")] if failed else []),
+        ]
+    )
 
 
 def _alt(frames: Frames, metric: str) -> str:
-    logarithmic = metric == "loss" and is_logarithmic(frames)
     sentences = [
         f"Eight panels: training and validation {metric} against epochs, updates, examples and seconds, one line per "
         "batch size."
@@ -230,7 +211,7 @@ def _alt(frames: Frames, metric: str) -> str:
     for part in PARTS:
         ends: list[tuple[Size, float | None]] = []
         for size in frames.sizes:
-            curve = mean_curve(frames, size, f"{part}_{metric}", logarithmic=logarithmic)
+            curve = mean_curve(frames, size, f"{part}_{metric}")
             ends.append((size, float(curve.mean[-1]) if curve else None))
         sentences.append(series_in_words(f"The last mean {part} {metric}", ends))
     return " ".join(sentences)

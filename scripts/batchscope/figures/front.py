@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
 from batchscope.figures import theme
-from batchscope.figures.frames import Frames, Size, of_size
+from batchscope.figures.frames import Frames, Size, known, of_size
 from batchscope.figures.target_words import joined
-from batchscope.figures.words import intervals_in_words, outcomes_in_words, plain
+from batchscope.figures.words import failed_in_words, intervals_in_words, plain
 
 # Where a label may stand beside its point, in points, best first: close to it, or further off at the end of a line.
 _NEAR = ((7, 7), (9, 0), (-9, 0), (7, -7), (-7, 7), (-7, -7), (7, 15), (-7, -15), (7, -15), (-7, 15))
@@ -64,18 +63,14 @@ def draw_pareto(frames: Frames) -> Figure:
 
 def caption_pareto(frames: Frames) -> str:
     """What is drawn, and what the front is."""
-    places = _places(frames)
-    missing = [size.label for size in frames.sizes if size not in places]
+    missing = len(frames.sizes) - len(_places(frames))
     return joined(
         [
-            "Test error (one minus accuracy) at the epoch that the validation loss chose, against the training time to "
-            "that epoch: mean updates times the seconds per update alone on the machine, without evaluation.",
-            "The number beside a point is its batch size. Filled and joined: sizes on the front, for which no other "
-            "size is both faster and better in the mean; hollow: the others.",
+            "Test error at the selected epoch against the time to it, timed in isolation. Filled and joined: the "
+            "front, sizes that no other beats in both means.",
             intervals_in_words(frames),
-            "The front is one of means: where bars overlap widely, another set of seeds may give another front.",
-            f"Not drawn, for want of a timing or an accuracy: batch size {', '.join(missing)}." if missing else "",
-            outcomes_in_words(frames),
+            f"{missing} {'size lacks' if missing == 1 else 'sizes lack'} a timing or an accuracy." if missing else "",
+            failed_in_words(frames),
         ]
     )
 
@@ -97,10 +92,7 @@ def _places(frames: Frames) -> dict[Size, _Place]:
         found = of_size(rows, size)
         if len(found):
             row = found.iloc[0]
-            low, high = (
-                None if pd.isna(row[column]) else float(row[column])
-                for column in ("test_error_ci_low", "test_error_ci_high")
-            )
+            low, high = (known(row[f"test_error_ci_{end}"]) for end in ("low", "high"))
             numbers = (float(row["seconds_mean"]), float(row["test_error_mean"]))
             places[size] = _Place(*numbers, low, high, bool(row["on_front"]))
     return {size: place for size, place in places.items() if place.seconds > 0}

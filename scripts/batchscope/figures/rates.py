@@ -15,7 +15,7 @@ from batchscope.figures import theme
 from batchscope.figures.frames import Frames, Size, of_size, value_of
 from batchscope.figures.target_words import joined
 from batchscope.figures.targets import Numbers
-from batchscope.figures.words import plain, series_in_words
+from batchscope.figures.words import plain, range_in_words, series_in_words
 
 _LOSS = "selected_validation_loss"
 # Trials whose loss is so many times the median of all are marked at the upper edge: nobody reads their values.
@@ -38,6 +38,7 @@ def draw_tuning(frames: Frames) -> Figure:
     shades = theme.colours(frames.sizes)
     for size in frames.sizes:
         _tuned_size(axes, of_size(frames.trials, size), shades[size], axes.get_ylim()[1])
+        _tuning_curve(axes, of_size(frames.tuning_curves, size), shades[size])
     theme.size_legend(made, [size for size in frames.sizes if len(of_size(frames.trials, size))])
     axes.legend(handles=_tuning_marks(frames), loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderpad=0.2)
     return made
@@ -45,27 +46,16 @@ def draw_tuning(frames: Frames) -> Figure:
 
 def caption_tuning(frames: Frames) -> str:
     """What is drawn, over how many tuning seeds, and how the grid was widened."""
-    trials = frames.trials
-    seeds, widened = trials["seed"].nunique(), int((trials["stage"] == "widened").sum())
-    bad = int((trials["outcome"] != "ok").sum())
+    seeds, bad = frames.trials["seed"].nunique(), int((frames.trials["outcome"] != "ok").sum())
     return joined(
         [
-            "Lowest validation loss over the evaluations of a trial against its learning rate. Lines: means over "
-            f"{seeds} tuning {'seed' if seeds == 1 else 'seeds'}, at the rates where no trial failed, without "
-            "intervals; small dots: single trials.",
-            "No run of the study uses these seeds."
-            if not {*trials["seed"]} & {*frames.runs["seed"]}
-            else "Runs of the study use some of these seeds: their rate was chosen on them.",
-            "Rings: the rate that the runs of a size then used.",
-            f"{widened} of {len(trials)} trials were added because the best rate lay at the edge of the grid."
-            if widened
-            else "No grid had to be widened.",
-            _refined_in_words(trials),
-            _edge_in_words(frames),
-            f"Crosses at the upper edge: the {bad} {'trial' if bad == 1 else 'trials'} that did not end ok; triangles "
-            "there: losses beyond it."
-            if bad
-            else "All trials ended ok.",
+            "Lowest validation loss of a trial against its learning rate. Lines: means over "
+            f"n = {seeds} tuning {'seed' if seeds == 1 else 'seeds'} where no trial failed, without intervals; dots: "
+            "single trials; rings: the rate that the runs use.",
+            "No run uses these seeds."
+            if not {*frames.trials["seed"]} & {*frames.runs["seed"]}
+            else "Runs use some of these seeds: their rate was chosen on them.",
+            f"Crosses: the {bad} {'trial' if bad == 1 else 'trials'} that did not end ok." if bad else "",
         ]
     )
 
@@ -114,20 +104,16 @@ def draw_rate_vs_batch(frames: Frames) -> Figure:
 
 def caption_rate_vs_batch(frames: Frames) -> str:
     """What is drawn, and the slope with its interval."""
-    counts = sorted({int(n) for n in frames.rates["n_seeds"].dropna() if n > 0})
-    over = " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1]))) if counts else "0"
+    counts = [int(n) for n in frames.rates["n_seeds"] if n > 0]
+    over = range_in_words(counts)
+    bars = " with 95 % t-intervals" if max(counts, default=0) > 1 else ""
+    edge = any(_at_edge(frames, size) for size in frames.sizes)
     return joined(
         [
-            f"Best learning rate against batch size; log axes. Dots: geometric means over n = {over} tuning seeds of "
-            "the rate at the vertex of the parabola through the best trial of a seed and its two neighbours; bars: 95 "
-            "% t-intervals of the logarithm over these seeds, cut at the edges of the panel."
-            if counts and counts[-1] > 1
-            else "Best learning rate against batch size; log axes. Dots: the vertex of the parabola through the "
-            "best trial and its two neighbours, of one tuning seed; no bars.",
-            "Squares: the rate of the grid that the runs used.",
+            f"Dots: best learning rate, geometric means over n = {over} tuning seeds{bars}. Squares: the rate of the "
+            "runs.",
             _slope_in_words(frames),
-            "Dashed and dotted: slopes 1 and 1/2 from the optimum of the smallest size, to compare with, not fitted.",
-            _edge_in_words(frames),
+            "Crosses: the best rate lay at the edge of those that could be trained." if edge else "",
         ]
     )
 
@@ -169,24 +155,22 @@ def _loss_axis(axes: Axes, losses: Numbers) -> None:
 
 
 def _tuned_size(axes: Axes, trials: pd.DataFrame, colour: str, top: float) -> None:
-    """Trials of one size: their mean per rate, the single ones, those that failed, and the rate chosen."""
-    # Equal rates that were computed on different ways differ in their last digit.
-    steps = np.log(trials["learning_rate"].to_numpy(np.float64)).round(9)
-    x, means = [], []
-    for _, same in sorted(trials.groupby(steps), key=lambda pair: float(pair[0])):
-        losses = same[_LOSS].to_numpy(np.float64, na_value=np.nan)
-        good = np.isfinite(losses) & (same["outcome"] == "ok").to_numpy()
-        rate = float(same["learning_rate"].iloc[0])
-        axes.plot([rate] * int(good.sum()), losses[good], "o", color=colour, markersize=3, alpha=0.5, mew=0)
-        for count, mark in ((int((~good).sum()), "x"), (int((losses[good] > top).sum()), "^")):
-            if count:
-                axes.plot([rate], [0.96], mark, color=colour, markersize=5, transform=axes.get_xaxis_transform())
-        x.append(rate)
-        means.append(float(losses.mean()) if good.all() else np.nan)
-        if same["chosen"].astype(bool).any() and good.any():
-            ring: dict[str, Any] = {"markersize": 9, "markerfacecolor": "none", "markeredgewidth": 1.6, "zorder": 4}
-            axes.plot([rate], [float(losses[good].mean())], "o", color=colour, **ring)
-    axes.plot(x, means, color=colour, linewidth=1.4, zorder=3)
+    """Trials of one size: the single ones, those that failed, and those whose loss lies beyond the axis."""
+    rates, losses = (trials[name].to_numpy(np.float64, na_value=np.nan) for name in ("learning_rate", _LOSS))
+    good = np.isfinite(losses) & (trials["outcome"] == "ok").to_numpy()
+    axes.plot(rates[good], losses[good], "o", color=colour, markersize=3, alpha=0.5, mew=0)
+    for beyond, mark in ((~good, "x"), (good & (losses > top), "^")):
+        at = np.unique(rates[beyond])
+        axes.plot(at, [0.96] * len(at), mark, color=colour, markersize=5, transform=axes.get_xaxis_transform())
+
+
+def _tuning_curve(axes: Axes, curve: pd.DataFrame, colour: str) -> None:
+    """The mean loss of one size per rate, where no trial failed, and a ring about the rate chosen."""
+    whole = curve["loss_mean"].where(curve["n_ok"] == curve["n"])
+    axes.plot(curve["learning_rate"], whole, color=colour, linewidth=1.4, zorder=3)
+    chosen = curve[curve["chosen"]].dropna(subset=["loss_mean"])
+    ring: dict[str, Any] = {"markersize": 9, "markerfacecolor": "none", "markeredgewidth": 1.6, "zorder": 4}
+    axes.plot(chosen["learning_rate"], chosen["loss_mean"], "o", color=colour, **ring)
 
 
 def _tuning_marks(frames: Frames) -> list[Line2D]:
@@ -207,21 +191,6 @@ def _used(frames: Frames) -> list[tuple[Size, float | None]]:
 def _at_edge(frames: Frames, size: Size) -> bool:
     row = of_size(frames.rates, size) if len(frames.rates) else frames.rates
     return len(row) > 0 and not pd.isna(row["at_edge"].iloc[0]) and bool(row["at_edge"].iloc[0])
-
-
-def _refined_in_words(trials: pd.DataFrame) -> str:
-    refined = int((trials["stage"] == "refined").sum())
-    return f"{refined} were added half-way between the best rate and its neighbours." if refined else ""
-
-
-def _edge_in_words(frames: Frames) -> str:
-    at_edge = [size.label for size in frames.sizes if _at_edge(frames, size)]
-    if not at_edge:
-        return ""
-    return (
-        f"At batch size {', '.join(at_edge)} the best rate lay at the edge of the rates that could be trained: the "
-        "best one may lie beyond it."
-    )
 
 
 def _rate_limits(axes: Axes, frames: Frames, values: Sequence[float]) -> None:
@@ -263,11 +232,8 @@ def _slope_in_words(frames: Frames) -> str:
     open_ended = pd.isna(row["ci_low"]) or pd.isna(row["ci_high"])
     low, high = ("", "") if open_ended else (plain(float(row[name]), digits=3) for name in ("ci_low", "ci_high"))
     if bounded:
-        reach = "" if open_ended else f", with the spread of n = {n} tuning seeds {low} to {high} (95 %)"
-        return (
-            f"No slope is drawn: over {sizes} sizes it lies between {least} and {most}{reach}, since of {bounded} "
-            "sizes it is only known between which two rates tried the best lies."
-        )
+        reach = "" if open_ended else f" (95 %, with the spread of n = {n} tuning seeds: {low} to {high})"
+        return f"No slope is drawn: over {sizes} sizes it lies between {least} and {most}{reach}."
     if open_ended:
         return f"Solid: fitted slope {least} over {sizes} sizes (no interval: n = {n} tuning seeds)."
     return f"Solid: fitted slope {least} (95 % t-interval {low} to {high} over n = {n} tuning seeds, {sizes} sizes)."

@@ -14,14 +14,10 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from batchscope.figures import theme
 from batchscope.figures.frames import Frames, Size
 from batchscope.figures.target_words import (
-    NOT_NOISE_SCALE,
-    crossing_in_words,
     fits_in_words,
     joined,
     runs_in_words,
-    started_in_words,
     targets_alt,
-    unreached_in_words,
 )
 from batchscope.figures.targets import (
     RELATIVE,
@@ -39,12 +35,15 @@ from batchscope.figures.targets import (
     metric_words,
     metrics_of,
     n_train,
+    rows_of,
     sentence_case,
     set_log_limits,
     steps_unit,
     targets_of,
     unreached_mark,
 )
+from batchscope.figures.words import range_in_words
+from batchscope.tables.cells import SIZE
 
 _DASHED, _DOTTED = (0, (4, 3)), (0, (1, 2))
 _STEPS_LABELS = {"updates": "Updates to the target", RELATIVE: "Updates ÷ n_train"}
@@ -83,23 +82,14 @@ def draw_steps_to_target(frames: Frames) -> Figure:
 
 
 def caption_steps_to_target(frames: Frames) -> str:
-    """What is drawn, by which rule, over how many runs."""
-    relative = (
-        "The number of training examples is not known, so updates are given over it: epochs divided by the batch size."
-    )
+    """What is drawn, over how many runs."""
+    relative = ", over the number of training examples, which is not known"
     return joined(
         [
-            "Updates until a run reached a target, against batch size; log axes.",
-            relative if steps_unit(frames) == RELATIVE else "",
-            crossing_in_words(frames),
+            f"Updates until a run reached a target{relative if steps_unit(frames) == RELATIVE else ''}.",
             runs_in_words(frames),
-            unreached_in_words(frames),
-            started_in_words(frames),
-            "Dashed: perfect scaling from the smallest size that all runs finished (twice the size, half the updates). "
-            "Solid: the law S(B) = S_min (1 + B_crit / B), fitted to epochs and drawn over the sizes it was fitted to "
-            "where it was accepted; dotted: its plateau S_min; the upright mark on it: B_crit with its interval.",
-            fits_in_words(frames),
-            NOT_NOISE_SCALE,
+            "Solid: the fitted law S = S_min (1 + B_crit / B); dotted: S_min; upright mark: B_crit with its interval; "
+            "dashed: perfect scaling.",
         ]
     )
 
@@ -139,23 +129,13 @@ def draw_examples_to_target(frames: Frames) -> Figure:
 
 
 def caption_examples_to_target(frames: Frames) -> str:
-    """What is drawn, by which rule, over how many runs."""
-    known = n_train(frames)
-    scale = f" (right: in examples, {known:,} an epoch)" if known is not None else ""
+    """What is drawn, over how many runs."""
     return joined(
         [
-            f"Above: epochs until a run reached a target{scale}, against batch size."
-            if examples_unit(frames) == "epochs"
-            else "Above: examples until a run reached a target, against batch size.",
-            crossing_in_words(frames),
+            f"Above: {examples_unit(frames)} until a run reached a target.",
             runs_in_words(frames),
-            unreached_in_words(frames),
-            started_in_words(frames),
-            "Solid: the law E(B) = E_min (1 + B / B_crit), fitted in log space to the means, where it was accepted. "
-            "Below: natural logarithm of mean over law, hollow where the law was not accepted; a pattern along the "
-            "batch sizes says that the law does not describe these runs.",
-            fits_in_words(frames),
-            NOT_NOISE_SCALE,
+            "Solid: the fitted law E = E_min (1 + B / B_crit). Below: logarithm of mean over law, hollow where the law "
+            "was refused.",
         ]
     )
 
@@ -190,19 +170,12 @@ def draw_critical_vs_target(frames: Frames) -> Figure:
 
 
 def caption_critical_vs_target(frames: Frames) -> str:
-    """What is drawn, and why fits were refused."""
-    counts = sorted({int(n) for n in frames.critical_batch_size["n_runs"].dropna()})
-    over = f"over {' to '.join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))} runs" if counts else ""
-    return joined(
-        [
-            "Critical batch size of the law E(B) = E_min (1 + B / B_crit) against the target it was fitted at, harder "
-            "targets to the right: the size at which a run needs twice the fewest epochs.",
-            f"Bars: 95 % bootstrap intervals {over}".rstrip()
-            + "; grey: the sizes fitted. A B_crit outside them is an extrapolation.",
-            "Crosses: fits that were not accepted, at their B_crit, or at the lower edge where there is none.",
-            fits_in_words(frames, "critical_batch_size"),
-            NOT_NOISE_SCALE,
-        ]
+    """What is drawn, over how many runs."""
+    over = range_in_words(int(n) for n in frames.critical_batch_size["n_runs"])
+    return (
+        "Critical batch size, at which a run needs twice the fewest epochs, against the target, harder targets to the "
+        f"right. Bars: 95 % bootstrap intervals over {over} runs; grey: the sizes fitted. Crosses: fits that were "
+        "refused, at the lower edge where they give no number."
     )
 
 
@@ -279,15 +252,14 @@ def _residuals(axes: Axes, frames: Frames, targets: Sequence[Target], unit: str)
     theme.batch_axis(axes, frames.sizes)
     largest = 0.0
     for target, look in looks(targets).items():
+        rows = rows_of(frames.targets, target).dropna(subset=["law_residual"]).sort_values(SIZE)
         law = law_of(frames, target)
-        if unit != "epochs" or law is None or law.e_min is None or law.b_crit is None:
+        if unit != "epochs" or law is None or rows.empty:
             continue
-        means = {size: cost.mean for size, cost in costs_of(frames, target, unit).items() if cost.mean}
-        x = np.array([size.batch_size for size in means], dtype=np.float64)
-        residuals = np.log(np.array(list(means.values()))) - np.log(law.epochs(x))
         face = look.colour if law.accepted else "none"
-        axes.plot(x, residuals, color=look.colour, marker=look.marker, markersize=5, linewidth=0.8, mfc=face)
-        largest = max(largest, float(np.abs(residuals).max(initial=0.0)))
+        style: dict[str, Any] = {"color": look.colour, "marker": look.marker, "markersize": 5, "linewidth": 0.8}
+        axes.plot(rows["batch_size"], rows["law_residual"], mfc=face, **style)
+        largest = max(largest, float(rows["law_residual"].abs().max()))
     if not axes.lines:
         theme.say(axes, "not measured: no law to compare with")
         return

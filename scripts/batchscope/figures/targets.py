@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from batchscope.figures import theme
-from batchscope.figures.frames import Frames, Size, of_size, value_of
+from batchscope.figures.frames import Frames, Size, known, of_size
 from batchscope.figures.words import plain
 
 Numbers = NDArray[np.float64]
@@ -207,10 +207,10 @@ def _cost(frames: Frames, size: Size, rows: pd.DataFrame, cell: pd.DataFrame, un
     mean, low, high, median = (None if pd.isna(value) else scale * float(value) for value in numbers.iloc[0])
     if reached.all():
         return Cost(len(rows), mean, low, high, None, singles, np.array([]))
-    per_epoch = _per_epoch(frames, size, column)
+    per_epoch = 1.0 if column == "epochs" else float(cell[f"{column}_per_epoch"].iloc[0])
     budgets = rows.loc[~reached, "budget_epochs"].to_numpy(np.float64, na_value=np.nan)
-    ends = np.where(budgets > 0, scale * budgets * (np.nan if per_epoch is None else per_epoch), np.nan)
-    median = None if median is None or per_epoch is None else median * per_epoch
+    ends = np.where(budgets > 0, scale * budgets * per_epoch, np.nan)
+    median = None if median is None or np.isnan(per_epoch) else median * per_epoch
     return Cost(len(rows), mean, low, high, median, singles, ends)
 
 
@@ -222,10 +222,7 @@ def law_of(frames: Frames, target: Target) -> Law | None:
     if found.empty:
         return None
     row = found.iloc[0]
-    e_min, b_crit, low, high, s_min = (
-        None if pd.isna(row[column]) else float(row[column])
-        for column in ("e_min", "b_crit", "ci_low", "ci_high", "s_min")
-    )
+    e_min, b_crit, low, high, s_min = (known(row[name]) for name in ("e_min", "b_crit", "ci_low", "ci_high", "s_min"))
     accepted = bool(row["accepted"]) and e_min is not None and b_crit is not None
     smallest, largest = (0 if pd.isna(row[c]) else int(row[c]) for c in ("min_batch_size", "max_batch_size"))
     return Law(e_min, b_crit, low, high, accepted, str(row["reason"]), smallest, largest, s_min)
@@ -295,23 +292,6 @@ def _ends(axes: Axes, x: float, ends: Numbers, look: Look) -> None:
     unknown = int(np.isnan(ends).sum())
     if unknown:
         axes.plot([x], [0.97], "^", **style, transform=axes.get_xaxis_transform(), clip_on=False)
-
-
-def _per_epoch(frames: Frames, size: Size, column: str) -> float | None:
-    """What an epoch costs at `size`: from the runs that reached any target, else from the tables of runs or timings."""
-    if column == "epochs":
-        return 1.0
-    rows = of_size(frames.to_target, size)
-    rows = rows[rows["reached"].astype(bool)].dropna(subset=["epochs", column])
-    rows = rows[rows["epochs"] > 0]
-    if len(rows):
-        return float((rows[column] / rows["epochs"]).median())
-    table, found = {
-        "updates": (frames.runs, "updates_per_epoch"),
-        "examples": (frames.runs, "n_train"),
-        "seconds": (frames.timings, "seconds_per_epoch"),
-    }.get(column, (frames.timings, column))
-    return value_of(table, size, found) if found in table else None
 
 
 def _positive(values: Numbers) -> Numbers:

@@ -9,10 +9,8 @@ from matplotlib.figure import Figure
 
 from batchscope.figures import theme
 from batchscope.figures.frames import Frames, Size, finished, of_size, value_of
-from batchscope.figures.words import outcomes_in_words, plain, series_in_words
+from batchscope.figures.words import failed_in_words, plain, series_in_words
 
-# The axis of step losses ends at this quantile of the wildest size; single losses beyond it are marked at the edge.
-LOSS_QUANTILE = 0.99
 # A line on a log axis of updates starts at the second record where that is a later update than this.
 MAX_STRIDE = 5
 # One example that is fitted to the last digit has a gradient of 1e-19: the axis of norms ends so many decades down.
@@ -23,7 +21,9 @@ _THINNED = "At most 400 updates of a run are drawn, evenly spread"
 def draw_step_losses(frames: Frames) -> Figure:
     """Loss of every batch before its update against examples, one panel per batch size."""
     made, panels = _panels(frames)
-    top, seed = _top(frames), _seed(frames)
+    # The axis ends at a high quantile of the wildest size; the few losses beyond it are marked at the edge.
+    top, seed = 1.1 * frames.summary["step_loss_q99"].max(), _seed(frames)
+    top = top if top > 0 else 1.0
     for axes, size in zip(panels, frames.sizes, strict=True):
         if _traces(axes, frames, size, "loss", seed):
             axes.set_ylim(0, top)
@@ -38,7 +38,7 @@ def caption_step_losses(frames: Frames) -> str:
     """Which run is which line."""
     return (
         f"Mean loss of each batch before its update, against examples trained on. {_which(frames)} {_THINNED}. "
-        f"Triangles at the upper edge are losses beyond it or not finite. {outcomes_in_words(frames)}"
+        f"Triangles: losses beyond the edge or not finite. {failed_in_words(frames)}"
     ).strip()
 
 
@@ -69,9 +69,8 @@ def draw_gradient_norm(frames: Frames) -> Figure:
 def caption_gradient_norm(frames: Frames) -> str:
     """Which run is which line."""
     return (
-        "Euclidean norm, over all weights, of the gradient of each batch's mean loss before any clipping, against "
-        f"examples trained on. {_which(frames)} {_THINNED}. Norms more than {NORM_DECADES} decades below the "
-        f"largest run out of the panel. {outcomes_in_words(frames)}"
+        "Euclidean norm of the gradient of each batch over all weights, before clipping, against examples trained on. "
+        f"{_which(frames)} {_THINNED}. {failed_in_words(frames)}"
     ).strip()
 
 
@@ -79,7 +78,9 @@ def alt_gradient_norm(frames: Frames) -> str:
     """Axes and the median norm per size."""
     return (
         f"{len(frames.sizes)} panels, one per batch size: gradient norm against examples trained on, log scale. "
-        + series_in_words("The median norm", [(size, _median(frames, size)) for size in frames.sizes])
+        + series_in_words(
+            "The median norm", [(size, value_of(frames.summary, size, "gradient_norm_median")) for size in frames.sizes]
+        )
     )
 
 
@@ -112,9 +113,8 @@ def draw_weight_path(frames: Frames) -> Figure:
 def caption_weight_path(frames: Frames) -> str:
     """Which weight and which run."""
     return (
-        "One weight of the first layer after each update, above against examples trained on, below against updates on "
-        f"a log axis. One run per batch size (seed {_seed(frames)}): every size starts from the same initial weights. "
-        f"{_THINNED}; such a line starts at its second record in the lower panel."
+        "One weight of the first layer after each update: above against examples trained on, below against updates. "
+        f"One run per batch size (seed {_seed(frames)}), all from the same initial weights. {_THINNED}."
     )
 
 
@@ -163,23 +163,6 @@ def _seed(frames: Frames) -> int:
 def _of_seed(frames: Frames, size: Size, seed: int) -> pd.DataFrame:
     steps = of_size(frames.steps, size)
     return steps[steps["seed"] == seed]
-
-
-def _top(frames: Frames) -> float:
-    """Upper end of the axis of step losses: the runs that ended ok decide, where there are any."""
-    tops: list[float] = []
-    for size in frames.sizes:
-        steps, seeds = of_size(frames.steps, size), finished(frames, size)
-        losses = steps[steps["seed"].isin(seeds) | (not seeds)]["loss"].to_numpy(np.float64, na_value=np.nan)
-        losses = losses[np.isfinite(losses)]
-        if len(losses):
-            tops.append(float(np.quantile(losses, LOSS_QUANTILE)))
-    return 1.1 * max(tops, default=1.0) or 1.0
-
-
-def _median(frames: Frames, size: Size) -> float | None:
-    norms = of_size(frames.steps, size)["gradient_norm"].dropna()
-    return float(norms.median()) if len(norms) else None
 
 
 def _which(frames: Frames) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -39,11 +39,16 @@ def _superscript(exponent: str) -> str:
     return str(int(exponent.replace("−", "-"))).translate(_SUPERSCRIPTS)
 
 
+def range_in_words(counts: Iterable[int]) -> str:
+    """`5`, or `3 to 5` where they differ; `0` of none."""
+    found = sorted(set(counts)) or [0]
+    return f"{found[0]} to {found[-1]}" if len(found) > 1 else f"{found[0]}"
+
+
 def seeds_in_words(frames: Frames) -> str:
     """`n = 5 seeds`, `n = 3 to 5 seeds`: how many runs per size ended `ok`."""
-    counts = sorted({len(finished(frames, size)) for size in frames.sizes})
-    number = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
-    return f"n = {number} {'seed' if counts == [1] else 'seeds'}"
+    counts = {len(finished(frames, size)) for size in frames.sizes}
+    return f"n = {range_in_words(counts)} {'seed' if counts == {1} else 'seeds'}"
 
 
 def intervals_in_words(frames: Frames) -> str:
@@ -53,8 +58,14 @@ def intervals_in_words(frames: Frames) -> str:
     return f"Bars: 95 % t-intervals over {seeds_in_words(frames)}."
 
 
+def failed_in_words(frames: Frames) -> str:
+    """How many runs did not end `ok`, for a caption; empty where all did."""
+    bad = int((frames.runs["outcome"] != "ok").sum())
+    return f"{bad} of {len(frames.runs)} runs did not end ok and are in no mean." if bad else ""
+
+
 def outcomes_in_words(frames: Frames) -> str:
-    """A sentence on the runs that did not end `ok`; empty where all did."""
+    """Which runs did not end `ok`, and how they ended; empty where all did."""
     bad = frames.runs[frames.runs["outcome"] != "ok"]
     if bad.empty:
         return ""

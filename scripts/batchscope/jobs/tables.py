@@ -15,18 +15,16 @@ import pyarrow.parquet as pq
 
 from batchscope.analysis import advice, budgets, decision_tree, rates, savings, scaling, targets
 from batchscope.analysis.best import best
+from batchscope.analysis.curves import learning_curves
 from batchscope.analysis.external_runs import read
 from batchscope.analysis.ranks import ranks
 from batchscope.analysis.summary import metrics, summary
 from batchscope.claims import replication, verdicts
 from batchscope.identity.files import atomic_path
 from batchscope.probes.columns import Record
-from batchscope.probes.registry import PROBES, STUDY_TABLES
-from batchscope.tables import records
-
-PAIR = ["dataset", "recipe"]
-CELL = list(records.CELL)
-RUN = list(records.RUN)
+from batchscope.probes.registry import PROBE_COLUMNS, PROBES, STUDY_TABLES
+from batchscope.tables import codebook, records
+from batchscope.tables.cells import CELL, PAIR, RUN
 
 # Which columns tell one row of a concatenated table from every other.
 _KEYS = {
@@ -66,16 +64,19 @@ def study_tables(study: Mapping[str, Any], **files: Sequence[Path]) -> dict[str,
     n_train = {name: _number(size) for name, size in zip(runs["dataset"], runs["n_train"], strict=True)}
     tables |= {
         "metrics": metrics(runs),
-        "summary": summary(runs, timings, tables["not_measured"]),
+        "summary": summary(runs, timings, tables["not_measured"], tables["steps"]),
+        "learning_curves": learning_curves(tables["evaluations"], runs),
         "best": best(runs, timings),
         "ranks": ranks(runs),
         "equal_budget": budgets.equal_budget(tables["evaluations"], runs, timings),
         "rates": rates.rates(runs, tables["trials"]),
+        "tuning_curves": rates.curves(tables["trials"]),
         "rate_slopes": rates.slopes(tables["trials"]),
-        "targets": targets.summarise(of_target),
         "critical_batch_size": scaling.critical_batch_sizes(of_target, n_train, paired=paired),
         "pareto": advice.pareto(runs, timings),
     }
+    reached = targets.summarise(of_target, runs, timings)
+    tables["targets"] = scaling.with_residuals(reached, tables["critical_batch_size"])
     tables["tree"] = decision_tree.tree(tables, study)
     tables["advice"] = advice.advice(tables, study)
     tables["verdicts"] = verdicts.verdicts(tables, study)
@@ -194,11 +195,7 @@ def thin(steps: pd.DataFrame, limit: int = STEPS_PER_RUN) -> pd.DataFrame:
 
 
 def not_measured(**manifests: Sequence[Path]) -> pd.DataFrame:
-    """What is null in the rows of jobs, and why: one row per kind and reason, from the manifests of each kind.
-
-    Columns: kind (run, timing or probe), columns (names, separated by commas), reason, n (manifests that give this
-    reason for these columns), of (all manifests of the kind).
-    """
+    """What is null in the rows of jobs, and why: one row per kind and reason, from the manifests of each kind."""
     counts: dict[tuple[str, str, str], int] = {}
     totals = {kind: len(paths) for kind, paths in manifests.items()}
     for kind, paths in manifests.items():
@@ -212,16 +209,26 @@ def not_measured(**manifests: Sequence[Path]) -> pd.DataFrame:
         {"kind": kind, "columns": ", ".join(columns), "reason": reason, "n": n, "of": totals[kind]}
         for (kind, reason, n), columns in collapsed.items()
     ]
-    types = {"kind": "str", "columns": "str", "reason": "str", "n": "int64", "of": "int64"}
-    return pd.DataFrame(rows, columns=list(types)).astype(types)
+    return codebook.frame("not_measured", rows)
 
 
-def save(frame: pd.DataFrame, parquet_path: str | Path, csv_path: str | Path) -> None:
-    """Write `frame` as Parquet and as CSV, each atomically. NaN becomes null in the one and empty in the other."""
+def save(table: str, frame: pd.DataFrame, parquet_path: str | Path, csv_path: str | Path) -> None:
+    """Write the table `table` as Parquet and as CSV, each atomically. NaN becomes null in the one, empty in the other.
+
+    Raises:
+        records.TableError: `frame` has not the columns that the codebook names.
+    """
+    codebook.check(table, frame, PROBE_COLUMNS)
     with atomic_path(parquet_path) as temporary:
         pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), temporary, compression="zstd")
     with atomic_path(csv_path) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def save_codebook(path: str | Path) -> None:
+    """Write what every column of the tables means."""
+    with atomic_path(path) as temporary:
+        codebook.codebook(STUDY_TABLES, PROBE_COLUMNS).to_csv(temporary, index=False, lineterminator="\n")
 
 
 def load(parquet_path: str | Path) -> pd.DataFrame:

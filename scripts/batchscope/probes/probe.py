@@ -51,6 +51,7 @@ class Probe:
         looks_at: `weights` that the runs kept; `runs` that it makes itself, one job per run; or `cells`, each timed in
             isolation, once and not per seed.
         records: the tables that a job writes, by name.
+        rows: what a row of each of its tables of the study is.
         derived: the tables of the study that its `analysis` makes of them; None where the records are these tables.
         figures: drawn for each data set and recipe that it looks at.
         minutes: after which a job is given up.
@@ -60,6 +61,7 @@ class Probe:
     title: str
     looks_at: Literal["weights", "runs", "cells"]
     records: Mapping[str, Record]
+    rows: Mapping[str, str]
     derived: Mapping[str, Columns] | None = None
     figures: tuple[ProbeFigure, ...] = ()
     minutes: int = 240

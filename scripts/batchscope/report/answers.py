@@ -13,8 +13,7 @@ from batchscope.claims.scope import Pair
 from batchscope.report import elements
 from batchscope.report.content import Content, Row, number, pair_title, rows, size
 from batchscope.report.tables import disturbed
-from batchscope.stats import LEVEL
-from batchscope.stats.intervals import ALPHA
+from batchscope.stats import ALPHA, LEVEL
 
 ENOUGH_SEEDS = 5
 _ENDED = ["batch_size", "full_batch", "outcome", "outcome_detail"]

@@ -10,12 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from batchscope.analysis.best import label
 from batchscope.claims.scope import twins
 from batchscope.figures import frames, sheets
 from batchscope.jobs import tables as study_tables
 from batchscope.probes.registry import STUDY_FIGURES, STUDY_TABLES
 from batchscope.report import elements
+from batchscope.tables.cells import Size, of_pair, pairs
 
 Row = sheets.Row
 number, rows = sheets.number, sheets.rows
@@ -35,7 +35,7 @@ class Content:
     @property
     def pairs(self) -> list[tuple[str, str]]:
         """Data sets and recipes in the order of the study."""
-        return frames.pairs(self.tables)
+        return pairs(self.tables["runs"])
 
     @property
     def parts(self) -> list[tuple[str, tuple[int, int, int]]]:
@@ -45,8 +45,7 @@ class Content:
 
     def of(self, table: str, pair: tuple[str, str]) -> pd.DataFrame:
         """The rows of `table` that belong to one data set and recipe."""
-        frame = self.tables[table]
-        return frame[(frame["dataset"] == pair[0]) & (frame["recipe"] == pair[1])]
+        return of_pair(self.tables[table], pair)
 
     def twins(self, key: str, value: Any, pair: tuple[str, str]) -> list[tuple[str, str]]:
         """The pairs on the same data set whose recipe differs in `key` only, and has `value` there."""
@@ -130,7 +129,7 @@ def _svg(content: Content, name: str, pair: tuple[str, str]) -> Path:
 
 def size(row: Row) -> str:
     """The label of a row's batch size."""
-    return label(int(row["batch_size"]), bool(row["full_batch"]))
+    return Size(int(row["batch_size"]), bool(row["full_batch"])).label
 
 
 def size_cell(row: Row) -> elements.Cell:

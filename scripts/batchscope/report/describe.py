@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from batchscope import text as numbers
-from batchscope.stats import LEVEL
-from batchscope.stats.intervals import ALPHA
+from batchscope.stats import ALPHA, LEVEL
 
 _SOURCES = {
     "digits": "real 8×8 images of handwritten digits (UCI, shipped with scikit-learn)",

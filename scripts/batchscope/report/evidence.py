@@ -8,6 +8,7 @@ import pandas as pd
 
 from batchscope import text
 from batchscope.claims.scope import Pair
+from batchscope.figures.targets import metric_words
 from batchscope.report import elements
 from batchscope.report.content import Content, Row, number, rows, size_cell, spread_cells
 from batchscope.report.elements import Cell, Column
@@ -15,12 +16,6 @@ from batchscope.stats import LEVEL
 
 Columns = list[tuple[Column, Sequence[Cell]]]
 
-METRICS = {
-    "validation_loss": "validation loss",
-    "validation_error": "validation error",
-    "train_loss": "training loss",
-    "train_error": "training error",
-}
 LONG = 24  # rows of a table above which it is folded away
 _BUDGETS = {"epochs": "epochs", "updates": "updates", "seconds": "s"}
 
@@ -185,8 +180,7 @@ def savings(content: Content, pair: Pair) -> str:
 
 def target(row: Row) -> str:
     """A target in words: `validation loss 0.4`."""
-    name = str(row["metric"])
-    return f"{METRICS.get(name, name)} {number(row, 'target'):g}"
+    return f"{metric_words(str(row['metric']))} {number(row, 'target'):g}"
 
 
 def _trials(content: Content, pair: Pair) -> str:

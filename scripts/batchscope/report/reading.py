@@ -72,7 +72,15 @@ def terms(content: Content) -> str:
     words = [*_TERMS] if content.trained else []
     if content.trained and len(content.tables["targets"]):
         words.append(_TARGET)
-    return elements.terms([*words, *_TERMS_OF_ANY])
+    return elements.terms([*words, *_TERMS_OF_ANY, *drawing(content)])
+
+
+def drawing(content: Content) -> list[tuple[str, str]]:
+    """What the figures have in common, and what their captions leave out: terms with their words."""
+    words = [*_FIGURES_OF_RUNS] if content.trained else []
+    words += [_WAY] if len(content.tables["to_target"]) else []
+    words += [found for table, found in _FIGURES.items() if len(content.tables[table])]
+    return words
 
 
 def limits(content: Content) -> str:
@@ -154,6 +162,58 @@ def _learning_rates(content: Content) -> list[str]:
     return sentences
 
 
+_FIGURES_OF_RUNS = (
+    (
+        "Dots, bars and bands",
+        "Bars and bands are 95 % t-intervals over the runs that ended ok. A bar that goes on to zero or below ends "
+        "at the edge of a logarithmic axis; bands of accuracies are cut at 0 and 1. Runs of a seed start from the "
+        "same weights on the same data: sizes are compared along the thin lines that join them.",
+    ),
+    (
+        "Curves",
+        "Against updates and seconds, curves start at the first evaluation after an update, else at the one before. "
+        "The test part is not drawn: it is read only when training has ended. Single updates are thinned; a path of "
+        "a weight then starts at its second record on the axis of updates. Norms of gradients far below the largest "
+        "run out of their panel.",
+    ),
+)
+_WAY = (
+    "On the way to a target",
+    "Where the study trained its runs, a target is put half-way between the first evaluation that counts and the one "
+    "before; where all runs of a size reach it between the same two, they show no spread. A run that missed it "
+    "stands where it ended, at the upper edge where that is not known in the unit, and is in no mean; one that "
+    "diverged counts as followed as long as any. Runs that met a target before training are not drawn: a logarithmic "
+    "axis has no zero. Intervals of seconds are those of the runs: a size has one time per update, on the machine "
+    "that was timed.",
+)
+_FIGURES = {
+    "critical_batch_size": (
+        "Critical batch size",
+        "It comes from the epochs to a target of these runs alone; it is not the noise scale of gradients and need "
+        "not equal it. The law is drawn over the sizes it was fitted to, where it was accepted; outside them a "
+        "critical size is an extrapolation. Perfect scaling starts at the smallest size that all runs finished: "
+        "twice the size, half the updates. Residuals with a pattern along the batch sizes say that the law does not "
+        "describe the runs.",
+    ),
+    "equal_budget": (
+        "Equal budgets",
+        "Values lie on the straight line between the evaluations around the budget. Equal epochs starve large "
+        "batches of updates, equal updates starve small ones of examples, and equal seconds hold for this machine "
+        "alone: sizes can rank differently by the budget that is held equal. A run has no value for want of an "
+        "evaluation within the budget or of a timing, or because it failed.",
+    ),
+    "trials": (
+        "Best learning rate",
+        "The vertex of the parabola through the best trial of a tuning seed and its two neighbours. Where the best "
+        "trial lies at the edge of the grid, more are added; where it still lies at the edge of what could be "
+        "trained, the best rate may lie beyond it. The slopes 1 and 1/2 start at the best rate of the smallest size "
+        "and are not fitted.",
+    ),
+    "pareto": (
+        "Front",
+        "It is one of means: where bars overlap widely, another set of seeds may give another front.",
+    ),
+}
 _ROUGH = ("Intervals and tests take the means over runs as normally distributed; with few runs they are rough.",)
 _TARGET = (
     "Target",
@@ -212,4 +272,8 @@ def files(content: Content) -> str:
         for name, table in content.tables.items()
         if len(table)
     ]
-    return f"<p>The tables and figures lie beside this page: {', '.join(links)}. The page needs none of them.</p>"
+    book = elements.link("tables/codebook.csv", "what every column means")
+    return (
+        f"<p>The tables and figures lie beside this page: {', '.join(links)}; and {book}. The page needs none of "
+        "them.</p>"
+    )

@@ -14,8 +14,7 @@ from batchscope.claims.scope import Pair
 from batchscope.report import elements
 from batchscope.report.content import Content, Row, number, rows, size, size_cell, spread_cells
 from batchscope.report.elements import Cell, Column
-from batchscope.stats import LEVEL
-from batchscope.stats.intervals import ALPHA
+from batchscope.stats import ALPHA, LEVEL
 
 SIZE = Column("Batch size", "examples")
 _VERDICTS = {

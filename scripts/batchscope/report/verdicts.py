@@ -14,8 +14,7 @@ from batchscope.probes.registry import STUDY_FIGURES
 from batchscope.report import elements
 from batchscope.report.content import Content, Row, figure_id, number, rows
 from batchscope.report.elements import Cell, Column
-from batchscope.stats import LEVEL
-from batchscope.stats.intervals import ALPHA
+from batchscope.stats import ALPHA, LEVEL
 
 NOT_MEASURED = "not measured"
 SHORT = 8  # verdicts up to which the whole table is shown at once

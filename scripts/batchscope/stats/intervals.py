@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
+from scipy import special, stats
 
 from batchscope.stats import CONFIDENCE
 
-ALPHA = 0.05
+Floats = NDArray[np.float64]
 # Differences that vary by less than this share of their size differ by rounding only.
 ROUNDING = 1e-12
 
@@ -29,6 +29,10 @@ class Interval:
     low: float | None
     high: float | None
     sd: float | None
+
+    def columns(self, name: str) -> dict[str, float | None]:
+        """Mean and interval as the columns NAME_mean, NAME_ci_low and NAME_ci_high of a table."""
+        return {f"{name}_mean": self.mean, f"{name}_ci_low": self.low, f"{name}_ci_high": self.high}
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,10 @@ def t_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
 
     One value gives no interval and no values give no mean. Raises ValueError for a value that is not finite: whether
     such a run counts is the caller's decision.
+
+    >>> found = t_interval([0.9, 0.8, 1.0])
+    >>> found.n, round(found.mean, 3), round(found.low, 3), round(found.high, 3)
+    (3, 0.9, 0.652, 1.148)
     """
     sample = _finite(values)
     if len(sample) == 0:
@@ -80,13 +88,53 @@ def t_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
     return Interval(len(sample), mean, mean - half, mean + half, sd)
 
 
+def t_intervals(table: ArrayLike) -> tuple[Floats, Floats | None, Floats | None]:
+    """`t_interval` of every row of `table`, shape (rows, values): means, lower and upper ends; no ends of one value.
+
+    >>> mean, low, high = t_intervals([[0.9, 0.8, 1.0], [2, 2, 2]])
+    >>> mean.round(3).tolist(), low.round(3).tolist(), high.round(3).tolist()
+    ([0.9, 2.0], [0.652, 2.0], [1.148, 2.0])
+    """
+    values = np.asarray(table, dtype=np.float64)
+    mean: Floats = values.mean(axis=1)
+    n = values.shape[1]
+    if n < 2:
+        return mean, None, None
+    half = t_quantile(n) * values.std(axis=1, ddof=1) / np.sqrt(n)
+    return mean, mean - half, mean + half
+
+
+def percentile_interval(samples: ArrayLike) -> tuple[float, float]:
+    """The two-sided 95 % interval of an estimate from its bootstrap `samples`: what lies between their quantiles.
+
+    >>> low, high = percentile_interval(range(1001))
+    >>> round(low, 6), round(high, 6)
+    (25.0, 975.0)
+    """
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(np.asarray(samples, dtype=np.float64), [tail, 1 - tail])
+    return float(low), float(high)
+
+
 def t_quantile(n: int, confidence: float = CONFIDENCE) -> float:
-    """How many standard errors a two-sided t-interval of `n` values reaches to each side: 2.776 for n = 5."""
+    """How many standard errors a two-sided t-interval of `n` values reaches to each side.
+
+    >>> round(t_quantile(5), 3)
+    2.776
+    """
     return float(special.stdtrit(n - 1, 0.5 + confidence / 2))
 
 
 def paired_test(first: ArrayLike, second: ArrayLike) -> PairedTest:
-    """Paired two-sided t-test of `first` against `second`, which hold the same seeds in the same order."""
+    """Paired two-sided t-test of `first` against `second`, which hold the same seeds in the same order.
+
+    >>> found = paired_test([0.9, 0.8, 1.0], [0.7, 0.7, 0.8])
+    >>> round(found.difference, 3), round(found.p, 3)
+    (0.167, 0.038)
+
+    Raises:
+        ValueError: the two hold different numbers of values, or one that is not finite.
+    """
     one, other = _finite(first), _finite(second)
     if one.shape != other.shape:
         raise ValueError(f"paired values need the same seeds on both sides, not {len(one)} against {len(other)}")
@@ -105,11 +153,48 @@ def paired_test(first: ArrayLike, second: ArrayLike) -> PairedTest:
     return PairedTest(interval.n, interval.mean, interval.low, interval.high, p)
 
 
+def welch_p(first: ArrayLike, second: ArrayLike) -> float | None:
+    """Two-sided p of Welch's t-test of two independent samples (Welch 1947, Biometrika 34, 28-35).
+
+    None for fewer than two values on a side, and where neither side has a spread beyond rounding.
+
+    >>> round(welch_p([0.9, 0.8, 1.0], [0.7, 0.7, 0.8, 0.6]), 4)
+    0.0495
+    """
+    one, other = _finite(first), _finite(second)
+    if min(len(one), len(other)) < 2:
+        return None
+    scale = float(max(np.abs(one).max(), np.abs(other).max()))
+    if max(one.std(ddof=1), other.std(ddof=1)) <= ROUNDING * scale:
+        return None
+    return float(stats.ttest_ind(one, other, equal_var=False).pvalue)
+
+
+def pooled_p(groups: Sequence[Floats], first: int, second: int) -> float:
+    """One-sided p of the t-test that the mean of one of `groups` is above that of another.
+
+    All groups share one standard deviation, estimated from all of them. 0 where none of them has a spread: then nothing
+    but the difference is known.
+
+    >>> round(pooled_p([np.array([2.0, 2.2]), np.array([1.0, 1.2]), np.array([5.0, 5.1])], 0, 1), 4)
+    0.0019
+    """
+    freedom = sum(len(values) - 1 for values in groups)
+    variance = sum(float(((values - values.mean()) ** 2).sum()) for values in groups) / max(freedom, 1)
+    one, other = groups[first], groups[second]
+    error = math.sqrt(variance * (1 / len(one) + 1 / len(other)))
+    return float(special.stdtr(freedom, -(one.mean() - other.mean()) / error)) if error > 0 else 0.0
+
+
 def one_sample(values: ArrayLike, threshold: float = 0.0, *, scale: float = 0.0) -> OneSided:
     """One-sided t-tests of the mean of independent `values` against `threshold`, in both directions.
 
     `scale` is the largest size of the numbers whose differences `values` are. It tells a spread from rounding: without
     it, differences of 1e-7 between losses near 1 would pass for a sample with a spread of 1e-16.
+
+    >>> found = one_sample([0.1, 0.2, 0.15])
+    >>> round(found.p_greater, 3), round(found.p_less, 3)
+    (0.018, 0.982)
     """
     sample = _finite(values)
     interval = t_interval(sample)
@@ -132,6 +217,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
     With p(1) <= ... <= p(m): adjusted(i) = max over j <= i of min(1, (m - j + 1) p(j)). Rejecting where the adjusted
     value is at most alpha keeps the chance of any false rejection below alpha, whatever the dependence (Holm 1979,
     Scandinavian Journal of Statistics 6, 65-70).
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
     """
     if not all(0 <= p <= 1 for p in p_values):
         raise ValueError(f"p-values lie between 0 and 1: {list(p_values)}")
@@ -143,14 +231,14 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _finite(values: ArrayLike) -> NDArray[np.float64]:
+def _finite(values: ArrayLike) -> Floats:
     sample = np.asarray(values, dtype=np.float64)
     if sample.ndim != 1 or not np.isfinite(sample).all():
         raise ValueError(f"expected a flat list of finite numbers, not {values!r}")
     return sample
 
 
-def fieller(pair: NDArray[np.float64], covariance: NDArray[np.float64], t: float) -> tuple[float | None, float | None]:
+def fieller(pair: Floats, covariance: Floats, t: float) -> tuple[float | None, float | None]:
     """Interval of the ratio of two means: all r for which numerator - r · denominator is within `t` standard errors.
 
     Fieller 1954, Journal of the Royal Statistical Society B 16, 175-185. The upper end is None where the denominator
@@ -160,6 +248,10 @@ def fieller(pair: NDArray[np.float64], covariance: NDArray[np.float64], t: float
         pair: numerator and denominator, both above zero in estimate, shape (2,).
         covariance: of these two estimates, shape (2, 2).
         t: quantile, of Student's t say.
+
+    >>> low, high = fieller(np.array([8.0, 2.0]), np.array([[0.4, 0.0], [0.0, 0.01]]), 2.0)
+    >>> round(low, 2), round(high, 2)
+    (3.29, 4.79)
     """
     top, bottom = (float(value) for value in pair)
     # (top - r bottom)² <= t² Var(top - r bottom), that is a r² - 2 b r + c <= 0.

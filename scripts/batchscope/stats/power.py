@@ -7,7 +7,7 @@ import math
 from scipy import optimize
 from statsmodels.stats.power import ttest_power
 
-from batchscope.stats.intervals import ALPHA
+from batchscope.stats import ALPHA
 
 POWER = 0.8
 
@@ -23,6 +23,9 @@ def detectable_effect(sd: float | None, n: int, alpha: float = ALPHA, power: flo
     Solved from the power function of statsmodels: its own `solve_power` returns wrong numbers without saying so for
     small `alpha` (version 0.15: 0.56 instead of 0.8 for n = 10, alpha = 0.05 / 300). Good for n up to 1,000 and alpha
     from 5e-5; raises ValueError where the noncentral t-distribution gives no number.
+
+    >>> round(detectable_effect(1.0, 10), 3), round(detectable_effect(1.0, 10, alpha=0.05 / 6), 3)
+    (0.996, 1.371)
     """
     if not (0 < alpha < 1 and alpha / 2 < power < 1):
         raise ValueError(f"alpha lies between 0 and 1 and power between alpha / 2 and 1, not {alpha} and {power}")

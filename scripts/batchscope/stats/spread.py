@@ -43,6 +43,10 @@ def spread_test(first: ArrayLike, second: ArrayLike) -> SpreadTest:
     It is exact for pairs that are jointly normal. **It is not robust**: with skewed or heavy-tailed values it finds
     differences that are not there too often, and more seeds do not cure that (see docs/statistics.md). Multiply one
     side to test against a ratio other than 1.
+
+    >>> found = spread_test([1, 5, 2, 7, 4], [2.1, 2.2, 1.9, 2.3, 2.0])
+    >>> round(found.log_ratio, 3), round(found.low, 3), round(found.p_greater, 4)
+    (2.715, 1.662, 0.0002)
     """
     one, other = t_interval(first), t_interval(second)
     if one.n != other.n:

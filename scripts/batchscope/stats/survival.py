@@ -18,6 +18,9 @@ def survival_median(times: ArrayLike, reached: ArrayLike) -> float | None:
     says which. None where the curve does not fall to one half: more than half of the runs have no known time, and the
     median lies beyond what was followed. With all of an even number of runs reached it is the lower of the two middle
     times, not their mean. Any unit of time.
+
+    >>> survival_median([3, 5, 8, 10], [True, True, True, False])
+    5.0
     """
     steps, surviving = _curve(times, reached)
     fallen = surviving <= 0.5 + ROUNDING
@@ -31,6 +34,9 @@ def restricted_mean(times: ArrayLike, reached: ArrayLike, horizon: float) -> flo
     Where every run that did not reach was followed at least that long, it is the plain mean of min(time, horizon).
     None where the curve is not known up to `horizon`: the run followed longest ended before it without reaching.
     `times` and `reached` as in `survival_median`. Royston and Parmar 2013, BMC Medical Research Methodology 13, 152.
+
+    >>> restricted_mean([3, 5, 8, 10], [True, True, True, False], 10)
+    6.5
     """
     if not (np.isfinite(horizon) and horizon > 0):
         raise ValueError(f"a horizon is a time above zero, not {horizon}")

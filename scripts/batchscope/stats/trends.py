@@ -17,6 +17,9 @@ def slopes(values: ArrayLike, x: ArrayLike) -> NDArray[np.float64]:
     t-interval (`t_interval`, `one_sample`) needs no assumption about how the sizes of a seed depend on each other. What
     is left of values that do not change with `x` after rounding is set to zero. Raises ValueError for numbers that are
     not finite and for a seed with the same `x` everywhere.
+
+    >>> slopes([[0, 1], [1, 3], [2, 5]], [0, 1, 2]).tolist()
+    [1.0, 2.0]
     """
     table = _table(values)
     places = np.asarray(x, dtype=np.float64)
@@ -40,6 +43,9 @@ def page_trend(values: ArrayLike) -> float | None:
     little too large: SciPy's `page_trend_test`). It tests an order, not an effect: a small p says that some sizes
     differ and the later tend to be larger, not by how much nor that every step goes up. None for fewer than two seeds
     or three sizes. Page 1963, Journal of the American Statistical Association 58, 216-230.
+
+    >>> round(page_trend([[0.1, 0.2, 0.1], [0.2, 0.3, 0.3], [0.4, 0.4, 0.6]]), 4)
+    0.0046
     """
     table = _table(values)
     sizes, seeds = table.shape

@@ -1,4 +1,4 @@
-"""The columns of every table: kind, unit and meaning. Null means "not measured" and is never written as zero."""
+"""The columns of the tables that jobs write: kind, unit and meaning. Null means "not measured"; it is never zero."""
 
 from __future__ import annotations
 
@@ -37,11 +37,16 @@ def number(unit: str, meaning: str, *, nullable: bool = True) -> Column:
     return Column("number", unit, meaning, nullable)
 
 
+def boolean(meaning: str, *, nullable: bool = False) -> Column:
+    """A column of true and false."""
+    return Column("boolean", "", meaning, nullable)
+
+
 CELL: dict[str, Column] = {
     "dataset": string("data set as named in the study"),
     "recipe": string("recipe as named in the study"),
     "batch_size": integer("examples", "examples per update, also where the study says `full`"),
-    "full_batch": Column("boolean", "", "true where the study says `full`: one update per epoch on all the data"),
+    "full_batch": boolean("true where the study says `full`: one update per epoch on all the data"),
 }
 
 RUN: dict[str, Column] = {**CELL, "seed": integer("", "seed of the run: initial weights, order, dropout, drawn data")}
@@ -116,7 +121,7 @@ TABLES: dict[str, dict[str, Column]] = {
         "updates": integer("updates", "changes of the weights"),
         "examples": integer("examples", "examples trained on, repeats counted"),
         "learning_rate": number("", "rate after scaling or tuning, at the end of the warm-up", nullable=False),
-        "stopped_early": Column("boolean", "", "true where early stopping ended the run before the budget"),
+        "stopped_early": boolean("true where early stopping ended the run before the budget"),
         "selected_epoch": number("epochs", "epoch of the evaluation with the lowest validation loss"),
         **_metrics("last", "after the last update"),
         **_metrics("selected", "at `selected_epoch`"),
@@ -170,7 +175,7 @@ TABLES: dict[str, dict[str, Column]] = {
         "outcome": string("ok, diverged or out_of_memory"),
         "selected_validation_loss": number("nat", "lowest validation loss of the trial; null unless it ended ok"),
         "selected_epoch": number("epochs", "epoch of that evaluation"),
-        "chosen": Column("boolean", "", "true for the rate that the runs of this batch size use"),
+        "chosen": boolean("true for the rate that the runs of this batch size use"),
     },
     "telemetry": {
         **CELL,
@@ -195,7 +200,7 @@ TABLES: dict[str, dict[str, Column]] = {
         "outcome": string("ok or out_of_memory"),
         "outcome_detail": string("what happened where the outcome is not ok", nullable=True),
         "n_train": integer("examples", "size of the training part"),
-        "updates_per_epoch": integer("updates", "as in `run`"),
+        "updates_per_epoch": integer("updates", "as in `runs`"),
         "windows": integer("", "timed windows"),
         "updates_per_window": integer("updates", "updates in each window", nullable=True),
         "seconds_per_update": number("s", "median over the windows, alone on the machine, full batches"),

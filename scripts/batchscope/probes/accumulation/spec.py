@@ -5,4 +5,10 @@ from __future__ import annotations
 from batchscope.probes.accumulation.columns import RECORDS
 from batchscope.probes.probe import Probe
 
-PROBE = Probe(name="accumulation", title="Accumulation", looks_at="runs", records=RECORDS)
+PROBE = Probe(
+    name="accumulation",
+    title="Accumulation",
+    looks_at="runs",
+    records=RECORDS,
+    rows={"accumulation": "One row per run and micro batch: whether accumulated gradients give the same weights."},
+)

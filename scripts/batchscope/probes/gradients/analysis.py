@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from batchscope.probes.gradients.spec import SLOPES
-from batchscope.probes.typed import typed
 from batchscope.stats.intervals import fieller, t_interval, t_quantile
 from batchscope.stats.trends import slopes
+from batchscope.tables.codebook import typed
 
 SLOPED = ("gradient_variance", "gradient_signal_to_noise")
 

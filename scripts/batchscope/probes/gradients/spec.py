@@ -23,6 +23,11 @@ PROBE = Probe(
     title="Gradients",
     looks_at="weights",
     records=RECORDS,
+    rows={
+        "gradients": "One row per run, moment and size of the batches drawn: their gradients at fixed weights.",
+        "gradient_slopes": "One row per batch size, moment and metric: how it goes with the size of the batches drawn.",
+        "noise_scale": "One row per run and moment: the gradient noise scale.",
+    },
     derived={
         "gradients": RECORDS["gradients"].columns,
         "gradient_slopes": SLOPES,

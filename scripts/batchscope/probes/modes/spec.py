@@ -10,6 +10,9 @@ PROBE = Probe(
     title="Evaluation modes",
     looks_at="weights",
     records=RECORDS,
+    rows={
+        "modes": "One row per run, moment and evaluation size: the loss in training and in inference mode.",
+    },
     figures=(
         ProbeFigure("evaluation_modes", "Evaluation in training and in inference mode", "modes", needs=("modes",)),
     ),

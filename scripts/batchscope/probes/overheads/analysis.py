@@ -25,10 +25,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import least_squares
 
 from batchscope.probes.overheads.spec import LOOPS, OVERHEADS, UPDATE_COSTS
-from batchscope.probes.typed import typed
 from batchscope.stats import FITTED_SIZES
 from batchscope.stats.intervals import t_interval, t_quantile
 from batchscope.tables import columns
+from batchscope.tables.codebook import typed
 
 CELL = list(columns.CELL)
 

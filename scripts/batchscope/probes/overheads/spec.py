@@ -47,6 +47,10 @@ PROBE = Probe(
     title="Overheads",
     looks_at="cells",
     records=RECORDS,
+    rows={
+        "overheads": "One row per batch size: how long an update takes in each loop, and for what.",
+        "update_costs": "One row per loop: fixed cost of an update and marginal cost of an example.",
+    },
     derived={"overheads": OVERHEADS, "update_costs": UPDATE_COSTS},
     figures=(ProbeFigure("update_costs", "Where the time of an update goes", "overheads", needs=("overheads",)),),
     minutes=60,

@@ -10,5 +10,9 @@ PROBE = Probe(
     title="Range of rates",
     looks_at="runs",
     records=RECORDS,
+    rows={
+        "rate_ranges": "One row per learning-rate range test: the rates it suggests.",
+        "rate_curves": "One row per update of a learning-rate range test.",
+    },
     figures=(ProbeFigure("rate_range", "Learning-rate range test", "rates", needs=("rate_curves",)),),
 )

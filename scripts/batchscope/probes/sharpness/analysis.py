@@ -13,8 +13,8 @@ from scipy import stats
 
 from batchscope.probes.moments import CROSSED, EQUAL
 from batchscope.probes.sharpness.spec import GAP, TRENDS
-from batchscope.probes.typed import typed
 from batchscope.stats.intervals import t_interval
+from batchscope.tables.codebook import typed
 from batchscope.tables.columns import RUN
 
 MEASURES = ("lambda_max", "trace", "keskar_0_001", "keskar_0_0005", "adaptive_sharpness")

@@ -24,6 +24,11 @@ PROBE = Probe(
     title="Sharpness",
     looks_at="weights",
     records=RECORDS,
+    rows={
+        "sharpness": "One row per run and moment: curvature of the loss.",
+        "sharpness_trends": "One row per moment and measure: how sharpness goes with batch size and gap.",
+        "slices": "One row per run, moment and position on a line through the weights: the loss there.",
+    },
     derived={
         "sharpness": {
             **RECORDS["sharpness"].columns,

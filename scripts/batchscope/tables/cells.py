@@ -1,0 +1,51 @@
+"""What a row of a table is about: a data set and recipe, a batch size, a run; and the rows about one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from batchscope.tables import columns
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PAIR = ["dataset", "recipe"]
+SIZE = ["batch_size", "full_batch"]
+CELL = list(columns.CELL)
+RUN = list(columns.RUN)
+OF_TARGET = [*PAIR, "metric", "target"]
+
+Pair = tuple[str, str]  # data set and recipe
+
+
+class Size(NamedTuple):
+    """A batch size of a study, in examples; `full_batch` is true where the study says `full`. Sizes sort by number."""
+
+    batch_size: int
+    full_batch: bool
+
+    @property
+    def label(self) -> str:
+        """As tables and figures write it: `32`, or `800 (full)`."""
+        return f"{self.batch_size:,} (full)" if self.full_batch else f"{self.batch_size:,}"
+
+
+def pairs(frame: pd.DataFrame) -> list[Pair]:
+    """Data sets and recipes of a table, in its order."""
+    return list(dict.fromkeys(zip(frame["dataset"], frame["recipe"], strict=True)))
+
+
+def sizes_of(frame: pd.DataFrame) -> list[Size]:
+    """Batch sizes of a table, smallest first."""
+    return sorted({Size(int(size), bool(full)) for size, full in zip(*(frame[name] for name in SIZE), strict=True)})
+
+
+def of_pair(frame: pd.DataFrame, pair: Sequence[object]) -> pd.DataFrame:
+    """The rows of `frame` about one data set and recipe."""
+    return frame[(frame["dataset"] == pair[0]) & (frame["recipe"] == pair[1])]
+
+
+def of_size(frame: pd.DataFrame, size: tuple[int, bool]) -> pd.DataFrame:
+    """The rows of `frame` about one batch size."""
+    return frame[(frame["batch_size"] == size[0]) & (frame["full_batch"] == size[1])]

@@ -1,0 +1,30 @@
+"""The tables of a study. Names alone are imported here, so that rules can use them."""
+
+# Every table of a study but those of its probes, each written as Parquet and as CSV, with what a row of it is.
+TABLES = {
+    "runs": "One row per run: what it was and how it ended.",
+    "evaluations": "One row per run and evaluation: losses and accuracies on the way.",
+    "steps": "At most 400 updates of every run, evenly spread, one row each.",
+    "timings": "One row per timed batch size: seconds, memory, utilisation and energy, alone on the machine.",
+    "windows": "One row per timed window of a timing.",
+    "not_measured": "What is null in the rows of jobs, and why: one row per kind of job and reason.",
+    "metrics": "One row per batch size and metric: mean over the seeds with its 95 % t-interval.",
+    "summary": "One row per batch size: its speed, its results over the seeds, and what it took.",
+    "learning_curves": "One row per batch size, metric and epoch: mean over the seeds, as far as all runs go.",
+    "best": "One row per batch size: how its speed and its validation loss compare with those of the best size.",
+    "ranks": "One row per batch size and metric: how often it is best when the seeds are drawn again.",
+    "equal_budget": "One row per batch size and budget: where it stood after equal epochs, updates and seconds.",
+    "trials": "One row per trial of the tuning of a learning rate.",
+    "tuning_curves": "One row per batch size and learning rate tried: mean over the tuning seeds.",
+    "rates": "One row per batch size: the learning rate of its runs, and the best one where it was tuned.",
+    "rate_slopes": "One row per data set and recipe that was tuned: how the best rate grows with the batch size.",
+    "to_target": "One row per run and target: whether and when the run reached it.",
+    "targets": "One row per batch size and target: what it took over the runs.",
+    "critical_batch_size": "One row per target: the critical batch size, or why there is none.",
+    "savings": "Up to four rows per target: energy at other batch sizes and power limits than the baseline's.",
+    "pareto": "One row per timed batch size: training time against test error.",
+    "advice": "One row per data set, recipe and goal: the size to use, and what else it may be.",
+    "tree": "One row per question of the decision tree that was asked.",
+    "verdicts": "One row per claim and data set and recipe: what the study says of it.",
+    "published": "One row per published number and data set and recipe: what was measured here beside it.",
+}

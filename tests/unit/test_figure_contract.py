@@ -1,0 +1,160 @@
+"""What holds for every figure, whatever it shows: drawn once per study, and checked as a whole."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from xml.etree import ElementTree
+
+import fake_evidence
+import fake_probes
+import fake_results
+import numpy as np
+import pytest
+from fake_evidence import IMPORT, TWO_METRICS, USUAL
+from fake_mechanics import cost_tables, frames_of, loop_windows, mode_table, rate_tables
+from fake_results import FakeStudy
+from layout import check_layout
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from batchscope.figures import FIGURES, FigureSpec, theme
+from batchscope.figures.frames import Frames, select
+
+SMALL = FakeStudy(Path(), datasets={"digits": 96}, batch_sizes=(4, 32, "full"), seeds=(1, 2, 3), epochs=4)
+TINY = replace(SMALL, batch_sizes=(4, "full"), seeds=(1, 2))
+EVERYTHING = [(size, seed) for size in TINY.batch_sizes for seed in TINY.seeds]
+BLANK = ("train_loss", "validation_accuracy", "selected_test_accuracy", "step_loss_noise", "host_memory_peak_bytes")
+MANY = (1, 2, 4, 8, 16, 512, 1024, "full")
+
+
+def made_up(study: FakeStudy) -> Frames:
+    with TemporaryDirectory() as folder:
+        tables = fake_results.tables(fake_results.write(replace(study, root=Path(folder))))
+    return select(tables, "digits", "mlp")
+
+
+def runs(**changes: object) -> Callable[[], Frames]:
+    return partial(made_up, replace(SMALL, **changes))  # type: ignore[arg-type]
+
+
+def evidence(**changes: object) -> Callable[[], Frames]:
+    return partial(fake_evidence.make, replace(USUAL, **changes))  # type: ignore[arg-type]
+
+
+def mechanics() -> Frames:
+    return frames_of(
+        MANY, **rate_tables(MANY), modes=mode_table(MANY[:3], (1, 8, 64)), **cost_tables(loop_windows(MANY))
+    )
+
+
+STUDIES: dict[str, Callable[[], Frames]] = {
+    "runs": runs(batch_sizes=(1, 2, 4, 64, "full"), gpu=True),
+    "some failed": runs(outcomes={(4, 1): "diverged", (4, 2): "diverged", ("full", 1): "out_of_memory"}),
+    "all diverged": partial(made_up, replace(TINY, outcomes=dict.fromkeys(EVERYTHING, "diverged"))),
+    "all out of memory": partial(made_up, replace(TINY, outcomes=dict.fromkeys(EVERYTHING, "out_of_memory"))),
+    "one run": runs(batch_sizes=(32,), seeds=(7,)),
+    "one epoch, no timings": partial(made_up, replace(TINY, epochs=1, timings=False)),
+    "nulls": partial(made_up, replace(TINY, blank=BLANK)),
+    "evidence": evidence(batch_sizes=MANY, laws=TWO_METRICS, energy=True),
+    "import": partial(fake_evidence.make, IMPORT),
+    "one run with targets": evidence(batch_sizes=(16,), seeds=(7,)),
+    "nothing reached": evidence(budget_epochs=1.0),
+    "targets missed": evidence(budget_epochs=14.0, noise=0.2, timings=False),
+    "full beside its own size": evidence(batch_sizes=(64, 1168, "full")),
+    "all refused": evidence(refused=dict.fromkeys(USUAL.laws["validation_loss"], "the curve is not monotone.")),
+    "probes": partial(fake_probes.make, fake_probes.FakeProbes(batch_sizes=MANY, gradient_sizes=(1, 4, 16))),
+    "mechanics": mechanics,
+}
+# Groups of figures by the tables that a made-up study fills; no other is drawn from it.
+GROUPS = {
+    **dict.fromkeys(list(STUDIES)[:7], ("runs", "targets", "tuning")),
+    **dict.fromkeys(list(STUDIES)[7:14], ("targets", "tuning")),
+    "probes": ("gradients", "sharpness"),
+    "mechanics": ("rates", "modes", "overheads"),
+}
+OF_EVIDENCE = ("equal_budget", "pareto")  # of the group `runs`
+PROBES = ("gradients", "sharpness", "rates", "modes", "overheads")
+WORDS = 60
+
+
+@cache
+def frames(study: str) -> Frames:
+    return STUDIES[study]()
+
+
+def specs(study: str) -> list[FigureSpec]:
+    wanted = [spec for spec in FIGURES.values() if spec.group in GROUPS[study]]
+    wanted += [FIGURES[name] for name in OF_EVIDENCE if "runs" not in GROUPS[study] and "targets" in GROUPS[study]]
+    return [spec for spec in wanted if spec.has_rows(frames(study))]
+
+
+def test_every_figure_is_among_them() -> None:
+    assert {spec.name for study in STUDIES for spec in specs(study)} == set(FIGURES)
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_figure_is_whole(study: str, tmp_path: Path) -> None:
+    for spec in specs(study):
+        made = spec.draw(frames(study))
+        for axes in made.axes:
+            assert is_drawn(axes) or says_why(axes), spec.name
+            check_batch_axis(axes, frames(study), spec.name)
+        check_words(spec, frames(study))
+        if study in ("runs", "some failed", "evidence", "probes", "mechanics"):
+            check_file(made, spec, frames(study), tmp_path / f"{spec.name}.svg")
+            check_layout(made)
+
+
+def is_drawn(axes: Axes) -> bool:
+    """Whether the panel shows any number: a line with a finite point or a bar."""
+    points = [np.asarray(line.get_ydata(), dtype=np.float64) for line in axes.lines]
+    return any(np.isfinite(y).any() for y in points) or any(bar.get_height() > 0 for bar in axes.patches)
+
+
+def says_why(axes: Axes) -> bool:
+    words = " ".join(text.get_text() for text in axes.texts)
+    return any(reason in words for reason in ("not measured", "no run ended ok", "not estimated"))
+
+
+def check_batch_axis(axes: Axes, of: Frames, name: str) -> None:
+    """Batch sizes stand on a log2 axis, its ticks the sizes of the study."""
+    if not axes.get_xlabel().startswith("Batch size (examples per update)"):
+        return
+    assert (axes.get_xscale(), axes.xaxis.get_transform().base) == ("log", 2), name  # type: ignore[attr-defined]
+    assert set(axes.get_xticks()) <= {float(size.batch_size) for size in of.sizes}, name
+    labels = {label.get_text().strip() for label in axes.get_xticklabels()} - {""}
+    both = {f"{size.batch_size:,} and full" for size in of.sizes}
+    assert labels <= {size.label for size in of.sizes} | both, name
+
+
+def check_words(spec: FigureSpec, of: Frames) -> None:
+    """Caption and alternative text are sentences without slips; a caption is short."""
+    for text in (spec.caption(of), spec.alt(of)):
+        assert text.endswith("."), spec.name
+        for slip in (r"\bnan\b", "None", "  ", r"\.\.", r";\.", r" \."):
+            assert not re.search(slip, text), (spec.name, text)
+    if spec.group not in PROBES:
+        assert len(spec.caption(of).split()) <= WORDS, (spec.name, spec.caption(of))
+
+
+def check_file(made: Figure, spec: FigureSpec, of: Frames, file: Path) -> None:
+    """The SVG has title, description and legible text, no path through nothing and no mathematics."""
+    theme.save(made, file, title=spec.title, alt=spec.alt(of))
+    text, svg = file.read_text(encoding="utf-8"), "{http://www.w3.org/2000/svg}"
+    root = ElementTree.fromstring(text)
+    title, description = root.find(f"{svg}title"), root.find(f"{svg}desc")
+    assert title is not None
+    assert description is not None
+    assert (title.text, description.text) == (spec.title, spec.alt(of)), spec.name
+    assert root.get("aria-labelledby") == f"{title.get('id')} {description.get('id')}"
+    assert not re.search(r'\bd="[^"]*nan', text, re.IGNORECASE), spec.name
+    assert "$" not in text, spec.name
+    # Matplotlib's px are points here; 432 pt (6 inches) grow to a page 7 inches wide.
+    sizes = [float(found) for found in re.findall(r"font(?:-size)?: (?:\w+ )*([\d.]+)px", text)]
+    assert min(sizes) * 7 / 6 >= 9, spec.name
+    assert float(str(root.get("width")).removesuffix("pt")) == pytest.approx(432), spec.name
