@@ -65,7 +65,7 @@ def welch(groups: Sequence[NDArray[np.float64]], weights: Sequence[float]) -> Es
 
     >>> found = welch([np.array([1.0, 2.0, 3.0]), np.array([4.0, 6.0, 8.0])], [1.0, -1.0])
     >>> found.value, round(found.test(0.0)[1], 4)
-    (-4.0, 0.0235)
+    (-4.0, 0.0274)
     """
     n = min(len(group) for group in groups)
     value = float(sum(weight * group.mean() for weight, group in zip(weights, groups, strict=True)))
