@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 from fake_claims import (
     LOSS,
-    NOISE,
     Tables,
     around,
     between,
@@ -226,18 +225,6 @@ def test_trend_along_another_metric() -> None:
     assert row["verdict"] == "supported"
     assert row["effect"] == pytest.approx(-0.1, rel=1e-2)  # 0.1 for four times the size, half the noise
     assert row["unit"] == "nat per doubling of noise of the step loss"
-
-
-@pytest.mark.parametrize(
-    ("factor", "margin", "expected"), [(40, 1.25, "supported"), (0.05, 1.25, "contradicted"), (1.5, 1.25, "undecided")]
-)
-def test_spread_over_seeds(factor: float, margin: float, expected: str) -> None:
-    other = np.array([0.3, -0.2, 0.9, 0.1, -1.1])
-    values = {1: 0.5 + factor * 0.001 * NOISE, 32: 0.5 + 0.001 * other}
-    tested = claim("last_test_accuracy", {"kind": "spread", "batch_size": 1, "than": [32]}, margin)
-    row = verdict(tested, {"runs": runs("last_test_accuracy", values)})
-    assert row["verdict"] == expected
-    assert row["effect"] == pytest.approx(factor * NOISE.std() / other.std())
 
 
 def timed(seconds: Mapping[int, float]) -> Tables:
