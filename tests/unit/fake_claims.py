@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from batchscope.claims import definitions
+from batchscope.claims.definitions import Claim
 from batchscope.claims.verdicts import VERDICTS, verdicts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,10 +20,19 @@ NOISE = np.array([-0.7, 0.4, 1.1, -0.9, 0.1])  # mean 0, sd 0.83
 Tables = dict[str, pd.DataFrame]
 
 
-def claim(metric: str, test: Mapping[str, Any], margin: float | None = None, **other: Any) -> dict[str, Any]:
+def claim(metric: str, test: Mapping[str, Any], margin: float | None = None, **other: Any) -> Claim:
     """A claim of a user, read as a study's own."""
     content = {"statement": "A statement.", "source": "us", "metric": metric, "test": dict(test), "margin": margin}
     return definitions.load(REGISTRY, {"own": {**content, **other}}, Path("my.yaml"))["own"]
+
+
+def between(direction: str, ours: Any, than: Any = None, **keys: Any) -> dict[str, Any]:
+    """The test that sizes are lower, higher, not lower or similar beside others."""
+    return {"kind": "sizes", "direction": direction, "batch_sizes": ours, "than": than, **keys}
+
+
+def trend(direction: str, **keys: Any) -> dict[str, Any]:
+    return {"kind": "trend", "direction": direction, **keys}
 
 
 def recipe(name: str = "mlp", **changes: Any) -> dict[str, Any]:
@@ -46,14 +56,14 @@ def dataset(name: str = "digits", **changes: Any) -> dict[str, Any]:
 
 
 def study(
-    *chosen: Mapping[str, Any],
+    *chosen: Claim,
     datasets: Sequence[Mapping[str, Any]] = (dataset(),),
     recipes: Sequence[Mapping[str, Any]] = (recipe(),),
 ) -> dict[str, Any]:
     named = {
         kind: {each["name"]: each for each in given} for kind, given in (("datasets", datasets), ("recipes", recipes))
     }
-    return {**named, "claims": {each["name"]: each for each in chosen}}
+    return {**named, "claims": {f"claim {i}": each.plain() for i, each in enumerate(chosen, start=1)}}
 
 
 def of_size(size: int | str, n_train: int = 1168) -> dict[str, Any]:
@@ -80,7 +90,7 @@ def runs(
     return pd.DataFrame(rows)
 
 
-def verdict(tested: Mapping[str, Any], tables: Tables, **given: Any) -> pd.Series:
+def verdict(tested: Claim, tables: Tables, **given: Any) -> pd.Series:
     """The only row of the verdicts on one claim."""
     table = verdicts(tables, study(tested, **given))
     assert len(table) == 1

@@ -92,7 +92,7 @@ def _at_edge(evidence: Evidence) -> str:
 
 def _fitted(fit: Mapping[str, Any]) -> Estimate | str:
     """A fitted size, in the logarithm with the freedom of the runs of one size, or why the fit is not used."""
-    from batchscope.stats.estimates import of_fit
+    from batchscope.stats.estimates import of_bootstrap
 
     if not fit["accepted"]:
         return f"no critical batch size ({fit['reason'].removesuffix('.')})"
@@ -100,4 +100,4 @@ def _fitted(fit: Mapping[str, Any]) -> Estimate | str:
     if math.isnan(value) or not 0 < low < high:
         return "the fit has no interval"
     freedom = max(1, int(fit["n_runs"]) // int(fit["n_sizes"]) - 1)
-    return of_fit(int(fit["n_runs"]), math.log(value), math.log(low), math.log(high), freedom)
+    return of_bootstrap(int(fit["n_runs"]), math.log(value), math.log(low), math.log(high), freedom)
