@@ -137,5 +137,5 @@ def test_the_threshold_of_stability_is_drawn_for_sgd_only() -> None:
     thresholds = frames.of("sharpness").groupby("batch_size")["stability_threshold"].first()
     assert sorted(float(line.get_ydata()[0]) for line in marks) == pytest.approx(sorted(thresholds))
     none = make(STUDIES["no targets, no momentum"])
-    none.sharpness["stability_threshold"] = np.nan
+    none.of("sharpness")["stability_threshold"] = np.nan
     assert not thresholds_of(drawn("sharpness_vs_batch", none)[0])

@@ -125,7 +125,7 @@ def test_a_size_that_does_not_fit_or_does_not_come_out_finite_is_null_with_the_r
     small, large = evaluation_modes(trainer, data, [20, 21], seed=0)
     assert small["training_loss"] is not None
     assert large == {
-        "batch_size": 21,
+        "evaluated_batch_size": 21,
         "inference_loss": None,
         "training_loss": None,
         "training_mode_shift": None,

@@ -60,7 +60,7 @@ class Clockwork:
 
 @pytest.mark.parametrize("batch_size", [1, 8, 60])
 def test_windows_give_the_time_of_an_update_in_each_loop(monkeypatch, batch_size):
-    rows = overheads.measure(Clockwork(monkeypatch), blobs(), Plan(recipe(), batch_size, 0, "fused"), SETTINGS)
+    rows = overheads.loop_windows(Clockwork(monkeypatch), blobs(), Plan(recipe(), batch_size, 0, "fused"), SETTINGS)
     assert len(rows) == 3 * 4
     for row in rows:
         fixed, marginal = COSTS[row["loop"]]
@@ -71,7 +71,7 @@ def test_windows_give_the_time_of_an_update_in_each_loop(monkeypatch, batch_size
 
 def test_loops_take_turns_after_all_are_warm(monkeypatch):
     engine = Clockwork(monkeypatch)
-    rows = overheads.measure(engine, blobs(), Plan(recipe(), 8, 0, "fit"), SETTINGS)
+    rows = overheads.loop_windows(engine, blobs(), Plan(recipe(), 8, 0, "fit"), SETTINGS)
     assert [(row["loop"], row["window"]) for row in rows] == [
         (loop, window) for window in (1, 2, 3, 4) for loop in ("fused", "fit", "data")
     ]
@@ -84,14 +84,14 @@ def test_loops_take_turns_after_all_are_warm(monkeypatch):
 def test_accumulation_is_refused_and_too_little_memory_is_told(monkeypatch):
     engine = Clockwork(monkeypatch, out_of_memory=True)
     with pytest.raises(ValueError, match="recipe small accumulates micro batches"):
-        overheads.measure(engine, blobs(), Plan(recipe(micro_batch_size=2), 8, 0, "fused"), SETTINGS)
+        overheads.loop_windows(engine, blobs(), Plan(recipe(micro_batch_size=2), 8, 0, "fused"), SETTINGS)
     with pytest.raises(OutOfMemoryError, match="no room"):
-        overheads.measure(engine, blobs(), Plan(recipe(), 8, 0, "fused"), SETTINGS)
+        overheads.loop_windows(engine, blobs(), Plan(recipe(), 8, 0, "fused"), SETTINGS)
 
 
 def test_a_real_engine_has_the_three_loops(engine):
     settings = {"warmup_seconds": 0.01, "windows": 2, "window_seconds": 0.01}
-    rows = overheads.measure(engine, blobs(), Plan(recipe(), 8, 0, "fused"), settings)
+    rows = overheads.loop_windows(engine, blobs(), Plan(recipe(), 8, 0, "fused"), settings)
     assert [row["loop"] for row in rows] == ["fused", "fit", "data"] * 2
     for row in rows:
         assert set(row) == {"loop", "window", "updates", "seconds", "seconds_per_update"}

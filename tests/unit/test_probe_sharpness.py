@@ -80,7 +80,7 @@ def test_the_residual_bounds_the_distance_to_an_eigenvalue(seed):
 
 def test_lanczos_that_does_not_converge_says_so():
     hessian = np.diag(np.linspace(1, 1.001, 500))
-    found = sharpness.measure(Quadratic(hessian), 1, tolerance=1e-12, restarts=1, trace_vectors=2)
+    found = sharpness.sharpness(Quadratic(hessian), 1, tolerance=1e-12, restarts=1, trace_vectors=2)
     assert (found.lambda_max, found.lambda_residual) == (None, None)
     assert found.reason == "lambda_max: Lanczos did not reach a residual of 1e-12 of the eigenvalue in 1 restarts"
     assert found.lambda_products >= 20
@@ -89,7 +89,7 @@ def test_lanczos_that_does_not_converge_says_so():
 
 
 def test_a_hessian_of_zeros_has_no_eigenvector_to_find():
-    found = sharpness.measure(Quadratic(np.zeros((5, 5)), np.ones(5), slope=np.full(5, 0.1), constant=0.5), 1)
+    found = sharpness.sharpness(Quadratic(np.zeros((5, 5)), np.ones(5), slope=np.full(5, 0.1), constant=0.5), 1)
     assert found.lambda_max is None
     assert found.reason.startswith("lambda_max: ARPACK")
     assert found.trace == 0
@@ -103,7 +103,7 @@ def test_the_trace_of_a_diagonal_hessian_is_exact():
 
 
 def test_one_vector_gives_a_trace_without_interval():
-    found = sharpness.measure(Quadratic(DIAGONAL), 3, trace_vectors=1)
+    found = sharpness.sharpness(Quadratic(DIAGONAL), 3, trace_vectors=1)
     assert found.trace == pytest.approx(np.trace(DIAGONAL))
     assert (found.trace_ci_low, found.trace_ci_high, found.reason) == (None, None, None)
 
@@ -140,7 +140,7 @@ CURVATURES = {
 def test_the_rise_of_a_diagonal_quadratic_is_its_closed_form(curvatures, unit):
     rng = np.random.default_rng(5)
     frozen = Quadratic(np.diag(curvatures), rng.normal(size=40), rng.normal(size=40), constant=50.0, unit=unit)
-    found = sharpness.measure(frozen, 1)
+    found = sharpness.sharpness(frozen, 1)
     size = np.abs(frozen.weights)
     assert found.subset_loss == frozen.loss(frozen.weights)
     assert found.keskar_0_001 == pytest.approx(highest_in_box(frozen, 1e-3 * (size + 1)), rel=1e-4)
@@ -175,8 +175,8 @@ def test_the_rise_of_a_dense_quadratic_is_that_of_its_best_corner():
 def test_at_an_exact_minimum_the_rise_is_not_zero():
     frozen = Quadratic(DIAGONAL, constant=2.0)
     expected = 100 * (np.trace(DIAGONAL) * 1e-6 / 2) / 3
-    assert sharpness.measure(frozen, 1).keskar_0_001 == pytest.approx(expected, rel=1e-9)
-    assert sharpness.measure(frozen, 1).adaptive_sharpness == 0  # no weight but zeros, so the box is a point
+    assert sharpness.sharpness(frozen, 1).keskar_0_001 == pytest.approx(expected, rel=1e-9)
+    assert sharpness.sharpness(frozen, 1).adaptive_sharpness == 0  # no weight but zeros, so the box is a point
 
 
 def test_at_an_exact_maximum_the_rise_is_zero():
@@ -185,7 +185,7 @@ def test_at_an_exact_maximum_the_rise_is_zero():
 
 def test_a_loss_that_overflows_in_a_box_leaves_the_rest():
     frozen = Overflowing(DIAGONAL, np.ones(40), wall=1.0015)  # beyond the box of 0.0005, within those of 0.001 and RHO
-    found = sharpness.measure(frozen, 1)
+    found = sharpness.sharpness(frozen, 1)
     assert (found.keskar_0_001, found.adaptive_sharpness) == (None, None)
     assert found.keskar_0_0005 == pytest.approx(highest_in_box(frozen, np.full(40, 1e-3)))
     assert found.lambda_max == pytest.approx(DIAGONAL.max())
@@ -194,7 +194,7 @@ def test_a_loss_that_overflows_in_a_box_leaves_the_rest():
 
 
 def test_weights_that_diverged_have_no_sharpness():
-    found = sharpness.measure(Quadratic(np.full((3, 3), math.nan), np.ones(3)), 1)
+    found = sharpness.sharpness(Quadratic(np.full((3, 3), math.nan), np.ones(3)), 1)
     assert {name for name, value in dataclasses.asdict(found).items() if value is None} == {
         column.name for column in dataclasses.fields(sharpness.Sharpness)
     } - {"examples", "lambda_products", "reason"}
@@ -204,7 +204,7 @@ def test_weights_that_diverged_have_no_sharpness():
 
 
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_other_vectors():
-    first, again, other = (sharpness.measure(Quadratic(INDEFINITE), seed) for seed in (1, 1, 2))
+    first, again, other = (sharpness.sharpness(Quadratic(INDEFINITE), seed) for seed in (1, 1, 2))
     assert first == again
     assert first.trace != other.trace
     assert first.keskar_0_001 != other.keskar_0_001  # a saddle: the start is random, and so is the corner it leads to
@@ -238,7 +238,7 @@ def whole_hessian(frozen):
 
 
 def test_rescaling_a_relu_network_changes_all_but_its_adaptive_sharpness():
-    plain, rescaled = (sharpness.measure(net(scale=scale), 1, tolerance=1e-6) for scale in (1.0, 3.0))
+    plain, rescaled = (sharpness.sharpness(net(scale=scale), 1, tolerance=1e-6) for scale in (1.0, 3.0))
     assert rescaled.subset_loss == pytest.approx(plain.subset_loss, rel=1e-12)
     for name in ("lambda_max", "trace", "keskar_0_001", "keskar_0_0005"):
         assert abs(getattr(rescaled, name) / getattr(plain, name) - 1) > 0.05, name
@@ -263,7 +263,7 @@ def test_products_are_the_differences_of_gradients(frozen, step):
 def test_curvature_of_a_network_is_that_of_its_whole_hessian():
     frozen = net("tanh")
     hessian = whole_hessian(frozen)
-    found = sharpness.measure(frozen, 1, tolerance=1e-9, trace_vectors=200)
+    found = sharpness.sharpness(frozen, 1, tolerance=1e-9, trace_vectors=200)
     np.testing.assert_allclose(hessian, hessian.T, atol=1e-12)
     assert found.lambda_max == pytest.approx(np.linalg.eigvalsh(hessian)[-1], rel=1e-8)
     assert found.trace_ci_low < np.trace(hessian) < found.trace_ci_high
