@@ -18,7 +18,7 @@ from snakemake.settings.enums import RerunTrigger
 SCRIPTS = ROOT / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from batchscope.config.validation import ConfigError
+from batchscope.config.errors import ConfigError
 from batchscope.data import facts, own as own_data
 from batchscope.data.splits import DataError
 from batchscope.identity import asked, digests, imports

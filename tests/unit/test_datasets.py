@@ -18,8 +18,8 @@ import pytest
 import sklearn
 from sklearn.datasets import load_digits, make_blobs
 
-from batchscope.data import dataset, making
-from batchscope.data.dataset import Data, DataError
+from batchscope.data import making
+from batchscope.data.dataset import Data, DataError, load
 from batchscope.data.download import SYSTEM_FOLDERS
 from batchscope.data.splits import known_size
 from batchscope.identity.digests import sealed
@@ -58,7 +58,7 @@ def function(folder: Path, code: str, **arguments: Any) -> dict[str, Any]:
 def made(dataset: dict[str, Any], tmp_path: Path, draw: str = "fixed") -> Data:
     path = tmp_path / "made" / f"{draw}.npz"
     making.make(dataset, draw, path, path.with_suffix(".json"), asked="", data_folders=[], cache=tmp_path / "cache")
-    return dataset.load(path)
+    return load(path)
 
 
 def everything(data: Data) -> np.ndarray:
@@ -524,7 +524,7 @@ def test_a_missing_function_file_is_named(tmp_path: Path) -> None:
 def test_a_data_set_file_that_is_cut_short_or_changed_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "made" / "fixed.npz"
     with pytest.raises(DataError, match="there is no data set file"):
-        dataset.load(path)
+        load(path)
     made(npz(tmp_path, x=X, y=Y), tmp_path)
     content = path.read_bytes()
     for broken in (
@@ -535,13 +535,13 @@ def test_a_data_set_file_that_is_cut_short_or_changed_is_refused(tmp_path: Path)
     ):
         path.write_bytes(broken)
         with pytest.raises(DataError, match=r"fixed.npz is not a whole data set file"):
-            dataset.load(path)
+            load(path)
     path.write_bytes(content)
     with np.load(path) as stored:
         arrays = dict(stored)
     np.savez(path, **{**arrays, "y_test": arrays["y_test"][::-1]})
     with pytest.raises(DataError, match="was changed after it was written"):
-        dataset.load(path)
+        load(path)
 
 
 def test_a_failure_leaves_no_file(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from batchscope.data import making
+from batchscope.data.dataset import load
 from batchscope.data.download import SYSTEM_FOLDERS, RemoteFile, obtain, read_bytes
 from batchscope.data.mirrors import IDX_NAMES, REMOTE_FILES, read_cifar, read_idx, read_images
 from batchscope.data.splits import DataError
@@ -261,7 +262,7 @@ def test_a_data_set_is_downloaded_checked_and_made(mirror: Mirror, tmp_path: Pat
         cache=tmp_path / "cache",
         remote_files={"mnist": files},
     )
-    data = dataset.load(path)
+    data = load(path)
     assert data.x_train.shape == (30, 28, 28, 1)
     assert sorted(data.y_validation.tolist()) == list(range(10))
     np.testing.assert_allclose(data.x_test[:, 5, 5, 0], data.y_test / 9, rtol=1e-6)

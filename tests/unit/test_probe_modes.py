@@ -43,7 +43,7 @@ def test_losses_in_both_modes_are_those_computed_by_hand(engine, dropout):
     trainer = trained(engine, recipe(model={"normalisation": "batch", "dropout": dropout}), data)
     weights = [array for array in trainer.get_weights() if array.dtype == np.float32]  # not dropout's state
     order = in_order(seed=5)[:16]
-    rows = evaluation_modes(engine, trainer, data, [1, 2, 4, 8, 16], seed=5)
+    rows = evaluation_modes(trainer, data, [1, 2, 4, 8, 16], seed=5)
     assert [row["evaluated_batch_size"] for row in rows] == [1, 2, 4, 8, 16]
     for row in rows:
         batches = [(data.x_validation[i], data.y_validation[i]) for i in order.reshape(-1, row["evaluated_batch_size"])]

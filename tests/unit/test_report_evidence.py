@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 
-from batchscope.figures import FIGURES
+from batchscope.probes.registry import STUDY_FIGURES
 from batchscope.report import advice, content, elements, evidence, reading, verdicts
 from unit import fake_evidence, fake_report
 
@@ -25,7 +25,7 @@ def made(folder: Path, study: fake_evidence.FakeEvidence | None = None, **tables
     found = {
         each.name: getattr(frames, each.name)
         for each in fields(frames)
-        if each.name not in ("dataset", "recipe", "sizes")
+        if each.name not in ("dataset", "recipe", "sizes", "further")
     }
     file = folder / PAIR[0] / PAIR[1] / f"{FIGURE}.svg"
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -276,10 +276,10 @@ def test_every_kind_of_evidence_vanishes_where_the_study_has_none(tmp_path: Path
 
 
 def test_figures_that_the_study_lacks_are_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = replace(FIGURES[FIGURE], needs=("targets",))
+    spec = replace(STUDY_FIGURES[FIGURE], needs=("targets",))
     monkeypatch.setattr(type(spec), "alt", lambda self, frames: "words")
     monkeypatch.setattr(type(spec), "caption", lambda self, frames: "caption")
-    monkeypatch.setitem(FIGURES, FIGURE, spec)
+    monkeypatch.setitem(STUDY_FIGURES, FIGURE, spec)
     report = made(tmp_path)
     assert len(soup(content.figures(report, PAIR, FIGURE, "memory")).select("figure")) == 1  # memory was not drawn
     assert report.drawn(FIGURE, PAIR)

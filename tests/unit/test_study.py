@@ -16,7 +16,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchscope.config.validation import read_yaml
+from batchscope.config.yaml_files import read_yaml
 from batchscope.data import splits
 from batchscope.identity.asked import draw
 from batchscope.study import model as study

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 from conftest import ROOT
 
 FILES = {
@@ -38,7 +37,7 @@ RECORDS = {"counted": Record({**RUN, "counted": integer("examples", "examples of
 from batchscope.probes.counts.columns import RECORDS
 from batchscope.probes.probe import Probe
 
-PROBE = Probe(name="counts", title="Counts", looks_at="runs", records=RECORDS)
+PROBE = Probe(name="counts", title="Counts", looks_at="runs", records=RECORDS, rows={"counted": "One row per run."})
 """,
     "measure": """
 def measure(subject):
@@ -107,10 +106,6 @@ def tree(tmp_path: Path) -> Path:
     registry = probes / "registry.py"
     listed = registry.read_text(encoding="utf-8").replace('    "overheads",\n', '    "overheads",\n    "counts",\n')
     registry.write_text(listed, encoding="utf-8")
-    schema = tmp_path / "config" / "schemas" / "study.schema.yaml"
-    known = yaml.safe_load(schema.read_text(encoding="utf-8"))
-    known["properties"]["probes"]["properties"]["counts"] = {"type": ["object", "null"], "default": None}
-    schema.write_text(yaml.safe_dump(known, sort_keys=False), encoding="utf-8")
     (tmp_path / "counting.yaml").write_text(STUDY, encoding="utf-8")
     return tmp_path
 
