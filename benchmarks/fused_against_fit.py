@@ -21,8 +21,8 @@ from batchscope.training.plans import Plan
 
 RECIPE = {
     "name": "task08-mlp",
-    "model": {"name": "mlp", "hidden": [128], "activation": "relu", "dropout": 0.1, "normalisation": "none"},
-    "optimiser": {"name": "adam", "learning_rate": 0.001},
+    "model": {"name": "mlp", "hidden": [128], "activation": "relu", "dropout": 0.1, "normalization": "none"},
+    "optimizer": {"name": "adam", "learning_rate": 0.001},
     "learning_rate_scaling": {"rule": "none", "reference_batch_size": None, "warmup_epochs": 0.0},
     "micro_batch_size": None,
     "last_batch": "keep",

@@ -44,7 +44,7 @@ HTML(
     elements.section(
         "The short answer",
         "".join(answers.answer(report, pair) for pair in report.pairs if built.compared(report, pair)),
-        "Each box is about one data set and one recipe and holds for them alone: for this model, this optimiser and "
+        "Each box is about one data set and one recipe and holds for them alone: for this model, this optimizer and "
         "its learning-rate rule, and this budget.",
     )
 )

@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import sys
+import warnings
 import yaml
 from itertools import chain
 from pathlib import Path
@@ -19,6 +20,7 @@ SCRIPTS = ROOT / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from batchscope.config.errors import ConfigError
+from batchscope.config.spelling import SpellingWarning
 from batchscope.data import facts, own as own_data
 from batchscope.data.splits import DataError
 from batchscope.identity import asked, digests, imports
@@ -44,8 +46,12 @@ def in_one_sentence():
         sys.exit(f"{error.filename}: {error.strerror}")
 
 
-with in_one_sentence():
+with in_one_sentence(), warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always", SpellingWarning)
     STUDY = studies.load(config, ROOT)
+if workflow.is_main_process:
+    for warning in told:
+        logger.warning(str(warning.message))
 # A job looks here for downloaded files. It is no param, as another folder is no reason to make data again.
 config.setdefault("data_folders", STUDY.settings["data_folders"])
 

@@ -66,7 +66,7 @@ def _tree(file: str) -> ast.Module:
     return ast.parse(Path(file).read_bytes())
 
 
-_BRANCHED = ("datasets", "recipes", "claims")  # their keys depend on the source, the model, the optimiser or the test
+_BRANCHED = ("datasets", "recipes", "claims")  # their keys depend on the source, the model, the optimizer or the test
 
 
 def schemas() -> dict[str, JsonSchemaValue]:

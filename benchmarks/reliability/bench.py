@@ -27,7 +27,7 @@ datasets:
 recipes:
   own:
     model: {function: "model.py:build", arguments: {width: 6}, outputs: probabilities}
-    optimiser: {name: sgd, learning_rate: 0.1}
+    optimizer: {name: sgd, learning_rate: 0.1}
     budget: {epochs: 2, evaluations: 4}
     snapshots: {at: [0, 1], train_losses: [1.0]}
   tuned:

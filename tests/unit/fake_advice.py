@@ -15,7 +15,7 @@ SEEDS = (1, 2, 3, 4, 5)
 PAIR = {"dataset": "digits", "recipe": "mlp"}
 N_TRAIN = 1024
 STUDY: dict[str, Any] = {
-    "recipes": {"mlp": {"model": {"name": "mlp", "normalisation": "none"}, "micro_batch_size": None}},
+    "recipes": {"mlp": {"model": {"name": "mlp", "normalization": "none"}, "micro_batch_size": None}},
     "measurements": None,
 }
 JITTER = np.array([-0.02, 0.01, 0.0, -0.01, 0.02])

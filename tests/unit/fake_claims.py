@@ -39,8 +39,8 @@ def recipe(name: str = "mlp", **changes: Any) -> dict[str, Any]:
     """A resolved recipe, as far as claims look at it."""
     return {
         "name": name,
-        "model": {"name": "mlp", "hidden": [8], "normalisation": "none"},
-        "optimiser": {"name": "adam", "learning_rate": 0.001},
+        "model": {"name": "mlp", "hidden": [8], "normalization": "none"},
+        "optimizer": {"name": "adam", "learning_rate": 0.001},
         "learning_rate_scaling": {"rule": "none", "reference_batch_size": None},
         "tuning": None,
         "micro_batch_size": None,

@@ -42,8 +42,8 @@ def blobs(
 
 RECIPE: dict[str, Any] = {
     "name": "small",
-    "model": {"name": "mlp", "hidden": [8], "activation": "relu", "dropout": 0.0, "normalisation": "none"},
-    "optimiser": {"name": "sgd", "learning_rate": 0.05},
+    "model": {"name": "mlp", "hidden": [8], "activation": "relu", "dropout": 0.0, "normalization": "none"},
+    "optimizer": {"name": "sgd", "learning_rate": 0.05},
     "learning_rate_scaling": {"rule": "none", "reference_batch_size": None, "warmup_epochs": 0.0},
     "micro_batch_size": None,
     "last_batch": "keep",

@@ -25,8 +25,8 @@ blobs:
   draw: per-seed
 """
 RECIPES = """
-adam-mlp: {model: {name: mlp}, optimiser: {name: adam}, budget: {epochs: 20}}
-cnn: {model: {name: cnn}, optimiser: {name: adam}, budget: {epochs: 20}}
+adam-mlp: {model: {name: mlp}, optimizer: {name: adam}, budget: {epochs: 20}}
+cnn: {model: {name: cnn}, optimizer: {name: adam}, budget: {epochs: 20}}
 """
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = {
@@ -79,9 +79,9 @@ def changes(case: Mapping[str, Any]) -> dict[str, str | None]:
         comparisons = comparisons.replace("digits", "mine")
     recipe = case.get("recipe")
     if "model" in case:
-        recipe = f"{{model: {case['model']}, optimiser: {{name: adam}}, budget: {{epochs: 3}}}}"
-    if "optimiser" in case:
-        recipe = f"{{model: {{name: mlp}}, optimiser: {case['optimiser']}, budget: {{epochs: 3}}}}"
+        recipe = f"{{model: {case['model']}, optimizer: {{name: adam}}, budget: {{epochs: 3}}}}"
+    if "optimizer" in case:
+        recipe = f"{{model: {{name: mlp}}, optimizer: {case['optimizer']}, budget: {{epochs: 3}}}}"
     if recipe is not None:
         given["recipes"] = f"{{mine: {recipe}}}"
         comparisons = comparisons.replace("adam-mlp", "mine").replace("digits", case.get("data", "digits"))
@@ -175,7 +175,7 @@ seeds: [1, 2]
         (("- 13", "- 0"), "my.yaml, line 15: recipes.wider.model.hidden[1]: 0 is"),
         (("epochs: 30", "epoch: 30"), "my.yaml, line 9: recipes.longer.budget.epoch: unknown key"),
         (
-            ("    extends: adam-mlp", "    optimiser: {name: sgd}"),
+            ("    extends: adam-mlp", "    optimizer: {name: sgd}"),
             "my.yaml, line 6: recipes.longer.model: the key is m",
         ),
         (("      16]", "      0]"), "my.yaml, line 22: comparisons[0].batch_sizes[1]: 0 is not valid"),
@@ -340,9 +340,9 @@ def test_bad_registry_is_refused_wherever_the_mistake_is(
 
 def test_mistake_below_extends_is_placed_where_it_was_written(folder: Path) -> None:
     (folder / "config" / "recipes.yaml").write_text(RECIPES.replace("{name: adam}", "{name: adam, clipnorm: 1}", 1))
-    (folder / "my.yaml").write_text(study_text(recipes="{mine: {extends: adam-mlp, optimiser: {clipvalue: 1}}}"))
+    (folder / "my.yaml").write_text(study_text(recipes="{mine: {extends: adam-mlp, optimizer: {clipvalue: 1}}}"))
     assert refusal({"study": "my.yaml"}) == (
-        "my.yaml, line 5: recipes.mine.optimiser.clipvalue: clipnorm and clipvalue exclude each other; valid is one of "
+        "my.yaml, line 5: recipes.mine.optimizer.clipvalue: clipnorm and clipvalue exclude each other; valid is one of "
         "them"
     )
 

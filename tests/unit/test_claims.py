@@ -61,7 +61,7 @@ def test_recipes_that_differ_in_one_thing(direction: str, means: tuple[float, fl
             ]
         )
     }
-    wider = recipe("wider", shuffle=False, model={"name": "mlp", "hidden": [9], "normalisation": "none"})
+    wider = recipe("wider", shuffle=False, model={"name": "mlp", "hidden": [9], "normalization": "none"})
     tested = claim(metric, {**ARMS, "direction": direction}, 0.02)
     table = verdicts(
         tables, study(tested, recipes=(recipe(snapshots={"at": [1]}), recipe("ordered", shuffle=False), wider))
@@ -80,10 +80,10 @@ def test_recipes_that_differ_in_one_thing(direction: str, means: tuple[float, fl
         ({"dataset": {"source": "blobs"}}, False),
         ({"dataset": {"name": "digits", "draw": "fixed", "order": ["source", "by-class"]}}, True),
         ({"dataset": {"order": "by-class"}}, False),
-        ({"recipe": {"optimiser": "adam", "learning_rate": "fixed", "budget": "epochs", "accumulation": False}}, True),
-        ({"recipe": {"optimiser": ["sgd", "adamw"]}}, False),
+        ({"recipe": {"optimizer": "adam", "learning_rate": "fixed", "budget": "epochs", "accumulation": False}}, True),
+        ({"recipe": {"optimizer": ["sgd", "adamw"]}}, False),
         ({"recipe": {"learning_rate": "tuned"}}, False),
-        ({"recipe": {"early_stopping": True, "shuffle": True, "last_batch": "keep", "normalisation": "none"}}, True),
+        ({"recipe": {"early_stopping": True, "shuffle": True, "last_batch": "keep", "normalization": "none"}}, True),
         ({"recipe": {"model": "cnn"}}, False),
     ],
 )
@@ -141,11 +141,11 @@ def test_measurements_made_elsewhere_meet_no_scope_but_names() -> None:
     test = between("lower", [32], [8])
     named = claim(LOSS, test, 0.01, scope={"recipe": {"name": "mlp"}})
     assert verdict(named, {"runs": table}, datasets=(), recipes=())["verdict"] == "supported"
-    scoped = claim(LOSS, test, 0.01, scope={"recipe": {"optimiser": "sgd"}})
+    scoped = claim(LOSS, test, 0.01, scope={"recipe": {"optimizer": "sgd"}})
     row = verdict(scoped, {"runs": table}, datasets=(), recipes=())
     assert row["verdict"] == "not measured"
     assert row["reason"].startswith("measured elsewhere")
-    assert row["scope"] == "recipe with optimiser sgd"
+    assert row["scope"] == "recipe with optimizer sgd"
 
 
 def test_p_values_are_adjusted_over_the_family() -> None:

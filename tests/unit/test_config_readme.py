@@ -103,7 +103,7 @@ def test_an_editor_finds_the_schema_and_accepts_the_file(file: str, kind: str) -
         ("datasets", "  cluster_std: 2.0", "  cluster_std: -1"),
         ("datasets", "  source: digits", "  source: digit"),
         ("datasets", "  features: 1000", "  feature: 1000"),
-        ("recipes", "optimiser: {name: adam}", "optimiser: {name: adam, momentum: 0.5}"),
+        ("recipes", "optimizer: {name: adam}", "optimizer: {name: adam, momentum: 0.5}"),
         ("config", "threads: 1", "threads: 0"),
         ("claims", "direction: falls", "direction: fall"),
         ("claims", "equals: 128", "equal: 128"),

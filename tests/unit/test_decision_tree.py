@@ -13,7 +13,7 @@ from batchscope.analysis import decision_tree
 
 
 def walk(tables: Mapping[str, pd.DataFrame], model: Mapping[str, Any] | None = None) -> list[tuple[str, str, str]]:
-    resolved = {"recipes": {"mlp": {"model": model or {"normalisation": "none"}}}}
+    resolved = {"recipes": {"mlp": {"model": model or {"normalization": "none"}}}}
     found = decision_tree.tree(tables, resolved)
     return list(zip(found["question"], found["answer"], found["next"], strict=True))
 
@@ -80,13 +80,13 @@ def test_a_wide_gap_leads_down_but_not_below_what_the_source_names() -> None:
     assert [step[1:] for step in wide if "far below" in step[0]] == [("not known: keep the size", "batch size 32")]
 
 
-def test_batch_normalisation_wants_sixteen() -> None:
+def test_batch_normalization_wants_sixteen() -> None:
     sizes = dict.fromkeys((8, 16, 32), 0.9)
     tables = study(accuracy=sizes, updates=dict.fromkeys(sizes, 1.0), gap_mean=0.2, gap_ci_low=0.1, gap_ci_high=0.3)
-    steps = walk(tables, {"normalisation": "batch"})
-    assert [step[1:] for step in steps if "normalisation" in step[0]] == [("yes: at least 16", "batch size 16")]
+    steps = walk(tables, {"normalization": "batch"})
+    assert [step[1:] for step in steps if "normalization" in step[0]] == [("yes: at least 16", "batch size 16")]
     unknown = walk(tables, {"function": "model.py:build"})
-    assert [step[1] for step in unknown if "normalisation" in step[0]] == ["not known: keep the size"]
+    assert [step[1] for step in unknown if "normalization" in step[0]] == ["not known: keep the size"]
 
 
 def test_short_memory_leads_to_the_smallest_size_that_fits() -> None:

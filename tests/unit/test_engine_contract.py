@@ -18,7 +18,7 @@ from batchscope.training.plans import Plan
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = engines.names()
-MODELS = {"softmax": softmax(), "network": recipe(model={"activation": "tanh", "normalisation": "batch"})}
+MODELS = {"softmax": softmax(), "network": recipe(model={"activation": "tanh", "normalization": "batch"})}
 LOSS = 1e-5  # relative rounding of a loss in single precision
 
 
@@ -168,7 +168,7 @@ def test_single_gradients_have_the_mean_of_their_batch(case):
 @pytest.mark.parametrize("micro", [4, 5, 16])
 @pytest.mark.parametrize("name", NAMES)
 def test_accumulated_micro_batches_make_the_update_of_the_whole_batch(name, micro):
-    case = Case(configured(name), softmax(optimiser={"momentum": 0.9}))
+    case = Case(configured(name), softmax(optimizer={"momentum": 0.9}))
     whole, parts = (case.build(micro_batch_size=size) for size in (None, micro))
     seen = [trainer.train(order(), steady(4, 0.3)) for trainer in (whole, parts)]
     for one, other in zip(*(vars(each).values() for each in seen), strict=True):
@@ -206,7 +206,7 @@ def test_the_loop_that_reads_looks_at_every_whole_batch(name, size):
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 @pytest.mark.parametrize("name", NAMES)
 def test_engines_train_alike_from_the_same_weights(name, momentum):
-    made = softmax(optimiser={"momentum": momentum}, tracked_weight=[2, 1])
+    made = softmax(optimizer={"momentum": momentum}, tracked_weight=[2, 1])
     one, known = (Case(configured(each), made).build() for each in (name, "numpy"))
     one.set_weights(known.get_weights())
     for seed in range(3):
@@ -224,7 +224,7 @@ def test_what_an_engine_says_of_itself_is_what_it_does(name):
     assert (settings["device"], settings["unused_gpus"]) == ("cpu", [])
     assert {"device_name", "precision", "backend"} <= set(settings)
     assert engine.allocator_peak_bytes("cpu")[1]
-    for made, how in ((recipe(), "fused"), (softmax(), "fit"), (softmax(optimiser={"name": "adam"}), "fused")):
+    for made, how in ((recipe(), "fused"), (softmax(), "fit"), (softmax(optimizer={"name": "adam"}), "fused")):
         refused = about.refuse(made, how)
         if refused is None:
             engine.build(Plan(made, 16, 1, how), blobs())

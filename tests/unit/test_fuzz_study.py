@@ -27,7 +27,7 @@ datasets:
 recipes:
   own:
     model: {name: mlp, hidden: [6], dropout: 0.2}
-    optimiser: {name: sgd, learning_rate: 0.1, momentum: 0.9}
+    optimizer: {name: sgd, learning_rate: 0.1, momentum: 0.9}
     budget: {epochs: 3, evaluations: 6, early_stopping: {patience: 2}}
     snapshots: {at: [0, 1], train_losses: [1.0]}
     last_batch: drop

@@ -22,7 +22,7 @@ from batchscope.training.engines.tensorflow.settings import BACKEND
 settings = engine.configure("cpu", 1)
 import keras
 cnn = {"name": "cnn", "filters": [4, 8], "kernel_size": 3, "dense": 16, "activation": "relu", "dropout": 0.0}
-model = models.build(BACKEND, {"model": {**cnn, "normalisation": "none"}}, (6, 8, 1), 3, 0)
+model = models.build(BACKEND, {"model": {**cnn, "normalization": "none"}}, (6, 8, 1), 3, 0)
 home = keras.utils.get_file(origin="file://" + sys.argv[1]) if len(sys.argv) > 1 else None
 print(json.dumps([settings, model.count_params(), str(model.variables[0].dtype), home]))
 """

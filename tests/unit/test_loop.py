@@ -21,7 +21,7 @@ def column(rows, name):
 
 def test_the_selected_epoch_is_the_best_on_validation_and_its_metrics_are_those_of_its_weights(reference):
     made = softmax(
-        optimiser={"learning_rate": 0.5}, budget={"epochs": 40, "early_stopping": {"patience": 4, "restore_best": True}}
+        optimizer={"learning_rate": 0.5}, budget={"epochs": 40, "early_stopping": {"patience": 4, "restore_best": True}}
     )
     result = train(reference, made, batch_size=4)
     losses = column(result.evaluations, "validation_loss")[1:]
@@ -33,7 +33,7 @@ def test_the_selected_epoch_is_the_best_on_validation_and_its_metrics_are_those_
     assert result.metrics["selected_train_accuracy"] == selected["train_accuracy"]
     assert result.metrics["last_validation_loss"] == pytest.approx(losses[-1], rel=1e-9)
     until_then = train(
-        reference, softmax(optimiser={"learning_rate": 0.5}, budget={"epochs": result.selected_epoch}), batch_size=4
+        reference, softmax(optimizer={"learning_rate": 0.5}, budget={"epochs": result.selected_epoch}), batch_size=4
     )
     for part in training.PARTS:
         assert result.metrics[f"selected_{part}_loss"] == until_then.metrics[f"last_{part}_loss"]
@@ -61,7 +61,7 @@ def test_thinned_steps_keep_the_first_and_the_last_and_nothing_else_changes(refe
 
 def test_a_run_that_stops_early_keeps_its_last_update(reference):
     made = softmax(
-        optimiser={"learning_rate": 0.5}, budget={"epochs": 40, "early_stopping": {"patience": 4, "restore_best": True}}
+        optimizer={"learning_rate": 0.5}, budget={"epochs": 40, "early_stopping": {"patience": 4, "restore_best": True}}
     )
     result = train(reference, made, batch_size=4, step_records=7)
     assert result.stopped_early
@@ -69,7 +69,7 @@ def test_a_run_that_stops_early_keeps_its_last_update(reference):
 
 
 def test_a_finite_but_exploded_loss_counts_as_diverged_and_keeps_its_numbers(reference):
-    result = train(reference, softmax(optimiser={"learning_rate": 1e4}))  # linear: the loss grows with the rate
+    result = train(reference, softmax(optimizer={"learning_rate": 1e4}))  # linear: the loss grows with the rate
     assert result.outcome == "diverged"
     assert result.metrics["last_train_loss"] > 10 * result.evaluations[0]["train_loss"]
 
@@ -86,7 +86,7 @@ def test_a_budget_in_updates_is_the_same_training_cut_at_an_update(reference):
 
 @pytest.mark.parametrize("rate", [1e4, 1e30])
 def test_a_trial_that_diverges_says_so(reference, rate):
-    made = softmax(optimiser={"learning_rate": rate})
+    made = softmax(optimizer={"learning_rate": rate})
     ends = [train(reference, made, trial=trial).outcome for trial in (False, True)]
     assert ends == ["diverged", "diverged"]
 

@@ -1,4 +1,4 @@
-"""Accumulated micro batches against whole batches: equal to rounding without, unequal with batch normalisation."""
+"""Accumulated micro batches against whole batches: equal to rounding without, unequal with batch normalization."""
 
 from types import SimpleNamespace
 
@@ -17,10 +17,10 @@ def compare(engine, made=None, *, batch_size=16, micro=4, updates=10, loop="fuse
 
 EQUAL = {
     "plain": recipe(),
-    "momentum": recipe(optimiser={"momentum": 0.9}),
-    "adam": recipe(optimiser={"name": "adam", "learning_rate": 0.01}),
-    "layer normalisation": recipe(model={"normalisation": "layer"}),
-    "group normalisation": recipe(model={"normalisation": "group"}),
+    "momentum": recipe(optimizer={"momentum": 0.9}),
+    "adam": recipe(optimizer={"name": "adam", "learning_rate": 0.01}),
+    "layer normalization": recipe(model={"normalization": "layer"}),
+    "group normalization": recipe(model={"normalization": "group"}),
     "warm-up": recipe(learning_rate_scaling={"rule": "linear", "reference_batch_size": 8, "warmup_epochs": 1.5}),
 }
 
@@ -34,8 +34,8 @@ def test_accumulation_equals_the_whole_batch_to_rounding(engine, made, micro):
     assert row["reason"] is None
 
 
-def test_it_does_not_with_batch_normalisation_whose_statistics_are_those_of_the_micro_batch(engine):
-    row = compare(engine, recipe(model={"normalisation": "batch"}))
+def test_it_does_not_with_batch_normalization_whose_statistics_are_those_of_the_micro_batch(engine):
+    row = compare(engine, recipe(model={"normalization": "batch"}))
     assert row["rounding"] < 1e-5
     assert row["relative_difference"] > 1000 * row["rounding"]
     assert row["relative_difference"] > 0.01
@@ -49,7 +49,7 @@ def test_it_does_not_with_dropout_where_no_reordering_shows_the_rounding(engine)
 
 
 def test_the_plan_says_neither_the_loop_nor_the_micro_batch(engine):
-    made = recipe(model={"normalisation": "batch"})
+    made = recipe(model={"normalization": "batch"})
     assert compare(engine, {**made, "micro_batch_size": 8}, loop="fit") == compare(engine, made)
 
 
@@ -109,7 +109,7 @@ def test_a_loss_that_is_not_finite_leaves_nothing_to_compare():
 
 
 def test_weights_that_stay_have_no_relative_difference(engine):
-    row = compare(engine, recipe(optimiser={"learning_rate": 0.0}))
+    row = compare(engine, recipe(optimizer={"learning_rate": 0.0}))
     assert row["relative_difference"] is None
     assert row["reason"] == "the updates changed no weight"
 

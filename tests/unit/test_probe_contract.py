@@ -43,7 +43,7 @@ KEYS = {
 TIMES = {"warmup_seconds": 0.01, "windows": 2, "window_seconds": 0.01}
 SMALL = recipe(
     snapshots={"at": [0, 1], "train_losses": [0.9]},
-    optimiser={"name": "sgd", "learning_rate": 0.05, "momentum": 0.0},
+    optimizer={"name": "sgd", "learning_rate": 0.05, "momentum": 0.0},
     evaluation_batch_size=60,
 )
 Measured = Callable[[str], Tables]

@@ -8,7 +8,7 @@ from batchscope.probes.modes.measure import ORDER, evaluation_modes
 from batchscope.training.engines import OutOfMemoryError
 from batchscope.training.plans import Plan
 
-EPSILON = 1e-3  # of Keras' batch normalisation
+EPSILON = 1e-3  # of Keras' batch normalization
 
 
 def trained(engine, made, data):
@@ -22,8 +22,8 @@ def in_order(seed, n=20):
     return np.random.default_rng([seed, ORDER]).permutation(n)
 
 
-def batch_normalised_loss(weights, x, y, own):
-    """Mean loss of dense, batch normalisation, relu, dense; with the statistics of (x, y) where `own`."""
+def batch_normalized_loss(weights, x, y, own):
+    """Mean loss of dense, batch normalization, relu, dense; with the statistics of (x, y) where `own`."""
     kernel, gamma, beta, mean, variance, output, bias = (w.astype(np.float64) for w in weights)
     h = x @ kernel
     if own:
@@ -34,13 +34,13 @@ def batch_normalised_loss(weights, x, y, own):
     return -logits[np.arange(len(y)), y].mean()
 
 
-BATCH = recipe(model={"normalisation": "batch"})
+BATCH = recipe(model={"normalization": "batch"})
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 def test_losses_in_both_modes_are_those_computed_by_hand(engine, dropout):
     data = blobs()
-    trainer = trained(engine, recipe(model={"normalisation": "batch", "dropout": dropout}), data)
+    trainer = trained(engine, recipe(model={"normalization": "batch", "dropout": dropout}), data)
     weights = [array for array in trainer.get_weights() if array.dtype == np.float32]  # not dropout's state
     order = in_order(seed=5)[:16]
     rows = evaluation_modes(trainer, data, [1, 2, 4, 8, 16], seed=5)
@@ -48,7 +48,7 @@ def test_losses_in_both_modes_are_those_computed_by_hand(engine, dropout):
     for row in rows:
         batches = [(data.x_validation[i], data.y_validation[i]) for i in order.reshape(-1, row["evaluated_batch_size"])]
         for name, own in (("inference_loss", False), ("training_loss", True)):
-            expected = np.mean([batch_normalised_loss(weights, x, y, own) for x, y in batches])
+            expected = np.mean([batch_normalized_loss(weights, x, y, own) for x, y in batches])
             assert row[name] == pytest.approx(expected, rel=1e-5), (row["evaluated_batch_size"], name)
         assert row["training_mode_shift"] == abs(row["training_loss"] - row["inference_loss"])
         assert row["reason"] is None
@@ -68,11 +68,11 @@ def test_a_batch_of_one_gives_every_example_the_answer_of_the_offsets(engine):
     assert row["training_loss"] == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("normalisation", ["none", "layer", "group"])
-def test_without_batch_normalisation_the_mode_changes_nothing(engine, normalisation):
+@pytest.mark.parametrize("normalization", ["none", "layer", "group"])
+def test_without_batch_normalization_the_mode_changes_nothing(engine, normalization):
     data = blobs(shape=(2, 2, 1))
     model = {"name": "cnn", "filters": [4], "kernel_size": 2, "dense": 8, "activation": "relu", "dropout": 0.5}
-    trainer = trained(engine, recipe(model={**model, "normalisation": normalisation}), data)
+    trainer = trained(engine, recipe(model={**model, "normalization": normalization}), data)
     for row in evaluation_modes(trainer, data, [1, 5, 20], seed=0):
         assert row["inference_loss"] == pytest.approx(trainer.evaluate("validation")[0], rel=1e-6)
         assert row["training_mode_shift"] < 1e-7
@@ -90,7 +90,7 @@ def build(input_shape, classes):
 """
 
 
-def test_nested_normalisation_is_found_and_every_noise_is_off_in_a_model_of_the_user(engine, tmp_path):
+def test_nested_normalization_is_found_and_every_noise_is_off_in_a_model_of_the_user(engine, tmp_path):
     (tmp_path / "model.py").write_text(USERS)
     made = recipe()
     made["model"] = {"function": f"{tmp_path / 'model.py'}:build", "arguments": {}, "outputs": "logits"}
@@ -100,13 +100,13 @@ def test_nested_normalisation_is_found_and_every_noise_is_off_in_a_model_of_the_
     (row,) = evaluation_modes(trainer, data, [20], seed=0)
     penalty = 0.1 * (weights[0] ** 2).sum()
     for name, own in (("inference_loss", False), ("training_loss", True)):
-        expected = batch_normalised_loss(weights, data.x_validation, data.y_validation, own) + penalty
+        expected = batch_normalized_loss(weights, data.x_validation, data.y_validation, own) + penalty
         assert row[name] == pytest.approx(expected, rel=1e-5), name
     assert row["training_mode_shift"] > 1e-3
 
 
 def test_nothing_of_the_model_changes_and_it_trains_on_as_if_not_looked_at(engine):
-    made, data = recipe(model={"normalisation": "batch", "dropout": 0.5}), blobs()
+    made, data = recipe(model={"normalization": "batch", "dropout": 0.5}), blobs()
     looked_at, alone = trained(engine, made, data), trained(engine, made, data)
     before = looked_at.get_weights()
     evaluation_modes(looked_at, data, [1, 4, 20], seed=0)

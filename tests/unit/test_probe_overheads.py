@@ -113,7 +113,7 @@ def test_the_loop_that_reads_looks_at_every_batch(engine, batch_size, batches):
 
 @pytest.mark.parametrize(("batch_size", "updates"), [(8, 1), (8, 20), (60, 3)])
 def test_keras_own_loop_is_timed_from_the_second_update_and_moves_no_weight(engine, monkeypatch, batch_size, updates):
-    adamw = recipe(optimiser={"name": "adamw", "weight_decay": 0.1})
+    adamw = recipe(optimizer={"name": "adamw", "weight_decay": 0.1})
     trainer = engine.build(Plan(adamw, batch_size, 0, "fit"), blobs())
     before = trainer.get_weights()
     iterations = trainer.model.optimizer.iterations

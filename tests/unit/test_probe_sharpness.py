@@ -210,23 +210,23 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_other_vectors():
     assert first.keskar_0_001 != other.keskar_0_001  # a saddle: the start is random, and so is the corner it leads to
 
 
-def net(activation="relu", *, scale=1.0, normalisation="none", n=30):
+def net(activation="relu", *, scale=1.0, normalization="none", n=30):
     """A network 4-6-3 with drawn weights, its first layer times `scale` and its second divided by it."""
     rng = np.random.default_rng(11)
     examples = rng.normal(size=(n, 4)), rng.integers(0, 3, n)
     weights = [scale * rng.normal(size=(4, 6)), scale * rng.normal(size=6), rng.normal(size=(6, 3)) / scale]
-    model = recipe(model={"hidden": [6], "activation": activation, "normalisation": normalisation})
+    model = recipe(model={"hidden": [6], "activation": activation, "normalization": normalization})
     return engines.load("tensorflow").freeze(
         model, examples, 3, [*weights, rng.normal(size=3)], precision="float64", chunk=16
     )
 
 
 def image_net():
-    """A small convolutional network with pooling and group normalisation."""
+    """A small convolutional network with pooling and group normalization."""
     rng = np.random.default_rng(12)
     model = recipe()
     model["model"] = {"name": "cnn", "filters": [2], "kernel_size": 3, "dense": 4, "dropout": 0.0}
-    model["model"] |= {"activation": "relu", "normalisation": "group"}
+    model["model"] |= {"activation": "relu", "normalization": "group"}
     shapes = [(3, 3, 1, 2), (2,), (2,), (8, 4), (4,), (4,), (4, 3), (3,)]
     weights = [rng.normal(size=shape) for shape in shapes]
     examples = rng.normal(size=(20, 4, 4, 1)), rng.integers(0, 3, 20)
@@ -272,7 +272,7 @@ def test_curvature_of_a_network_is_that_of_its_whole_hessian():
 
 def test_every_filter_of_the_direction_has_the_norm_of_its_weights():
     frozen = image_net()
-    direction, start = sharpness.filter_normalised(frozen, 5), 0
+    direction, start = sharpness.filter_normalized(frozen, 5), 0
     assert [len(shape) for shape in frozen.shapes] == [4, 1, 1, 2, 1, 1, 2, 1]
     for shape in frozen.shapes:
         stop = start + math.prod(shape)
@@ -285,13 +285,13 @@ def test_every_filter_of_the_direction_has_the_norm_of_its_weights():
             np.testing.assert_allclose(np.sqrt((one**2).sum(axis=axes)), norms, rtol=1e-12)
             assert np.abs(one / weights).std() > 0.1  # random, not the weights themselves
         start = stop
-    assert not np.array_equal(direction, sharpness.filter_normalised(frozen, 6))
+    assert not np.array_equal(direction, sharpness.filter_normalized(frozen, 6))
 
 
 def test_the_slice_passes_through_the_loss_and_along_the_direction():
     frozen = Quadratic(DENSE, RNG.normal(size=40), constant=1.0)
     frozen.shapes = ((5, 6), (4, 2), (2,))
-    direction = sharpness.filter_normalised(frozen, 5)
+    direction = sharpness.filter_normalized(frozen, 5)
     rows = sharpness.loss_slice(frozen, 5, [-1, 0, 0.5, 1])
     assert [row["position"] for row in rows] == [-1, 0, 0.5, 1]
     assert rows[1]["loss"] == frozen.loss(frozen.weights)

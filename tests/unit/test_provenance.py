@@ -22,8 +22,8 @@ ASKED = Asked(
     study={
         "datasets": SIZES,
         "recipes": {
-            "plain": {"name": "plain", "tuning": None, "optimiser": {"learning_rate": 0.1}},
-            "tuned": {"name": "tuned", "tuning": {"seeds": [7, 8]}, "optimiser": {"learning_rate": 0.1}},
+            "plain": {"name": "plain", "tuning": None, "optimizer": {"learning_rate": 0.1}},
+            "tuned": {"name": "tuned", "tuning": {"seeds": [7, 8]}, "optimizer": {"learning_rate": 0.1}},
         },
         "seeds": [1, 2],
         "probes": {"gradients": {"recipes": ["plain"], "trained_with": None, "batches": 20}},
@@ -75,7 +75,7 @@ def test_what_fits_is_taken_and_stays(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda f: f["study"]["recipes"]["plain"]["optimiser"].update(learning_rate=0.2),
+        lambda f: f["study"]["recipes"]["plain"]["optimizer"].update(learning_rate=0.2),
         lambda f: f["study"]["datasets"]["digits"].update(split_seed=1),
         lambda f: f["study"]["settings"].update(threads=2),
         lambda f: f["code"].update(train="other"),
@@ -100,7 +100,7 @@ def test_a_record_of_something_else_is_refused_by_name_and_kept(
 @pytest.mark.parametrize(
     "change",
     [
-        lambda f: f["study"]["recipes"]["tuned"]["optimiser"].update(learning_rate=0.2),
+        lambda f: f["study"]["recipes"]["tuned"]["optimizer"].update(learning_rate=0.2),
         lambda f: f["code"].update(time_cell="other", tune_cell="other", probe_gradients="other"),
         lambda f: f["files"]["recipes"]["tuned"].update({"other.py": "b"}),
         lambda f: f["study"]["seeds"].append(3),

@@ -9,7 +9,7 @@ from batchscope.training import plans, recipes
 def recipe(rate=0.1, *, rule="none", reference=None, warmup=0.0, shuffle=True, last_batch="keep", tracked=None):
     return {
         "name": "example",
-        "optimiser": {"name": "sgd", "learning_rate": rate},
+        "optimizer": {"name": "sgd", "learning_rate": rate},
         "learning_rate_scaling": {"rule": rule, "reference_batch_size": reference, "warmup_epochs": warmup},
         "shuffle": shuffle,
         "last_batch": last_batch,
@@ -70,13 +70,13 @@ def test_learning_rate_rules():
 
 def test_adam_sde_keeps_the_noise_of_the_stochastic_differential_equation():
     made = recipe(0.001, rule="adam-sde", reference=32)
-    made["optimiser"] = {"name": "adam", "learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
-    assert recipes.scaled_optimiser(made, 32) == made["optimiser"]
-    assert recipes.scaled_optimiser(made, 128) == pytest.approx(
+    made["optimizer"] = {"name": "adam", "learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
+    assert recipes.scaled_optimizer(made, 32) == made["optimizer"]
+    assert recipes.scaled_optimizer(made, 128) == pytest.approx(
         {"name": "adam", "learning_rate": 0.002, "beta_1": 0.6, "beta_2": 0.996, "epsilon": 5e-8}
     )
     with pytest.raises(ValueError, match=r"beta_1 .* at batch size 320, and they must be above 0"):
-        recipes.scaled_optimiser(made, 320)
+        recipes.scaled_optimizer(made, 320)
 
 
 def test_a_rate_that_tuning_chose_replaces_the_recipe_s_and_nothing_else():

@@ -32,8 +32,8 @@ MECHANICS = ("rates", "modes", "accumulation", "overheads")
 SECTIONS = {each.name: each for probe in MECHANICS for each in probes.sections_of(probe)}
 RECIPE = {
     "name": "mlp",
-    "model": {"name": "mlp", "normalisation": "none"},
-    "optimiser": {"name": "sgd", "learning_rate": 0.1},
+    "model": {"name": "mlp", "normalization": "none"},
+    "optimizer": {"name": "sgd", "learning_rate": 0.1},
     "learning_rate_scaling": {"rule": "none", "reference_batch_size": None},
     "tuning": None,
     "shuffle": True,

@@ -11,7 +11,7 @@ from batchscope.training.plans import Plan
 def trained(reference, *, epochs=4, stopping=None, budget=None, **wanted):
     made = softmax(
         snapshots=wanted,
-        optimiser={"learning_rate": 0.2},
+        optimizer={"learning_rate": 0.2},
         budget={"epochs": epochs, "early_stopping": stopping, **(budget or {})},
     )
     return loop.train(reference, blobs(), Plan(made, 16, 1, "fused"), step_records=100)

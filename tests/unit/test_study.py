@@ -186,14 +186,14 @@ def test_a_comparison_may_take_the_timings_of_another_recipe(tmp_path: Path) -> 
 
 def test_defaults_are_filled_in_everywhere(tmp_path: Path) -> None:
     recipe = resolved_recipe(
-        tmp_path, {"model": {"name": "mlp"}, "optimiser": {"name": "sgd"}, "budget": {"epochs": 2}}
+        tmp_path, {"model": {"name": "mlp"}, "optimizer": {"name": "sgd"}, "budget": {"epochs": 2}}
     )
     assert recipe["model"] == {
         "name": "mlp",
         "hidden": [128],
         "activation": "relu",
         "dropout": 0.0,
-        "normalisation": "none",
+        "normalization": "none",
     }
     assert recipe["learning_rate_scaling"] == {"rule": "none", "reference_batch_size": None, "warmup_epochs": 0.0}
     assert recipe["budget"] == budget(epochs=2)
@@ -215,7 +215,7 @@ def test_defaults_are_filled_in_everywhere(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
-def test_optimiser_options_and_defaults_are_those_of_keras(name: str, tmp_path: Path) -> None:
+def test_optimizer_options_and_defaults_are_those_of_keras(name: str, tmp_path: Path) -> None:
     spec = importlib.util.find_spec("keras")
     assert spec is not None
     assert spec.origin is not None
@@ -225,8 +225,8 @@ def test_optimiser_options_and_defaults_are_those_of_keras(name: str, tmp_path: 
     arguments = inits[0].args
     keras = dict(zip([each.arg for each in arguments.args[1:]], map(ast.literal_eval, arguments.defaults), strict=True))
     left_out = {"loss_scale_factor", "gradient_accumulation_steps", "name"}  # precision and accumulation are our own
-    definition = {"model": {"name": "mlp"}, "optimiser": {"name": name}, "budget": {"epochs": 1}}
-    ours = resolved_recipe(tmp_path, definition)["optimiser"]
+    definition = {"model": {"name": "mlp"}, "optimizer": {"name": name}, "budget": {"epochs": 1}}
+    ours = resolved_recipe(tmp_path, definition)["optimizer"]
     assert ours == {"name": name} | {key: value for key, value in keras.items() if key not in left_out}
 
 
@@ -239,13 +239,13 @@ def test_numbers_are_floats_wherever_keras_wants_floats(tmp_path: Path) -> None:
     recipes:
       mine:
         model: {name: mlp, dropout: 0}
-        optimiser: {name: sgd, learning_rate: 1, momentum: 0, weight_decay: 1e-3, clipnorm: 2}
+        optimizer: {name: sgd, learning_rate: 1, momentum: 0, weight_decay: 1e-3, clipnorm: 2}
         learning_rate_scaling: {warmup_epochs: 1}
         budget: {epochs: 3}
     """
     recipe = load(tmp_path, content).recipes["mine"]
     wanted = {"learning_rate": 1.0, "momentum": 0.0, "weight_decay": 0.001, "clipnorm": 2.0}
-    got = {key: recipe["optimiser"][key] for key in wanted}
+    got = {key: recipe["optimizer"][key] for key in wanted}
     assert got == wanted
     assert {type(value) for value in got.values()} == {float}
     assert type(recipe["model"]["dropout"]) is float
@@ -256,7 +256,7 @@ def test_numbers_are_floats_wherever_keras_wants_floats(tmp_path: Path) -> None:
 def test_extends_merges_mapping_by_mapping_along_the_chain(tmp_path: Path) -> None:
     recipes = {
         "one": {"extends": "task08-mlp", "budget": {"early_stopping": {"patience": 9}}},
-        "two": {"extends": "one", "model": {"hidden": [7, 5]}, "optimiser": {"beta_1": 0.5}},
+        "two": {"extends": "one", "model": {"hidden": [7, 5]}, "optimizer": {"beta_1": 0.5}},
     }
     recipe = load(tmp_path, minimal(recipe="two", recipes=recipes)).recipes["two"]
     assert recipe["name"] == "two"
@@ -265,7 +265,7 @@ def test_extends_merges_mapping_by_mapping_along_the_chain(tmp_path: Path) -> No
     assert recipe["budget"] == budget(epochs=20, early_stopping=stopping)
     assert recipe["model"]["hidden"] == [7, 5]
     assert recipe["model"]["dropout"] == 0.1
-    assert (recipe["optimiser"]["name"], recipe["optimiser"]["beta_1"]) == ("adam", 0.5)
+    assert (recipe["optimizer"]["name"], recipe["optimizer"]["beta_1"]) == ("adam", 0.5)
 
 
 def test_null_takes_an_inherited_mapping_away(tmp_path: Path) -> None:
@@ -273,18 +273,18 @@ def test_null_takes_an_inherited_mapping_away(tmp_path: Path) -> None:
     assert recipe["budget"] == budget(epochs=20)
 
 
-def test_another_optimiser_or_model_replaces_the_inherited_one(tmp_path: Path) -> None:
-    optimiser = resolved_recipe(tmp_path, {"extends": "blobs-mlp", "optimiser": {"name": "adam"}})["optimiser"]
-    assert optimiser["learning_rate"] == 0.001
-    assert "momentum" not in optimiser
+def test_another_optimizer_or_model_replaces_the_inherited_one(tmp_path: Path) -> None:
+    optimizer = resolved_recipe(tmp_path, {"extends": "blobs-mlp", "optimizer": {"name": "adam"}})["optimizer"]
+    assert optimizer["learning_rate"] == 0.001
+    assert "momentum" not in optimizer
     cnn = {"name": "cnn", "filters": [4]}
     assert resolved_recipe(tmp_path, {"extends": "task08-mlp", "model": cnn})["model"]["dropout"] == 0.4
 
 
-def test_naming_the_same_optimiser_again_keeps_its_options(tmp_path: Path) -> None:
-    definition = {"extends": "blobs-mlp", "optimiser": {"name": "sgd", "learning_rate": 0.5}}
-    optimiser = resolved_recipe(tmp_path, definition)["optimiser"]
-    assert (optimiser["learning_rate"], optimiser["momentum"]) == (0.5, 0.9)
+def test_naming_the_same_optimizer_again_keeps_its_options(tmp_path: Path) -> None:
+    definition = {"extends": "blobs-mlp", "optimizer": {"name": "sgd", "learning_rate": 0.5}}
+    optimizer = resolved_recipe(tmp_path, definition)["optimizer"]
+    assert (optimizer["learning_rate"], optimizer["momentum"]) == (0.5, 0.9)
 
 
 def test_arguments_that_look_like_kinds_are_merged(tmp_path: Path) -> None:
@@ -319,7 +319,7 @@ def test_paths_are_relative_to_the_file_that_names_them(tmp_path: Path, monkeypa
         "mine",
         "mine",
         datasets={"mine": {"source": "npz", "path": "../data.npz"}},
-        recipes={"mine": {"model": model, "optimiser": {"name": "sgd"}, "budget": {"epochs": 1}}},
+        recipes={"mine": {"model": model, "optimizer": {"name": "sgd"}, "budget": {"epochs": 1}}},
     )
     loaded = load(folder, content)
     assert loaded.path == Path("studies/one/mine.yaml")
@@ -421,7 +421,7 @@ def test_order_of_keys_never_changes_what_a_job_is_handed(tmp_path_factory: Any,
         "own",
         "slow",
         datasets={"own": {**own, "split": {"test": 0.3, "validation": 9}}},
-        recipes={"slow": {"extends": "blobs-mlp", "optimiser": {"learning_rate": 0.001, "nesterov": True}}},
+        recipes={"slow": {"extends": "blobs-mlp", "optimizer": {"learning_rate": 0.001, "nesterov": True}}},
     )
     first, second = load(folder, content), load(folder, shuffled(content, random))
     assert repr(first) == repr(second)

@@ -71,7 +71,7 @@ def test_too_little_memory_is_an_outcome_without_windows(monkeypatch):
 
 
 def test_timing_leaves_the_weights_of_a_real_model_alone(engine):
-    trainer = engine.build(Plan(recipe(optimiser={"name": "adamw", "weight_decay": 0.1}), 8, 0, "fused"), blobs())
+    trainer = engine.build(Plan(recipe(optimizer={"name": "adamw", "weight_decay": 0.1}), 8, 0, "fused"), blobs())
     before = trainer.get_weights()
     trainer.train(np.arange(60, dtype=np.int32), np.zeros(8, np.float32))
     for old, new in zip(before, trainer.get_weights(), strict=True):

@@ -27,11 +27,11 @@ def column(rows, name):
 LOOPS = {
     "plain": recipe(),
     "dropout": recipe(model={"dropout": 0.5}),
-    "batch normalisation": recipe(model={"normalisation": "batch"}),
-    "layer normalisation": recipe(model={"normalisation": "layer"}),
-    "group normalisation": recipe(model={"normalisation": "group"}),
-    "nesterov": recipe(optimiser={"momentum": 0.9, "nesterov": True}),
-    "adamw, clipped": recipe(optimiser={"name": "adamw", "learning_rate": 0.01, "weight_decay": 0.1, "clipnorm": 0.5}),
+    "batch normalization": recipe(model={"normalization": "batch"}),
+    "layer normalization": recipe(model={"normalization": "layer"}),
+    "group normalization": recipe(model={"normalization": "group"}),
+    "nesterov": recipe(optimizer={"momentum": 0.9, "nesterov": True}),
+    "adamw, clipped": recipe(optimizer={"name": "adamw", "learning_rate": 0.01, "weight_decay": 0.1, "clipnorm": 0.5}),
     "warm-up": recipe(learning_rate_scaling={"rule": "linear", "reference_batch_size": 8, "warmup_epochs": 1.5}),
     "dropped last batch": recipe(last_batch="drop"),
 }
@@ -64,7 +64,7 @@ def softmax_regression(tmp_path):
         "def build(input_shape, classes):\n"
         "    return keras.Sequential([keras.layers.Input(input_shape), keras.layers.Dense(classes)])\n"
     )
-    made = recipe(optimiser={"learning_rate": 0.5}, shuffle=False, budget={"epochs": 1}, tracked_weight=[2, 1])
+    made = recipe(optimizer={"learning_rate": 0.5}, shuffle=False, budget={"epochs": 1}, tracked_weight=[2, 1])
     made["model"] = {"function": f"{file}:build", "arguments": {}, "outputs": "logits"}
     return made
 
@@ -72,7 +72,7 @@ def softmax_regression(tmp_path):
 def test_a_loss_that_is_not_finite_ends_the_run_as_diverged(engine):
     data = blobs()
     data.x_train[:] *= 1e20
-    result = train(engine, recipe(optimiser={"learning_rate": 1e20}), data=data)
+    result = train(engine, recipe(optimizer={"learning_rate": 1e20}), data=data)
     assert result.outcome == "diverged"
     assert f"update {result.updates} " in result.outcome_detail
     assert not math.isfinite(result.steps[-1]["loss"])
@@ -105,7 +105,7 @@ def test_evaluating_more_often_changes_no_weight_and_shows_parts_of_epochs(engin
 
 def test_moving_average_of_the_weights_replaces_them_as_often_as_the_recipe_says(engine):
     ema = {"use_ema": True, "ema_momentum": 0.9, "ema_overwrite_frequency": 6}
-    averaged, plain = (train(engine, recipe(optimiser={"learning_rate": 0.5, **more})) for more in (ema, {}))
+    averaged, plain = (train(engine, recipe(optimizer={"learning_rate": 0.5, **more})) for more in (ema, {}))
     assert [row["loss"] for row in averaged.steps[:6]] == [row["loss"] for row in plain.steps[:6]]
     assert averaged.steps[6]["loss"] != plain.steps[6]["loss"]
 
@@ -149,11 +149,11 @@ def test_a_model_that_does_not_return_what_the_recipe_says_is_refused(engine, tm
         train(engine, made)
 
 
-def test_cnn_trains_on_images_and_at_batch_size_one_with_every_normalisation(engine):
+def test_cnn_trains_on_images_and_at_batch_size_one_with_every_normalization(engine):
     data = blobs(n_train=12, features=36, shape=(6, 6, 1))
-    for normalisation in ("none", "batch", "layer", "group"):
+    for normalization in ("none", "batch", "layer", "group"):
         model = {"name": "cnn", "filters": [4, 8], "kernel_size": 3, "dense": 16, "activation": "relu", "dropout": 0.2}
-        made = {**recipe(budget={"epochs": 1}), "model": {**model, "normalisation": normalisation}}
+        made = {**recipe(budget={"epochs": 1}), "model": {**model, "normalization": normalization}}
         result = train(engine, made, batch_size=1, data=data)
         assert (result.outcome, result.updates) == ("ok", 12)
 
@@ -178,9 +178,9 @@ def test_a_trial_is_the_same_training_and_never_looks_at_the_test_part(engine):
     assert trial.snapshots == []
 
 
-@pytest.mark.parametrize("normalisation", ["batch", "layer", "group"])
-def test_normalisation_stands_between_layer_and_activation(normalisation):
-    model = {"name": "mlp", "hidden": [12], "activation": "relu", "dropout": 0.5, "normalisation": normalisation}
+@pytest.mark.parametrize("normalization", ["batch", "layer", "group"])
+def test_normalization_stands_between_layer_and_activation(normalization):
+    model = {"name": "mlp", "hidden": [12], "activation": "relu", "dropout": 0.5, "normalization": normalization}
     kinds = [type(layer).__name__ for layer in models.build(BACKEND, {"model": model}, (4,), 3, 0).layers]
-    expected = "BatchNormalization" if normalisation == "batch" else "GroupNormalization"
+    expected = "BatchNormalization" if normalization == "batch" else "GroupNormalization"
     assert kinds == ["Flatten", "Dense", expected, "Activation", "Dropout", "Dense"]

@@ -27,7 +27,7 @@ datasets:
 recipes:
   own:
     model: {function: "model.py:build", arguments: {width: 6}, outputs: probabilities}
-    optimiser: {name: sgd, learning_rate: 0.1}
+    optimizer: {name: sgd, learning_rate: 0.1}
     budget: {epochs: 3, evaluations: 6}
     snapshots: {at: [0, 1], train_losses: [1.0]}
   tuned:
@@ -73,7 +73,7 @@ datasets:
 recipes:
   own:
     model: {name: mlp, hidden: []}
-    optimiser: {name: sgd, momentum: 0.5}
+    optimizer: {name: sgd, momentum: 0.5}
     budget: {epochs: 4}
     snapshots: {at: [0, 1]}
   tuned:

@@ -13,7 +13,7 @@ datasets:
 recipes:
   greedy:
     model: {function: "model.py:build", outputs: logits}
-    optimiser: {name: sgd, learning_rate: 0.1}
+    optimizer: {name: sgd, learning_rate: 0.1}
     budget: {epochs: 2}
     snapshots: {at: [1]}
     tuning: {learning_rates: [0.01, 0.1, 1.0], seeds: [11, 12], widen: 1}

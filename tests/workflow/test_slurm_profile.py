@@ -174,7 +174,7 @@ datasets:
 recipes:
   greedy:
     model: {function: "model.py:build", outputs: logits}
-    optimiser: {name: sgd, learning_rate: 0.1}
+    optimizer: {name: sgd, learning_rate: 0.1}
     budget: {epochs: 2}
 comparisons:
   - {datasets: [flowers], recipes: [greedy], batch_sizes: [8, full]}

@@ -97,7 +97,7 @@ def test_the_variance_of_a_batch_gradient_falls_as_one_over_its_size(tabulated):
         assert found["gradient_variance"] == pytest.approx(expected, rel=0.2)  # of 400 batches or more
 
 
-def test_without_normalisation_and_dropout_the_mode_and_micro_batches_change_nothing(tabulated):
+def test_without_normalization_and_dropout_the_mode_and_micro_batches_change_nothing(tabulated):
     assert table(tabulated, "modes")["training_mode_shift"].tolist() == [0.0] * 4
     accumulated = table(tabulated, "accumulation")
     assert (accumulated["relative_difference"] < 1e-12).all()

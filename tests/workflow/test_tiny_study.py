@@ -54,7 +54,7 @@ def test_every_row_leads_to_its_manifest(finished):
         assert manifest["versions"]["tensorflow"]
         recipe = manifest["identity"]["recipe"]
         assert recipe["name"] == row.recipe
-        assert recipe["optimiser"]["learning_rate"] == row.learning_rate
+        assert recipe["optimizer"]["learning_rate"] == row.learning_rate
 
 
 def test_the_tuned_rate_is_the_best_of_its_trials_and_used_by_the_runs(finished):
@@ -108,7 +108,7 @@ def test_every_probe_looks_at_the_runs_it_is_asked_for(finished):
     assert tables(finished, "rate_curves").groupby("seed").size().to_dict() == {1: 50, 2: 50}
     modes = tables(finished, "modes")
     assert set(modes["evaluated_batch_size"]) == {1, 20}
-    assert modes["training_mode_shift"].abs().max() < 1e-6  # no batch normalisation; dropout stays off
+    assert modes["training_mode_shift"].abs().max() < 1e-6  # no batch normalization; dropout stays off
     accumulated = tables(finished, "accumulation")
     assert accumulated["rounding"].isna().all()  # dropout draws a mask for every place in a batch
     assert (accumulated["relative_difference"] > 0.01).all()

@@ -1,7 +1,7 @@
 """The decision tree of one of the source documents, followed with measured numbers.
 
 The tree asks, in this order: start at 32; is training unstable (larger); is it slow (larger, unless the hardware is
-well used); is the test accuracy far below the training accuracy (smaller); is there batch normalisation (at least 16);
+well used); is the test accuracy far below the training accuracy (smaller); is there batch normalization (at least 16);
 is memory short (smallest that fits, and accumulate). It gives no numbers for "unstable", "slow", "low" and "far": the
 thresholds here are ours.
 """
@@ -29,7 +29,7 @@ Tables = Mapping[str, pd.DataFrame]
 START = 32  # the tree's
 STABLE_UP_TO = 128  # the tree names 64 and 128 where training is unstable
 SMALLEST = 8  # the tree names 16 and 8 where the model overfits
-NORMALISED_FROM = 16  # the tree's, under batch normalisation
+NORMALIZED_FROM = 16  # the tree's, under batch normalization
 # Ours: jitter of a loss that has settled stays far below a tenth of its whole fall, a spike does not.
 UNSTABLE_RISE = 0.10
 # Ours: another size would halve the wait for an epoch; below that few would look further.
@@ -126,7 +126,7 @@ def _held_against(end: Size, choice: Choice) -> tuple[str, bool]:
 
 def _walk(case: _Case) -> list[_Step]:
     steps = [_start(case)]
-    for ask in (_stability, _speed, _generalisation, _normalisation, _memory):
+    for ask in (_stability, _speed, _generalisation, _normalization, _memory):
         steps += ask(case, steps[-1].at)
     return steps
 
@@ -219,21 +219,21 @@ def _generalisation(case: _Case, at: Size) -> list[_Step]:
     return [_Step(question, measured, "yes: smaller", found[-1]), *_generalisation(case, found[-1])]
 
 
-def _normalisation(case: _Case, at: Size) -> list[_Step]:
-    question = "Is there batch normalisation?"
+def _normalization(case: _Case, at: Size) -> list[_Step]:
+    question = "Is there batch normalization?"
     model = case.recipe.get("model") or {}
-    if "normalisation" not in model:
+    if "normalization" not in model:
         return [_Step(question, "the recipe does not say", "not known: keep the size", at)]
-    measured = f"the recipe's normalisation is {model['normalisation']}"
-    if model["normalisation"] != "batch":
+    measured = f"the recipe's normalization is {model['normalization']}"
+    if model["normalization"] != "batch":
         return [_Step(question, measured, "no", at)]
     micro = case.recipe.get("micro_batch_size")
     if micro is not None:
         measured += f", over micro batches of {text.integer(micro)}"
-    found = [size for size in case.sizes if size[0] >= NORMALISED_FROM]
-    if at[0] >= NORMALISED_FROM or not found:
-        return [_Step(question, measured, f"yes: keep at least {NORMALISED_FROM}", at)]
-    return [_Step(question, measured, f"yes: at least {NORMALISED_FROM}", found[0])]
+    found = [size for size in case.sizes if size[0] >= NORMALIZED_FROM]
+    if at[0] >= NORMALIZED_FROM or not found:
+        return [_Step(question, measured, f"yes: keep at least {NORMALIZED_FROM}", at)]
+    return [_Step(question, measured, f"yes: at least {NORMALIZED_FROM}", found[0])]
 
 
 def _memory(case: _Case, at: Size) -> list[_Step]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -22,6 +23,7 @@ from batchscope.claims.metrics import METRICS
 from batchscope.claims.scope import Scope
 from batchscope.config.errors import ConfigError, Locate, below, choice, either, shown
 from batchscope.config.sentences import refusal
+from batchscope.config.spelling import SPELLINGS, SpellingWarning, respelt
 from batchscope.config.written import Schema, Text, Written, json_schema, read, valid
 from batchscope.config.yaml_files import locate_in, read_yaml
 from batchscope.probes.registry import STUDY_FIGURES
@@ -119,7 +121,7 @@ def _read(content: Mapping[str, Any], locate: Locate) -> dict[str, Claim]:
         if not re.fullmatch(_NAME, name):
             raise ConfigError(f"{locate([])}: {refusal(name, {'x-valid': _NAME_WORDS})}")
     _refuse_old_kinds(content, locate)
-    found = read(adapter(), dict(content), locate)
+    found = read(adapter(), {name: _respelt(claim, below(locate, name)) for name, claim in content.items()}, locate)
     for name, claim in found.items():
         if fault := next(_faults(claim), None):
             raise ConfigError(f"{locate([name, *fault[0]])}: {fault[1]}")
@@ -134,6 +136,20 @@ def _refuse_old_kinds(content: Mapping[str, Any], locate: Locate) -> None:
         if isinstance(kind, str) and kind in OLD_KINDS:
             place = below(locate, name)(["test", "kind"])
             raise ConfigError(f"{place}: {kind} is written otherwise now; valid is {OLD_KINDS[kind]}")
+
+
+def _respelt(claim: object, locate: Locate) -> object:
+    """A claim with today's keys where it names those of recipes."""
+    if not isinstance(claim, dict):
+        return claim
+    found, scope, test = dict(claim), claim.get("scope"), claim.get("test")
+    if isinstance(scope, dict):
+        found["scope"] = respelt(scope, below(locate, "scope"), ["recipe"])
+    if isinstance(test, dict) and test.get("key") in SPELLINGS:
+        name = SPELLINGS[test["key"]]
+        warnings.warn(f"{locate(['test', 'key'])}: the key is {name} now", SpellingWarning, stacklevel=2)
+        found["test"] = {**test, "key": name}
+    return found
 
 
 def _faults(claim: Claim) -> Iterator[Fault]:

@@ -30,11 +30,11 @@ _RECORDS = ("name", "snapshots", "tracked_weight")  # keys of a recipe that chan
 # Keys of a resolved recipe that a key of the scope stands for.
 _MEANS: dict[str, tuple[tuple[str, ...], ...]] = {
     "model": (("model",),),
-    "optimiser": (("optimiser",),),
-    "learning_rate": (("learning_rate_scaling",), ("tuning",), ("optimiser", "learning_rate")),
+    "optimizer": (("optimizer",),),
+    "learning_rate": (("learning_rate_scaling",), ("tuning",), ("optimizer", "learning_rate")),
     "shuffle": (("shuffle",),),
     "last_batch": (("last_batch",),),
-    "normalisation": (("model", "normalisation"),),
+    "normalization": (("model", "normalization"),),
     "budget": (("budget",),),
     "early_stopping": (("budget", "early_stopping"),),
     "accumulation": (("micro_batch_size",),),
@@ -96,7 +96,7 @@ class OfRecipe(Conditions):
     model: AnyOf[Literal["mlp", "cnn", "function"]] = Field(
         default_factory=tuple, description="Family of networks; `function` is your own."
     )
-    optimiser: AnyOf[Literal["sgd", "adam", "adamw"]] = Field(default_factory=tuple, description="Optimiser.")
+    optimizer: AnyOf[Literal["sgd", "adam", "adamw"]] = Field(default_factory=tuple, description="Optimizer.")
     learning_rate: AnyOf[Literal["fixed", "linear", "sqrt", "adam-sde", "tuned"]] = Field(
         default_factory=tuple,
         description="How the rate depends on the batch size: not at all, by a scaling rule, or tuned for each size.",
@@ -105,9 +105,9 @@ class OfRecipe(Conditions):
     last_batch: AnyOf[Literal["keep", "drop"]] = Field(
         default_factory=tuple, description="What happens to the last, smaller batch."
     )
-    normalisation: AnyOf[Literal["none", "batch", "layer", "group"]] = Field(
+    normalization: AnyOf[Literal["none", "batch", "layer", "group"]] = Field(
         default_factory=tuple,
-        description="Normalisation in the network; that of your own model is not known, and fits none.",
+        description="Normalization in the network; that of your own model is not known, and fits none.",
     )
     budget: AnyOf[Literal["epochs", "updates"]] = Field(default_factory=tuple, description="What the budget counts.")
     early_stopping: AnyOf[bool] = Field(default_factory=tuple, description="Whether runs may stop before their budget.")
@@ -151,11 +151,11 @@ def features(recipe: Definition) -> dict[str, Any]:
     return {
         "name": recipe["name"],
         "model": model.get("name", "function"),
-        "optimiser": recipe["optimiser"]["name"],
+        "optimizer": recipe["optimizer"]["name"],
         "learning_rate": "tuned" if recipe.get("tuning") else {"none": "fixed"}.get(rule, rule),
         "shuffle": recipe["shuffle"],
         "last_batch": recipe["last_batch"],
-        "normalisation": model.get("normalisation"),
+        "normalization": model.get("normalization"),
         "budget": "updates" if recipe["budget"].get("updates") is not None else "epochs",
         "early_stopping": recipe["budget"].get("early_stopping") is not None,
         "accumulation": recipe["micro_batch_size"] is not None,
@@ -208,13 +208,13 @@ def described(pair: Pair, study: Mapping[str, Any]) -> str:
     if not dataset or not recipe:
         return f"data set {pair[0]}, recipe {pair[1]} (measured elsewhere)"
     known = features(recipe)
-    scaling, rate = recipe["learning_rate_scaling"], recipe["optimiser"]["learning_rate"]
+    scaling, rate = recipe["learning_rate_scaling"], recipe["optimizer"]["learning_rate"]
     rates = {"fixed": f"learning rate {rate:g} at every size", "tuned": "learning rate tuned for each size"}
     mode = known["learning_rate"]
     rule = rates.get(mode) or f"learning rate {rate:g} scaled by {mode} from {scaling['reference_batch_size']}"
     drawn = ", drawn anew for each seed" if dataset["draw"] == "per-seed" else ""
     ordered = ", in the order of its classes" if dataset["order"] == "by-class" else ""
-    return f"data set {pair[0]}{drawn}{ordered}; recipe {pair[1]} ({known['model']}, {known['optimiser']}, {rule})"
+    return f"data set {pair[0]}{drawn}{ordered}; recipe {pair[1]} ({known['model']}, {known['optimizer']}, {rule})"
 
 
 def budget(recipe: Definition | None) -> str:

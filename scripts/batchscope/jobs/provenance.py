@@ -147,7 +147,7 @@ def changed(manifest: Path, asked: Asked) -> list[str]:
     except (RecordError, KeyError, TypeError):
         return []
     if ask["recipe"]["tuning"] is not None:  # its rate differs from size to size
-        known = recipes.with_learning_rate(known, ask["recipe"]["optimiser"]["learning_rate"])
+        known = recipes.with_learning_rate(known, ask["recipe"]["optimizer"]["learning_rate"])
     draw = asked_draw(asked.study["datasets"][cell["dataset"]], cell["seed"])
     made = manifest.parents[5] / "datasets" / cell["dataset"] / f"{draw}.json"
     differs = {

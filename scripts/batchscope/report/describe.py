@@ -26,7 +26,7 @@ _RULES = {
     "sqrt": "with the square root of the batch size",
     "adam-sde": "with its square root, the betas and epsilon too, by the rule for Adam of Malladi et al. 2022",
 }
-_OPTIMISERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
+_OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
 
 
 def dataset(resolved: Mapping[str, Any], sizes: tuple[int, int, int]) -> str:
@@ -45,10 +45,10 @@ def dataset(resolved: Mapping[str, Any], sizes: tuple[int, int, int]) -> str:
 
 
 def recipe(resolved: Mapping[str, Any]) -> str:
-    """One paragraph on a recipe: model, optimiser, learning-rate rule, order, last batch and budget."""
+    """One paragraph on a recipe: model, optimizer, learning-rate rule, order, last batch and budget."""
     sentences = [
         f"{_model(resolved['model'])}.",
-        f"{_optimiser(resolved['optimiser'], resolved['learning_rate_scaling'], resolved['tuning'])}.",
+        f"{_optimizer(resolved['optimizer'], resolved['learning_rate_scaling'], resolved['tuning'])}.",
         _budget(resolved["budget"]),
     ]
     sentences.append(
@@ -61,11 +61,11 @@ def recipe(resolved: Mapping[str, Any]) -> str:
     if resolved["micro_batch_size"] is not None:
         sentences.append(
             f"Gradients are accumulated over micro batches of {resolved['micro_batch_size']} examples; the batch size "
-            "is that of the update. Batch normalisation and dropout work on the micro batches."
+            "is that of the update. Batch normalization and dropout work on the micro batches."
         )
-    if resolved["model"].get("normalisation") == "batch":
+    if resolved["model"].get("normalization") == "batch":
         sentences.append(
-            "The statistics that batch normalisation uses for evaluation follow those of the batches by 1 % per "
+            "The statistics that batch normalization uses for evaluation follow those of the batches by 1 % per "
             "update, so with few updates, as at large batch sizes, they lag behind and make the evaluation worse."
         )
     sentences.append(f"Evaluations use {numbers.integer(resolved['evaluation_batch_size'])} examples at a time.")
@@ -178,17 +178,17 @@ def _model(model: Mapping[str, Any]) -> str:
         )
     parts = [text, f"{model['activation']} activation"]
     parts.append(f"dropout of {model['dropout']:g}" if model["dropout"] else "no dropout")
-    if model["normalisation"] != "none":
-        parts.append(f"{model['normalisation']} normalisation")
+    if model["normalization"] != "none":
+        parts.append(f"{model['normalization']} normalization")
     return ", ".join(parts)
 
 
-def _optimiser(optimiser: Mapping[str, Any], scaling: Mapping[str, Any], tuning: Mapping[str, Any] | None) -> str:
-    silent = {"name", "learning_rate"} | (set() if optimiser.get("use_ema") else {"ema_momentum"})
-    options = {name: option for name, option in optimiser.items() if name not in silent}
+def _optimizer(optimizer: Mapping[str, Any], scaling: Mapping[str, Any], tuning: Mapping[str, Any] | None) -> str:
+    silent = {"name", "learning_rate"} | (set() if optimizer.get("use_ema") else {"ema_momentum"})
+    options = {name: option for name, option in optimizer.items() if name not in silent}
     extra = "".join(f", {name} {option}" for name, option in options.items() if option not in (None, False))
-    rate = f"learning rate {optimiser['learning_rate']:g}{_rate_rule(scaling)}" if tuning is None else _tuned(tuning)
-    return f"{_OPTIMISERS[optimiser['name']]} with {rate}{extra}"
+    rate = f"learning rate {optimizer['learning_rate']:g}{_rate_rule(scaling)}" if tuning is None else _tuned(tuning)
+    return f"{_OPTIMIZERS[optimizer['name']]} with {rate}{extra}"
 
 
 def _tuned(tuning: Mapping[str, Any]) -> str:

@@ -96,11 +96,11 @@ def limits(content: Content) -> str:
         )
     return elements.bullets(
         [
-            "The answers are about these data sets, models, optimisers, learning-rate rules and budgets. Another model "
+            "The answers are about these data sets, models, optimizers, learning-rate rules and budgets. Another model "
             "or another learning rate can turn them round.",
             *_budgets(content),
             *_learning_rates(content),
-            "Momentum, the optimiser's averages, weight decay and the moving statistics of batch normalisation work "
+            "Momentum, the optimizer's averages, weight decay and the moving statistics of batch normalization work "
             "per update, so they reach over more examples at larger sizes, unless the rule of a recipe scales them.",
             "A batch size near the number of training examples leaves few updates per epoch, and batches that overlap "
             "from epoch to epoch; differences to it are not those between two samples of a large population.",

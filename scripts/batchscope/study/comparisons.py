@@ -167,8 +167,8 @@ def _check_names(names: Sequence[str], known: Mapping[str, Definition], locate: 
 
 def _differences(recipe: Recipe, other: Recipe) -> list[str]:
     """Keys in which two recipes differ and that can change the time of an update."""
-    rate = {"learning_rate": other.optimiser.learning_rate}
-    alike = recipe.model_copy(update={"optimiser": recipe.optimiser.model_copy(update=rate)})
+    rate = {"learning_rate": other.optimizer.learning_rate}
+    alike = recipe.model_copy(update={"optimizer": recipe.optimizer.model_copy(update=rate)})
     keys = (key for key in Recipe.model_fields if key not in _WITHOUT_WORK)
     return [key for key in keys if getattr(alike, key) != getattr(other, key)]
 

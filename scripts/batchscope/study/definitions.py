@@ -16,13 +16,14 @@ from typing_extensions import TypeVar
 from batchscope.config import written
 from batchscope.config.errors import ConfigError, Key, Locate, below, choice, shown
 from batchscope.config.sentences import refusal
+from batchscope.config.spelling import respelt
 from batchscope.config.yaml_files import locate_in
 from batchscope.data import splits
 from batchscope.study import datasets, recipes
 from batchscope.study.datasets import Arrays, Dataset, Digits, Images
 from batchscope.study.networks import Cnn, Mlp
 from batchscope.study.recipes import Recipe
-from batchscope.training.recipes import scaled_optimiser
+from batchscope.training.recipes import scaled_optimizer
 
 V = TypeVar("V", bound=written.Written, default=Any)
 Content = dict[str, object]  # as YAML gave it
@@ -88,7 +89,9 @@ def layers(kind: Kind[V], content: Content, path: Path, prefix: Sequence[str] = 
             raise ConfigError(
                 f"{place}: {refusal(definition['extends'], {'x-valid': f'the name of another {kind.noun}'})}"
             )
-        found[name] = Layer(_with_paths(definition, path.parent), below(locate, name))
+        where = below(locate, name)
+        today = respelt(definition, where, ["model"]) if kind.key == "recipes" else definition
+        found[name] = Layer(_with_paths(today, path.parent), where)
     return found
 
 
@@ -146,7 +149,7 @@ def check_cell(recipe: Definition[Recipe], batch_size: int | None, place: str) -
     if batch_size is None:
         return
     try:
-        scaled_optimiser(recipe.content, batch_size)
+        scaled_optimizer(recipe.content, batch_size)
     except ValueError as error:
         raise ConfigError(f"{place}: {recipe.name}: {error}") from error
 
@@ -205,7 +208,7 @@ def _merge(parent: Content, child: Content) -> Content:
             merged[key] = value
         elif key == "budget":
             merged[key] = _merge(_other_budget(inherited, value), value)
-        elif key in ("model", "optimiser") and _other_kind(inherited, value):
+        elif key in ("model", "optimizer") and _other_kind(inherited, value):
             merged[key] = value
         else:
             merged[key] = _merge(inherited, value)
@@ -213,7 +216,7 @@ def _merge(parent: Content, child: Content) -> Content:
 
 
 def _other_kind(parent: Content, child: Content) -> bool:
-    """Whether a model or optimiser is of another kind than its parent, whose options would then make no sense."""
+    """Whether a model or optimizer is of another kind than its parent, whose options would then make no sense."""
     kind = ("name", "function")
     return any(key in child for key in kind) and any(child.get(key) != parent.get(key) for key in kind)
 

@@ -386,8 +386,8 @@ def _check_fit(recipe: Definition[Recipe]) -> None:
             f"{_CONFIG}: loop: fit cannot accumulate the micro batches of {micro} that "
             f"{recipe.locate(['micro_batch_size'])} asks for; valid is loop: fused, or micro_batch_size: null"
         )
-    if recipe.value.optimiser.use_ema:
+    if recipe.value.optimizer.use_ema:
         raise ConfigError(
             f"{_CONFIG}: loop: fit replaces the weights by their moving average after every epoch, not when "
-            f"{recipe.locate(['optimiser', 'use_ema'])} asks for it; valid is loop: fused, or use_ema: false"
+            f"{recipe.locate(['optimizer', 'use_ema'])} asks for it; valid is loop: fused, or use_ema: false"
         )

@@ -34,8 +34,8 @@ class _Layers(Written):
     """Activation of the hidden layers, by its Keras name."""
     dropout: Share = 0.0
     """Share of units dropped, after each hidden layer of an MLP and after the dense layer of a CNN."""
-    normalisation: Literal["none", "batch", "layer", "group"] = "none"
-    """Normalisation before each hidden activation. `group` has 8 groups, or fewer where the width has no such divisor.
+    normalization: Literal["none", "batch", "layer", "group"] = "none"
+    """Normalization before each hidden activation. `group` has 8 groups, or fewer where the width has no such divisor.
     The statistics that `batch` evaluates with move by 1 % per update, so they lag where a large batch makes few.
     """
 

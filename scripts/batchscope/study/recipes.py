@@ -1,4 +1,4 @@
-"""Recipes: model, optimiser, learning-rate rule and budget of a training, as a user writes them."""
+"""Recipes: model, optimizer, learning-rate rule and budget of a training, as a user writes them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pydantic import Field, TypeAdapter
 
 from batchscope.config.errors import ConfigError, Locate
 from batchscope.config.written import DIFFERENT, List, Positive, Seed, Written, defaults, valid
-from batchscope.study import networks, optimisers
+from batchscope.study import networks, optimizers
 from batchscope.study.networks import Model
-from batchscope.study.optimisers import Optimiser, Sgd
+from batchscope.study.optimizers import Optimizer, Sgd
 
 _Index = Annotated[int, Field(ge=0)]
 _Rate = Annotated[float, Field(gt=0)]
@@ -26,20 +26,20 @@ class LearningRateScaling(Written):
     decay times √κ, so that it takes as much per example. B0 is the reference batch size.
     """
     reference_batch_size: Positive | None = None
-    """Batch size at which the optimiser's options hold; required by every rule but `none`."""
+    """Batch size at which the optimizer's options hold; required by every rule but `none`."""
     warmup_epochs: float = Field(0.0, ge=0)
     """Epochs, or a fraction of one, over which the rate rises linearly from near zero."""
 
 
 class Tuning(Written):
     """Choose the learning rate of each batch size by trials, one whole training per rate and tuning seed; the rate with
-    the lowest mean of the best validation loss is used by the runs. null to use the optimiser's.
+    the lowest mean of the best validation loss is used by the runs. null to use the optimizer's.
     """
 
     learning_rates: Annotated[
         List[_Rate], Field(min_length=3), DIFFERENT, valid("a list of at least three rates in ascending order")
     ]
-    """Rates that every batch size tries, evenly spaced in the logarithm. They replace the optimiser's."""
+    """Rates that every batch size tries, evenly spaced in the logarithm. They replace the optimizer's."""
     seeds: Annotated[
         List[Seed],
         Field(min_length=2),
@@ -103,12 +103,12 @@ class Recipe(Written):
 
     extends: Annotated[str, valid("the name of another recipe")] = Field("", exclude=True)
     """Name of another recipe whose keys are taken over; keys given here replace them, mapping by mapping. A `model` or
-    `optimiser` of another kind replaces the whole mapping.
+    `optimizer` of another kind replaces the whole mapping.
     """
     model: Model
     """The network, built in (`name`) or your own (`function`)."""
-    optimiser: Optimiser
-    """Optimiser and its options, named as in Keras 3."""
+    optimizer: Optimizer
+    """Optimizer and its options, named as in Keras 3."""
     learning_rate_scaling: LearningRateScaling = defaults(LearningRateScaling)
     tuning: Tuning | None = None
     snapshots: Snapshots = defaults(Snapshots)
@@ -146,7 +146,7 @@ def settle(recipe: Recipe, locate: Locate) -> Recipe:
     _check_budget(recipe.budget, locate)
     _check_scaling(recipe, locate)
     _check_tuning(recipe, locate)
-    optimisers.check(recipe.optimiser, locate)
+    optimizers.check(recipe.optimizer, locate)
     networks.check_tracked_weight(recipe.model, recipe.tracked_weight, locate)
     return recipe
 
@@ -188,9 +188,9 @@ def _check_scaling(recipe: Recipe, locate: Locate) -> None:
             else f"{place}: the rule {scaling.rule} needs the batch size at which the learning rate holds; valid is an "
             "integer of at least 1"
         )
-    if scaling.rule == "adam-sde" and isinstance(recipe.optimiser, Sgd):
+    if scaling.rule == "adam-sde" and isinstance(recipe.optimizer, Sgd):
         raise ConfigError(
-            f"{locate(['learning_rate_scaling', 'rule'])}: adam-sde is a rule for adam and adamw, and the optimiser is "
+            f"{locate(['learning_rate_scaling', 'rule'])}: adam-sde is a rule for adam and adamw, and the optimizer is "
             "sgd; valid is one of none, linear, sqrt"
         )
     if epochs is not None and scaling.warmup_epochs > epochs:

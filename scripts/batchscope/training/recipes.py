@@ -1,4 +1,4 @@
-"""What a resolved recipe means at one batch size: updates per epoch, the options of the optimiser.
+"""What a resolved recipe means at one batch size: updates per epoch, the options of the optimizer.
 
 A recipe is the resolved mapping that `study.load` returns. Nothing here knows a framework, or needs NumPy: the
 Snakefile reads it.
@@ -22,8 +22,8 @@ def updates_per_epoch(n_train: int, batch_size: int, last_batch: str) -> int:
     return n_train // batch_size if last_batch == "drop" else math.ceil(n_train / batch_size)
 
 
-def scaled_optimiser(recipe: Mapping[str, Any], batch_size: int) -> dict[str, Any]:
-    """The recipe's optimiser with its options for a batch size B = κ B0, B0 being the reference batch size.
+def scaled_optimizer(recipe: Mapping[str, Any], batch_size: int) -> dict[str, Any]:
+    """The recipe's optimizer with its options for a batch size B = κ B0, B0 being the reference batch size.
 
     `none`: as they are. `linear`: rate times κ (Goyal et al. 2017). `sqrt`: rate times √κ (Hoffer et al. 2017).
     `adam-sde`: rate times √κ, 1 - β times κ for both β, ε over √κ (Malladi et al. 2022, arXiv 2205.10287); a weight
@@ -33,7 +33,7 @@ def scaled_optimiser(recipe: Mapping[str, Any], batch_size: int) -> dict[str, An
     Raises:
         ValueError: a β of Adam would not be positive.
     """
-    options, scaling = dict(recipe["optimiser"]), recipe["learning_rate_scaling"]
+    options, scaling = dict(recipe["optimizer"]), recipe["learning_rate_scaling"]
     if scaling["rule"] == "none":
         return options
     kappa = batch_size / scaling["reference_batch_size"]
@@ -53,13 +53,13 @@ def scaled_optimiser(recipe: Mapping[str, Any], batch_size: int) -> dict[str, An
 
 
 def scaled_learning_rate(recipe: Mapping[str, Any], batch_size: int) -> float:
-    """Learning rate for a batch size, at the end of the warm-up; see `scaled_optimiser`."""
-    return float(scaled_optimiser(recipe, batch_size)["learning_rate"])
+    """Learning rate for a batch size, at the end of the warm-up; see `scaled_optimizer`."""
+    return float(scaled_optimizer(recipe, batch_size)["learning_rate"])
 
 
 def with_learning_rate(recipe: Mapping[str, Any], rate: float) -> dict[str, Any]:
     """The recipe with a rate that tuning chose, or tries."""
-    return {**recipe, "optimiser": {**recipe["optimiser"], "learning_rate": rate}}
+    return {**recipe, "optimizer": {**recipe["optimizer"], "learning_rate": rate}}
 
 
 def random_rank(name: str) -> float:

@@ -30,11 +30,11 @@ class Recipes(Kind):
     kind: Literal["recipes"] = Field(description="Kind of test.")
     key: Literal[
         "model",
-        "optimiser",
+        "optimizer",
         "learning_rate",
         "shuffle",
         "last_batch",
-        "normalisation",
+        "normalization",
         "budget",
         "early_stopping",
         "accumulation",

@@ -32,7 +32,7 @@ def accumulation(evidence: Evidence, pair: Pair) -> list[Block]:
         "at once, the other adds up those of its micro batches. Relative difference: length of the difference of their "
         "weights over the length of the way from the first weights. Rounding: the same between two trainings in whole "
         "batches that hold the same examples in another order. Where the relative difference is as small as that, the "
-        "two agree as far as can be told; batch normalisation and dropout make it larger."
+        "two agree as far as can be told; batch normalization and dropout make it larger."
     )
     cases = frame[["batch_size", "micro_batch_size"]].drop_duplicates().itertuples(index=False, name=None)
     notes = [Note(memory(evidence, pair, int(whole), int(micro))) for whole, micro in cases]

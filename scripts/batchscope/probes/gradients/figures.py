@@ -104,7 +104,7 @@ def caption_gradient_direction(frames: Frames) -> str:
             moments.missing_in_words(frames, rows, _trained(frames)),
             "The mean over batches drawn at random is G by design: the panel shows how small a bias would have been "
             "seen. It does not test the order of the examples in a run, nor a loss that depends on the batch, as with "
-            "batch normalisation in training mode.",
+            "batch normalization in training mode.",
         ]
     )
 

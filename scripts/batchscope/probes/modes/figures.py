@@ -56,9 +56,9 @@ def caption_evaluation_modes(frames: Frames) -> str:
             + ("bars: 95 % t-intervals; small dots: single seeds. " if several else "no bars: one seed. ")
             + "Line: inference mode, mean over the same seeds"
             + (", band: 95 % t-interval." if several else "."),
-            "In training mode batch normalisation takes mean and variance from the batch; dropout is off and the "
+            "In training mode batch normalization takes mean and variance from the batch; dropout is off and the "
             "moving statistics are left as they are. In inference mode it uses the moving statistics. Without batch "
-            "normalisation both are the same.",
+            "normalization both are the same.",
             _smallest_in_words(frames),
             "Both losses of a size come from the same examples; sizes that do not divide the largest leave out some.",
             f"Not measured: {reasons}." if reasons else "",
@@ -144,7 +144,7 @@ def _smallest_in_words(frames: Frames) -> str:
         after = f" for runs with batch size {trained.label}" if len(trained_sizes(frames)) > 1 else ""
         parts.append(f"{plain(found.mean, digits=3)} nat ({between}){after}")
     one = (
-        "In a batch of one a normalised dense layer has no variance and returns its offset, whatever the example."
+        "In a batch of one a normalized dense layer has no variance and returns its offset, whatever the example."
         if evaluated[0].batch_size == 1
         else ""
     )

@@ -1,9 +1,9 @@
 """Losses of the same weights in batches of several sizes, in inference mode and with the statistics of the batch.
 
-Batch normalisation in training mode takes mean and variance from the batch it is given, so the loss depends on the size
-of that batch; with its stored statistics, and in every model without it, it does not. In a batch of one a normalised
+Batch normalization in training mode takes mean and variance from the batch it is given, so the loss depends on the size
+of that batch; with its stored statistics, and in every model without it, it does not. In a batch of one a normalized
 dense layer has no variance: it returns its offset whatever the example, so that a network of such layers only gives the
-same answer to every example. A normalised convolution still has the variance over the places of one image. Knows no
+same answer to every example. A normalized convolution still has the variance over the places of one image. Knows no
 framework.
 """
 
@@ -24,7 +24,7 @@ ORDER = 29  # the stream of random numbers that orders the examples
 
 
 def measure(subject: Subject) -> Tables:
-    """The validation loss of the last weights in batches of several sizes, in both modes of batch normalisation."""
+    """The validation loss of the last weights in batches of several sizes, in both modes of batch normalization."""
     trainer = subject.engine.build(subject.plan, subject.data)
     rows: list[dict[str, Any]] = []
     for taken in subject.taken([checkpoints.at(1)]):
@@ -44,7 +44,7 @@ def evaluation_modes(trainer: Trainer, data: Data, batch_sizes: Sequence[int], s
 
     Returns:
         a row per size: evaluated_batch_size; inference_loss and training_loss, means over the batches in nat, penalties
-        of the model included, the second with batch normalisation in training mode and dropout off;
+        of the model included, the second with batch normalization in training mode and dropout off;
         training_mode_shift, the size of their difference; reason, why they are None, or None. A size above the number
         of validation examples,
         one for which memory runs out, and losses that are not finite give None.

@@ -32,8 +32,8 @@ def modes(evidence: Evidence, pair: Pair) -> list[Block]:
     caption = (
         f"{where(pair)} Validation loss of the last weights of the runs, evaluated in batches of a size. Means over "
         f"seeds with {LEVEL} t-intervals, of the difference over pairs of the same weights. In training mode batch "
-        "normalisation takes its statistics from the batch; dropout is off and the moving statistics stay as they "
-        "are. Without batch normalisation there is no difference."
+        "normalization takes its statistics from the batch; dropout is off and the moving statistics stay as they "
+        "are. Without batch normalization there is no difference."
     )
     sizes = [Size(int(size), False) for size in sorted(set(frame["evaluated_batch_size"]))]
     by_evaluated = frame.assign(batch_size=frame["evaluated_batch_size"], full_batch=False)
@@ -46,7 +46,7 @@ SECTIONS = (
     Section(
         "modes",
         "Training mode and inference mode",
-        "The same weights, evaluated in batches of several sizes. With batch normalisation in training mode the "
+        "The same weights, evaluated in batches of several sizes. With batch normalization in training mode the "
         "answer to an example depends on the others in its batch.",
         modes,
     ),

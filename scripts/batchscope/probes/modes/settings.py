@@ -10,7 +10,7 @@ from batchscope.probes.settings import Names, Request, Sizes
 
 class Settings(settings.Settings):
     """The validation loss of the same weights, those kept at the end, evaluated in batches of several sizes, with batch
-    normalisation in training mode and in inference mode.
+    normalization in training mode and in inference mode.
     """
 
     recipes: Names = Field(description="Recipes of this study whose runs are looked at.")

@@ -7,7 +7,7 @@ recipe, the line
     seconds per update = fixed + marginal * B.
 
 The fixed cost of the fused loop is what an update costs whatever its batch: launching its operations, and the work that
-the weights alone determine (reading them, the optimiser's step). It is called overhead, as the claims do; where there
+the weights alone determine (reading them, the optimizer's step). It is called overhead, as the claims do; where there
 are many weights, part of it is arithmetic. The marginal cost is what one more example adds. The fixed cost is what the
 line says of a batch without examples: the larger the smallest batch, the further outside of what was measured.
 """

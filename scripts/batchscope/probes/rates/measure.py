@@ -35,7 +35,7 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class RateRange:
-    """What a range test found; rates are those that the optimiser got.
+    """What a range test found; rates are those that the optimizer got.
 
     Attributes:
         suggested_rate: rate of the steepest fall of the loss over the logarithm of the rate, at or below

@@ -77,7 +77,7 @@ def caption_sharpness_vs_batch(frames: Frames) -> str:
             "Dashes: 2 (1 + momentum) over the learning rate of the runs, before any schedule: with more curvature "
             "gradient descent on a quadratic is not stable."
             if _thresholds(frames)
-            else "The threshold of stability is not known for this optimiser.",
+            else "The threshold of stability is not known for this optimizer.",
             _trends_in_words(frames, "batch_size", _moments(frames), "batch size"),
             _RESCALING,
             _when_in_words(frames),
@@ -167,7 +167,7 @@ def alt_sharpness_vs_gap(frames: Frames) -> str:
 
 
 def draw_loss_slices(frames: Frames) -> Figure:
-    """Loss along a random, filter-normalised direction, a line per batch size and a panel per moment."""
+    """Loss along a random, filter-normalized direction, a line per batch size and a panel per moment."""
     rows = frames.of("slices")
     order = in_order(rows)
     made, panels = theme.figure_of(len(order), 2.5, extra=0.6)
@@ -197,7 +197,7 @@ def caption_loss_slices(frames: Frames) -> str:
         [
             f"Loss on the same {moments.ranged(rows['examples'])} training examples for every run, in inference mode, "
             "along one random direction through its weights. The direction has, filter by filter, the length of the "
-            "weights (Li et al. 2018); biases and normalisations stay as they are. Runs of a seed share the random "
+            "weights (Li et al. 2018); biases and normalizations stay as they are. Runs of a seed share the random "
             "numbers behind it.",
             f"Thick lines: means over {moments.seeds(counts)} per size; thin lines: single runs.{axis}",
             "One direction out of very many shows the mean curvature more than the largest: a flat slice does not say "

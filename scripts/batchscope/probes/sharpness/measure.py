@@ -94,7 +94,7 @@ def measure(subject: Subject) -> Tables:
     if 1 in kept["at"]:
         moments.append(checkpoints.at(1))
     trainer = subject.engine.build(subject.plan, subject.data)
-    threshold = stability_threshold(subject.recipe["optimiser"], subject.run["learning_rate"])
+    threshold = stability_threshold(subject.recipe["optimizer"], subject.run["learning_rate"])
     tables: Tables = {"sharpness": [], "slices": []}
     for taken in subject.taken(moments):
         frozen = subject.frozen(taken, "float64")
@@ -107,9 +107,9 @@ def measure(subject: Subject) -> Tables:
     return tables
 
 
-def stability_threshold(optimiser: Mapping[str, Any], learning_rate: float) -> float | None:
+def stability_threshold(optimizer: Mapping[str, Any], learning_rate: float) -> float | None:
     """Curvature above which gradient descent leaves the minimum of a quadratic (2 without momentum); None for Adam."""
-    return float(2 * (1 + optimiser["momentum"]) / learning_rate) if optimiser["name"] == "sgd" else None
+    return float(2 * (1 + optimizer["momentum"]) / learning_rate) if optimizer["name"] == "sgd" else None
 
 
 def sharpness(
@@ -244,8 +244,8 @@ def loss_rise(frozen: Frozen, seed: int, half_widths: Vector) -> float:
 
 
 def loss_slice(frozen: Frozen, seed: int, positions: Sequence[float]) -> list[dict[str, Any]]:
-    """One row per position a: the loss at w + a d, d being `filter_normalised`; null where it is not finite."""
-    weights, direction = frozen.weights, filter_normalised(frozen, seed)
+    """One row per position a: the loss at w + a d, d being `filter_normalized`; null where it is not finite."""
+    weights, direction = frozen.weights, filter_normalized(frozen, seed)
     losses = [frozen.loss(weights + position * direction) for position in positions]
     return [
         {"position": float(position), "loss": loss if math.isfinite(loss) else None}
@@ -253,12 +253,12 @@ def loss_slice(frozen: Frozen, seed: int, positions: Sequence[float]) -> list[di
     ]
 
 
-def filter_normalised(frozen: Frozen, seed: int) -> Vector:
+def filter_normalized(frozen: Frozen, seed: int) -> Vector:
     """A random direction, shape (p,), in which every filter has the norm that it has in the weights.
 
     After Li et al. 2018 (arXiv 1712.09913). A filter is what feeds one output unit or channel: all elements of an array
     with the same last index, as Keras stores the kernels of dense and convolutional layers. Arrays of fewer than two
-    dimensions (biases, gains and offsets of normalisations) are zero, as with the option `biasbn` of the paper's code.
+    dimensions (biases, gains and offsets of normalizations) are zero, as with the option `biasbn` of the paper's code.
     """
     rng = np.random.default_rng([seed, _SLICE])
     ends = np.cumsum([math.prod(shape) for shape in frozen.shapes])

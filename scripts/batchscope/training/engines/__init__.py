@@ -96,12 +96,12 @@ class Trainer(Protocol):
         """Mean loss of each batch of a part, shape (K,); no variable changes.
 
         In inference mode, so without dropout or other noise, except that with `batch_statistics` every trainable batch
-        normalisation uses the statistics of the batch, as it does in training.
+        normalization uses the statistics of the batch, as it does in training.
 
         Args:
             part: of the data.
             batches: indices of the examples of each batch, shape (K, B).
-            batch_statistics: normalise with the batch's own statistics, and not with the stored ones.
+            batch_statistics: normalize with the batch's own statistics, and not with the stored ones.
         """
 
     def get_weights(self) -> Weights:
@@ -127,7 +127,7 @@ class Trainer(Protocol):
 class Frozen(Protocol):
     """The mean loss over `n_examples` examples (nat, penalties of the model included) near fixed weights.
 
-    In inference mode: without dropout, and with the stored statistics of batch normalisation. p is the number of
+    In inference mode: without dropout, and with the stored statistics of batch normalization. p is the number of
     trainable weights. Whatever needs too much memory raises `MemoryError`.
     """
 
@@ -179,7 +179,7 @@ class Engine(Protocol):
         """The plan's model with its first weights, compiled, with all parts of the data on the device.
 
         Raises:
-            EngineError: the engine has no such model, optimiser or loop.
+            EngineError: the engine has no such model, optimizer or loop.
             FunctionError: the model of the user's own function is none that can train.
             MemoryError: model or data do not fit.
         """

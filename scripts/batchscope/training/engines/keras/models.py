@@ -22,7 +22,7 @@ from batchscope.training.engines.keras.framework import keras
 from batchscope.training.engines.keras.settings import Backend
 from batchscope.training.plans import Plan, derive_seed
 
-GROUPS = 8  # groups of the group normalisation, fewer where the width has no such divisor
+GROUPS = 8  # groups of the group normalization, fewer where the width has no such divisor
 
 
 def build(
@@ -72,7 +72,7 @@ def untrained(backend: Backend, plan: Plan, data: Data) -> keras.Model:
 
 @contextlib.contextmanager
 def batch_statistics(model: keras.Model) -> Iterator[None]:
-    """Within the block the batch normalisations of `model` are in training mode, whatever mode the model is in."""
+    """Within the block the batch normalizations of `model` are in training mode, whatever mode the model is in."""
     found = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
 
     def in_training_mode(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -98,7 +98,7 @@ def _seed_layers(model: keras.Model, seed: int) -> None:
 def _mlp(model: Mapping[str, Any]) -> list[keras.layers.Layer]:
     layers: list[keras.layers.Layer] = [keras.layers.Flatten()]
     for width in model["hidden"]:
-        layers += _normalised(keras.layers.Dense, model, width)
+        layers += _normalized(keras.layers.Dense, model, width)
         layers += _dropout(model)
     return layers
 
@@ -113,21 +113,21 @@ def _cnn(model: Mapping[str, Any], input_shape: Sequence[int]) -> list[keras.lay
         )
     layers: list[keras.layers.Layer] = []
     for filters in model["filters"]:
-        layers += _normalised(keras.layers.Conv2D, model, filters, model["kernel_size"], padding="same")
+        layers += _normalized(keras.layers.Conv2D, model, filters, model["kernel_size"], padding="same")
         layers.append(keras.layers.MaxPooling2D(padding="same"))
     layers.append(keras.layers.Flatten())
-    return layers + _normalised(keras.layers.Dense, model, model["dense"]) + _dropout(model)
+    return layers + _normalized(keras.layers.Dense, model, model["dense"]) + _dropout(model)
 
 
-def _normalised(kind: Callable[..., Any], model: Mapping[str, Any], width: int, *args: Any, **kwargs: Any) -> list[Any]:
-    """A layer, its normalisation if any, and its activation."""
-    normalisation = model["normalisation"]
-    layers = [kind(width, *args, use_bias=normalisation == "none", **kwargs)]
-    if normalisation == "batch":
+def _normalized(kind: Callable[..., Any], model: Mapping[str, Any], width: int, *args: Any, **kwargs: Any) -> list[Any]:
+    """A layer, its normalization if any, and its activation."""
+    normalization = model["normalization"]
+    layers = [kind(width, *args, use_bias=normalization == "none", **kwargs)]
+    if normalization == "batch":
         layers.append(keras.layers.BatchNormalization())
-    elif normalisation == "layer":  # over channels and places, which a group normalisation with one group is
+    elif normalization == "layer":  # over channels and places, which a group normalization with one group is
         layers.append(keras.layers.GroupNormalization(groups=1))
-    elif normalisation == "group":
+    elif normalization == "group":
         layers.append(keras.layers.GroupNormalization(groups=math.gcd(GROUPS, width)))
     return [*layers, keras.layers.Activation(model["activation"])]
 

@@ -1,4 +1,4 @@
-"""Keras optimisers."""
+"""Keras optimizers."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 from batchscope.training import recipes
 from batchscope.training.engines.keras.framework import keras
 
-_OPTIMISERS = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}
+_OPTIMIZERS = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}
 
 
 def build(recipe: Mapping[str, Any], batch_size: int) -> keras.optimizers.Optimizer:
-    """The recipe's optimiser, scaled to a batch size."""
-    options = recipes.scaled_optimiser(recipe, batch_size)
-    return _OPTIMISERS[options.pop("name")](**options)
+    """The recipe's optimizer, scaled to a batch size."""
+    options = recipes.scaled_optimizer(recipe, batch_size)
+    return _OPTIMIZERS[options.pop("name")](**options)

@@ -14,11 +14,11 @@ _OPTIONS = ("nesterov", "weight_decay", "clipnorm", "clipvalue", "global_clipnor
 def _refuse(recipe: Mapping[str, Any], loop: str) -> str | None:
     if recipe["model"].get("name") != "mlp" or recipe["model"]["hidden"]:
         return "trains softmax regression alone; valid is model: {name: mlp, hidden: []}"
-    options = recipe["optimiser"]
+    options = recipe["optimizer"]
     set_ones = [name for name in _OPTIONS if options.get(name)]
     if options["name"] != "sgd" or set_ones:
         found = " with ".join([options["name"], *set_ones])
-        return f"has no optimiser {found}; valid is sgd with learning_rate and momentum"
+        return f"has no optimizer {found}; valid is sgd with learning_rate and momentum"
     return None if loop == "fused" else NO_FIT
 
 

@@ -32,7 +32,7 @@ class SoftmaxTrainer:
         x, y = self.parts["train"]
         self.weights = _glorot(x.shape[1], self.classes, plans.derive_seed(plan.seed, "weights"))
         self.velocity = [np.zeros_like(array) for array in self.weights]
-        self.momentum = float(recipes.scaled_optimiser(plan.recipe, plan.batch_size).get("momentum", 0.0))
+        self.momentum = float(recipes.scaled_optimizer(plan.recipe, plan.batch_size).get("momentum", 0.0))
         first = softmax.loss_and_gradient(self.weights, x[:EXAMPLES_TRIED], y[:EXAMPLES_TRIED])[1][0]
         self.tracked_weight = plans.tracked_index(plan.recipe, first)
         self.n_parameters = sum(array.size for array in self.weights)
@@ -70,7 +70,7 @@ class SoftmaxTrainer:
         return loss / len(y), correct / len(y)
 
     def batch_losses(self, part: Part, batches: NDArray[np.int32], *, batch_statistics: bool) -> Vector:
-        """As `Trainer.batch_losses`; there is no normalisation, so `batch_statistics` changes nothing."""
+        """As `Trainer.batch_losses`; there is no normalization, so `batch_statistics` changes nothing."""
         x, y = self.parts[part]
         return np.array([softmax.losses(self.weights, x[batch], y[batch]).mean() for batch in batches])
 

@@ -1,4 +1,4 @@
-"""The TensorFlow engine: Keras models and optimisers on TensorFlow."""
+"""The TensorFlow engine: Keras models and optimizers on TensorFlow."""
 
 import os
 

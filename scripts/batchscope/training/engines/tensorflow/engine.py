@@ -1,4 +1,4 @@
-"""The TensorFlow engine: Keras models and optimisers, trained in one compiled call per epoch or by `model.fit`."""
+"""The TensorFlow engine: Keras models and optimizers, trained in one compiled call per epoch or by `model.fit`."""
 
 from __future__ import annotations
 

@@ -22,14 +22,14 @@ REPEATED_BYTES = 2**28
 
 def steps(network: Network, plan: Plan, data: Data) -> Loop:
     """Function as `Trainer.train`, by `model.fit`."""
-    model, optimiser, size = network.model, network.optimiser, plan.batch_size
-    model.compile(optimizer=optimiser, loss=keras.losses.SparseCategoricalCrossentropy(from_logits=network.from_logits))
+    model, optimizer, size = network.model, network.optimizer, plan.batch_size
+    model.compile(optimizer=optimizer, loss=keras.losses.SparseCategoricalCrossentropy(from_logits=network.from_logits))
 
     def made(order: NDArray[np.int32], rates: NDArray[np.float32]) -> Steps:
         if not len(rates):
             _compile_fit(network, data.x_train[:size], data.y_train[:size])
             return Steps(*np.empty((3, 0)))
-        optimiser.learning_rate.assign(rates[0])
+        optimizer.learning_rate.assign(rates[0])
         seen = _StepLosses(rates)
         model.fit(
             data.x_train[order],
@@ -119,7 +119,7 @@ class _Clock(keras.callbacks.Callback):
 
 def _compile_fit(network: Network, x: NDArray[np.float32], y: NDArray[np.int32]) -> None:
     """Make `model.fit` compile by one update, and undo the update."""
-    variables = [*network.model.variables, *network.optimiser.variables]
+    variables = [*network.model.variables, *network.optimizer.variables]
     before = [variable.numpy() for variable in variables]
     network.model.fit(x, y, batch_size=len(y), shuffle=False, verbose=0)
     for variable, value in zip(variables, before, strict=True):

@@ -1,6 +1,6 @@
 """A Keras model at fixed weights as functions of NumPy vectors: losses, gradients, Hessian-vector products.
 
-Everything is in inference mode: dropout is off and batch normalisation uses its stored statistics, so that the loss of
+Everything is in inference mode: dropout is off and batch normalization uses its stored statistics, so that the loss of
 an example does not depend on the others and its gradient exists by itself.
 """
 

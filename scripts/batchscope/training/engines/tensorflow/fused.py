@@ -26,15 +26,15 @@ def steps(network: Network, plan: Plan, examples: tuple[Tensor, Tensor], tracked
     of a small network takes a quarter less time.
     """
     x, y = examples
-    optimiser, variables = network.optimiser, [variable.value for variable in network.model.trainable_variables]
+    optimizer, variables = network.optimizer, [variable.value for variable in network.model.trainable_variables]
     gradient = _gradient(network, variables)
     if plan.recipe["micro_batch_size"] is not None:
         gradient = _accumulated(gradient, variables, plan.recipe["micro_batch_size"])
 
     def update(batch: Tensor, rate: Tensor) -> Tensor:
         loss, gradients = gradient(tf.gather(x, batch), tf.gather(y, batch))
-        optimiser.learning_rate.assign(rate)
-        optimiser.apply(gradients, network.model.trainable_variables)
+        optimizer.learning_rate.assign(rate)
+        optimizer.apply(gradients, network.model.trainable_variables)
         return tf.stack([loss, tf.linalg.global_norm(gradients), variables[0][tracked]])
 
     @tf.function(

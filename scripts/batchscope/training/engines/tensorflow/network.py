@@ -1,4 +1,4 @@
-"""A Keras model with its optimiser, and the losses of what it returns."""
+"""A Keras model with its optimizer, and the losses of what it returns."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Tensor = Any  # TensorFlow has no usable type stubs
 
 @dataclass(frozen=True)
 class Network:
-    """A model, its optimiser, and whether it returns logits or probabilities."""
+    """A model, its optimizer, and whether it returns logits or probabilities."""
 
     model: keras.Model
-    optimiser: keras.optimizers.Optimizer
+    optimizer: keras.optimizers.Optimizer
     from_logits: bool
 
     def losses(self, outputs: Tensor, labels: Tensor) -> Tensor:

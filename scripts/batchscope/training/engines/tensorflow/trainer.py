@@ -74,7 +74,7 @@ class KerasTrainer:
             with models.batch_statistics(self.model) if batch_statistics else contextlib.nullcontext():
                 return np.asarray(run(tf.constant(batches)), dtype=np.float64)
         finally:
-            self.set_weights(before)  # batch normalisation moves its stored statistics
+            self.set_weights(before)  # batch normalization moves its stored statistics
 
     @memory_errors()
     def get_weights(self) -> Weights:
@@ -112,9 +112,9 @@ class KerasTrainer:
 def build(plan: Plan, data: Data) -> KerasTrainer:
     """Build and compile the plan's model, with all parts of the data on the device."""
     model = models.untrained(BACKEND, plan, data)
-    optimiser = optimizers.build(plan.recipe, plan.batch_size)
-    optimiser.build(model.trainable_variables)
-    network = Network(model, optimiser, plan.recipe["model"].get("outputs", "logits") == "logits")
+    optimizer = optimizers.build(plan.recipe, plan.batch_size)
+    optimizer.build(model.trainable_variables)
+    network = Network(model, optimizer, plan.recipe["model"].get("outputs", "logits") == "logits")
     parts: dict[Part, Examples] = {
         "train": (tf.constant(data.x_train), tf.constant(data.y_train)),
         "validation": (tf.constant(data.x_validation), tf.constant(data.y_validation)),

@@ -1,4 +1,4 @@
-"""The optimiser of a recipe and its options, named as in Keras 3."""
+"""The optimizer of a recipe and its options, named as in Keras 3."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _Rate = Annotated[float, Field(gt=0)]
 
 
 class _Regularisation(Written):
-    """What optimisers have in common, named as in Keras 3."""
+    """What optimizers have in common, named as in Keras 3."""
 
     weight_decay: Annotated[float, Field(ge=0)] | None = None
     """Each update also takes this share, times the learning rate, off every weight; null for none."""
@@ -34,7 +34,7 @@ class _Regularisation(Written):
 
 class _Momentum(Written):
     name: Literal["sgd"]
-    """Keras optimiser."""
+    """Keras optimizer."""
     learning_rate: _Rate = 0.01
     """Learning rate, at the reference batch size where a scaling rule is used."""
     momentum: Share = 0.0
@@ -45,7 +45,7 @@ class _Momentum(Written):
 
 class _Moments(Written):
     name: Literal["adam", "adamw"]
-    """Keras optimiser."""
+    """Keras optimizer."""
     learning_rate: _Rate = 0.001
     """Learning rate, at the reference batch size where a scaling rule is used."""
     beta_1: Share = 0.9
@@ -66,39 +66,39 @@ class Adam(_Regularisation, _Moments):
     """Adam."""
 
     name: Literal["adam"]
-    """Keras optimiser."""
+    """Keras optimizer."""
 
 
 class AdamW(_Regularisation, _Moments):
     """Adam with decoupled weight decay."""
 
     name: Literal["adamw"]
-    """Keras optimiser."""
+    """Keras optimizer."""
     weight_decay: float = Field(0.004, ge=0)
     """Each update also takes this share, times the learning rate, off every weight."""
 
 
-Optimiser = Annotated[Sgd | Adam | AdamW, Field(discriminator="name")]
+Optimizer = Annotated[Sgd | Adam | AdamW, Field(discriminator="name")]
 
 
-def check(optimiser: Optimiser, locate: Locate) -> None:
+def check(optimizer: Optimizer, locate: Locate) -> None:
     """Refuse options that do not fit together.
 
     Raises:
         ConfigError: one sentence on what to change.
     """
-    clipping = [key for key in _CLIPPING if getattr(optimiser, key) is not None]
+    clipping = [key for key in _CLIPPING if getattr(optimizer, key) is not None]
     if len(clipping) > 1:
         raise ConfigError(
-            f"{locate(['optimiser', clipping[1]])}: {' and '.join(clipping)} exclude each other; valid is one of them"
+            f"{locate(['optimizer', clipping[1]])}: {' and '.join(clipping)} exclude each other; valid is one of them"
         )
-    if isinstance(optimiser, Sgd) and optimiser.nesterov and optimiser.momentum == 0:
-        raise ConfigError(f"{locate(['optimiser', 'nesterov'])}: it needs momentum; valid is a momentum above 0")
-    frequency = locate(["optimiser", "ema_overwrite_frequency"])
-    if optimiser.use_ema and optimiser.ema_overwrite_frequency is None:
+    if isinstance(optimizer, Sgd) and optimizer.nesterov and optimizer.momentum == 0:
+        raise ConfigError(f"{locate(['optimizer', 'nesterov'])}: it needs momentum; valid is a momentum above 0")
+    frequency = locate(["optimizer", "ema_overwrite_frequency"])
+    if optimizer.use_ema and optimizer.ema_overwrite_frequency is None:
         raise ConfigError(
             f"{frequency}: use_ema needs it, since Keras else uses the average only after the last evaluation; valid "
             "is an integer of at least 1"
         )
-    if not optimiser.use_ema and optimiser.ema_overwrite_frequency is not None:
+    if not optimizer.use_ema and optimizer.ema_overwrite_frequency is not None:
         raise ConfigError(f"{frequency}: it does nothing without use_ema; valid is null, or use_ema: true")
