@@ -51,6 +51,7 @@ def write(
     folder = root / "results" / "made-up"
     for name, table in found.items():
         tables.save(name, table, folder / "tables" / f"{name}.parquet", folder / "tables" / f"{name}.csv")
+    tables.save_codebook(folder / "tables" / "codebook.csv")
     for dataset, used in pairs(found["runs"]):
         for name in STUDY_FIGURES:
             file = folder / "figures" / dataset / used / f"{name}.svg"
