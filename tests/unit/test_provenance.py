@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchscope.identity.asked import Ask, Asked
-from batchscope.identity.digests import fingerprint, is_sealed_markup, sealed_markup
+from batchscope.identity.digests import fingerprint, is_sealed_markup, sealed, sealed_markup
 from batchscope.jobs import job, provenance
 
 SIZES = {"digits": {"draw": "fixed", "source": "digits"}, "blobs": {"draw": "per-seed", "source": "blobs"}}
@@ -53,6 +53,25 @@ def write(folder: Path, ask: Ask, content: bytes = b"rows") -> tuple[Path, Path]
     table.write_bytes(content)
     job.write_manifest({"not_measured": {}}, {**ask, "data": "d"}, ask, {"run": str(table), "manifest": str(manifest)})
     return table, manifest
+
+
+def test_a_run_of_a_version_that_spelt_a_key_otherwise_is_one_of_another_recipe(tmp_path: Path) -> None:
+    run = ("digits", "tuned", "8", 1)
+    ask = ASKED.run(*run)
+    _, manifest = write(place(tmp_path, run), ask)
+    assert provenance.changed(manifest, ASKED) == []
+    earlier = {name: value for name, value in ask["recipe"].items() if name != "optimizer"}
+    _, manifest = write(
+        place(tmp_path / "earlier", run), {**ask, "recipe": {**earlier, "optimiser": ask["recipe"]["optimizer"]}}
+    )
+    assert provenance.changed(manifest, ASKED) == ["recipe"]
+    assert provenance.others(ASKED, {"run": [manifest]}) == [manifest]
+
+
+def test_a_manifest_of_a_version_that_had_other_keys_does_not_fit(tmp_path: Path) -> None:
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text(json.dumps(sealed({"files": {}, "written_by": "another version"})))
+    assert provenance.others(ASKED, {"run": [manifest]}) == [manifest]
 
 
 def place(root: Path, run: tuple[Any, ...] = RUN) -> Path:

@@ -134,25 +134,30 @@ def made_for(file: Path) -> str | None:
 
 
 def _fits(asked: Asked, kind: str, manifest: Manifest, path: Path) -> bool:
-    return bool(manifest["asked"] == fingerprint(_ask(asked, kind, manifest["identity"]))) and _at_home(manifest, path)
+    try:
+        fitting = bool(manifest["asked"] == fingerprint(_ask(asked, kind, manifest["identity"])))
+        return fitting and _at_home(manifest, path)
+    except (KeyError, TypeError):  # another version of the project wrote it
+        return False
 
 
 def changed(manifest: Path, asked: Asked) -> list[str]:
     """In which of recipe, model and data the run of a manifest differs from what the study asks; none if unreadable."""
     try:
         identity = read(manifest)["identity"]
-        cell, known = identity["cell"], dict(identity["recipe"])
+        cell, known, model = identity["cell"], identity["recipe"], identity["sources"]["model"]
         place = (cell["dataset"], cell["recipe"], str(cell["batch_size"]), int(cell["seed"]))
         ask = asked.run(*place)
     except (RecordError, KeyError, TypeError):
         return []
-    if ask["recipe"]["tuning"] is not None:  # its rate differs from size to size
-        known = recipes.with_learning_rate(known, ask["recipe"]["optimizer"]["learning_rate"])
+    wanted = ask["recipe"]
+    if wanted["tuning"] is not None and "optimizer" in known:  # its rate differs from size to size
+        wanted = recipes.with_learning_rate(wanted, known["optimizer"]["learning_rate"])
     draw = asked_draw(asked.study["datasets"][cell["dataset"]], cell["seed"])
     made = manifest.parents[5] / "datasets" / cell["dataset"] / f"{draw}.json"
     differs = {
-        "recipe": known != ask["recipe"],
-        "model": identity["sources"]["model"] != ask["sources"]["model"],
+        "recipe": known != wanted,
+        "model": model != ask["sources"]["model"],
         "data set": facts.gives_other_data(made, asked.dataset(cell["dataset"], draw)),
     }
     return [name for name, differing in differs.items() if differing]
