@@ -18,6 +18,7 @@ include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/probe.smk"
 include: "rules/analyse.smk"
+include: "rules/figures.smk"
 include: "rules/report.smk"
 
 

@@ -1,4 +1,4 @@
-# Tables and figures of the study, from the declared files of its jobs or measurements: a missing one is an error.
+# Tables of the study, from the declared files of its jobs or measurements: a missing one is an error.
 rule tabulate:
     input:
         **probe_records(),
@@ -48,76 +48,3 @@ rule tabulate:
         "Tables of the study {wildcards.study}"
     script:
         "../scripts/tabulate.py"
-
-
-rule draw_figures:
-    input:
-        tables=table_files("parquet"),
-    output:
-        figure_outputs("runs"),
-    log:
-        "logs/draw_figures/{study}/{dataset}/{recipe}/runs.log",
-    conda:
-        "../envs/analyse.yaml"
-    threads: 1
-    resources:
-        mem_mb=4000,
-        runtime=30,
-    params:
-        group="runs",
-        code=code("draw_figures.py", probe="none"),
-        token=TOKEN,
-    message:
-        "Figures of {wildcards.dataset} with {wildcards.recipe}: {params.group}"
-    script:
-        "../scripts/draw_figures.py"
-
-
-use rule draw_figures as draw_target_figures with:
-    output:
-        figure_outputs("targets"),
-    log:
-        "logs/draw_figures/{study}/{dataset}/{recipe}/targets.log",
-    params:
-        group="targets",
-        code=code("draw_figures.py", probe="none"),
-        token=TOKEN,
-
-
-use rule draw_figures as draw_tuning_figures with:
-    output:
-        figure_outputs("tuning"),
-    log:
-        "logs/draw_figures/{study}/{dataset}/{recipe}/tuning.log",
-    params:
-        group="tuning",
-        code=code("draw_figures.py", probe="none"),
-        token=TOKEN,
-
-
-for PROBE in PROBED:
-    if PROBE.figures:
-
-        rule:
-            name:
-                f"draw_{PROBE.name}_figures"
-            input:
-                tables=table_files("parquet"),
-            output:
-                figure_outputs(PROBE.name),
-            log:
-                f"logs/draw_figures/{{study}}/{{dataset}}/{{recipe}}/{PROBE.name}.log",
-            conda:
-                "../envs/analyse.yaml"
-            threads: 1
-            resources:
-                mem_mb=4000,
-                runtime=30,
-            params:
-                group=PROBE.name,
-                code=code("draw_figures.py", probe=PROBE.name),
-                token=TOKEN,
-            message:
-                "Figures of {wildcards.dataset} with {wildcards.recipe}: {params.group}"
-            script:
-                "../scripts/draw_figures.py"

@@ -296,40 +296,6 @@ def table_files(suffix):
     return [f"results/{{study}}/tables/{table}.{suffix}" for table in STUDY_TABLES]
 
 
-# At the start of a line Snakemake takes the word `report` for its directive.
-report_item = report
-
-
-def figure_outputs(group):
-    """The figures of a group, for a rule, so with its wildcards; all are items of Snakemake's own report."""
-    return [
-        report_item(
-            f"results/{{study}}/figures/{{dataset}}/{{recipe}}/{name}.svg",
-            category="Figures",
-            subcategory="{dataset}, {recipe}",
-            labels={"figure": figure.title},
-            caption="../reports/captions/figure.rst",
-        )
-        for name, figure in STUDY_FIGURES.items()
-        if figure.group == group
-    ]
-
-
-def figure_files():
-    """Every figure that the study has something to draw for, for every data set and recipe that meet in it."""
-    pairs = {"tuning": {(cell.dataset, cell.recipe) for cell in STUDY.tunings}}
-    for name in STUDY.probes:
-        pairs[name] = {(run.dataset, run.recipe) for run in STUDY.probed_runs(name)}
-    return [
-        f"results/{STUDY.name}/figures/{dataset}/{recipe}/{name}.svg"
-        for dataset, recipe in STUDY.pairs
-        for name, figure in STUDY_FIGURES.items()
-        if (figure.group == "runs" and STUDY.measurements is None)
-        or (figure.group == "targets" and STUDY.has_targets(dataset))
-        or (dataset, recipe) in pairs.get(figure.group, ())
-    ]
-
-
 def check_data():
     """Refuse data that cannot be used, and sizes that they have not, before any job starts."""
     for name, dataset in STUDY.datasets.items():
