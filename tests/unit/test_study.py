@@ -16,6 +16,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batchscope.config.written import BatchSize
 from batchscope.config.yaml_files import read_yaml
 from batchscope.data import splits
 from batchscope.identity.asked import draw
@@ -116,11 +117,11 @@ def test_runs_are_every_combination_in_the_order_of_the_file(tmp_path: Path) -> 
     ]
     loaded = load(tmp_path, content)
     assert loaded.runs[:3] == (
-        study.Run("blobs", "blobs-mlp", "full", 4),
-        study.Run("blobs", "blobs-mlp", "full", 2),
-        study.Run("blobs", "blobs-mlp", "2", 4),
+        study.Run("blobs", "blobs-mlp", BatchSize(None), 4),
+        study.Run("blobs", "blobs-mlp", BatchSize(None), 2),
+        study.Run("blobs", "blobs-mlp", BatchSize(2), 4),
     )
-    assert loaded.runs[-1] == study.Run("digits", "task08-mlp", "1168", 2)
+    assert loaded.runs[-1] == study.Run("digits", "task08-mlp", BatchSize(1168), 2)
     assert len(loaded.runs) == 2 * (2 * 2 + 1)
     assert loaded.cells == tuple(dict.fromkeys(run.cell for run in loaded.runs))
     assert len(loaded.cells) == 5
@@ -170,8 +171,8 @@ def test_a_comparison_may_leave_out_its_timings(tmp_path: Path) -> None:
     content = minimal()
     content["comparisons"].append({**content["comparisons"][0], "batch_sizes": [3], "timing": False})
     loaded = load(tmp_path, content)
-    assert [run.batch_size for run in loaded.runs] == ["8", "3"]
-    assert [cell.batch_size for cell in loaded.cells] == ["8"]
+    assert [run.batch_size.examples for run in loaded.runs] == [8, 3]
+    assert [cell.batch_size.examples for cell in loaded.cells] == [8]
 
 
 def test_a_comparison_may_take_the_timings_of_another_recipe(tmp_path: Path) -> None:
@@ -362,7 +363,7 @@ def test_batch_size_may_be_as_large_as_the_data_of_a_table(tmp_path: Path) -> No
     table = {"source": "table", "path": "own.csv", "target": "kind", "split": {"validation": 5, "test": 5}}
     content = minimal("mine", datasets={"mine": table})
     content["comparisons"][0]["batch_sizes"] = [10]
-    assert load(tmp_path, content).runs[0].batch_size == "10"
+    assert load(tmp_path, content).runs[0].batch_size == BatchSize(10)
     content["comparisons"][0]["batch_sizes"] = [11]
     with pytest.raises(study.ConfigError, match="11 is larger than the 10 training examples of mine"):
         load(tmp_path, content)

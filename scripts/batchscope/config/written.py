@@ -43,6 +43,11 @@ class BatchSize:
     def __str__(self) -> str:
         return "full" if self.examples is None else str(self.examples)
 
+    @property
+    def written(self) -> int | str:
+        """As a user writes it."""
+        return self.examples or "full"
+
     def of(self, n_train: int | None) -> int | None:
         """Examples per update where there are `n_train` to train on; None where that is not known."""
         return n_train if self.examples is None else self.examples
@@ -67,7 +72,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, Written):
         return value.plain()
     if isinstance(value, BatchSize):
-        return value.examples or "full"
+        return value.written
     if isinstance(value, dict):
         return {key: plain(each) for key, each in value.items()}
     return [plain(each) for each in value] if isinstance(value, (list, tuple)) else value

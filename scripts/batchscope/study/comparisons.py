@@ -46,7 +46,7 @@ class Comparison(Written):
         for dataset in self.datasets:
             for recipe in self.recipes:
                 for size in self.batch_sizes:
-                    yield Cell(dataset, recipe, str(size))
+                    yield Cell(dataset, recipe, size)
 
     def on(self, replaced: Mapping[str, str]) -> Comparison:
         """The comparison on other data sets."""
@@ -55,20 +55,17 @@ class Comparison(Written):
 
 @dataclass(frozen=True)
 class Cell:
-    """A data set, a recipe and a batch size (as text: digits, or `full`): what is timed."""
+    """A data set, a recipe and a batch size: what is timed."""
 
     dataset: str
     recipe: str
-    batch_size: str
+    batch_size: BatchSize
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Cell):
     """A cell and a seed: what is trained, one job each."""
 
-    dataset: str
-    recipe: str
-    batch_size: str
     seed: int
 
     @property
@@ -84,7 +81,8 @@ def expand(
     locate: Locate,
 ) -> tuple[Cell, ...]:
     """Every cell of the comparisons, in their order, once its names and sizes are checked."""
-    cells: dict[Cell, int] = {}  # and the comparison each came from
+    cells: list[Cell] = []
+    seen: dict[tuple[str, str, int | None], tuple[BatchSize, int]] = {}  # how a size was written, in which comparison
     sizes: dict[str, int | None] = {}
     for index, comparison in enumerate(comparisons):
         here = below(locate, "comparisons", index)
@@ -100,9 +98,11 @@ def expand(
                     place = here(["batch_sizes", position])
                     _check_size(size, n_train, dataset, recipe, place)
                     definitions.check_cell(recipe, size.of(n_train), place)
-                    cell = Cell(dataset.name, recipe.name, str(size))
-                    _check_new(cell, cells, n_train, place)
-                    cells[cell] = index
+                    cell, examples = Cell(dataset.name, recipe.name, size), size.of(n_train)
+                    if known := seen.get((dataset.name, recipe.name, examples)):
+                        raise ConfigError(f"{place}: {_twice(cell, *known, n_train)}")
+                    seen[dataset.name, recipe.name, examples] = size, index
+                    cells.append(cell)
     return tuple(cells)
 
 
@@ -192,14 +192,9 @@ def _check_size(
         )
 
 
-def _check_new(cell: Cell, cells: Mapping[Cell, int], n_train: int | None, place: str) -> None:
-    """The same run may not be asked for twice, nor the same batch size as a number and as `full`."""
+def _twice(cell: Cell, first: BatchSize, index: int, n_train: int | None) -> str:
+    """Why the same run may not be asked for twice, nor the same batch size as a number and as `full`."""
     what = f"{cell.dataset} with {cell.recipe} at batch size {cell.batch_size}"
-    if cell in cells:
-        raise ConfigError(f"{place}: {what} is in comparisons[{cells[cell]}] already; valid is to ask for it once")
-    twin = {"full": str(n_train), str(n_train): "full"}.get(cell.batch_size)
-    if twin is not None and Cell(cell.dataset, cell.recipe, twin) in cells:
-        raise ConfigError(
-            f"{place}: {what} repeats {twin}, since {cell.dataset} has {n_train} training examples; "
-            "valid is one of the two"
-        )
+    if first == cell.batch_size:
+        return f"{what} is in comparisons[{index}] already; valid is to ask for it once"
+    return f"{what} repeats {first}, since {cell.dataset} has {n_train} training examples; valid is one of the two"

@@ -18,7 +18,7 @@ from batchscope.config import written
 from batchscope.config.errors import ConfigError, Locate, choice, shown
 from batchscope.config.sentences import valid as valid_in_words
 from batchscope.config.settings import SETTINGS, Settings
-from batchscope.config.written import DIFFERENT, List, Seed, Text, Written, defaults, plain, valid
+from batchscope.config.written import DIFFERENT, BatchSize, List, Seed, Text, Written, defaults, plain, valid
 from batchscope.config.yaml_files import locate_in, read_yaml
 from batchscope.study import comparisons, definitions, external_runs, own_claims, probing, published, targets
 from batchscope.study.comparisons import Cell, Comparison, Run
@@ -139,8 +139,8 @@ class Study:
             return ((self.measurements.runs.dataset, self.measurements.runs.recipe),)
         return tuple(dict.fromkeys((run.dataset, run.recipe) for run in self.runs))
 
-    def batch_sizes(self, pair: tuple[str, str]) -> set[str]:
-        """The batch sizes, as text, at which a recipe is trained on a data set."""
+    def batch_sizes(self, pair: tuple[str, str]) -> set[BatchSize]:
+        """The batch sizes at which a recipe is trained on a data set."""
         return {run.batch_size for run in self.runs if (run.dataset, run.recipe) == pair}
 
     @property
@@ -172,7 +172,9 @@ class Study:
             "timing": self.timing,
             "datasets": self.datasets,
             "recipes": self.recipes,
-            "cells": [vars(run.cell) for run in self.runs if run.seed == self.seeds[0]],
+            "cells": [
+                {**vars(run.cell), "batch_size": str(run.batch_size)} for run in self.runs if run.seed == self.seeds[0]
+            ],
             "borrowed_timings": [
                 {"dataset": dataset, "recipe": recipe, "timed_recipe": timed}
                 for (dataset, recipe), timed in self.borrowed_timings.items()
@@ -242,7 +244,7 @@ def check_sizes(study: Study, dataset: str, n_train: int) -> None:
         ConfigError: a batch size is larger than the training part.
     """
     for run in study.runs:
-        if run.dataset == dataset and run.batch_size != "full" and int(run.batch_size) > n_train:
+        if run.dataset == dataset and (run.batch_size.examples or 0) > n_train:
             raise ConfigError(
                 f"{study.path}: batch size {run.batch_size} is larger than the {n_train} training examples of "
                 f"{dataset}; valid is an integer from 1 to {n_train}, or full"

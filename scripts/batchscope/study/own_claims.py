@@ -90,8 +90,8 @@ def _available(claim: Claim, pair: Pair, study: Study, n_train: int | None) -> S
     if probe and METRICS[claim.metric].probe in _DRAWN:
         return set(probe["batch_sizes"])
     trained = study.batch_sizes(pair)
-    known: Sizes = {size if size == "full" else int(size) for size in trained}
-    if "full" in trained:  # of unknown size, it may be any that is named
+    known: Sizes = {size.written for size in trained}
+    if "full" in known:  # of unknown size, it may be any that is named
         named = {size for _, size in claim.test.named() if isinstance(size, int)}
         known |= named if n_train is None else {n_train}
     return known

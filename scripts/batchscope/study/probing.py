@@ -11,7 +11,7 @@ from typing import Any, cast
 import pydantic
 
 from batchscope.config.errors import ConfigError, Locate, choice
-from batchscope.config.written import Written
+from batchscope.config.written import BatchSize, Written
 from batchscope.data.splits import Part
 from batchscope.probes.registry import PROBES
 from batchscope.probes.settings import Request
@@ -88,10 +88,10 @@ def probed_runs(probes: Probes, name: str, runs: Sequence[Run]) -> tuple[Run, ..
         return ()
     of_recipe = [run for run in runs if run.recipe in settings["recipes"]]
     if "batch_size" in settings:
-        own = str(settings["batch_size"])
+        own = BatchSize(settings["batch_size"])
         return tuple(dict.fromkeys(dataclasses.replace(run, batch_size=own) for run in of_recipe))
     wanted = settings.get("trained_with")
-    return tuple(run for run in of_recipe if wanted is None or run.batch_size in map(str, wanted))
+    return tuple(run for run in of_recipe if wanted is None or run.batch_size.examples in wanted)
 
 
 def probed_cells(probes: Probes, name: str, runs: Sequence[Run]) -> tuple[Cell, ...]:
@@ -101,8 +101,8 @@ def probed_cells(probes: Probes, name: str, runs: Sequence[Run]) -> tuple[Cell, 
 
 def _check_trained_with(probe: Mapping[str, Any], name: str, runs: Sequence[Run], locate: Locate) -> None:
     for recipe in probe["recipes"]:
-        known = sorted({run.batch_size for run in runs if run.recipe == recipe and run.batch_size != "full"}, key=int)
+        known = sorted({run.batch_size.examples for run in runs if run.recipe == recipe and run.batch_size.examples})
         for position, size in enumerate(probe.get("trained_with", ())):
-            if str(size) not in known:
-                place = locate(["probes", name, "trained_with", position])
-                raise ConfigError(f"{place}: no run of {recipe} has the batch size {size}{choice(str(size), known)}")
+            if size not in known:
+                place, sizes = locate(["probes", name, "trained_with", position]), map(str, known)
+                raise ConfigError(f"{place}: no run of {recipe} has the batch size {size}{choice(size, sizes)}")

@@ -59,7 +59,7 @@ def applies(entry: Published, pair: Pair, study: Study) -> bool:
     runs = study.probed_runs(probe) if probe else study.runs
     if probe and entry.at not in study.recipes[pair[1]]["snapshots"]["at"]:
         return False
-    return any((run.dataset, run.recipe) == pair and run.batch_size == str(entry.batch_size) for run in runs)
+    return any((run.dataset, run.recipe) == pair and run.batch_size == entry.batch_size for run in runs)
 
 
 def check(study: Study, locate: Locate) -> None:
