@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 Key = str | int
+Fault = tuple[Sequence[Key], str]  # keys below what was read, and the end of the sentence
 Locate = Callable[[Sequence[Key]], str]  # where the user wrote a value: "file, line 12: key.path"
 
 

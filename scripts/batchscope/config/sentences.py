@@ -40,10 +40,13 @@ def problem(error: ErrorDetails, root: JsonSchemaValue) -> Problem:
         return Problem(1, keys, f"the key is missing; valid is {valid(rule, root)}")
     if kind.startswith("union_tag") and isinstance(value, dict):
         return _kind(keys, value, rule, root)
+    if kind == "conflict":
+        return Problem(3, (*keys, *error["ctx"]["keys"]), error["ctx"]["sentence"])
+    sentence = refusal(value, rule, root)
     if kind == "twice":
         twice = next(item for item in value if value.count(item) > 1)
-        return Problem(2, keys, f"{written(twice)} is listed twice; valid is {valid(rule, root)}")
-    return Problem(2, keys, refusal(value, rule, root))
+        sentence = f"{written(twice)} is listed twice; valid is {valid(rule, root)}"
+    return Problem(2, keys, sentence)
 
 
 def refusal(value: object, rule: JsonSchemaValue, root: JsonSchemaValue | None = None) -> str:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, TypeVar, cast
+from typing import Annotated, Any, ClassVar, Self, TypeVar, cast
 
 import pydantic
-from pydantic import AfterValidator, ConfigDict, Field, Strict, TypeAdapter
+from pydantic import AfterValidator, ConfigDict, Field, Strict, TypeAdapter, model_validator
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import PydanticCustomError, core_schema
 
 from batchscope.config import sentences
-from batchscope.config.errors import ConfigError, Locate
+from batchscope.config.errors import ConfigError, Fault, Locate
 
 T = TypeVar("T")
 
@@ -27,6 +27,16 @@ class Written(pydantic.BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(
         strict=True, frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True
     )
+
+    def conflicts(self) -> Iterator[Fault]:
+        """What is wrong with keys that are right one by one."""
+        yield from ()
+
+    @model_validator(mode="after")
+    def _refuse_conflicts(self) -> Self:
+        for keys, sentence in self.conflicts():
+            raise PydanticCustomError("conflict", "keys do not fit together", {"keys": keys, "sentence": sentence})
+        return self
 
     def plain(self) -> dict[str, Any]:
         """The mapping with every default, of built-in scalars, lists and dicts; keys in the order of the fields."""

@@ -18,6 +18,8 @@ class Settings(Written):
     place; and `batch_sizes`, sizes of batches that are drawn or evaluated.
     """
 
+    recipes: Names
+
 
 class Definition(Protocol):
     """A data set or a recipe with everything filled in, and where the user wrote each of its values."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -14,6 +14,9 @@ from batchscope.study import definition_files, definitions
 from batchscope.study.datasets import Dataset
 from batchscope.study.definitions import Definition
 from batchscope.study.recipes import Recipe
+
+if TYPE_CHECKING:
+    from batchscope.study.model import Study
 
 # Keys of a recipe that change nothing in the work of one update.
 _WITHOUT_WORK = ("budget", "learning_rate_scaling", "tuning", "tracked_weight", "evaluation_batch_size", "snapshots")
@@ -74,76 +77,63 @@ class Run(Cell):
         return Cell(self.dataset, self.recipe, self.batch_size)
 
 
-def expand(
+def check(
     comparisons: Sequence[Comparison],
     datasets: Mapping[str, Definition[Dataset]],
     recipes: Mapping[str, Definition[Recipe]],
     locate: Locate,
-) -> tuple[Cell, ...]:
-    """Every cell of the comparisons, in their order, once its names and sizes are checked."""
-    cells: list[Cell] = []
+) -> None:
+    """Refuse comparisons of what nobody defines, of what does not fit together, and the same run twice.
+
+    Args:
+        comparisons: those of the study.
+        datasets: every data set that it may name.
+        recipes: every recipe that it may name.
+        locate: where the user wrote a key of the study.
+
+    Raises:
+        ConfigError: one sentence on what to change.
+    """
     seen: dict[tuple[str, str, int | None], tuple[BatchSize, int]] = {}  # how a size was written, in which comparison
-    sizes: dict[str, int | None] = {}
     for index, comparison in enumerate(comparisons):
         here = below(locate, "comparisons", index)
         _check_names(comparison.datasets, datasets, below(here, "datasets"))
         _check_names(comparison.recipes, recipes, below(here, "recipes"))
-        for dataset in (datasets[name] for name in comparison.datasets):
-            if dataset.name not in sizes:
-                sizes[dataset.name] = definitions.known_size(dataset)
-            n_train = sizes[dataset.name]
-            for recipe in (recipes[each] for each in comparison.recipes):
-                definitions.check_pair(recipe, dataset)
-                for position, size in enumerate(comparison.batch_sizes):
-                    place = here(["batch_sizes", position])
-                    _check_size(size, n_train, dataset, recipe, place)
-                    definitions.check_cell(recipe, size.of(n_train), place)
-                    cell, examples = Cell(dataset.name, recipe.name, size), size.of(n_train)
-                    if known := seen.get((dataset.name, recipe.name, examples)):
-                        raise ConfigError(f"{place}: {_twice(cell, *known, n_train)}")
-                    seen[dataset.name, recipe.name, examples] = size, index
-                    cells.append(cell)
-    return tuple(cells)
+        for cell in comparison.cells():
+            dataset, recipe, size = datasets[cell.dataset], recipes[cell.recipe], cell.batch_size
+            n_train, place = definitions.known_size(dataset), here(["batch_sizes", comparison.batch_sizes.index(size)])
+            definitions.check_pair(recipe, dataset)
+            _check_size(size, n_train, dataset, recipe, place)
+            definitions.check_cell(recipe, size.of(n_train), place)
+            if known := seen.get((cell.dataset, cell.recipe, size.of(n_train))):
+                raise ConfigError(f"{place}: {_twice(cell, *known, n_train)}")
+            seen[cell.dataset, cell.recipe, size.of(n_train)] = size, index
 
 
-def timed(comparisons: Sequence[Comparison], timing: bool) -> tuple[Cell, ...]:
-    """The cells that are timed themselves, in the order of the study file; `timing` is what the study says."""
-    own = (item for item in comparisons if (timing if item.timing is None else item.timing) is True)
-    return tuple(cell for item in own for cell in item.cells())
-
-
-def borrowed_timings(
-    comparisons: Sequence[Comparison],
-    own: Sequence[Cell],
-    recipes: Mapping[str, Definition[Recipe]],
-    locate: Locate,
-) -> dict[tuple[str, str], str]:
-    """By data set and recipe, the recipe whose timings stand in for its own, once it is known that they can.
+def check_timings(study: Study, locate: Locate) -> None:
+    """Refuse a comparison that takes the timings of something else, or timings that are not made.
 
     Raises:
-        ConfigError: where a comparison names timings of something else, or that are not made.
+        ConfigError: one sentence on what to change.
     """
-    borrowed = {}
-    for index, item in enumerate(comparisons):
+    for index, item in enumerate(study.file.comparisons):
         if not isinstance(item.timing, str):
             continue
         name, place = item.timing, locate(["comparisons", index, "timing"])
-        if name not in recipes:
-            raise ConfigError(f"{place}: no run of the study uses the recipe `{name}`{choice(name, recipes)}")
+        if name not in study.recipes:
+            raise ConfigError(f"{place}: no run of the study uses the recipe `{name}`{choice(name, study.recipes)}")
         for cell in item.cells():
-            if Cell(cell.dataset, name, cell.batch_size) not in own:
+            if Cell(cell.dataset, name, cell.batch_size) not in study.cells:
                 raise ConfigError(
                     f"{place}: {name} is not timed on {cell.dataset} at batch size {cell.batch_size}; valid is a "
                     "recipe that this study times at every size of this comparison, or true"
                 )
-            differing = _differences(recipes[cell.recipe].value, recipes[name].value)
+            differing = _differences(study.recipes[cell.recipe].value, study.recipes[name].value)
             if differing:
                 raise ConfigError(
                     f"{place}: {cell.recipe} and {name} differ in {', '.join(differing)}, so an update may take "
                     "another time; valid is a recipe that differs only in budget, learning rate or its tuning, or true"
                 )
-            borrowed[cell.dataset, cell.recipe] = name
-    return borrowed
 
 
 def check_replaced(

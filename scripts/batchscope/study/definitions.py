@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from batchscope.config import written
 from batchscope.config.errors import ConfigError, Key, Locate, below, choice, shown
 from batchscope.config.sentences import refusal
 from batchscope.config.spelling import respelt
-from batchscope.config.yaml_files import locate_in
+from batchscope.config.yaml_files import locate_in, read_yaml
 from batchscope.data import splits
 from batchscope.study import datasets, recipes
 from batchscope.study.datasets import Arrays, Dataset, Digits, Images
@@ -57,7 +58,7 @@ class Layer:
     locate: Locate
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Definition(Generic[V]):
     """A definition with everything filled in, and where the user wrote each of its values."""
 
@@ -75,7 +76,38 @@ DATASETS: Kind[Dataset] = Kind("datasets", "data set", datasets.DATASET, dataset
 RECIPES: Kind[Recipe] = Kind("recipes", "recipe", recipes.RECIPE, recipes.settle)
 
 
-def layers(kind: Kind[V], content: Content, path: Path, prefix: Sequence[str] = ()) -> dict[str, Layer]:
+def load(kind: Kind[V], inline: Content, study: Path, registry: Path) -> dict[str, Definition[V]]:
+    """Every definition of the registry and of the study, selected or not: a typo is found before it is needed.
+
+    Files are not looked at: a registry may name data that this machine lacks, as long as no study selects them
+    (`definition_files.check`).
+
+    Raises:
+        ConfigError: one sentence on what to change.
+    """
+    shared, own = _layers(kind, read_yaml(registry), registry), _layers(kind, inline, study, [kind.key])
+    for name, layer in own.items():
+        if name in shared:
+            raise ConfigError(f"{layer.locate([])}: {shown(registry)} has this name already; valid is another name")
+    return {name: _resolve(kind, name, shared) for name in shared} | {
+        name: _resolve(kind, name, {**shared, **own}) for name in own
+    }
+
+
+@functools.cache
+def known_size(dataset: Definition[Dataset], part: splits.Part = "train") -> int | None:
+    """Number of examples of a part, or None where only the user's function knows."""
+    try:
+        return splits.known_size(dataset.content, part)
+    except splits.DataError as error:
+        text = str(error).removeprefix(f"data set {dataset.name}: ")
+        if text.startswith("split: "):
+            text = f"{text.removeprefix('split: ')}; valid are parts that leave some to train on"
+            raise ConfigError(f"{dataset.locate(['split'])}: {text}") from error
+        raise ConfigError(f"{dataset.locate([])}: {text}") from error
+
+
+def _layers(kind: Kind[V], content: Content, path: Path, prefix: Sequence[str] = ()) -> dict[str, Layer]:
     """The definitions of one file, by name; their paths are relative to the file's folder."""
     locate = locate_in(shown(path), prefix)
     found = {}
@@ -93,35 +125,6 @@ def layers(kind: Kind[V], content: Content, path: Path, prefix: Sequence[str] = 
         today = respelt(definition, where, ["model"]) if kind.key == "recipes" else definition
         found[name] = Layer(_with_paths(today, path.parent), where)
     return found
-
-
-def resolve(kind: Kind[V], name: str, known: Mapping[str, Layer]) -> Definition[V]:
-    """Merge a definition over what it extends, check the whole, and fill in the defaults.
-
-    Files are not looked at: a registry may name data that this machine lacks, as long as no study selects them
-    (`definition_files.check`).
-    """
-    chain = _chain(kind, name, known)
-    locate = _locate_in_layers(chain)
-    merged: Content = {}
-    for layer in reversed(chain):
-        merged = _merge(merged, {key: value for key, value in layer.content.items() if key != "extends"})
-    value = kind.settle(written.read(kind.type, merged, locate), locate)
-    if isinstance(value, (Digits, Images)):  # whose sizes are known without a file
-        known_size(Definition(name, value, locate))
-    return Definition(name, value, locate)
-
-
-def known_size(dataset: Definition[Dataset], part: splits.Part = "train") -> int | None:
-    """Number of examples of a part, or None where only the user's function knows."""
-    try:
-        return splits.known_size(dataset.content, part)
-    except splits.DataError as error:
-        text = str(error).removeprefix(f"data set {dataset.name}: ")
-        if text.startswith("split: "):
-            text = f"{text.removeprefix('split: ')}; valid are parts that leave some to train on"
-            raise ConfigError(f"{dataset.locate(['split'])}: {text}") from error
-        raise ConfigError(f"{dataset.locate([])}: {text}") from error
 
 
 def check_pair(recipe: Definition[Recipe], dataset: Definition[Dataset]) -> None:
@@ -164,6 +167,19 @@ def _check_images(data: Arrays, name: str, place: str) -> None:
             f"{needs}, channels first; valid is an array that was turned with np.moveaxis({data.x}, 1, -1), mlp or a "
             "function"
         )
+
+
+def _resolve(kind: Kind[V], name: str, known: Mapping[str, Layer]) -> Definition[V]:
+    """Merge a definition over what it extends, check the whole, and fill in the defaults."""
+    chain = _chain(kind, name, known)
+    locate = _locate_in_layers(chain)
+    merged: Content = {}
+    for layer in reversed(chain):
+        merged = _merge(merged, {key: value for key, value in layer.content.items() if key != "extends"})
+    definition = Definition(name, kind.settle(written.read(kind.type, merged, locate), locate), locate)
+    if isinstance(definition.value, (Digits, Images)):  # whose sizes are known without a file
+        known_size(definition)
+    return definition
 
 
 def _with_paths(definition: Content, folder: Path) -> Content:

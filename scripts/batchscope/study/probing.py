@@ -2,66 +2,46 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from importlib import import_module
 from types import ModuleType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pydantic
 
-from batchscope.config.errors import ConfigError, Locate, choice
-from batchscope.config.written import BatchSize, Written
+from batchscope.config.errors import ConfigError, Locate, below, choice
+from batchscope.config.written import Written
 from batchscope.data.splits import Part
 from batchscope.probes.registry import PROBES
-from batchscope.probes.settings import Request
-from batchscope.study.comparisons import Cell, Run
-from batchscope.study.definitions import Definition, known_size
+from batchscope.probes.settings import Request, Settings
+from batchscope.study.definitions import known_size
 
-Probes = Mapping[str, Mapping[str, Any] | None]
+if TYPE_CHECKING:
+    from batchscope.study.model import Study
 
 
-def check(
-    probes: Probes,
-    runs: Sequence[Run],
-    recipes: Mapping[str, Definition],
-    datasets: Mapping[str, Definition],
-    sizes: Mapping[str, int | None],
-    locate: Locate,
-) -> None:
+def check(study: Study, locate: Locate) -> None:
     """Refuse probes of runs that the study does not have, or that cannot be measured.
-
-    Args:
-        probes: key `probes` of the study, with its defaults.
-        runs: every run of the study.
-        recipes: the recipes that the runs use.
-        datasets: the data sets that the runs use.
-        sizes: by data set, the number of training examples, None where it is not known before the data are read.
-        locate: where the user wrote a key of the study.
 
     Raises:
         ConfigError: one sentence on what to change.
     """
-    for name, settings in probes.items():
-        if settings is None:
-            continue
-        for position, recipe in enumerate(settings["recipes"]):
-            if recipe not in recipes:
-                place = locate(["probes", name, "recipes", position])
-                raise ConfigError(f"{place}: no run of the study uses the recipe `{recipe}`{choice(recipe, recipes)}")
-        _check_trained_with(settings, name, runs, locate)
-        looked_at = sorted({run.dataset for run in probed_runs(probes, name, runs)})
+    for name, settings in study.probes.items():
+        here = below(locate, "probes", name)
+        for position, recipe in enumerate(settings.recipes):
+            if recipe not in study.recipes:
+                known = choice(recipe, study.recipes)
+                raise ConfigError(
+                    f"{here(['recipes', position])}: no run of the study uses the recipe `{recipe}`{known}"
+                )
+        _check_trained_with(settings, study, here)
+        looked_at = sorted({run.dataset for run in study.probed_runs(name)})
 
-        def examples(part: str, looked_at: Sequence[str] = looked_at) -> dict[str, int | None]:
-            if part == "train":
-                return {dataset: sizes[dataset] for dataset in looked_at}
-            return {dataset: known_size(datasets[dataset], cast("Part", part)) for dataset in looked_at}
+        def examples(part: str, looked_at: Iterable[str] = looked_at) -> dict[str, int | None]:
+            return {dataset: known_size(study.datasets[dataset], cast("Part", part)) for dataset in looked_at}
 
-        def place_of(keys: Sequence[str | int], name: str = name) -> str:
-            return locate(["probes", name, *keys])
-
-        wanted = {recipe: recipes[recipe] for recipe in settings["recipes"]}
-        settings_of(name).check(Request(settings, place_of, wanted, examples))
+        wanted = {recipe: study.recipes[recipe] for recipe in settings.recipes}
+        settings_of(name).check(Request(settings.plain(), here, wanted, examples))
 
 
 def written() -> type[Written]:
@@ -81,28 +61,11 @@ def settings_of(probe: str) -> ModuleType:
     return import_module(f"batchscope.probes.{probe}.settings")
 
 
-def probed_runs(probes: Probes, name: str, runs: Sequence[Run]) -> tuple[Run, ...]:
-    """The runs that the probe `name` looks at, or that it trains; see `probes.settings.Settings`."""
-    settings = probes[name]
-    if settings is None:
-        return ()
-    of_recipe = [run for run in runs if run.recipe in settings["recipes"]]
-    if "batch_size" in settings:
-        own = BatchSize(settings["batch_size"])
-        return tuple(dict.fromkeys(dataclasses.replace(run, batch_size=own) for run in of_recipe))
-    wanted = settings.get("trained_with")
-    return tuple(run for run in of_recipe if wanted is None or run.batch_size.examples in wanted)
-
-
-def probed_cells(probes: Probes, name: str, runs: Sequence[Run]) -> tuple[Cell, ...]:
-    """The cells that the probe `name`, which has no seeds, looks at."""
-    return tuple(dict.fromkeys(run.cell for run in probed_runs(probes, name, runs)))
-
-
-def _check_trained_with(probe: Mapping[str, Any], name: str, runs: Sequence[Run], locate: Locate) -> None:
-    for recipe in probe["recipes"]:
-        known = sorted({run.batch_size.examples for run in runs if run.recipe == recipe and run.batch_size.examples})
-        for position, size in enumerate(probe.get("trained_with", ())):
-            if size not in known:
-                place, sizes = locate(["probes", name, "trained_with", position]), map(str, known)
-                raise ConfigError(f"{place}: no run of {recipe} has the batch size {size}{choice(size, sizes)}")
+def _check_trained_with(settings: Settings, study: Study, locate: Locate) -> None:
+    for recipe in settings.recipes:
+        sizes = {run.batch_size.examples or 0 for run in study.runs if run.recipe == recipe} - {0}  # 0 for `full`
+        for position, size in enumerate(getattr(settings, "trained_with", ())):
+            if size not in sizes:
+                known = choice(size, map(str, sorted(sizes)))
+                place = locate(["trained_with", position])
+                raise ConfigError(f"{place}: no run of {recipe} has the batch size {size}{known}")

@@ -53,11 +53,11 @@ def applies(entry: Published, pair: Pair, study: Study) -> bool:
     if wanted is not None:
         return any(
             target.metric == wanted.metric and wanted.value in target.values and target.applies(pair[0])
-            for target in study.targets
+            for target in study.file.targets
         )
     probe = PUBLISHED[entry.metric].probe
     runs = study.probed_runs(probe) if probe else study.runs
-    if probe and entry.at not in study.recipes[pair[1]]["snapshots"]["at"]:
+    if probe and entry.at not in study.recipes[pair[1]].value.snapshots.at:
         return False
     return any((run.dataset, run.recipe) == pair and run.batch_size == entry.batch_size for run in runs)
 
@@ -68,7 +68,7 @@ def check(study: Study, locate: Locate) -> None:
     Raises:
         ConfigError: one sentence on what to change.
     """
-    for index, entry in enumerate(study.published):
+    for index, entry in enumerate(study.file.published):
         name, here = entry.metric, below(locate, "published", index)
         if name not in PUBLISHED:
             raise ConfigError(f"{here(['metric'])}: there is no metric `{name}` to print{choice(name, PUBLISHED)}")
@@ -96,7 +96,7 @@ def check(study: Study, locate: Locate) -> None:
 
 def _has_law(pair: Pair, study: Study) -> bool:
     """Whether there may be enough batch sizes for a law; of measurements made elsewhere that is not known yet."""
-    return study.measurements is not None or len(study.batch_sizes(pair)) >= FITTED_SIZES
+    return study.file.measurements is not None or len(study.batch_sizes(pair)) >= FITTED_SIZES
 
 
 def _conditions(entry: Published) -> str:

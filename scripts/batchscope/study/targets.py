@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from batchscope.config.errors import ConfigError, Locate, below, choice
 from batchscope.config.written import DIFFERENT, List, Names, Positive, Written, valid
+
+if TYPE_CHECKING:
+    from batchscope.study.model import Study
 
 TargetMetric = Literal["validation_loss", "validation_error", "train_loss", "train_error"]
 
@@ -42,26 +45,26 @@ class Target(Written):
         return self.model_copy(update={"datasets": names})
 
 
-def check(targets: Sequence[Target], datasets: Collection[str], locate: Locate) -> None:
+def check(study: Study, locate: Locate) -> None:
     """Refuse targets of data sets without runs, errors of 1 or more, and a target that is given twice.
 
     Raises:
         ConfigError: one sentence on what to change.
     """
     seen: set[tuple[str, str, float]] = set()
-    for index, target in enumerate(targets):
+    for index, target in enumerate(study.file.targets):
         here = below(locate, "targets", index)
         for position, name in enumerate(target.datasets or ()):
-            if name not in datasets:
+            if name not in study.datasets:
                 place = here(["datasets", position])
-                raise ConfigError(f"{place}: no run of the study is about `{name}`{choice(name, datasets)}")
+                raise ConfigError(f"{place}: no run of the study is about `{name}`{choice(name, study.datasets)}")
         for position, value in enumerate(target.values):
             place = here(["values", position])
             if target.metric.endswith("error") and value >= 1:
                 raise ConfigError(
                     f"{place}: {value:g} is no share of wrong answers to reach; valid is a number below 1"
                 )
-            for name in target.datasets or datasets:
+            for name in target.datasets or study.datasets:
                 if (name, target.metric, value) in seen:
                     raise ConfigError(
                         f"{place}: {target.metric} {value:g} is a target of {name} already; valid is to give it once"
