@@ -131,6 +131,7 @@ Function = Annotated[str, Field(pattern=r"\.py:[A-Za-z_][A-Za-z_0-9]*$"), valid(
 Arguments = Annotated[dict[str, object], SORTED]
 NAME = r"^[a-z0-9][a-z0-9_-]*$"
 NAME_WORDS = "lower-case letters, digits, - and _, starting with a letter or digit"
+OwnName = Annotated[str, Field(pattern=NAME), valid(NAME_WORDS)]
 
 
 class Schema(GenerateJsonSchema):

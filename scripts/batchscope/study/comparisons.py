@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from batchscope.config.errors import ConfigError, Locate, below, choice
+from batchscope.config.errors import ConfigError, Locate, below, refuse_unknown
 from batchscope.config.written import DIFFERENT, BatchSize, List, Names, Written, valid
 from batchscope.study import definition_files, definitions
 from batchscope.study.datasets import Dataset
@@ -37,9 +37,9 @@ class Comparison(Written):
         valid("a list of integers from 1 to the number of training examples, or `full`"),
     ]
     """Examples per update. `full` is all the training examples, one update per epoch."""
-    timing: bool | str | None = Field(
-        None, json_schema_extra={"x-valid": "true, false, the name of a recipe of this study that is timed, or null"}
-    )
+    timing: Annotated[
+        bool | str | None, valid("true, false, the name of a recipe of this study that is timed, or null")
+    ] = None
     """Whether the cells of this comparison are timed; null for what the study says. Recipes that differ only in
     budget, learning rate or its tuning take the same time per update, so one may name another whose timings it takes.
     """
@@ -97,8 +97,12 @@ def check(
     seen: dict[tuple[str, str, int | None], tuple[BatchSize, int]] = {}  # how a size was written, in which comparison
     for index, comparison in enumerate(comparisons):
         here = below(locate, "comparisons", index)
-        _check_names(comparison.datasets, datasets, below(here, "datasets"))
-        _check_names(comparison.recipes, recipes, below(here, "recipes"))
+        refuse_unknown(comparison.datasets, datasets, below(here, "datasets"), "`{}` is not defined")
+        refuse_unknown(comparison.recipes, recipes, below(here, "recipes"), "`{}` is not defined")
+        for name in comparison.datasets:
+            definition_files.check(datasets[name])
+        for name in comparison.recipes:
+            definition_files.check(recipes[name])
         for cell in comparison.cells():
             dataset, recipe, size = datasets[cell.dataset], recipes[cell.recipe], cell.batch_size
             n_train, place = definitions.known_size(dataset), here(["batch_sizes", comparison.batch_sizes.index(size)])
@@ -119,9 +123,9 @@ def check_timings(study: Study, locate: Locate) -> None:
     for index, item in enumerate(study.file.comparisons):
         if not isinstance(item.timing, str):
             continue
-        name, place = item.timing, locate(["comparisons", index, "timing"])
-        if name not in study.recipes:
-            raise ConfigError(f"{place}: no run of the study uses the recipe `{name}`{choice(name, study.recipes)}")
+        name, here = item.timing, below(locate, "comparisons", index)
+        refuse_unknown({"timing": name}, study.recipes, here, "no run of the study uses the recipe `{}`")
+        place = here(["timing"])
         for cell in item.cells():
             if Cell(cell.dataset, name, cell.batch_size) not in study.cells:
                 raise ConfigError(
@@ -141,18 +145,8 @@ def check_replaced(
 ) -> None:
     """Refuse to put a data set in the place of one that the study does not name, or one that nobody defines."""
     named = sorted({name for item in comparisons for name in item.datasets})
-    for old, new in replaced.items():
-        if old not in named:
-            raise ConfigError(f"{locate([old])}: the study does not name `{old}`{choice(old, named)}")
-        if new not in datasets:
-            raise ConfigError(f"{locate([old])}: `{new}` is not defined{choice(new, datasets)}")
-
-
-def _check_names(names: Sequence[str], known: Mapping[str, Definition], locate: Locate) -> None:
-    for position, name in enumerate(names):
-        if name not in known:
-            raise ConfigError(f"{locate([position])}: `{name}` is not defined{choice(name, known)}")
-        definition_files.check(known[name])
+    refuse_unknown(dict(zip(replaced, replaced, strict=True)), named, locate, "the study does not name `{}`")
+    refuse_unknown(replaced, datasets, locate, "`{}` is not defined")
 
 
 def _differences(recipe: Recipe, other: Recipe) -> list[str]:

@@ -24,13 +24,10 @@ def files(definition: Definition) -> list[str]:
 
     Beside the file of a function these are the modules beside it that it imports, directly or not.
     """
-    value = definition.value
-    made_by = value.model if isinstance(value, Recipe) else value
-    if isinstance(made_by, (Arrays, Table)):
-        return [made_by.path]
-    if not isinstance(made_by, (FromFunction, OwnModel)):
-        return []
-    file = Path(made_by.function.rpartition(":")[0])
+    keys = {**definition.content, **definition.content.get("model", {})}
+    if "function" not in keys:
+        return [keys["path"]] if "path" in keys else []
+    file = Path(keys["function"].rpartition(":")[0])
     real = file.resolve()  # where its imports are looked for, too
     imported = [each for each in imports.closure(real, real.parent) if each != real]
     return [str(file), *map(shown, imported)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,9 +14,10 @@ from pydantic import TypeAdapter
 from typing_extensions import TypeVar
 
 from batchscope.config import written
-from batchscope.config.errors import ConfigError, Key, Locate, below, choice, shown
+from batchscope.config.errors import ConfigError, Key, Locate, below, refuse_unknown, shown
 from batchscope.config.sentences import refusal
 from batchscope.config.spelling import respelt
+from batchscope.config.written import OwnName
 from batchscope.config.yaml_files import locate_in, read_yaml
 from batchscope.data import splits
 from batchscope.study import datasets, recipes
@@ -73,6 +73,7 @@ class Definition(Generic[V]):
 
 
 DATASETS: Kind[Dataset] = Kind("datasets", "data set", datasets.DATASET, datasets.settle)
+_UNRESOLVED = TypeAdapter(dict[OwnName, Content])
 RECIPES: Kind[Recipe] = Kind("recipes", "recipe", recipes.RECIPE, recipes.settle)
 
 
@@ -94,6 +95,33 @@ def load(kind: Kind[V], inline: Content, study: Path, registry: Path) -> dict[st
     }
 
 
+def _layers(kind: Kind[V], content: Content, path: Path, prefix: Sequence[str] = ()) -> dict[str, Layer]:
+    """The definitions of one file, by name; their paths are relative to the file's folder."""
+    locate = locate_in(shown(path), prefix)
+    found = {}
+    for name, definition in written.read(_UNRESOLVED, content, locate).items():
+        where = below(locate, name)
+        if not isinstance(definition.get("extends", ""), str):
+            valid = f"the name of another {kind.noun}"
+            raise ConfigError(f"{where(['extends'])}: {refusal(definition['extends'], {'x-valid': valid})}")
+        today = respelt(definition, where, ["model"]) if kind.key == "recipes" else definition
+        found[name] = Layer(_with_paths(today, path.parent), where)
+    return found
+
+
+def _resolve(kind: Kind[V], name: str, known: Mapping[str, Layer]) -> Definition[V]:
+    """Merge a definition over what it extends, check the whole, and fill in the defaults."""
+    chain = _chain(kind, name, known)
+    locate = _locate_in_layers(chain)
+    merged: Content = {}
+    for layer in reversed(chain):
+        merged = _merge(merged, {key: value for key, value in layer.content.items() if key != "extends"})
+    definition = Definition(name, kind.settle(written.read(kind.type, merged, locate), locate), locate)
+    if isinstance(definition.value, (Digits, Images)):  # whose sizes are known without a file
+        known_size(definition)
+    return definition
+
+
 @functools.cache
 def known_size(dataset: Definition[Dataset], part: splits.Part = "train") -> int | None:
     """Number of examples of a part, or None where only the user's function knows."""
@@ -105,26 +133,6 @@ def known_size(dataset: Definition[Dataset], part: splits.Part = "train") -> int
             text = f"{text.removeprefix('split: ')}; valid are parts that leave some to train on"
             raise ConfigError(f"{dataset.locate(['split'])}: {text}") from error
         raise ConfigError(f"{dataset.locate([])}: {text}") from error
-
-
-def _layers(kind: Kind[V], content: Content, path: Path, prefix: Sequence[str] = ()) -> dict[str, Layer]:
-    """The definitions of one file, by name; their paths are relative to the file's folder."""
-    locate = locate_in(shown(path), prefix)
-    found = {}
-    for name, definition in content.items():
-        if not re.fullmatch(written.NAME, name):
-            raise ConfigError(f"{locate([])}: {refusal(name, {'x-valid': written.NAME_WORDS})}")
-        if not isinstance(definition, dict):
-            raise ConfigError(f"{locate([name])}: {refusal(definition, {'type': 'object'})}")
-        if not isinstance(definition.get("extends", ""), str):
-            place = locate([name, "extends"])
-            raise ConfigError(
-                f"{place}: {refusal(definition['extends'], {'x-valid': f'the name of another {kind.noun}'})}"
-            )
-        where = below(locate, name)
-        today = respelt(definition, where, ["model"]) if kind.key == "recipes" else definition
-        found[name] = Layer(_with_paths(today, path.parent), where)
-    return found
 
 
 def check_pair(recipe: Definition[Recipe], dataset: Definition[Dataset]) -> None:
@@ -169,19 +177,6 @@ def _check_images(data: Arrays, name: str, place: str) -> None:
         )
 
 
-def _resolve(kind: Kind[V], name: str, known: Mapping[str, Layer]) -> Definition[V]:
-    """Merge a definition over what it extends, check the whole, and fill in the defaults."""
-    chain = _chain(kind, name, known)
-    locate = _locate_in_layers(chain)
-    merged: Content = {}
-    for layer in reversed(chain):
-        merged = _merge(merged, {key: value for key, value in layer.content.items() if key != "extends"})
-    definition = Definition(name, kind.settle(written.read(kind.type, merged, locate), locate), locate)
-    if isinstance(definition.value, (Digits, Images)):  # whose sizes are known without a file
-        known_size(definition)
-    return definition
-
-
 def _with_paths(definition: Content, folder: Path) -> Content:
     """A copy in which `path` and the file of `function` no longer depend on where the definition stands."""
     content = copy.deepcopy(definition)
@@ -204,8 +199,7 @@ def _chain(kind: Kind[V], name: str, known: Mapping[str, Layer]) -> list[Layer]:
             raise ConfigError(
                 f"{place}: {' extends '.join([*names, parent])}; valid is a {kind.noun} outside this circle"
             )
-        if parent not in known:
-            raise ConfigError(f"{place}: there is no {kind.noun} `{parent}`{choice(parent, known)}")
+        refuse_unknown({"extends": parent}, known, chain[-1].locate, f"there is no {kind.noun} `{{}}`")
         if "source" in chain[-1].content:
             raise ConfigError(
                 f"{chain[-1].locate(['source'])}: the source comes from {parent}; valid is `extends` without `source`, "

@@ -8,13 +8,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from batchscope.config.errors import ConfigError, Fault, Locate, below, choice, refuse_braces, shown
-from batchscope.config.written import NAME, NAME_WORDS, SORTED, Positive, Written, valid
+from batchscope.config.errors import ConfigError, Fault, Locate, below, refuse_braces, refuse_unknown, shown
+from batchscope.config.written import SORTED, OwnName, Positive, Written, valid
 from batchscope.data import splits
 
 _TO_TARGET = ("epochs", "updates", "examples")
 _File = Annotated[str, Field(pattern=r"\.(csv|parquet)$"), valid("the path of a .csv or .parquet file")]
-_OwnName = Annotated[str, Field(pattern=NAME), valid(NAME_WORDS)]
 _Column = Annotated[str, Field(min_length=1), valid("the name of a column")]
 _RESULTS = tuple(
     f"{weights}_{part}_{metric}"
@@ -47,9 +46,9 @@ class MeasuredRuns(Written):
     """A .csv or .parquet file, relative to the folder of the study file; where it is not there, it is looked for in
     the `data_folders` of config.yaml.
     """
-    dataset: _OwnName
+    dataset: OwnName
     """What the report calls the data."""
-    recipe: _OwnName
+    recipe: OwnName
     """What the report calls the model and how it was trained."""
     n_train: Positive | None = None
     """Number of training examples; null where unknown, and then epochs do not become updates or examples."""
@@ -206,10 +205,7 @@ def _check_columns(columns: Mapping[Any, str], required: Sequence[str], path: Pa
         there = splits.table_columns(path)
     except splits.DataError as error:
         raise ConfigError(f"{locate(['path'])}: {error}") from error
-    for ours, theirs in columns.items():
-        if theirs not in there:
-            place = locate(["columns", ours])
-            raise ConfigError(f"{place}: {path.name} has no column `{theirs}`{choice(theirs, there)}")
+    refuse_unknown(columns, there, below(locate, "columns"), f"{path.name} has no column `{{}}`")
     for name in required:
         if name not in columns:
             place = locate(["columns", name])

@@ -16,7 +16,7 @@ from pydantic import Field, TypeAdapter
 
 from batchscope.claims import definitions as claims
 from batchscope.config import written
-from batchscope.config.errors import ConfigError, Fault, Locate, choice, shown
+from batchscope.config.errors import ConfigError, Fault, Locate, below, choice, refuse_unknown, shown
 from batchscope.config.written import (
     DIFFERENT,
     NAME,
@@ -325,10 +325,8 @@ def _claims(
 ) -> dict[str, claims.Claim]:
     """The claims that the study selects, in its order; its own follow the data sets that are put in place of others."""
     known = claims.load(registry, file.claims, path, replaced)
-    selected = list(known) if file.verdicts is None else file.verdicts
-    for position, name in enumerate(selected):
-        if name not in known:
-            raise ConfigError(f"{locate(['verdicts', position])}: there is no claim `{name}`{choice(name, known)}")
+    selected = tuple(known) if file.verdicts is None else file.verdicts
+    refuse_unknown(selected, known, below(locate, "verdicts"), "there is no claim `{}`")
     return {name: known[name] for name in selected}
 
 

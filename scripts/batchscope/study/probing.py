@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pydantic
 
-from batchscope.config.errors import ConfigError, Locate, below, choice
+from batchscope.config.errors import Locate, below, refuse_unknown
 from batchscope.config.written import Written
 from batchscope.data.splits import Part
 from batchscope.probes.registry import PROBES
-from batchscope.probes.settings import Request, Settings
+from batchscope.probes.settings import Request
 from batchscope.study.definitions import known_size
 
 if TYPE_CHECKING:
@@ -28,20 +28,19 @@ def check(study: Study, locate: Locate) -> None:
     """
     for name, settings in study.probes.items():
         here = below(locate, "probes", name)
-        for position, recipe in enumerate(settings.recipes):
-            if recipe not in study.recipes:
-                known = choice(recipe, study.recipes)
-                raise ConfigError(
-                    f"{here(['recipes', position])}: no run of the study uses the recipe `{recipe}`{known}"
-                )
-        _check_trained_with(settings, study, here)
+        unused = "no run of the study uses the recipe `{}`"
+        refuse_unknown(settings.recipes, study.recipes, below(here, "recipes"), unused)
+        for recipe in settings.recipes:
+            sizes = {run.batch_size.examples or 0 for run in study.runs if run.recipe == recipe} - {0}  # 0 for `full`
+            wanted, says = getattr(settings, "trained_with", ()), f"no run of {recipe} has the batch size {{}}"
+            refuse_unknown(wanted, sorted(sizes), below(here, "trained_with"), says)
         looked_at = sorted({run.dataset for run in study.probed_runs(name)})
 
         def examples(part: str, looked_at: Iterable[str] = looked_at) -> dict[str, int | None]:
             return {dataset: known_size(study.datasets[dataset], cast("Part", part)) for dataset in looked_at}
 
-        wanted = {recipe: study.recipes[recipe] for recipe in settings.recipes}
-        settings_of(name).check(Request(settings.plain(), here, wanted, examples))
+        recipes = {recipe: study.recipes[recipe] for recipe in settings.recipes}
+        settings_of(name).check(Request(settings.plain(), here, recipes, examples))
 
 
 def written() -> type[Written]:
@@ -59,13 +58,3 @@ def written() -> type[Written]:
 def settings_of(probe: str) -> ModuleType:
     """The module with the keys of a probe (`Settings`) and their `check`."""
     return import_module(f"batchscope.probes.{probe}.settings")
-
-
-def _check_trained_with(settings: Settings, study: Study, locate: Locate) -> None:
-    for recipe in settings.recipes:
-        sizes = {run.batch_size.examples or 0 for run in study.runs if run.recipe == recipe} - {0}  # 0 for `full`
-        for position, size in enumerate(getattr(settings, "trained_with", ())):
-            if size not in sizes:
-                known = choice(size, map(str, sorted(sizes)))
-                place = locate(["trained_with", position])
-                raise ConfigError(f"{place}: no run of {recipe} has the batch size {size}{known}")

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from batchscope.claims.metrics import CRITICAL, PUBLISHED, beyond_share
 from batchscope.claims.scope import Pair
-from batchscope.config.errors import ConfigError, Locate, below, choice
+from batchscope.config.errors import ConfigError, Locate, below, refuse_unknown
 from batchscope.config.written import BatchSize, Text, Written, valid
 from batchscope.stats import FITTED_SIZES
 from batchscope.study.targets import TargetMetric
@@ -38,9 +38,7 @@ class Published(Written):
     """The spread published with it; null where there is none."""
     source: Text
     """Where it was published, and for which data and network."""
-    batch_size: BatchSize | None = Field(
-        None, json_schema_extra={"x-valid": "an integer of at least 1, `full` or null"}
-    )
+    batch_size: Annotated[BatchSize | None, valid("an integer of at least 1, `full` or null")] = None
     """Batch size of this study's runs that are printed beside it; null for `critical_batch_size`."""
     at: Annotated[float, Field(ge=0, le=1)] | None = None
     """Share of the budget at which the weights were kept, for the noise scale and sharpness; null for others."""
@@ -70,8 +68,7 @@ def check(study: Study, locate: Locate) -> None:
     """
     for index, entry in enumerate(study.file.published):
         name, here = entry.metric, below(locate, "published", index)
-        if name not in PUBLISHED:
-            raise ConfigError(f"{here(['metric'])}: there is no metric `{name}` to print{choice(name, PUBLISHED)}")
+        refuse_unknown({"metric": name}, PUBLISHED, here, "there is no metric `{}` to print")
         metric = PUBLISHED[name]
         needed = {"target"} if metric == CRITICAL else {"batch_size", "at"} if metric.probe else {"batch_size"}
         for key in ("batch_size", "at", "target"):

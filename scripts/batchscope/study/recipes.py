@@ -174,9 +174,9 @@ class Recipe(Written):
     evaluation_batch_size: Positive = 1000
     """Examples per pass when loss and accuracy are evaluated; it changes speed and memory, not results."""
     budget: Budget
-    tracked_weight: Annotated[List[_Index], Field(min_length=1)] | None = Field(
-        None, json_schema_extra={"x-valid": "a list of integers of at least 0, or null"}
-    )
+    tracked_weight: Annotated[
+        Annotated[List[_Index], Field(min_length=1)] | None, valid("a list of integers of at least 0, or null")
+    ] = None
     """Index in the model's first kernel of the weight whose path is recorded; null for the one with the largest
     gradient before training. An MLP's kernel is (feature, unit), a CNN's (row, column, channel, filter).
     """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from batchscope.config.errors import ConfigError, Locate, below, choice
+from batchscope.config.errors import ConfigError, Locate, below, refuse_unknown
 from batchscope.config.written import DIFFERENT, List, Names, Positive, Written, valid
 
 if TYPE_CHECKING:
@@ -54,17 +54,15 @@ def check(study: Study, locate: Locate) -> None:
     seen: set[tuple[str, str, float]] = set()
     for index, target in enumerate(study.file.targets):
         here = below(locate, "targets", index)
-        for position, name in enumerate(target.datasets or ()):
-            if name not in study.datasets:
-                place = here(["datasets", position])
-                raise ConfigError(f"{place}: no run of the study is about `{name}`{choice(name, study.datasets)}")
+        names = target.datasets or tuple(study.datasets)
+        refuse_unknown(names, study.datasets, below(here, "datasets"), "no run of the study is about `{}`")
         for position, value in enumerate(target.values):
             place = here(["values", position])
             if target.metric.endswith("error") and value >= 1:
                 raise ConfigError(
                     f"{place}: {value:g} is no share of wrong answers to reach; valid is a number below 1"
                 )
-            for name in target.datasets or study.datasets:
+            for name in names:
                 if (name, target.metric, value) in seen:
                     raise ConfigError(
                         f"{place}: {target.metric} {value:g} is a target of {name} already; valid is to give it once"
