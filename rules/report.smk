@@ -52,7 +52,7 @@ rule render_report:
         runtime=30,
     params:
         # Functions, since Snakemake takes braces in a text for wildcards.
-        title=lambda wildcards: STUDY.file.title.strip(),
+        title=lambda wildcards: STUDY.file.title,
         template=lambda wildcards: str(ROOT / "reports" / "report.py"),
         code=[
             code("render_report.py"),

@@ -13,7 +13,6 @@ from batchscope.config.written import SORTED, OwnName, Positive, Written, valid
 from batchscope.data import splits
 
 _TO_TARGET = ("epochs", "updates", "examples")
-_File = Annotated[str, Field(pattern=r"\.(csv|parquet)$"), valid("the path of a .csv or .parquet file")]
 _Column = Annotated[str, Field(min_length=1), valid("the name of a column")]
 _RESULTS = tuple(
     f"{weights}_{part}_{metric}"
@@ -39,13 +38,18 @@ _RunColumn = Literal[  # type: ignore[valid-type]
 _TimingColumn = Literal["batch_size", "seconds_per_epoch", "seconds_per_update", "power_watts", "power_limit_watts"]
 
 
-class MeasuredRuns(Written):
-    """The file with one row per run, or per run and target."""
+class _Measured(Written):
+    """What the files of measurements have in common."""
 
-    path: _File
+    path: Annotated[str, Field(pattern=r"\.(csv|parquet)$"), valid("the path of a .csv or .parquet file")]
     """A .csv or .parquet file, relative to the folder of the study file; where it is not there, it is looked for in
     the `data_folders` of config.yaml.
     """
+
+
+class MeasuredRuns(_Measured):
+    """The file with one row per run, or per run and target."""
+
     dataset: OwnName
     """What the report calls the data."""
     recipe: OwnName
@@ -80,10 +84,7 @@ class MeasuredRuns(Written):
         if given and not (named or self.target is not None):
             yield ["target"], f"{given[0]} to which target? valid is a number, or a column `target`"
         if given and self.metric is None:
-            yield (
-                ["metric"],
-                "the targets need the name of what they are measured in; valid is a text such as WER",
-            )
+            yield ["metric"], "the targets need the name of what they are measured in; valid is a text such as WER"
         if not given and (named or self.target is not None):
             yield (
                 ["columns"],
@@ -101,13 +102,9 @@ class MeasuredRuns(Written):
             yield ["n_train"], f"{given[0]} need it to become epochs; valid is the number of training examples"
 
 
-class MeasuredTimings(Written):
+class MeasuredTimings(_Measured):
     """The file with what an epoch or an update takes at each batch size; null for none."""
 
-    path: _File
-    """A .csv or .parquet file, relative to the folder of the study file; where it is not there, it is looked for in
-    the `data_folders` of config.yaml.
-    """
     columns: Annotated[dict[_TimingColumn, _Column], SORTED]
     """Which column holds what, as `ours: theirs`: `batch_size`, `seconds_per_epoch` or `seconds_per_update`, the mean
     power in watts, and the power limit it was measured at.
@@ -176,14 +173,13 @@ def resolve(measurements: Measurements, study_file: Path, folders: Sequence[str]
     Raises:
         ConfigError: a file or a column is not there.
     """
-    found: dict[str, MeasuredRuns | MeasuredTimings] = {}
-    here = below(locate, "measurements")
+    found = {}
     for name, part in (("runs", measurements.runs), ("timings", measurements.timings)):
         if part is not None:
-            path = _find(part.path, study_file, folders, here([name, "path"]))
+            here = below(locate, "measurements", name)
+            path = _find(part.path, study_file, folders, here(["path"]))
             found[name] = part.model_copy(update={"path": shown(path)})
-            required = ("batch_size", "seed") if name == "runs" else ("batch_size",)
-            _check_columns(part.columns, required, path, below(here, name))
+            _check_columns(part.columns, ("batch_size", "seed") if name == "runs" else ("batch_size",), path, here)
     return measurements.model_copy(update=found)
 
 

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, StringConstraints, TypeAdapter
 
 from batchscope.claims import definitions as claims
 from batchscope.config import written
@@ -47,6 +47,7 @@ __all__ = ["Cell", "ConfigError", "Run", "Study", "load"]
 
 _RESERVED = ("datasets", "runs", "timings", "tunings")  # folders in results/ beside those of the studies
 _TRAINED = ("comparisons", "seeds", "targets", "datasets", "recipes", "published")  # keys of a study that trains
+_Paragraph = Annotated[Text, StringConstraints(strip_whitespace=True)]
 _COMPARISONS = "a list of at least one comparison"
 _SEEDS = "a list of different integers from 0 to 2147483647"
 
@@ -60,9 +61,9 @@ else:
 class StudyFile(Written):
     """One question, and the data sets, recipes, batch sizes and seeds that answer it, or results made elsewhere."""
 
-    title: Text
+    title: _Paragraph
     """Title of the report."""
-    question: Text
+    question: _Paragraph
     """What the study wants to know, in a sentence or two; the report opens with it."""
     datasets: dict[str, object] = Field(default_factory=dict)
     """Data sets of this study only, by name, written as in datasets.yaml. A name of datasets.yaml is refused."""
@@ -97,10 +98,7 @@ class StudyFile(Written):
         if self.measurements is not None:
             for key in _TRAINED:
                 if getattr(self, key):
-                    yield (
-                        [key],
-                        f"a study with measurements trains nothing; valid is {key} or measurements, not both",
-                    )
+                    yield [key], f"a study with measurements trains nothing; valid is {key} or measurements, not both"
         elif not self.comparisons:
             yield ["comparisons"], f"the key is missing; valid is {_COMPARISONS}"
         elif not self.seeds:
@@ -217,8 +215,8 @@ class Study:
         says = self.file.plain()
         return {
             "name": self.name,
-            "title": self.file.title.strip(),
-            "question": self.file.question.strip(),
+            "title": self.file.title,
+            "question": self.file.question,
             "file": str(self.path),
             "timing": self.file.timing,
             "datasets": {name: dataset.content for name, dataset in self.datasets.items()},
