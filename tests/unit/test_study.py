@@ -70,8 +70,30 @@ def test_a_study_of_measurements_finds_its_files_in_the_data_folders(path: Path,
         study.load({"study": path.stem}, ROOT)
     loaded = study.load({"study": path.stem, "data_folders": [str(tmp_path)]}, ROOT)
     assert loaded.runs == ()
+    assert loaded.cells == ()
     assert len(loaded.pairs) == 1
     assert loaded.has_targets(loaded.pairs[0][0])
+
+
+def test_a_study_of_measurements_may_make_claims_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text("size,run,loss\n8,1,0.5\n")
+    runs = {
+        "path": "own.csv",
+        "dataset": "flowers",
+        "recipe": "deep",
+        "columns": {"batch_size": "size", "seed": "run", "last_test_loss": "loss"},
+    }
+    claim = {
+        "statement": "S.",
+        "source": "hope",
+        "metric": "last_test_loss",
+        "margin": 0.1,
+        "test": {"kind": "sizes", "batch_sizes": [8], "direction": "lower", "than": "others"},
+    }
+    content = {"title": "T", "question": "Q?", "measurements": {"runs": runs}, "claims": {"own": claim}}
+    loaded = load(tmp_path, {**content, "verdicts": ["own"]})
+    assert list(loaded.claims) == ["own"]
+    assert loaded.measured_files == [str(tmp_path / "own.csv")]
 
 
 @pytest.mark.parametrize("path", [path for path in STUDIES if path not in MEASURED], ids=lambda path: path.stem)

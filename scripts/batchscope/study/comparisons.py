@@ -145,7 +145,7 @@ def check_replaced(
 ) -> None:
     """Refuse to put a data set in the place of one that the study does not name, or one that nobody defines."""
     named = sorted({name for item in comparisons for name in item.datasets})
-    refuse_unknown(dict(zip(replaced, replaced, strict=True)), named, locate, "the study does not name `{}`")
+    refuse_unknown({name: name for name in replaced}, named, locate, "the study does not name `{}`")
     refuse_unknown(replaced, datasets, locate, "`{}` is not defined")
 
 

@@ -25,12 +25,12 @@ Sizes = set[int | str]
 
 
 def check(study: Study, locate: Locate) -> None:
-    """Refuse a claim of a study that trains which no result of it can decide.
+    """Refuse a claim that no result of the study can decide; of measurements made elsewhere that is not known yet.
 
     Raises:
         ConfigError: one sentence on what to change.
     """
-    for name in study.file.claims:
+    for name in study.file.claims if study.file.measurements is None else ():
         if name in study.claims:
             _check(study.claims[name], study, below(locate, "claims", name))
 
