@@ -13,11 +13,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batchscope.analysis import advice, budgets, decision_tree, rates, savings, scaling, targets
-from batchscope.analysis.best import best
-from batchscope.analysis.curves import learning_curves
-from batchscope.analysis.external_runs import read
-from batchscope.analysis.ranks import ranks
+from batchscope.analysis import advice, decision_tree, rates, scaling, targets
+from batchscope.analysis.best import best, ranks
+from batchscope.analysis.curves import equal_budget, learning_curves
+from batchscope.analysis.external_runs import Measurements, read
 from batchscope.analysis.summary import metrics, summary
 from batchscope.claims import replication, verdicts
 from batchscope.identity.files import atomic_path
@@ -68,7 +67,7 @@ def study_tables(study: Mapping[str, Any], **files: Sequence[Path]) -> dict[str,
         "learning_curves": learning_curves(tables["evaluations"], runs),
         "best": best(runs, timings),
         "ranks": ranks(runs),
-        "equal_budget": budgets.equal_budget(tables["evaluations"], runs, timings),
+        "equal_budget": equal_budget(tables["evaluations"], runs, timings),
         "rates": rates.rates(runs, tables["trials"]),
         "tuning_curves": rates.curves(tables["trials"]),
         "rate_slopes": rates.slopes(tables["trials"]),
@@ -111,7 +110,7 @@ def _recorded(
     }
     _check_same_runs(runs, timed, tables)
     to_target = targets.to_target(runs, tables["evaluations"], timings, study["targets"])
-    return {**tables, "to_target": to_target, "savings": savings.savings(to_target, pd.DataFrame(), None)}
+    return {**tables, "to_target": to_target, "savings": targets.savings(to_target, pd.DataFrame(), None)}
 
 
 def _analysed(probed: Mapping[str, dict[str, pd.DataFrame]]) -> dict[str, pd.DataFrame]:
@@ -125,19 +124,16 @@ def _analysed(probed: Mapping[str, dict[str, pd.DataFrame]]) -> dict[str, pd.Dat
     return tables
 
 
-def _imported(measurements: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+def _imported(measurements: Measurements) -> dict[str, pd.DataFrame]:
     """What a study's measurements say, in the form of records."""
     found = read(measurements)
     return {
         "runs": found.runs,
-        "evaluations": found.evaluations,
-        "steps": found.steps,
         "timings": with_borrowed(found.timings, found.runs, []),
-        "windows": found.windows,
+        **{name: concat(name, []) for name in ("evaluations", "steps", "windows", "trials")},
         "not_measured": not_measured(),
-        "trials": concat("trials", []),
         "to_target": found.to_target,
-        "savings": savings.savings(found.to_target, found.timings_by_limit, measurements["baseline"]),
+        "savings": targets.savings(found.to_target, found.timings_by_limit, measurements["baseline"]),
     }
 
 
@@ -172,7 +168,7 @@ def concat(table: str, paths: Sequence[Path], record: Record | None = None) -> p
     columns, keys = (records.TABLES[table], _KEYS[table]) if record is None else (record.columns, record.keys)
     parts = [records.read_table(table, path, columns) for path in paths]
     content = pa.concat_tables(parts) if parts else records.schema(columns).empty_table()
-    frame = _to_pandas(content)
+    frame = codebook.to_pandas(content)
     twice = frame.duplicated(keys)
     if twice.any():
         first = frame.loc[twice, keys].iloc[0].to_dict()
@@ -237,16 +233,7 @@ def load(parquet_path: str | Path) -> pd.DataFrame:
     Raises:
         records.TableError: the file is damaged and has been set aside.
     """
-    return _to_pandas(records.read_parquet(parquet_path).replace_schema_metadata())
-
-
-def _to_pandas(content: pa.Table) -> pd.DataFrame:
-    nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
-    frame: pd.DataFrame = content.to_pandas(types_mapper=nullable.get, ignore_metadata=True)
-    for name in frame.columns:
-        if frame[name].dtype in nullable.values() and not frame[name].hasnans:
-            frame[name] = frame[name].astype("bool" if frame[name].dtype == pd.BooleanDtype() else "int64")
-    return frame
+    return codebook.to_pandas(records.read_parquet(parquet_path).replace_schema_metadata())
 
 
 def _read_reasons(path: Path) -> Mapping[str, str]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from batchscope.identity.asked import Ask
 from batchscope.jobs.job import Job, Note
+from batchscope.stats.quantiles import quartiles
 from batchscope.training import plans, timing
 
 
@@ -23,8 +22,7 @@ def time_cell(
     sampler = job.sampler()
     plan = plans.Plan(job.recipe, job.batch_size, 0, job.settings["loop"])
     measured = timing.measure(job.engine, job.data, plan, job.settings, sampler, job.read_memory)
-    per_update = [window["seconds_per_update"] for window in measured.windows]
-    low, median, high = np.quantile(per_update, [0.25, 0.5, 0.75]).tolist() if per_update else (None, None, None)
+    low, median, high = quartiles([window["seconds_per_update"] for window in measured.windows])
     row, reasons = job.finish(
         sampler,
         measured.outcome,

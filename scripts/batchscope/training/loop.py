@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchscope.data.dataset import Data
+from batchscope.stats.quantiles import median
 from batchscope.training import checkpoints, plans, recipes
 from batchscope.training.checkpoints import Snapshot
 from batchscope.training.engines import Engine, OutOfMemoryError, Part, Steps, Trainer, Weights
@@ -304,8 +305,7 @@ def median_noise(evaluations: list[dict[str, Any]]) -> float | None:
     """
     half = evaluations[-1]["updates"] / 2 if evaluations else 0
     late = [row["step_loss_noise"] for row in evaluations if row["updates"] > half]
-    values = [noise for noise in late if noise is not None]
-    return float(np.median(values)) if values else None
+    return median([noise for noise in late if noise is not None])
 
 
 def _or_null(value: float) -> float | None:
