@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,7 @@ from batchscope.probes.columns import Record
 from batchscope.probes.registry import PROBE_COLUMNS, PROBES, STUDY_TABLES
 from batchscope.tables import codebook, records
 from batchscope.tables.cells import CELL, PAIR, RUN
+from batchscope.training.recipes import Recipe
 
 # Which columns tell one row of a concatenated table from every other.
 _KEYS = {
@@ -37,13 +38,30 @@ _KEYS = {
 STEPS_PER_RUN = 400
 
 
-def study_tables(study: Mapping[str, Any], **files: Sequence[Path]) -> dict[str, pd.DataFrame]:
+class Borrowed(TypedDict):
+    """A data set and recipe that takes its timings from another recipe."""
+
+    dataset: str
+    recipe: str
+    timed_recipe: str
+
+
+class Study(TypedDict):
+    """What tables are made of besides the records: a part of `Study.describe()`."""
+
+    recipes: dict[str, Recipe]
+    borrowed_timings: Sequence[Borrowed]
+    targets: Sequence[targets.Target]
+    measurements: Measurements | None
+
+
+def study_tables(study: Study, **files: Sequence[Path]) -> dict[str, pd.DataFrame]:
     """All tables of a study (the keys are `STUDY_TABLES`) from the files of its jobs, or from measurements.
 
     The order of data sets and recipes is that of the `run` files; sizes and seeds are sorted.
 
     Args:
-        study: `Study.describe()`.
+        study: what the study is.
         files: run, evaluations, steps, timing, windows and trials: tables of `records`; run_manifest and
             timing_manifest: JSON. All empty where `study` names measurements instead. The records of probes and
             probe_manifest may be missing.
@@ -53,12 +71,12 @@ def study_tables(study: Mapping[str, Any], **files: Sequence[Path]) -> dict[str,
         records.TableError: a file holds something else.
         ValueError: the files do not describe the same runs.
     """
-    paired = study["measurements"] is None
+    measured = study["measurements"]
     probed = {
         probe.name: {name: concat(name, files.pop(name, ()), record) for name, record in probe.records.items()}
         for probe in PROBES.values()
     }
-    tables = _analysed(probed) | (_recorded(study, **files) if paired else _imported(study["measurements"]))
+    tables = _analysed(probed) | (_recorded(study, **files) if measured is None else _imported(measured))
     runs, timings, of_target = tables["runs"], tables["timings"], tables["to_target"]
     n_train = {name: _number(size) for name, size in zip(runs["dataset"], runs["n_train"], strict=True)}
     tables |= {
@@ -71,20 +89,20 @@ def study_tables(study: Mapping[str, Any], **files: Sequence[Path]) -> dict[str,
         "rates": rates.rates(runs, tables["trials"]),
         "tuning_curves": rates.curves(tables["trials"]),
         "rate_slopes": rates.slopes(tables["trials"]),
-        "critical_batch_size": scaling.critical_batch_sizes(of_target, n_train, paired=paired),
+        "critical_batch_size": scaling.critical_batch_sizes(of_target, n_train, paired=measured is None),
         "pareto": advice.pareto(runs, timings),
     }
     reached = targets.summarise(of_target, runs, timings)
     tables["targets"] = scaling.with_residuals(reached, tables["critical_batch_size"])
-    tables["tree"] = decision_tree.tree(tables, study)
-    tables["advice"] = advice.advice(tables, study)
+    tables["tree"] = decision_tree.tree(tables, study["recipes"])
+    tables["advice"] = advice.advice(tables, measured)
     tables["verdicts"] = verdicts.verdicts(tables, study)
     tables["published"] = replication.published(tables, study)
     return {name: tables[name] for name in STUDY_TABLES}
 
 
 def _recorded(
-    study: Mapping[str, Any],
+    study: Study,
     *,
     run: Sequence[Path],
     evaluations: Sequence[Path],
@@ -137,7 +155,7 @@ def _imported(measurements: Measurements) -> dict[str, pd.DataFrame]:
     }
 
 
-def with_borrowed(timings: pd.DataFrame, runs: pd.DataFrame, borrowed: Sequence[Mapping[str, str]]) -> pd.DataFrame:
+def with_borrowed(timings: pd.DataFrame, runs: pd.DataFrame, borrowed: Sequence[Borrowed]) -> pd.DataFrame:
     """`timings` and, for each data set and recipe that takes them from another recipe, those under its own name.
 
     Adds the column timed_recipe: the recipe that was trained when the seconds were measured.
@@ -145,7 +163,7 @@ def with_borrowed(timings: pd.DataFrame, runs: pd.DataFrame, borrowed: Sequence[
     Args:
         timings: the table `timing` of `records`.
         runs: the table `run`; only sizes that the borrower has runs of are taken.
-        borrowed: keys dataset, recipe and timed_recipe.
+        borrowed: what is taken from where.
     """
     parts = [timings.assign(timed_recipe=timings["recipe"])]
     cells = runs[CELL].drop_duplicates()

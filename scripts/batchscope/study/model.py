@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from pydantic import Field, TypeAdapter
 
@@ -30,6 +30,7 @@ from batchscope.study.published import Published
 from batchscope.study.recipes import Recipe
 from batchscope.study.targets import Target
 from batchscope.training import engines
+from batchscope.training.recipes import Recipe as Resolved
 
 __all__ = ["Cell", "ConfigError", "Run", "Study", "dataset_files", "load", "recipe_files"]
 
@@ -373,7 +374,7 @@ def _check_tuning_seeds(seeds: tuple[int, ...], recipes: Mapping[str, Definition
 
 def _check_engine(engine: str, loop: str, recipe: Definition[Recipe]) -> None:
     """What the engine cannot do is refused before any job starts."""
-    refused = engines.about(engine).refuse(recipe.content, loop)
+    refused = engines.about(engine).refuse(cast(Resolved, recipe.content), loop)
     if refused is not None:
         raise ConfigError(f"{_CONFIG}: engine: {engine} cannot train recipe {recipe.content['name']}: it {refused}")
 

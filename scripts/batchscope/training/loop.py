@@ -122,14 +122,14 @@ def train(
 
 
 def _train(engine: Engine, data: Data, plan: Plan, progress: Progress, log: Callable[[str], None]) -> None:
-    stopping, clocks = plan.recipe["budget"]["early_stopping"] or {}, progress.clocks
+    stopping, clocks = plan.recipe["budget"]["early_stopping"], progress.clocks
     engine.prepare(plan, data)
     with clocks.measure("compile"):
         trainer = engine.build(plan, data)
         trainer.train(np.empty(0, np.int32), np.empty(0, np.float32))
         _evaluated(trainer, progress, "validation")
     progress.n_parameters, progress.tracked_weight = trainer.n_parameters, trainer.tracked_weight
-    patience = stopping.get("patience", math.inf)
+    patience = math.inf if stopping is None else stopping["patience"]
     best_loss, best_weights = math.inf, trainer.get_weights()
     _evaluate(trainer, progress, None)
     _keep_weights(trainer, plan, progress, 0.0)
