@@ -20,7 +20,8 @@ from batchscope.analysis.best import best, label
 from batchscope.analysis.summary import METRICS, metrics, summary
 from batchscope.jobs import tables as study
 from batchscope.probes.registry import STUDY_TABLES
-from batchscope.stats.intervals import holm, paired_test, t_interval
+from batchscope.stats.families import holm
+from batchscope.stats.intervals import paired_test, t_interval
 from batchscope.tables import codebook, records
 
 numbers = st.floats(-1e3, 1e3)
@@ -90,7 +91,7 @@ def test_paired_test_is_that_of_the_differences() -> None:
     first, second = [3.0, 5.0, 4.0, 6.0], [2.0, 3.0, 3.5, 3.0]
     # Differences 1, 2, 0.5, 3: mean 1.625, sd 1.108678, t = 2.931422 on 3 degrees of freedom.
     found, differences = paired_test(first, second), t_interval([1, 2, 0.5, 3])
-    assert found.difference == pytest.approx(1.625)
+    assert found.mean == pytest.approx(1.625)
     assert (found.low, found.high) == pytest.approx((differences.low, differences.high))
     assert found.p == pytest.approx(stats.ttest_rel(first, second).pvalue)
     assert found.p == pytest.approx(2 * stats.t.sf(2.931422, 3), abs=1e-6)
@@ -98,7 +99,7 @@ def test_paired_test_is_that_of_the_differences() -> None:
 
 def test_paired_test_without_spread() -> None:
     equal = paired_test([0.1, 0.2, 0.3], [0.1, 0.2, 0.3])
-    assert (equal.p, equal.low, equal.difference) == (1.0, None, 0.0)
+    assert (equal.p, equal.low, equal.mean) == (1.0, None, 0.0)
     # 0.3 - 0.2 and 0.2 - 0.1 differ in the last digit only.
     shifted = paired_test([0.2, 0.3, 0.4], [0.1, 0.2, 0.3])
     assert (shifted.p, shifted.low) == (None, None)

@@ -17,7 +17,7 @@ from hypothesis.extra import numpy as arrays
 from scipy import stats
 from statsmodels.stats.weightstats import DescrStatsW
 
-from batchscope.analysis.ranks import ranks
+from batchscope.analysis.best import ranks
 from batchscope.claims.parts import Goal, judge
 from batchscope.stats.estimates import over_seeds
 from batchscope.stats.intervals import one_sample, t_interval

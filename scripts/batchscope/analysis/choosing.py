@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from batchscope import text
 from batchscope.stats import ALPHA
-from batchscope.stats.intervals import ROUNDING, Interval, holm, paired_test, t_interval, welch_p
+from batchscope.stats.families import adjusted
+from batchscope.stats.intervals import ROUNDING, Interval, paired_test, t_interval, welch_p
 from batchscope.tables.cells import Size, of_size, sizes_of
 
 Floats = NDArray[np.float64]
@@ -168,17 +169,12 @@ def _worse(
     """Per size other than `best` whether it is told apart as worse; None where it cannot be tested."""
     values = {**full, **limited}
     pairs_of_sizes = [*combinations(full, 2), *product(full, limited)]
-    tests = {two: _p(values[two[0]], values[two[1]], rules) for two in pairs_of_sizes}
-    known = [(two, p) for two, p in tests.items() if p is not None]
-    adjusted = dict(zip([two for two, _ in known], holm([p for _, p in known]), strict=True))
+    p_values = adjusted({two: _p(values[two[0]], values[two[1]], rules) for two in pairs_of_sizes})
     verdicts: dict[Size, bool | None] = {}
     for size in values:
-        if size == best:
-            continue
-        two = (size, best) if (size, best) in tests else (best, size)
-        p = adjusted.get(two)
-        in_order = _in_order(size, best, values, rules)
-        verdicts[size] = None if p is None else p <= ALPHA and in_order
+        if size != best:
+            p = p_values.get((size, best), p_values.get((best, size)))
+            verdicts[size] = None if p is None else p <= ALPHA and _in_order(size, best, values, rules)
     return verdicts
 
 

@@ -18,7 +18,7 @@ from scipy.optimize import least_squares
 
 from batchscope.stats import ALPHA, FITTED_SIZES
 from batchscope.stats.intervals import percentile_interval, pooled_p, t_quantile
-from batchscope.tables.cells import CELL, OF_TARGET
+from batchscope.tables.cells import CELL, OF_TARGET, about
 from batchscope.tables.codebook import frame
 
 # Two parameters; with four sizes there are two degrees of freedom left to see a misfit.
@@ -90,13 +90,13 @@ def critical_batch_sizes(
         seed: of the bootstrap.
     """
     rows = []
-    for _, group in to_target.groupby(OF_TARGET, sort=False, dropna=False):
+    for target, group in about(to_target, OF_TARGET):
         sizes = _sizes(group)
         found = fit([size.batch_size for size in sizes], [size.epochs.mean() for size in sizes])
         low, high, bounded = _interval(sizes, resamples, seed, paired) if found else (None, None, True)
         reason = _reason(group, sizes, found, bounded)
-        row = {name: group[name].iloc[0] for name in OF_TARGET}
-        row |= {"n_sizes": len({size.batch_size for size in sizes}), "n_runs": sum(len(size.epochs) for size in sizes)}
+        n_sizes, n_runs = len({size.batch_size for size in sizes}), sum(len(size.epochs) for size in sizes)
+        row = {**target, "n_sizes": n_sizes, "n_runs": n_runs}
         row |= {"accepted": not reason, "reason": reason}
         if sizes:
             row |= {"min_batch_size": sizes[0].batch_size, "max_batch_size": sizes[-1].batch_size}

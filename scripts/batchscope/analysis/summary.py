@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from batchscope.stats.intervals import t_interval
 from batchscope.stats.quantiles import median, quantile
 from batchscope.tables import columns
-from batchscope.tables.cells import CELL, PAIR
+from batchscope.tables.cells import CELL, PAIR, about
 from batchscope.tables.codebook import frame
 
 OUTCOMES = ("ok", "diverged", "out_of_memory")
@@ -80,13 +80,13 @@ def metrics(runs: pd.DataFrame) -> pd.DataFrame:
     """
     runs = with_gap(runs)
     rows = []
-    for cell, group in runs.groupby(CELL, sort=False):
+    for name, group in about(runs, CELL):
         for metric in METRICS:
             values = finished_values(group, metric)
             interval = t_interval(values)
             rows.append(
                 {
-                    **dict(zip(CELL, cell, strict=True)),
+                    **name,
                     "metric": metric,
                     "unit": "" if metric == GAP else columns.TABLES["run"][metric].unit,
                     "n": interval.n,

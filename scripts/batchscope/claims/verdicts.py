@@ -26,7 +26,7 @@ from batchscope.claims.parts import Part, contradict, support
 from batchscope.claims.samples import NotMeasuredError, Tables
 from batchscope.claims.scope import Pair
 from batchscope.stats import ALPHA
-from batchscope.stats.intervals import holm
+from batchscope.stats.families import holm
 from batchscope.tables.codebook import dtypes
 from batchscope.text import count
 

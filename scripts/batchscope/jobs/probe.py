@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
-from batchscope.identity.asked import Ask
 from batchscope.jobs import provenance
-from batchscope.jobs.job import Job, Note
+from batchscope.jobs.job import Ask, Job, Note, Paths, Row
 from batchscope.probes.subject import Subject, Tables
 from batchscope.tables import records
 from batchscope.tables.columns import Columns
 from batchscope.training import checkpoints
-
-Paths = Mapping[str, str]
 
 
 def run_probe(inputs: Paths, ask: Ask, outputs: Paths, note: Note = lambda name, value: None) -> None:
@@ -46,7 +41,7 @@ def measure(probe: str, found: Subject) -> Tables:
 
 def subject(inputs: Paths, job: Job) -> Subject:
     """What a job measures on: also the run and the weights that it kept, where `inputs` have them."""
-    kept: dict[str, Any] = {}
+    kept: Row = {}
     if "weights" in inputs:
         run, weights = (
             provenance.require_whole(Path(inputs[n]), Path(inputs["run_manifest"])) for n in ("run", "weights")

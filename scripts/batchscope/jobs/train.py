@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from batchscope.identity.asked import Ask
 from batchscope.jobs import provenance
-from batchscope.jobs.job import Job, Note
+from batchscope.jobs.job import Ask, Job, Note, Paths, Row
 from batchscope.tables import records
 from batchscope.training import checkpoints, loop, plans, recipes
 
@@ -18,9 +15,7 @@ log = logging.getLogger(__name__)
 FIT_LOOP = "the loop fit does not hand it out; the fused loop does"
 
 
-def train_run(
-    inputs: Mapping[str, str], ask: Ask, outputs: Mapping[str, str], note: Note = lambda name, value: None
-) -> None:
+def train_run(inputs: Paths, ask: Ask, outputs: Paths, note: Note = lambda name, value: None) -> None:
     """Train one run and write `outputs`: run, steps, evaluations, telemetry (Parquet), weights (.npz), manifest (JSON).
 
     Args:
@@ -61,7 +56,7 @@ def train_run(
     )
 
 
-def _measured(job: Job, progress: loop.Progress) -> dict[str, Any]:
+def _measured(job: Job, progress: loop.Progress) -> Row:
     """The columns of the table `run` that are about this training."""
     seconds = progress.clocks.seconds
     return {
@@ -87,7 +82,7 @@ def _measured(job: Job, progress: loop.Progress) -> dict[str, Any]:
     }
 
 
-def _chosen_rate(inputs: Mapping[str, str]) -> float:
+def _chosen_rate(inputs: Paths) -> float:
     """The rate that the table of trials marks as chosen."""
     trials = provenance.require_whole(Path(inputs["trials"]), Path(inputs["tuning_manifest"]))
     table = records.read_table("trials", trials).to_pylist()

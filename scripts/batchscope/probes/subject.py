@@ -14,6 +14,7 @@ from batchscope.training import plans, recipes
 from batchscope.training.checkpoints import Snapshot
 from batchscope.training.engines import Engine, Frozen, Precision
 from batchscope.training.plans import Plan
+from batchscope.training.recipes import Recipe
 
 Row = dict[str, Any]
 Tables = dict[str, list[Row]]
@@ -38,7 +39,7 @@ class Subject:
 
     engine: Engine
     data: Data
-    recipe: Mapping[str, Any]
+    recipe: Recipe
     settings: Mapping[str, Any]
     cell: Mapping[str, Any]
     seed: int

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic
+from typing import Any, Generic, cast
 
 from pydantic import TypeAdapter
 from typing_extensions import TypeVar
@@ -24,6 +24,7 @@ from batchscope.study import datasets, recipes
 from batchscope.study.datasets import Arrays, Dataset, Digits, Images
 from batchscope.study.networks import Cnn, Mlp
 from batchscope.study.recipes import Recipe
+from batchscope.training.recipes import Recipe as Resolved
 from batchscope.training.recipes import scaled_optimizer
 
 V = TypeVar("V", bound=written.Written, default=Any)
@@ -160,7 +161,7 @@ def check_cell(recipe: Definition[Recipe], batch_size: int | None, place: str) -
     if batch_size is None:
         return
     try:
-        scaled_optimizer(recipe.content, batch_size)
+        scaled_optimizer(cast(Resolved, recipe.content), batch_size)
     except ValueError as error:
         raise ConfigError(f"{place}: {recipe.name}: {error}") from error
 

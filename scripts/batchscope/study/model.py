@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from pydantic import Field, StringConstraints, TypeAdapter
 
@@ -42,6 +42,7 @@ from batchscope.study.recipes import Recipe
 from batchscope.study.settings import Settings
 from batchscope.study.targets import Target
 from batchscope.training import engines
+from batchscope.training.recipes import Recipe as Resolved
 
 __all__ = ["Cell", "ConfigError", "Run", "Study", "load"]
 
@@ -331,7 +332,7 @@ def _claims(
 def _check_recipe(recipe: Definition[Recipe], study: Study) -> None:
     """Refuse a recipe that the engine or the loop cannot train, or that is tuned on seeds of the study."""
     engine, loop = study.settings.engine, study.settings.loop
-    refused = engines.about(engine).refuse(recipe.content, loop)
+    refused = engines.about(engine).refuse(cast(Resolved, recipe.content), loop)
     if refused is not None:
         raise ConfigError(f"{settings.PLACE}: engine: {engine} cannot train recipe {recipe.name}: it {refused}")
     micro = recipe.value.micro_batch_size

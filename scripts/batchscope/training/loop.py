@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchscope.data.dataset import Data
+from batchscope.stats.quantiles import median
 from batchscope.training import checkpoints, plans, recipes
 from batchscope.training.checkpoints import Snapshot
 from batchscope.training.engines import Engine, OutOfMemoryError, Part, Steps, Trainer, Weights
@@ -121,14 +122,14 @@ def train(
 
 
 def _train(engine: Engine, data: Data, plan: Plan, progress: Progress, log: Callable[[str], None]) -> None:
-    stopping, clocks = plan.recipe["budget"]["early_stopping"] or {}, progress.clocks
+    stopping, clocks = plan.recipe["budget"]["early_stopping"], progress.clocks
     engine.prepare(plan, data)
     with clocks.measure("compile"):
         trainer = engine.build(plan, data)
         trainer.train(np.empty(0, np.int32), np.empty(0, np.float32))
         _evaluated(trainer, progress, "validation")
     progress.n_parameters, progress.tracked_weight = trainer.n_parameters, trainer.tracked_weight
-    patience = stopping.get("patience", math.inf)
+    patience = math.inf if stopping is None else stopping["patience"]
     best_loss, best_weights = math.inf, trainer.get_weights()
     _evaluate(trainer, progress, None)
     _keep_weights(trainer, plan, progress, 0.0)
@@ -304,8 +305,7 @@ def median_noise(evaluations: list[dict[str, Any]]) -> float | None:
     """
     half = evaluations[-1]["updates"] / 2 if evaluations else 0
     late = [row["step_loss_noise"] for row in evaluations if row["updates"] > half]
-    values = [noise for noise in late if noise is not None]
-    return float(np.median(values)) if values else None
+    return median([noise for noise in late if noise is not None])
 
 
 def _or_null(value: float) -> float | None:

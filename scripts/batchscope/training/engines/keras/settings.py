@@ -11,7 +11,7 @@ from batchscope.data.functions import FunctionError
 from batchscope.training.engines import Precision
 from batchscope.training.engines.keras.framework import keras
 
-Values = Mapping[str, Any]
+Values = Mapping[str, Any]  # of settings by name: numbers, flags and words
 
 DECIDED: Values = {
     "floatx": "float32",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from batchscope.training.engines import Engine, EngineError, Part, Precision, St
 from batchscope.training.engines.numpy import softmax
 from batchscope.training.engines.numpy.about import ABOUT, NO_FIT
 from batchscope.training.plans import Plan
+from batchscope.training.recipes import Recipe
 
 EXAMPLES_TRIED = 32  # whose gradient tells which weight moves most
 
@@ -156,7 +157,7 @@ class NumPy:
 
     def freeze(
         self,
-        recipe: Mapping[str, Any],
+        recipe: Recipe,
         examples: tuple[NDArray[Any], NDArray[Any]],
         classes: int,
         weights: Sequence[NDArray[Any]],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from batchscope.training.engines.tensorflow.framework import tf
 from batchscope.training.engines.tensorflow.frozen import FrozenModel
 from batchscope.training.engines.tensorflow.memory import memory_errors
 from batchscope.training.plans import Plan
+from batchscope.training.recipes import Recipe
 
 
 class TensorFlow:
@@ -39,7 +40,7 @@ class TensorFlow:
 
     def freeze(
         self,
-        recipe: Mapping[str, Any],
+        recipe: Recipe,
         examples: tuple[NDArray[Any], NDArray[Any]],
         classes: int,
         weights: Sequence[NDArray[Any]],

@@ -7,7 +7,7 @@ an example does not depend on the others and its gradient exists by itself.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from batchscope.training.engines.tensorflow.framework import keras, tf
 from batchscope.training.engines.tensorflow.losses import added_losses, check_single_losses
 from batchscope.training.engines.tensorflow.memory import memory_errors
 from batchscope.training.engines.tensorflow.settings import BACKEND
+from batchscope.training.recipes import Recipe
 
 Tensor = Any  # TensorFlow has no usable type stubs
 Batch = tuple[Tensor, Tensor]
@@ -35,7 +36,7 @@ class FrozenModel:
     @memory_errors()
     def __init__(
         self,
-        recipe: Mapping[str, Any],
+        recipe: Recipe,
         examples: tuple[NDArray[Any], NDArray[Any]],
         classes: int,
         weights: Sequence[NDArray[Any]],
