@@ -29,12 +29,12 @@ from fake_claims import (
 )
 
 from batchscope.analysis.summary import METRICS
-from batchscope.claims import definitions, metrics
+from batchscope.claims import definitions
 from batchscope.claims.parts import contradict, support
 from batchscope.claims.samples import Samples
 from batchscope.claims.verdicts import decide, verdicts
 from batchscope.config.errors import ConfigError
-from batchscope.tables import records
+from batchscope.tables import metrics, records
 
 ARMS = {"kind": "recipes", "key": "shuffle", "first": False, "second": True, "batch_sizes": [32], "direction": "lower"}
 

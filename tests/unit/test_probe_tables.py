@@ -8,12 +8,12 @@ import pytest
 from fake_claims import claim, verdict
 from scipy import stats
 
-from batchscope.claims.metrics import METRICS
 from batchscope.claims.readers import samples
 from batchscope.claims.samples import NotMeasuredError
 from batchscope.probes.gradients import analysis as of_gradients
 from batchscope.probes.sharpness import analysis as of_sharpness
 from batchscope.probes.sharpness.spec import GAP
+from batchscope.tables.metrics import METRICS
 
 SIZES, SEEDS = (4, 16, 64), (1, 2, 3, 4, 5)
 PAIR = ("digits", "mlp")

@@ -12,9 +12,9 @@ from batchscope.analysis.best import ACCURACY, LOSS, by_size, complete
 from batchscope.stats.ranks import rank_probabilities
 from batchscope.tables.cells import CELL, PAIR
 from batchscope.tables.codebook import frame
+from batchscope.tables.metrics import METRICS
 
-# Metrics that are ranked, and whether lower is better.
-RANKED = {LOSS: True, ACCURACY: False}
+RANKED = (LOSS, ACCURACY)
 
 Floats = NDArray[np.float64]
 
@@ -29,9 +29,9 @@ def ranks(runs: pd.DataFrame) -> pd.DataFrame:
     """
     rows: list[dict[str, Any]] = []
     for _, group in runs.groupby(PAIR, sort=False):
-        for metric, lower_is_better in RANKED.items():
+        for metric in RANKED:
             values = complete(by_size(group), metric)
-            found = _of_sizes(list(values.values()), lower_is_better)
+            found = _of_sizes(list(values.values()), METRICS[metric].better == "lower")
             for cell, probability, rank in zip(values, *found, strict=True):
                 head = {**dict(zip(CELL, cell, strict=True)), "metric": metric}
                 rows.append({**head, "probability_best": probability, "rank_mean": rank, "n": len(values[cell])})

@@ -19,7 +19,6 @@ from pydantic.json_schema import JsonSchemaValue
 
 from batchscope.claims.kinds import KINDS, OLD_KINDS
 from batchscope.claims.kinds.kind import Fault, Kind
-from batchscope.claims.metrics import METRICS
 from batchscope.claims.scope import Scope
 from batchscope.config.errors import ConfigError, Locate, below, choice, either, shown
 from batchscope.config.sentences import refusal
@@ -27,6 +26,7 @@ from batchscope.config.spelling import SPELLINGS, SpellingWarning, respelt
 from batchscope.config.written import Schema, Text, Written, json_schema, read, valid
 from batchscope.config.yaml_files import locate_in, read_yaml
 from batchscope.probes.registry import STUDY_FIGURES
+from batchscope.tables.metrics import METRICS
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_-]*"
 _NAME_WORDS = "letters, digits, - and _, starting with a letter or digit"

@@ -11,10 +11,10 @@ import pandas as pd
 from batchscope.analysis.summary import without_core
 from batchscope.claims import readers, words
 from batchscope.claims.definitions import Claim
-from batchscope.claims.metrics import METRICS, Metric
 from batchscope.claims.parts import Part
 from batchscope.claims.samples import Samples, Size, Tables, of_pair
 from batchscope.claims.scope import Pair
+from batchscope.tables.metrics import METRICS, Metric
 from batchscope.text import count
 
 

@@ -12,12 +12,12 @@ from batchscope import text
 from batchscope.analysis.best import label
 from batchscope.analysis.rates import optima
 from batchscope.analysis.summary import GAP, with_gap
-from batchscope.claims.metrics import Metric
 from batchscope.claims.samples import NotMeasuredError, Samples, Size, Tables, Values, of_pair, rows_of
 from batchscope.claims.scope import Pair
 from batchscope.probes.moments import CROSSED, EQUAL
 from batchscope.probes.sharpness.analysis import MIN_SIZES, complete_sizes, lowest_common_loss
 from batchscope.stats.estimates import of_fit
+from batchscope.tables.metrics import Metric
 
 Reader = Callable[[Metric, Tables, Pair, bool], Samples]
 
@@ -74,7 +74,7 @@ def _per_run(runs: pd.DataFrame, metric: Metric, paired: bool, note: str = "") -
     for key, group in runs.groupby(_SIZE, sort=True):
         size = _key(key)
         ordered = group.sort_values("seed")
-        numbers = ordered[metric.column or metric.name].to_numpy(np.float64, na_value=np.nan)
+        numbers = ordered[metric.column].to_numpy(np.float64, na_value=np.nan)
         ended = ordered["outcome"] if "outcome" in ordered else pd.Series("ok", ordered.index)
         if metric.name == "selected_epoch":
             ended = ended.mask(_cut_off(ordered), "cut off")

@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from batchscope.claims.metrics import CRITICAL, NOISE_SCALE, Metric
-from batchscope.claims.metrics import PUBLISHED as METRICS
 from batchscope.claims.readers import samples
 from batchscope.claims.samples import NotMeasuredError, rows_of
 from batchscope.claims.scope import Pair
@@ -17,6 +15,8 @@ from batchscope.probes.gradients.analysis import noise_scale_over_seeds
 from batchscope.stats.intervals import t_interval
 from batchscope.tables.cells import pairs
 from batchscope.tables.codebook import dtypes
+from batchscope.tables.metrics import CRITICAL, NOISE_SCALE, Metric
+from batchscope.tables.metrics import PUBLISHED as METRICS
 from batchscope.training import checkpoints
 
 Tables = Mapping[str, pd.DataFrame]

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 from batchscope import text as numbers
 from batchscope.analysis.best import label
-from batchscope.claims.metrics import Metric
 from batchscope.claims.parts import Part
 from batchscope.claims.samples import Samples, Size
 from batchscope.stats import ALPHA
 from batchscope.stats.estimates import Estimate
 from batchscope.stats.power import detectable_effect
+from batchscope.tables.metrics import Metric
 
 
 def shown(value: float | None, log: bool) -> float | None:

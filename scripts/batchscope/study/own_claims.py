@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from batchscope.claims import scope
 from batchscope.claims.definitions import Claim
-from batchscope.claims.metrics import METRICS
 from batchscope.claims.scope import Pair
 from batchscope.config.errors import ConfigError, Locate, below, choice
+from batchscope.tables.metrics import METRICS
 from batchscope.text import count
 
 if TYPE_CHECKING:

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from batchscope.claims.metrics import CRITICAL, PUBLISHED, beyond_share
 from batchscope.claims.scope import Pair
 from batchscope.config.errors import ConfigError, Locate, below, choice
 from batchscope.config.written import BatchSize, Text, Written, valid
 from batchscope.stats import FITTED_SIZES
-from batchscope.study.targets import TargetMetric
+from batchscope.tables.metrics import CRITICAL, PUBLISHED, TargetMetric
 
 if TYPE_CHECKING:
     from batchscope.study.model import Study
@@ -84,7 +83,7 @@ def check(study: Study, locate: Locate) -> None:
                 f"{here([])}: a critical batch size is fitted to at least {FITTED_SIZES} batch sizes, and no data set "
                 "and recipe that has this target has as many; valid is a study with more of them"
             )
-        if beyond := beyond_share(metric, entry.value):
+        if beyond := metric.beyond(entry.value):
             raise ConfigError(f"{here(['value'])}: {beyond}")
         if not fitting:
             probe = f" and its probe of {metric.probe}" if metric.probe else ""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from batchscope.config.errors import ConfigError, Locate, below, choice
 from batchscope.config.written import DIFFERENT, List, Names, Positive, Written, valid
-
-TargetMetric = Literal["validation_loss", "validation_error", "train_loss", "train_error"]
+from batchscope.tables.metrics import TARGETS, TargetMetric
 
 
 class Target(Written):
@@ -57,7 +56,7 @@ def check(targets: Sequence[Target], datasets: Collection[str], locate: Locate) 
                 raise ConfigError(f"{place}: no run of the study is about `{name}`{choice(name, datasets)}")
         for position, value in enumerate(target.values):
             place = here(["values", position])
-            if target.metric.endswith("error") and value >= 1:
+            if TARGETS[target.metric].share and value >= 1:
                 raise ConfigError(
                     f"{place}: {value:g} is no share of wrong answers to reach; valid is a number below 1"
                 )

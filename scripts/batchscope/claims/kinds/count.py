@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from batchscope.claims.kinds.kind import Kind
-from batchscope.claims.metrics import Metric
 from batchscope.config.written import List, Positive, Written, valid
+from batchscope.tables.metrics import Metric
 from batchscope.text import count
 from batchscope.training.recipes import updates_per_epoch
 

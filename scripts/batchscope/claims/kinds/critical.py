@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from batchscope.claims.kinds.kind import Kind
-from batchscope.claims.metrics import CRITICAL, Metric, Sampled
 from batchscope.stats import FITTED_SIZES
+from batchscope.tables.metrics import CRITICAL, Metric, Sampled
 from batchscope.text import count, number
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from batchscope.claims.metrics import METRICS, Metric, Sampled
 from batchscope.config.errors import Key
 from batchscope.config.written import DIFFERENT, List, Positive, Written, valid
+from batchscope.tables.metrics import METRICS, Metric, Sampled
 
 if TYPE_CHECKING:
     from batchscope.claims.definitions import Claim

@@ -9,9 +9,9 @@ from pydantic import AfterValidator, Field
 
 from batchscope.claims import scope
 from batchscope.claims.kinds.kind import Direction, Fault, Kind, Scale, SizesOrAll, with_itself
-from batchscope.claims.metrics import METRICS, Metric, Sampled
 from batchscope.config.errors import choice
 from batchscope.config.written import List, valid
+from batchscope.tables.metrics import METRICS, Metric, Sampled
 from batchscope.text import listing
 
 if TYPE_CHECKING:

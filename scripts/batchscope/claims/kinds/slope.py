@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from batchscope.claims.kinds.kind import Fault, Kind, SizesOrAll
-from batchscope.claims.metrics import Metric
+from batchscope.tables.metrics import Metric
 from batchscope.text import number
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from batchscope.claims.kinds.kind import Fault, Kind, Named, NamedSizes, with_itself
-from batchscope.claims.metrics import Sampled
+from batchscope.tables.metrics import Sampled
 
 if TYPE_CHECKING:
     from batchscope.claims.definitions import Claim

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from batchscope.claims.kinds.kind import Fault, Kind, Scale, SizesOrAll
-from batchscope.claims.metrics import METRICS, Metric, Sampled
 from batchscope.config.errors import choice
 from batchscope.config.written import valid
+from batchscope.tables.metrics import METRICS, Metric, Sampled
 
 if TYPE_CHECKING:
     from batchscope.claims.definitions import Claim

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from batchscope.claims.kinds.kind import Fault, Kind, Named
-from batchscope.claims.metrics import METRICS, Metric, beyond_share
 from batchscope.config.written import List, valid
 from batchscope.stats import FITTED_SIZES
+from batchscope.tables.metrics import METRICS, Metric
 from batchscope.text import listing, number
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Value(Kind):
             yield (), f"of at_least, at_most and between {count} given; valid is one of the three"
         for key, bound in given.items():
             for value in bound if isinstance(bound, tuple) else (bound,):
-                if beyond := beyond_share(METRICS[metric], value):
+                if beyond := METRICS[metric].beyond(value):
                     yield (key,), beyond
         if self.between and self.between[0] >= self.between[1]:
             low, high = self.between
