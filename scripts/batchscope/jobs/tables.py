@@ -19,7 +19,9 @@ from batchscope.analysis.curves import learning_curves
 from batchscope.analysis.external_runs import read
 from batchscope.analysis.ranks import ranks
 from batchscope.analysis.summary import metrics, summary
-from batchscope.claims import replication, verdicts
+from batchscope.claims import definitions, replication, verdicts
+from batchscope.claims.published import Published
+from batchscope.claims.scope import Design
 from batchscope.identity.files import atomic_path
 from batchscope.probes.columns import Record
 from batchscope.probes.registry import PROBE_COLUMNS, PROBES, STUDY_TABLES
@@ -79,8 +81,10 @@ def study_tables(study: Mapping[str, Any], **files: Sequence[Path]) -> dict[str,
     tables["targets"] = scaling.with_residuals(reached, tables["critical_batch_size"])
     tables["tree"] = decision_tree.tree(tables, study)
     tables["advice"] = advice.advice(tables, study)
-    tables["verdicts"] = verdicts.verdicts(tables, study)
-    tables["published"] = replication.published(tables, study)
+    tables["verdicts"] = verdicts.verdicts(
+        tables, definitions.resolved(study["claims"]), Design.of(study["datasets"], study["recipes"])
+    )
+    tables["published"] = replication.published(tables, map(Published.model_validate, study["published"]))
     return {name: tables[name] for name in STUDY_TABLES}
 
 

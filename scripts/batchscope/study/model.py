@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, TypeAdapter
 
 from batchscope.claims import definitions as claims
+from batchscope.claims.published import Published
 from batchscope.config import written
 from batchscope.config.errors import ConfigError, Locate, choice, shown
 from batchscope.config.sentences import valid as valid_in_words
@@ -26,7 +27,6 @@ from batchscope.study.datasets import Dataset
 from batchscope.study.definition_files import dataset_files, recipe_files
 from batchscope.study.definitions import DATASETS, RECIPES, Definition, Kind, V
 from batchscope.study.external_runs import Measurements
-from batchscope.study.published import Published
 from batchscope.study.recipes import Recipe
 from batchscope.study.targets import Target
 from batchscope.training import engines

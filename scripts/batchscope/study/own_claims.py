@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from batchscope.claims import scope
 from batchscope.claims.definitions import Claim
-from batchscope.claims.scope import Pair
 from batchscope.config.errors import ConfigError, Locate, below, choice
+from batchscope.tables.cells import Pair
 from batchscope.tables.metrics import METRICS
 from batchscope.text import count
 
@@ -40,8 +40,8 @@ def check(own: Mapping[str, Claim], study: Study, sizes: Mapping[str, int | None
 
 
 def _check(claim: Claim, study: Study, sizes: Mapping[str, int | None], locate: Locate) -> None:
-    described = study.describe()
-    fitting = [pair for pair in study.pairs if scope.fits(claim, pair, described)]
+    design = scope.Design.of(study.datasets, study.recipes)
+    fitting = [pair for pair in study.pairs if design.fits(claim, pair)]
     if not fitting:
         where = "scope" if claim.scope.words() else "test"
         raise ConfigError(
@@ -49,7 +49,7 @@ def _check(claim: Claim, study: Study, sizes: Mapping[str, int | None], locate: 
             "that some do"
         )
     available = {pair: _available(claim, pair, study, sizes[pair[0]]) for pair in study.pairs}
-    for keys, sentence in claim.test.lacks(fitting, available, described):
+    for keys, sentence in claim.test.lacks(fitting, available, design):
         raise ConfigError(f"{locate(['test', *keys])}: {sentence}")
     for key, metric in (("metric", claim.metric), ("test.along", getattr(claim.test, "along", None))):
         if metric is not None:
