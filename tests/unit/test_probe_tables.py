@@ -8,12 +8,12 @@ import pytest
 from fake_claims import claim, verdict
 from scipy import stats
 
-from batchscope.claims.metrics import METRICS
-from batchscope.claims.readers import samples
-from batchscope.claims.samples import NotMeasuredError
+from batchscope.claims.parts import NotMeasuredError
+from batchscope.claims.readers import Evidence
 from batchscope.probes.gradients import analysis as of_gradients
 from batchscope.probes.sharpness import analysis as of_sharpness
 from batchscope.probes.sharpness.spec import GAP
+from batchscope.tables.metrics import METRICS
 
 SIZES, SEEDS = (4, 16, 64), (1, 2, 3, 4, 5)
 PAIR = ("digits", "mlp")
@@ -94,7 +94,7 @@ def test_runs_meet_at_the_lowest_training_loss_that_most_sizes_reached() -> None
 
 
 def test_claims_on_gradients_are_about_the_sizes_drawn_at_the_start() -> None:
-    found = samples(METRICS["gradient_variance"], {"gradients": gradients()}, PAIR)
+    found = Evidence({"gradients": gradients()}, PAIR).samples(METRICS["gradient_variance"])
     assert [size for size, _ in found.sizes] == list(SIZES)
     expected = [(1 + seed + 0 + 4) / 16 * 100 / 85 for seed in SEEDS]  # 16 of 101 examples, without replacement
     assert found.values[16, False].tolist() == pytest.approx(expected)
@@ -102,12 +102,12 @@ def test_claims_on_gradients_are_about_the_sizes_drawn_at_the_start() -> None:
         "with the weights of runs with batch size 4, before the first update; sizes are of batches drawn, corrected "
         "for draws without replacement"
     )
-    assert samples(METRICS["gradient_bias"], {"gradients": gradients()}, PAIR).values[4, False][0] == 0.01
+    assert Evidence({"gradients": gradients()}, PAIR).samples(METRICS["gradient_bias"]).values[4, False][0] == 0.01
 
 
 def test_claims_on_sharpness_are_about_the_moment_where_the_runs_meet() -> None:
     tables = {"runs": RUNS, "sharpness": sharpness({"train loss 0.3": 6, "end": 9})}
-    found = samples(METRICS["lambda_max"], tables, PAIR)
+    found = Evidence(tables, PAIR).samples(METRICS["lambda_max"])
     assert found.values[64, False].tolist() == pytest.approx([70.1, 70.2, 70.3, 70.4, 70.5])
     assert found.note == (
         "of the weights at the first evaluation at or below training loss 0.3, so at training losses from 0.17 to 0.17"
@@ -115,12 +115,12 @@ def test_claims_on_sharpness_are_about_the_moment_where_the_runs_meet() -> None:
     with pytest.raises(
         NotMeasuredError, match=r"fewer than 3 batch sizes .both of two. kept weights at a common training loss"
     ):
-        samples(METRICS["lambda_max"], {**tables, "sharpness": sharpness({"end": 9})}, PAIR)
+        Evidence({**tables, "sharpness": sharpness({"end": 9})}, PAIR).samples(METRICS["lambda_max"])
 
 
 def test_a_size_that_never_fell_so_far_is_left_out_and_named() -> None:
     more = pd.concat([RUNS, RUNS[RUNS["batch_size"] == 4].assign(batch_size=256)])
-    found = samples(METRICS["lambda_max"], {"runs": more, "sharpness": sharpness({"train loss 0.3": 6})}, PAIR)
+    found = Evidence({"runs": more, "sharpness": sharpness({"train loss 0.3": 6})}, PAIR).samples(METRICS["lambda_max"])
     assert [size for size, _ in found.sizes] == list(SIZES)
     assert found.note.endswith(", without 256, whose runs did not all fall so far")
 
@@ -129,7 +129,7 @@ def test_the_verdict_on_the_largest_eigenvalue_tells_what_other_measures_say() -
     frame = sharpness({"train loss 0.3": 6})
     frame["adaptive_sharpness"] = 1 / frame["adaptive_sharpness"]
     tables = {"runs": RUNS, "sharpness": frame, "sharpness_trends": of_sharpness.sharpness_trends(frame)}
-    note = samples(METRICS["lambda_max"], tables, PAIR).note
+    note = Evidence(tables, PAIR).samples(METRICS["lambda_max"]).note
     assert note.endswith("(rank correlation with the batch size there: λ_max 1.00, φ 1.00, adaptive sharpness −1.00)")
 
 
@@ -158,13 +158,13 @@ def test_a_borrowed_timing_is_judged_once() -> None:
     timings = pd.DataFrame([{"dataset": "digits", "recipe": "mlp", "batch_size": 4, "timed_recipe": "other"}])
     for metric in ("seconds_per_update", "memory_bytes"):
         with pytest.raises(NotMeasuredError, match="its timings are those of other, where they are judged"):
-            samples(METRICS[metric], {"runs": RUNS, "timings": timings}, PAIR)
+            Evidence({"runs": RUNS, "timings": timings}, PAIR).samples(METRICS[metric])
 
 
 def test_without_a_probe_nothing_was_measured() -> None:
     for tables in ({}, {"gradients": gradients().iloc[:0]}):
         with pytest.raises(NotMeasuredError, match="the study has no probe of gradients"):
-            samples(METRICS["gradient_bias"], tables, PAIR)
+            Evidence(tables, PAIR).samples(METRICS["gradient_bias"])
 
 
 def overheads(share: float, half: float, n_sizes: int = 6) -> dict[str, pd.DataFrame]:

@@ -12,11 +12,13 @@ import pytest
 from bs4 import BeautifulSoup
 from fake_claims import runs
 
-from batchscope.claims.replication import PUBLISHED, published
+from batchscope.claims.published import Published
+from batchscope.claims.replication import published
 from batchscope.probes.gradients.analysis import noise_scale_over_seeds
 from batchscope.report.content import Content
 from batchscope.report.published import published as section
 from batchscope.stats.intervals import fieller, t_quantile
+from batchscope.tables.codebook import dtypes, frame
 
 ACCURACY = "last_test_accuracy"
 ENTRY = {
@@ -34,7 +36,7 @@ def entry(**keys: Any) -> dict[str, Any]:
 
 
 def of(table: pd.DataFrame, *entries: dict[str, Any], **tables: pd.DataFrame) -> pd.DataFrame:
-    return published({"runs": table, **tables}, {"published": list(entries)})
+    return published({"runs": table, **tables}, map(Published.model_validate, entries))
 
 
 def weights(**columns: Any) -> pd.DataFrame:
@@ -50,7 +52,7 @@ def weights(**columns: Any) -> pd.DataFrame:
 def test_means_of_runs_stand_beside_the_published_number() -> None:
     table = of(runs(ACCURACY, {8: [0.9, 0.94], 32: [0.8, 0.82]}), entry(metric=ACCURACY, batch_size=8, plus_minus=0.01))
     row = table.iloc[0]
-    assert {name: str(dtype) for name, dtype in table.dtypes.items()} == PUBLISHED
+    assert {name: str(dtype) for name, dtype in table.dtypes.items()} == dtypes("published")
     assert (row["batch_size"], row["published"], row["published_plus_minus"], row["n"]) == (8, 0.98, 0.01, 2)
     assert row["value"] == pytest.approx(0.92)
     assert row["sd"] == pytest.approx(0.04 / math.sqrt(2))
@@ -133,10 +135,8 @@ def test_nothing_published_gives_no_rows() -> None:
 
 
 def page(*rows: dict[str, Any]) -> str:
-    table = pd.DataFrame(
-        [{"dataset": "digits", "recipe": "mlp", "reason": "", "source": "A paper & its table", **row} for row in rows],
-        columns=list(PUBLISHED),
-    ).astype(PUBLISHED)
+    known = {"dataset": "digits", "recipe": "mlp", "reason": "", "source": "A paper & its table"}
+    table = frame("published", [{**known, **row} for row in rows])
     return section(Content(study={}, manifest={}, tables={"published": table}, figures=Path()))
 
 

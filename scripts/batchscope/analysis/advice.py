@@ -17,19 +17,13 @@ from batchscope.analysis.scaling import MAX_RESOLUTION
 from batchscope.stats.intervals import t_interval
 from batchscope.tables.cells import CELL, PAIR, Size, about, of_pair, of_size, pairs, sizes_of
 from batchscope.tables.codebook import frame
+from batchscope.tables.metrics import TARGETS
 
 GOALS = ("time_to_target", "test_accuracy", "memory", "energy", "decision_tree")
 Tables = Mapping[str, pd.DataFrame]
 # Peaks of memory that differ by less than this factor are not worth a choice; they hold the code and the data too.
 SAME_MEMORY = 1.05
 _MEGA = 1e6
-
-_METRICS = {
-    "validation_loss": "a validation loss of",
-    "validation_error": "a validation error of",
-    "train_loss": "a training loss of",
-    "train_error": "a training error of",
-}
 
 
 def advice(tables: Tables, measurements: Measurements | None) -> pd.DataFrame:
@@ -174,7 +168,8 @@ def _to_target(tables: Tables, target: tuple[str, float], quantity: str, *, pair
     unit, what = {"seconds": ("s", "the lowest mean time to"), "joules": ("J", "the lowest mean energy to")}[quantity]
     if choice is None:
         return Answer(words=f"Not measured: no size that reaches the target with all runs has its {quantity}.")
-    goal = f"{_METRICS.get(target[0], target[0])} {target[1]:g}"
+    named = f"a {TARGETS[target[0]].words} of" if target[0] in TARGETS else target[0]
+    goal = f"{named} {target[1]:g}"
     unclear = _unclear(choice.best, table, quantity)
     if unclear:
         sizes = span([choice.best, *unclear], choice.sizes)

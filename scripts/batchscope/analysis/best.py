@@ -19,10 +19,11 @@ from batchscope.stats.power import detectable_effect
 from batchscope.stats.ranks import rank_probabilities
 from batchscope.tables.cells import CELL, PAIR, Size, about, of_pair
 from batchscope.tables.codebook import frame
+from batchscope.tables.metrics import METRICS
 
 LOSS = "selected_validation_loss"
 ACCURACY = "selected_test_accuracy"
-RANKED = {LOSS: True, ACCURACY: False}  # metrics that are ranked, and whether lower is better
+RANKED = (LOSS, ACCURACY)
 
 BEST = "best"
 COMPARED = "compared"
@@ -72,11 +73,13 @@ def ranks(runs: pd.DataFrame) -> pd.DataFrame:
     """
     rows: list[dict[str, Any]] = []
     for _, group in about(runs, PAIR):
-        for metric, lower_is_better in RANKED.items():
+        for metric in RANKED:
             values = complete(group, metric)
             found = np.full((2, len(values)), np.nan)
             if len(values) > 1 and len(next(iter(values.values()))) > 1:
-                found[:] = rank_probabilities(np.stack(list(values.values())), lower_is_better=lower_is_better)
+                found[:] = rank_probabilities(
+                    np.stack(list(values.values())), lower_is_better=METRICS[metric].better == "lower"
+                )
             for cell, probability, rank in zip(values, *found, strict=True):
                 row = {**dict(zip(CELL, cell, strict=True)), "metric": metric, "n": len(values[cell])}
                 rows.append({**row, "probability_best": probability, "rank_mean": rank})

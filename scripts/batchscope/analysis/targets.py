@@ -16,8 +16,8 @@ from batchscope.stats.survival import restricted_mean, survival_median
 from batchscope.tables.cells import CELL, OF_TARGET, PAIR, RUN, about
 from batchscope.tables.codebook import frame
 from batchscope.tables.derived import AMOUNTS
+from batchscope.tables.metrics import TARGETS
 
-_ERRORS = {"validation_error": "validation_accuracy", "train_error": "train_accuracy"}
 _ENERGY = ("gpu_energy_joules", "cpu_package_energy_joules")
 
 
@@ -158,8 +158,9 @@ def _wanted(targets: Sequence[Target], dataset: str) -> dict[tuple[str, float], 
 
 
 def _values(curve: pd.DataFrame, metric: str) -> NDArray[np.float64]:
-    values = curve[_ERRORS.get(metric, metric)].to_numpy(dtype=np.float64, na_value=np.nan)
-    return 1 - values if metric in _ERRORS else values
+    known = TARGETS[metric]
+    values = curve[known.column].to_numpy(dtype=np.float64, na_value=np.nan)
+    return 1 - values if known.one_minus else values
 
 
 def _costs(timings: pd.DataFrame) -> dict[Any, tuple[float, float]]:

@@ -18,7 +18,9 @@ from batchscope.analysis.best import best, ranks
 from batchscope.analysis.curves import equal_budget, learning_curves
 from batchscope.analysis.external_runs import Measurements, read
 from batchscope.analysis.summary import metrics, summary
-from batchscope.claims import replication, verdicts
+from batchscope.claims import definitions, replication, verdicts
+from batchscope.claims.published import Published
+from batchscope.claims.scope import Design
 from batchscope.identity.files import atomic_path
 from batchscope.probes.columns import Record
 from batchscope.probes.registry import PROBE_COLUMNS, PROBES, STUDY_TABLES
@@ -49,7 +51,10 @@ class Borrowed(TypedDict):
 class Study(TypedDict):
     """What tables are made of besides the records: a part of `Study.describe()`."""
 
+    datasets: dict[str, dict[str, Any]]
     recipes: dict[str, Recipe]
+    claims: dict[str, dict[str, Any]]
+    published: Sequence[dict[str, Any]]
     borrowed_timings: Sequence[Borrowed]
     targets: Sequence[targets.Target]
     measurements: Measurements | None
@@ -96,8 +101,10 @@ def study_tables(study: Study, **files: Sequence[Path]) -> dict[str, pd.DataFram
     tables["targets"] = scaling.with_residuals(reached, tables["critical_batch_size"])
     tables["tree"] = decision_tree.tree(tables, study["recipes"])
     tables["advice"] = advice.advice(tables, measured)
-    tables["verdicts"] = verdicts.verdicts(tables, study)
-    tables["published"] = replication.published(tables, study)
+    tables["verdicts"] = verdicts.verdicts(
+        tables, definitions.resolved(study["claims"]), Design.of(study["datasets"], study["recipes"])
+    )
+    tables["published"] = replication.published(tables, map(Published.model_validate, study["published"]))
     return {name: tables[name] for name in STUDY_TABLES}
 
 

@@ -8,13 +8,13 @@ from html import escape
 import pandas as pd
 
 from batchscope import text
-from batchscope.claims.metrics import NOISE_SCALE, PUBLISHED
 from batchscope.figures.targets import metric_words
 from batchscope.probes.moments import when
 from batchscope.report import elements
 from batchscope.report.content import Content, Row, number, pair_title, rows, size
 from batchscope.report.elements import Cell, Column
 from batchscope.stats import LEVEL
+from batchscope.tables.metrics import NOISE_SCALE, PUBLISHED
 
 
 def published(content: Content) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 from pydantic import Field, StringConstraints, TypeAdapter
 
 from batchscope.claims import definitions as claims
+from batchscope.claims.published import Published
 from batchscope.config import written
 from batchscope.config.errors import ConfigError, Fault, Locate, below, choice, refuse_unknown, shown
 from batchscope.config.written import (
@@ -37,7 +38,6 @@ from batchscope.study.comparisons import Cell, Comparison, Run
 from batchscope.study.datasets import Dataset
 from batchscope.study.definitions import DATASETS, RECIPES, Definition
 from batchscope.study.external_runs import Measurements
-from batchscope.study.published import Published
 from batchscope.study.recipes import Recipe
 from batchscope.study.settings import Settings
 from batchscope.study.targets import Target

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from batchscope.claims import scope
 from batchscope.claims.definitions import Claim
-from batchscope.claims.metrics import METRICS
-from batchscope.claims.scope import Pair
 from batchscope.config.errors import ConfigError, Locate, below, choice
 from batchscope.study.definitions import known_size
+from batchscope.tables.cells import Pair
+from batchscope.tables.metrics import METRICS
 from batchscope.text import count
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ def check(study: Study, locate: Locate) -> None:
 
 def _check(claim: Claim, study: Study, locate: Locate) -> None:
     described = study.describe()
-    fitting = [pair for pair in study.pairs if scope.fits(claim, pair, described)]
+    design = scope.Design.of(described["datasets"], described["recipes"])
+    fitting = [pair for pair in study.pairs if design.fits(claim, pair)]
     if not fitting:
         where = "scope" if claim.scope.words() else "test"
         raise ConfigError(
@@ -46,7 +47,7 @@ def _check(claim: Claim, study: Study, locate: Locate) -> None:
         )
     sizes = {name: known_size(dataset) for name, dataset in study.datasets.items()}
     available = {pair: _available(claim, pair, study, sizes[pair[0]]) for pair in study.pairs}
-    for keys, sentence in claim.test.lacks(fitting, available, described):
+    for keys, sentence in claim.test.lacks(fitting, available, design):
         raise ConfigError(f"{locate(['test', *keys])}: {sentence}")
     for key, metric in (("metric", claim.metric), ("test.along", getattr(claim.test, "along", None))):
         if metric is not None:

@@ -2,47 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from pydantic import Field
-
-from batchscope.claims.metrics import CRITICAL, PUBLISHED, beyond_share
-from batchscope.claims.scope import Pair
+from batchscope.claims.published import Published
 from batchscope.config.errors import ConfigError, Locate, below, refuse_unknown
-from batchscope.config.written import BatchSize, Text, Written, valid
 from batchscope.stats import FITTED_SIZES
-from batchscope.study.targets import TargetMetric
+from batchscope.tables.cells import Pair
+from batchscope.tables.metrics import CRITICAL, PUBLISHED
 
 if TYPE_CHECKING:
     from batchscope.study.model import Study
-
-
-class FittedTarget(Written):
-    """Target of the fit, for `critical_batch_size`; null for others."""
-
-    metric: TargetMetric
-    """Its metric, as under `targets`."""
-    value: float
-    """Its value."""
-
-
-class Published(Written):
-    """A number as others published it."""
-
-    metric: Annotated[str, valid("the name of a metric")]
-    """What it is a number of: a metric of runs or of sharpness, as in a claim, `noise_scale` or `critical_batch_size`.
-    """
-    value: float
-    """The number as published, in the unit of the metric."""
-    plus_minus: Annotated[float, Field(ge=0)] | None = None
-    """The spread published with it; null where there is none."""
-    source: Text
-    """Where it was published, and for which data and network."""
-    batch_size: Annotated[BatchSize | None, valid("an integer of at least 1, `full` or null")] = None
-    """Batch size of this study's runs that are printed beside it; null for `critical_batch_size`."""
-    at: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Share of the budget at which the weights were kept, for the noise scale and sharpness; null for others."""
-    target: FittedTarget | None = None
 
 
 def applies(entry: Published, pair: Pair, study: Study) -> bool:
@@ -81,7 +50,7 @@ def check(study: Study, locate: Locate) -> None:
                 f"{here([])}: a critical batch size is fitted to at least {FITTED_SIZES} batch sizes, and no data set "
                 "and recipe that has this target has as many; valid is a study with more of them"
             )
-        if beyond := beyond_share(metric, entry.value):
+        if beyond := metric.beyond(entry.value):
             raise ConfigError(f"{here(['value'])}: {beyond}")
         if not fitting:
             probe = f" and its probe of {metric.probe}" if metric.probe else ""

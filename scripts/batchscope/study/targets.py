@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from batchscope.config.errors import ConfigError, Locate, below, refuse_unknown
 from batchscope.config.written import DIFFERENT, List, Names, Positive, Written, valid
+from batchscope.tables.metrics import TARGETS, TargetMetric
 
 if TYPE_CHECKING:
     from batchscope.study.model import Study
-
-TargetMetric = Literal["validation_loss", "validation_error", "train_loss", "train_error"]
 
 
 class Target(Written):
@@ -58,7 +57,7 @@ def check(study: Study, locate: Locate) -> None:
         refuse_unknown(names, study.datasets, below(here, "datasets"), "no run of the study is about `{}`")
         for position, value in enumerate(target.values):
             place = here(["values", position])
-            if target.metric.endswith("error") and value >= 1:
+            if TARGETS[target.metric].share and value >= 1:
                 raise ConfigError(
                     f"{place}: {value:g} is no share of wrong answers to reach; valid is a number below 1"
                 )
