@@ -18,6 +18,7 @@ from batchscope.stats.intervals import t_interval
 from batchscope.tables.cells import pairs
 from batchscope.tables.codebook import dtypes
 from batchscope.training import checkpoints
+from batchscope.training.checkpoints import Checkpoint
 
 Tables = Mapping[str, pd.DataFrame]
 Row = dict[str, Any]
@@ -60,13 +61,12 @@ def _found(entry: Mapping[str, Any], pair: Pair, tables: Tables) -> Row | None:
 
 
 def _of_weights(entry: Mapping[str, Any], metric: Metric, pair: Pair, tables: Tables) -> Row | None:
-    """What a probe measured at the weights that every run kept at one moment."""
-    moment = checkpoints.at(entry["at"])
-    rows = rows_of(tables[metric.table], pair)
-    rows = _of_size(rows[rows["moment"] == moment], entry["batch_size"])
+    """What a probe measured at the weights that every run kept at one checkpoint."""
+    rows = checkpoints.at(rows_of(tables[metric.table], pair), Checkpoint(fraction=entry["at"]))
+    rows = _of_size(rows, entry["batch_size"])
     if rows.empty:
         return None
-    head = {"moment": moment, "n": len(rows), **rows.iloc[0][["batch_size", "full_batch"]]}
+    head = {"checkpoint_fraction": entry["at"], "n": len(rows), **rows.iloc[0][["batch_size", "full_batch"]]}
     n_runs = len(_of_size(rows_of(tables["runs"], pair), entry["batch_size"]))
     if len(rows) < n_runs:
         return {**head, "reason": f"only {len(rows)} of {n_runs} runs got there"}

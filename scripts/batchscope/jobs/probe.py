@@ -13,7 +13,7 @@ from batchscope.jobs.job import Job, Note
 from batchscope.probes.subject import Subject, Tables
 from batchscope.tables import records
 from batchscope.tables.columns import Columns
-from batchscope.training import checkpoints
+from batchscope.training import snapshots
 
 Paths = Mapping[str, str]
 
@@ -52,5 +52,5 @@ def subject(inputs: Paths, job: Job) -> Subject:
             provenance.require_whole(Path(inputs[n]), Path(inputs["run_manifest"])) for n in ("run", "weights")
         )
         (row,) = records.read_table("run", run).to_pylist()
-        kept = {"run": row, "snapshots": checkpoints.read(weights)}
+        kept = {"run": row, "snapshots": snapshots.read(weights)}
     return Subject(job.engine, job.data, job.recipe, job.settings, job.cell, job.seed, **kept)

@@ -11,7 +11,7 @@ from batchscope.identity.asked import Ask
 from batchscope.jobs import provenance
 from batchscope.jobs.job import Job, Note
 from batchscope.tables import records
-from batchscope.training import checkpoints, loop, plans, recipes
+from batchscope.training import loop, plans, recipes, snapshots
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def train_run(
         reasons["step_loss_noise"] = "the run has fewer than three whole batches"
     if job.settings["loop"] == "fit":
         reasons |= {"gradient_norm": FIT_LOOP, "weight": FIT_LOOP}
-    checkpoints.write(progress.snapshots, outputs["weights"])
+    snapshots.write(progress.snapshots, outputs["weights"])
     job.write_with_telemetry(
         "run",
         row,

@@ -68,11 +68,11 @@ class _Sample:
 
 
 def measure(subject: Subject) -> Tables:
-    """Gradients of drawn batches and the noise scale, at every share of the budget whose weights the run kept."""
+    """Gradients of drawn batches and the noise scale, at every fraction of the budget whose weights the run kept."""
     sizes, batches = subject.settings["batch_sizes"], subject.settings["batches"]
-    moments = [checkpoints.at(share) for share in subject.recipe["snapshots"]["at"]]
+    wanted = [checkpoint for checkpoint in checkpoints.kept(subject.recipe) if checkpoint.fraction is not None]
     tables: Tables = {"gradients": [], "noise_scale": []}
-    for taken in subject.taken(moments):
+    for taken in subject.taken(wanted):
         frozen = subject.frozen(taken, "float32")
         identity = subject.at(taken, frozen.n_examples)
         found = batch_statistics(frozen, sizes, batches, subject.seed)

@@ -20,6 +20,7 @@ from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator
 from batchscope.probes.subject import Row, Subject, Tables
 from batchscope.stats.intervals import Interval, t_interval
 from batchscope.training import checkpoints
+from batchscope.training.checkpoints import END
 from batchscope.training.engines import Frozen, Vector
 
 KESKAR = {"keskar_0_001": 1e-3, "keskar_0_0005": 5e-4}  # the two values of epsilon of the paper, by column
@@ -89,14 +90,11 @@ class Eigenvalue:
 
 def measure(subject: Subject) -> Tables:
     """Curvature of the training loss, in double precision, at the end of the run and at its training losses."""
-    kept = subject.recipe["snapshots"]
-    moments = [checkpoints.below(loss) for loss in kept["train_losses"]]
-    if 1 in kept["at"]:
-        moments.append(checkpoints.at(1))
+    wanted = [each for each in checkpoints.kept(subject.recipe) if each.train_loss is not None or each == END]
     trainer = subject.engine.build(subject.plan, subject.data)
     threshold = stability_threshold(subject.recipe["optimizer"], subject.run["learning_rate"])
     tables: Tables = {"sharpness": [], "slices": []}
-    for taken in subject.taken(moments):
+    for taken in subject.taken(wanted):
         frozen = subject.frozen(taken, "float64")
         identity = subject.at(taken, frozen.n_examples)
         trainer.set_weights(taken.weights)
