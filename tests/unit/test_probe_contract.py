@@ -72,7 +72,7 @@ def subject(name: str, engine: Any) -> Subject:
             checkpoint: Snapshot(checkpoint, epoch, round(8 * epoch), loss, weights)
             for checkpoint, (epoch, loss) in taken.items()
         }
-        kept["run"] = {"learning_rate": 0.05}
+        kept["learning_rate"] = 0.05
     return Subject(engine, data, SMALL, asked, cell, seed, **kept)
 
 
@@ -96,8 +96,9 @@ def study_tables(name: str, rows: Tables, folder: Path) -> dict[str, pd.DataFram
         file = folder / f"{table}.parquet"
         records.write_table(table, rows[table], file, record.columns)
         found[table] = concat(table, [file], record)
-    if PROBES[name].derived is not None:
-        found = import_module(f"batchscope.probes.{name}.analysis").analyse(found)
+    if PROBES[name].derived:
+        found |= import_module(f"batchscope.probes.{name}.analysis").analyse(found)
+    found = {table: found[table] for table in PROBES[name].tables}
     for table, frame in found.items():
         save(table, frame, folder / "saved.parquet", folder / "saved.csv")
         found[table] = load(folder / "saved.parquet")

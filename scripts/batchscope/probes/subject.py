@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,15 @@ Tables = dict[str, list[Row]]
 SUBSET = 31  # the stream of random numbers that chooses the examples looked at: the same for every run of a data set
 
 
+class Cell(TypedDict):
+    """The columns of `tables.CELL`."""
+
+    dataset: str
+    recipe: str
+    batch_size: int
+    full_batch: bool
+
+
 @dataclass(frozen=True)
 class Subject:
     """What the function `measure` of a probe is given; it returns the rows of the probe's tables, by name.
@@ -33,7 +43,7 @@ class Subject:
         settings: of the probe and of the job: the keys of the study, engine, loop, the lengths of timings, ….
         cell: the columns of `tables.CELL`.
         seed: of the run; 0 of a cell.
-        run: the row of the table `run`; empty for a probe that does not look at weights.
+        learning_rate: of the run, before any schedule; not a number for a probe that does not look at weights.
         snapshots: the weights that the run kept, by checkpoint; none for a probe that does not look at weights.
     """
 
@@ -41,9 +51,9 @@ class Subject:
     data: Data
     recipe: Mapping[str, Any]
     settings: Mapping[str, Any]
-    cell: Mapping[str, Any]
+    cell: Cell
     seed: int
-    run: Mapping[str, Any] = field(default_factory=dict)
+    learning_rate: float = math.nan
     snapshots: Mapping[Checkpoint, Snapshot] = field(default_factory=dict)
 
     @property

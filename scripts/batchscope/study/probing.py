@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 import pydantic
 
@@ -52,16 +52,16 @@ def check(
         _check_trained_with(settings, name, runs, locate)
         looked_at = sorted({run.dataset for run in probed_runs(probes, name, runs)})
 
-        def examples(part: str, looked_at: Sequence[str] = looked_at) -> dict[str, int | None]:
+        def examples(part: Part, looked_at: Sequence[str] = looked_at) -> dict[str, int | None]:
             if part == "train":
                 return {dataset: sizes[dataset] for dataset in looked_at}
-            return {dataset: known_size(datasets[dataset], cast("Part", part)) for dataset in looked_at}
+            return {dataset: known_size(datasets[dataset], part) for dataset in looked_at}
 
         def place_of(keys: Sequence[str | int], name: str = name) -> str:
             return locate(["probes", name, *keys])
 
         wanted = {recipe: recipes[recipe] for recipe in settings["recipes"]}
-        settings_of(name).check(Request(settings, place_of, wanted, examples))
+        settings_of(name).Settings.model_validate(settings).check(Request(place_of, wanted, examples))
 
 
 def written() -> type[Written]:
@@ -77,7 +77,7 @@ def written() -> type[Written]:
 
 
 def settings_of(probe: str) -> ModuleType:
-    """The module with the keys of a probe (`Settings`) and their `check`."""
+    """The module with the keys of a probe (`Settings`)."""
     return import_module(f"batchscope.probes.{probe}.settings")
 
 

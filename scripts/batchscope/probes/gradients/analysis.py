@@ -19,7 +19,7 @@ SLOPED = ("gradient_variance", "gradient_signal_to_noise")
 
 def analyse(records: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """The tables of the study from the records of the jobs."""
-    return {**records, "gradient_slopes": gradient_slopes(records["gradients"])}
+    return {"gradient_slopes": gradient_slopes(records["gradients"])}
 
 
 def gradient_slopes(gradients: pd.DataFrame) -> pd.DataFrame:

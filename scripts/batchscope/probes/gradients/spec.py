@@ -27,11 +27,7 @@ PROBE = Probe(
         "gradient_slopes": "One row per batch size, checkpoint and metric: how it goes with the size drawn.",
         "noise_scale": "One row per run and checkpoint: the gradient noise scale.",
     },
-    derived={
-        "gradients": RECORDS["gradients"].columns,
-        "gradient_slopes": SLOPES,
-        "noise_scale": RECORDS["noise_scale"].columns,
-    },
+    derived={"gradient_slopes": SLOPES},
     figures=(
         ProbeFigure(
             "gradient_variance", "Variance and signal-to-noise of the gradient", "gradients", needs=("gradients",)

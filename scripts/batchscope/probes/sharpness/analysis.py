@@ -24,7 +24,7 @@ MIN_SIZES = 3  # below which ranks say nothing
 def analyse(records: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """The tables of the study from the records of the jobs."""
     sharpness = with_gap(at_equal_loss(records["sharpness"]))
-    return {"sharpness": sharpness, "sharpness_trends": sharpness_trends(sharpness), "slices": records["slices"]}
+    return {"sharpness": sharpness, "sharpness_trends": sharpness_trends(sharpness)}
 
 
 def with_gap(sharpness: pd.DataFrame) -> pd.DataFrame:

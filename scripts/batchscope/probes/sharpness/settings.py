@@ -21,14 +21,13 @@ class Settings(settings.Settings):
         "where there are fewer.",
     )
 
-
-def check(request: Request) -> None:
-    """Refuse recipes that keep no weights to look at."""
-    for recipe in request.recipes.values():
-        kept = recipe.content["snapshots"]
-        if 1 not in kept["at"] and not kept["train_losses"]:
-            why = (
-                "the probe of sharpness needs the last weights or those at training losses; valid is at: [1], or "
-                "train_losses"
-            )
-            raise settings.refuse_snapshots(recipe, why)
+    def check(self, request: Request) -> None:
+        """Refuse recipes that keep no weights to look at."""
+        for recipe in request.recipes.values():
+            kept = recipe.content["snapshots"]
+            if 1 not in kept["at"] and not kept["train_losses"]:
+                why = (
+                    "the probe of sharpness needs the last weights or those at training losses; valid is at: [1], or "
+                    "train_losses"
+                )
+                raise settings.refuse_snapshots(recipe, why)

@@ -39,7 +39,6 @@ PROBE = Probe(
             GAP: number("", "accuracy on the training part minus that on the test part at that checkpoint"),
         },
         "sharpness_trends": TRENDS,
-        "slices": RECORDS["slices"].columns,
     },
     figures=(
         ProbeFigure("sharpness_vs_batch", "Sharpness against batch size", "sharpness", needs=("sharpness",)),
