@@ -9,8 +9,10 @@ from typing import Any, Protocol
 from batchscope.config.errors import ConfigError, Key, Locate
 from batchscope.config.written import Names, Sizes, Written
 from batchscope.data.splits import Part
+from batchscope.training import checkpoints
+from batchscope.training.checkpoints import Checkpoint
 
-__all__ = ["Names", "Request", "Settings", "Sizes", "refuse_snapshots"]
+__all__ = ["Names", "Request", "Settings", "Sizes", "kept", "refuse_snapshots"]
 
 
 class Settings(Written):
@@ -80,6 +82,11 @@ class Request:
             if recipe.content["micro_batch_size"] is not None:
                 why = f"{name} accumulates micro batches itself; valid is a recipe with micro_batch_size: null"
                 raise self.refuse("recipes", position, why=why)
+
+
+def kept(recipe: Definition) -> list[Checkpoint]:
+    """Where the runs of a recipe keep their weights."""
+    return checkpoints.kept(**recipe.content["snapshots"])
 
 
 def refuse_snapshots(recipe: Definition, why: str) -> ConfigError:

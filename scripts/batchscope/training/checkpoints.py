@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from batchscope.tables.columns import CHECKPOINT
 
@@ -67,11 +67,10 @@ class Checkpoint:
 START, END = Checkpoint(fraction=0.0), Checkpoint(fraction=1.0)
 
 
-def kept(recipe: Mapping[str, Any]) -> list[Checkpoint]:
-    """The checkpoints that a recipe asks for."""
-    wanted = recipe["snapshots"]
-    fractions = [Checkpoint(fraction=float(fraction)) for fraction in wanted["at"]]
-    return fractions + [Checkpoint(train_loss=float(loss)) for loss in wanted["train_losses"]]
+def kept(at: Iterable[float] = (), train_losses: Iterable[float] = ()) -> list[Checkpoint]:
+    """The checkpoints that a recipe asks for; its key `snapshots` has these two."""
+    fractions = [Checkpoint(fraction=float(fraction)) for fraction in at]
+    return fractions + [Checkpoint(train_loss=float(loss)) for loss in train_losses]
 
 
 def of_rows(frame: pd.DataFrame) -> list[Checkpoint]:

@@ -186,7 +186,7 @@ def _keep_weights(trainer: Trainer, plan: Plan, progress: Progress, share: float
         return
     epoch, loss = (progress.evaluations[-1][name] for name in ("epoch", "train_loss"))
     done = {snapshot.checkpoint for snapshot in progress.snapshots}
-    for checkpoint in checkpoints.kept(plan.recipe):
+    for checkpoint in checkpoints.kept(**plan.recipe["snapshots"]):
         if checkpoint not in done and checkpoint.reached(share, loss, ended=ended):
             progress.snapshots.append(Snapshot(checkpoint, epoch, progress.updates, loss, trainer.get_weights()))
 

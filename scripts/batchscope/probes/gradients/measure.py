@@ -7,7 +7,7 @@ batch is a random sample of these n examples, without replacement; batches are i
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,9 +48,8 @@ class _Sample:
 def measure(subject: Subject) -> Tables:
     """Gradients of drawn batches and the noise scale, at every fraction of the budget whose weights the run kept."""
     sizes, batches = subject.settings["batch_sizes"], subject.settings["batches"]
-    wanted = [checkpoint for checkpoint in checkpoints.kept(subject.recipe) if checkpoint.fraction is not None]
     tables: Tables = {"gradients": [], "noise_scale": []}
-    for taken in subject.taken(wanted):
+    for taken in subject.taken(checkpoints.kept(subject.recipe["snapshots"]["at"])):
         frozen = subject.frozen(taken, "float32")
         identity = subject.at(taken, frozen.n_examples)
         found = batch_statistics(frozen, sizes, batches, subject.seed)
@@ -216,37 +215,31 @@ def _batches(n: int, size: int, count: int, rng: np.random.Generator) -> NDArray
 
 
 def _signal_to_noise(gradient: Vector, sample: _Sample) -> Row:
-    live = sample.mean_squares != 0
+    live, name = sample.mean_squares != 0, "gradient_signal_to_noise"
     ratios = np.abs(gradient[live]) / np.sqrt(sample.mean_squares[live])
-    low, middle, high = _quartiles(ratios)
-    named = {"gradient_signal_to_noise": middle, "gradient_signal_to_noise_q25": low}
-    return {**named, "gradient_signal_to_noise_q75": high, "dead_coordinates": int(len(live) - live.sum())}
+    quartiles = _quantiles(ratios, {name: 0.5, f"{name}_q25": 0.25, f"{name}_q75": 0.75})
+    return {**quartiles, "dead_coordinates": int(len(live) - live.sum())}
 
 
 def _cosines(gradient: Vector, sample: _Sample) -> Row:
     moving, norm = sample.norms != 0, float(np.linalg.norm(gradient))
     cosines = sample.products[moving] / (sample.norms[moving] * norm) if norm > 0 else np.empty(0)
-    low, _, high = _quartiles(cosines)
     mean = float(cosines.mean()) if len(cosines) else None
-    return {"cosine_mean": mean, "cosine_q25": low, "cosine_q75": high, "zero_gradients": int((~moving).sum())}
+    quartiles = _quantiles(cosines, {"cosine_q25": 0.25, "cosine_q75": 0.75})
+    return {"cosine_mean": mean, **quartiles, "zero_gradients": int((~moving).sum())}
 
 
 def _coordinate(gradient: Vector, sample: _Sample) -> Row:
     values = sample.followed
-    return {
-        "coordinate": int(np.argmax(np.abs(gradient))),
-        "coordinate_mean": float(values.mean()),
-        "coordinate_std": float(values.std(ddof=1)),
-        "coordinate_min": float(values.min()),
-        "coordinate_max": float(values.max()),
-    }
+    found = {"mean": values.mean(), "std": values.std(ddof=1), "min": values.min(), "max": values.max()}
+    row = {f"coordinate_{name}": float(value) for name, value in found.items()}
+    return {"coordinate": int(np.argmax(np.abs(gradient))), **row}
 
 
-def _quartiles(values: Vector) -> tuple[float | None, float | None, float | None]:
-    if not len(values):
-        return None, None, None
-    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
-    return float(low), float(middle), float(high)
+def _quantiles(values: Vector, shares: Mapping[str, float]) -> Row:
+    """The quantiles at these shares by name; None of no values."""
+    found = np.quantile(values, [*shares.values()]).tolist() if len(values) else [None] * len(shares)
+    return dict(zip(shares, found, strict=True))
 
 
 def _explained(row: Row, gradient: Vector) -> Row:

@@ -31,7 +31,7 @@ class Settings(settings.Settings):
     def check(self, request: Request) -> None:
         """Refuse recipes that keep no weights, and batches that are not smaller than what they are drawn from."""
         for recipe in request.recipes.values():
-            if not recipe.content["snapshots"]["at"]:
+            if all(checkpoint.fraction is None for checkpoint in settings.kept(recipe)):
                 why = "the probe of gradients needs weights kept by `at`; valid is at: [0, 0.5, 1], say"
                 raise settings.refuse_snapshots(recipe, why)
         for dataset, n_train in request.examples("train").items():

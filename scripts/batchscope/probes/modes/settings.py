@@ -6,6 +6,7 @@ from pydantic import Field
 
 from batchscope.probes import settings
 from batchscope.probes.settings import Names, Request, Sizes
+from batchscope.training.checkpoints import END
 
 
 class Settings(settings.Settings):
@@ -20,7 +21,7 @@ class Settings(settings.Settings):
     def check(self, request: Request) -> None:
         """Refuse recipes that do not keep the last weights, and batches larger than the validation part."""
         for recipe in request.recipes.values():
-            if 1 not in recipe.content["snapshots"]["at"]:
+            if END not in settings.kept(recipe):
                 why = "the probe of modes needs the last weights; valid is at: [1], also with others"
                 raise settings.refuse_snapshots(recipe, why)
         for position, size in enumerate(self.batch_sizes):

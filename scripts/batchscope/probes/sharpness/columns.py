@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from batchscope.probes.columns import AT_CHECKPOINT, Record
 from batchscope.tables.columns import CHECKPOINT, integer, number, string
+from batchscope.training.checkpoints import END, Checkpoint
+
+
+def looked_at(checkpoint: Checkpoint) -> bool:
+    """Whether the probe measures there: at the end, and where the training loss had fallen to a value."""
+    return checkpoint.train_loss is not None or checkpoint == END
+
 
 RECORDS: dict[str, Record] = {
     "sharpness": Record(

@@ -16,10 +16,10 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigsh
 
+from batchscope.probes.sharpness.columns import looked_at
 from batchscope.probes.subject import Row, Subject, Tables
 from batchscope.stats.intervals import Interval, t_interval
 from batchscope.training import checkpoints
-from batchscope.training.checkpoints import END
 from batchscope.training.engines import Frozen, Vector
 
 KESKAR = {"keskar_0_001": 1e-3, "keskar_0_0005": 5e-4}  # the two values of epsilon of the paper, by column
@@ -55,13 +55,12 @@ class Eigenvalue(NamedTuple):
 
 def measure(subject: Subject) -> Tables:
     """Curvature of the training loss, in double precision, at the end of the run and at its training losses."""
-    wanted = [each for each in checkpoints.kept(subject.recipe) if each.train_loss is not None or each == END]
     trainer = subject.engine.build(subject.plan, subject.data)
     optimizer, threshold = subject.recipe["optimizer"], None
     if optimizer["name"] == "sgd":
         threshold = stability_threshold(optimizer["momentum"], subject.learning_rate)
     tables: Tables = {"sharpness": [], "slices": []}
-    for taken in subject.taken(wanted):
+    for taken in subject.taken(filter(looked_at, checkpoints.kept(**subject.recipe["snapshots"]))):
         frozen = subject.frozen(taken, "float64")
         identity = subject.at(taken, frozen.n_examples)
         trainer.set_weights(taken.weights)
