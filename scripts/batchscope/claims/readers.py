@@ -16,11 +16,11 @@ from batchscope.analysis.summary import GAP, with_gap, without_core
 from batchscope.claims.parts import NotMeasuredError
 from batchscope.claims.samples import Samples, Values
 from batchscope.claims.scope import Design
-from batchscope.probes.moments import CROSSED, EQUAL
 from batchscope.probes.sharpness.analysis import MIN_SIZES, complete_sizes, lowest_common_loss
 from batchscope.stats.estimates import Estimate, of_bootstrap, of_fit
 from batchscope.tables.cells import SIZE, Pair, Size, of_pair, sizes_of
 from batchscope.tables.metrics import Metric
+from batchscope.training.checkpoints import Checkpoint, at, of_rows
 
 Tables = Mapping[str, pd.DataFrame]
 
@@ -224,14 +224,15 @@ def _refuse_borrowed(evidence: Evidence) -> None:
 def _drawn(size: str, what: str) -> Reader:
     """A reader of values by the size of batches that a probe drew, in the column `size`.
 
-    They are those at the earliest moment and for runs of the smallest size looked at.
+    They are those at the earliest checkpoint and for runs of the smallest size looked at.
     """
 
     def read(metric: Metric, evidence: Evidence) -> Samples:
         rows = evidence.rows(metric.table)
-        first = rows.sort_values(["updates", "batch_size"], kind="stable").iloc[0]
-        rows = rows[(rows["moment"] == first["moment"]) & (rows["batch_size"] == first["batch_size"])]
-        weights = f"the weights of runs with batch size {first['batch_size']:,}, {_when(first['moment'])}"
+        first = rows.sort_values(["updates", "batch_size"], kind="stable").head(1)
+        (checkpoint,), (trained,) = of_rows(first), first["batch_size"]
+        rows = at(rows[rows["batch_size"] == trained], checkpoint)
+        weights = f"the weights of runs with batch size {trained:,}, {checkpoint.when}"
         note = f"with {weights}; sizes are of batches {what}"
         if metric.finite:
             n, drawn = rows["examples"].astype("float64"), rows[size].astype("float64")
@@ -245,27 +246,28 @@ def _drawn(size: str, what: str) -> Reader:
 def _sharpness(metric: Metric, evidence: Evidence) -> Samples:
     """Values at the training loss that most sizes reached in all their runs; the others are left out, and named."""
     rows, runs = evidence.rows("sharpness"), evidence.rows("runs")
-    moment = lowest_common_loss(rows, runs)
-    if moment is None:
+    checkpoint = lowest_common_loss(rows, runs)
+    if checkpoint is None:
         raise NotMeasuredError(
             f"fewer than {MIN_SIZES} batch sizes (both of two) kept weights at a common training loss in all runs"
         )
-    shared = complete_sizes(rows, runs, moment)
-    rows = rows[rows["moment"] == moment].merge(pd.DataFrame(shared, columns=SIZE), on=SIZE)
+    shared = complete_sizes(rows, runs, checkpoint)
+    rows = at(rows, checkpoint).merge(pd.DataFrame(shared, columns=SIZE), on=SIZE)
     losses = rows["train_loss"].astype("float64")
-    apart = "" if moment.startswith(EQUAL) else f", so at training losses from {losses.min():.2g} to {losses.max():.2g}"
+    apart = f", so at training losses from {losses.min():.2g} to {losses.max():.2g}"
+    apart = ", interpolated" if checkpoint.interpolated else apart
     lost = [size.label for size in sizes_of(runs) if size not in shared]
     without = f", without {text.listing(lost)}, whose runs did not all fall so far" if lost else ""
-    others = _by_other_measures(evidence, moment) if metric.name == "lambda_max" else ""
-    return _per_run(rows, metric, evidence, f"of the weights {_when(moment)}{apart}{without}{others}")
+    others = _by_other_measures(evidence, checkpoint) if metric.name == "lambda_max" else ""
+    return _per_run(rows, metric, evidence, f"of the weights {checkpoint.when}{apart}{without}{others}")
 
 
-def _by_other_measures(evidence: Evidence, moment: str) -> str:
-    """What the measures that rescaling leaves alone, or changes otherwise, say of the batch size at a moment."""
+def _by_other_measures(evidence: Evidence, checkpoint: Checkpoint) -> str:
+    """What the measures that rescaling leaves alone, or changes otherwise, say of the batch size at a checkpoint."""
     trends = evidence.known("sharpness_trends")
     if trends.empty:
         return ""
-    here = trends[(trends["moment"] == moment) & (trends["against"] == "batch_size")]
+    here = at(trends[trends["against"] == "batch_size"], checkpoint)
     parts = []
     for measure, words in _SHARPNESS.items():
         for _, row in here[here["measure"] == measure].dropna(subset=["correlation"]).iterrows():
@@ -287,16 +289,6 @@ def _overheads(metric: Metric, evidence: Evidence) -> Samples:
         else:
             problems[size] = str(group["reason"].iloc[0]) or "the fit gives no interval"
     return Samples(values, problems, False, "sizes", note="from a line through the times of all sizes", fitted=fitted)
-
-
-def _when(moment: str) -> str:
-    """A moment as a sentence names it."""
-    words = {"start": "before the first update", "end": "at the end"}
-    if moment.startswith(EQUAL):
-        return f"at training loss {moment.removeprefix(EQUAL)}, interpolated"
-    if moment.startswith(CROSSED):
-        return f"at the first evaluation at or below training loss {moment.removeprefix(CROSSED)}"
-    return words.get(moment, f"at {moment}" + (" of the budget" if moment.endswith("%") else ""))
 
 
 def _timed(metric: Metric, evidence: Evidence) -> Samples:

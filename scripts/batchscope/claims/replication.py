@@ -18,6 +18,7 @@ from batchscope.tables.cells import Size, pairs
 from batchscope.tables.codebook import frame
 from batchscope.tables.metrics import CRITICAL, NOISE_SCALE, PUBLISHED, Metric
 from batchscope.training import checkpoints
+from batchscope.training.checkpoints import Checkpoint
 
 Row = Mapping[str, object]
 
@@ -59,13 +60,12 @@ def _found(entry: Published, evidence: Evidence) -> Row | None:
 
 
 def _of_weights(entry: Published, batch_size: BatchSize, metric: Metric, evidence: Evidence) -> Row | None:
-    """What a probe measured at the weights that every run kept at one moment."""
-    moment = checkpoints.at(entry.at or 0.0)
-    rows = evidence.known(metric.table)
-    rows = _of_size(rows[rows["moment"] == moment], batch_size)
+    """What a probe measured at the weights that every run kept at one checkpoint."""
+    checkpoint = Checkpoint(fraction=entry.at or 0.0)
+    rows = _of_size(checkpoints.at(evidence.known(metric.table), checkpoint), batch_size)
     if rows.empty:
         return None
-    head = {"moment": moment, "n": len(rows), **rows.iloc[0][["batch_size", "full_batch"]]}
+    head = {"checkpoint_fraction": entry.at, "n": len(rows), **rows.iloc[0][["batch_size", "full_batch"]]}
     n_runs = len(_of_size(evidence.known("runs"), batch_size))
     if len(rows) < n_runs:
         return {**head, "reason": f"only {len(rows)} of {n_runs} runs got there"}

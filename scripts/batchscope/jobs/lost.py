@@ -12,7 +12,7 @@ from batchscope.jobs.supervise import Death
 from batchscope.jobs.tune import rows
 from batchscope.tables import records
 from batchscope.tables.columns import Columns
-from batchscope.training import checkpoints, engines, recipes, tuning
+from batchscope.training import engines, recipes, snapshots, tuning
 
 OUTCOME = "out_of_memory"
 
@@ -27,7 +27,7 @@ def write_run(inputs: Paths, ask: Ask, outputs: Paths, death: Death) -> None:
         "stopped_early": False,
         **dict.fromkeys(("epochs", "evaluations", "updates", "examples"), 0),
     }
-    checkpoints.write([], outputs["weights"])
+    snapshots.write([], outputs["weights"])
     _write(inputs, ask, outputs, death, run=[_whole("run", row)], steps=[], evaluations=[], telemetry=[])
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 from batchscope.jobs import provenance
 from batchscope.jobs.job import Ask, Job, Note, Paths, Row
-from batchscope.probes.subject import Subject, Tables
+from batchscope.probes.subject import Cell, Subject, Tables
 from batchscope.tables import records
 from batchscope.tables.columns import Columns
-from batchscope.training import checkpoints
+from batchscope.training import snapshots
 
 
 def run_probe(inputs: Paths, ask: Ask, outputs: Paths, note: Note = lambda name, value: None) -> None:
@@ -47,5 +48,5 @@ def subject(inputs: Paths, job: Job) -> Subject:
             provenance.require_whole(Path(inputs[n]), Path(inputs["run_manifest"])) for n in ("run", "weights")
         )
         (row,) = records.read_table("run", run).to_pylist()
-        kept = {"run": row, "snapshots": checkpoints.read(weights)}
-    return Subject(job.engine, job.data, job.recipe, job.settings, job.cell, job.seed, **kept)
+        kept = {"learning_rate": row["learning_rate"], "snapshots": snapshots.read(weights)}
+    return Subject(job.engine, job.data, job.recipe, job.settings, cast("Cell", job.cell), job.seed, **kept)

@@ -142,9 +142,8 @@ def _analysed(probed: Mapping[str, dict[str, pd.DataFrame]]) -> dict[str, pd.Dat
     """The tables that follow from what each probe recorded."""
     tables: dict[str, pd.DataFrame] = {}
     for probe, recorded in probed.items():
-        if PROBES[probe].derived is None:
-            tables |= recorded
-        else:
+        tables |= recorded
+        if PROBES[probe].derived:
             tables |= import_module(f"batchscope.probes.{probe}.analysis").analyse(recorded)
     return tables
 

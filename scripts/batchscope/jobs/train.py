@@ -8,7 +8,7 @@ from pathlib import Path
 from batchscope.jobs import provenance
 from batchscope.jobs.job import Ask, Job, Note, Paths, Row
 from batchscope.tables import records
-from batchscope.training import checkpoints, loop, plans, recipes
+from batchscope.training import loop, plans, recipes, snapshots
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def train_run(inputs: Paths, ask: Ask, outputs: Paths, note: Note = lambda name,
         reasons["step_loss_noise"] = "the run has fewer than three whole batches"
     if job.settings["loop"] == "fit":
         reasons |= {"gradient_norm": FIT_LOOP, "weight": FIT_LOOP}
-    checkpoints.write(progress.snapshots, outputs["weights"])
+    snapshots.write(progress.snapshots, outputs["weights"])
     job.write_with_telemetry(
         "run",
         row,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pydantic
 
@@ -36,11 +36,11 @@ def check(study: Study, locate: Locate) -> None:
             refuse_unknown(wanted, sorted(sizes), below(here, "trained_with"), says)
         looked_at = sorted({run.dataset for run in study.probed_runs(name)})
 
-        def examples(part: str, looked_at: Iterable[str] = looked_at) -> dict[str, int | None]:
-            return {dataset: known_size(study.datasets[dataset], cast("Part", part)) for dataset in looked_at}
+        def examples(part: Part, looked_at: Iterable[str] = looked_at) -> dict[str, int | None]:
+            return {dataset: known_size(study.datasets[dataset], part) for dataset in looked_at}
 
         recipes = {recipe: study.recipes[recipe] for recipe in settings.recipes}
-        settings_of(name).check(Request(settings.plain(), here, recipes, examples))
+        settings.check(Request(here, recipes, examples))
 
 
 def written() -> type[Written]:
@@ -56,5 +56,5 @@ def written() -> type[Written]:
 
 
 def settings_of(probe: str) -> ModuleType:
-    """The module with the keys of a probe (`Settings`) and their `check`."""
+    """The module with the keys of a probe (`Settings`)."""
     return import_module(f"batchscope.probes.{probe}.settings")

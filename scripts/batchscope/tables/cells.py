@@ -14,6 +14,7 @@ PAIR = ["dataset", "recipe"]
 SIZE = ["batch_size", "full_batch"]
 CELL = list(columns.CELL)
 RUN = list(columns.RUN)
+CHECKPOINT = list(columns.CHECKPOINT)
 OF_TARGET = [*PAIR, "metric", "target"]
 
 Pair = tuple[str, str]  # data set and recipe

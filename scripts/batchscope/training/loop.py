@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from batchscope.data.dataset import Data
 from batchscope.stats.quantiles import median
 from batchscope.training import checkpoints, plans, recipes
-from batchscope.training.checkpoints import Snapshot
 from batchscope.training.engines import Engine, OutOfMemoryError, Part, Steps, Trainer, Weights
 from batchscope.training.plans import Plan
+from batchscope.training.snapshots import Snapshot
 
 METRICS = ("loss", "accuracy")
 PARTS = ("train", "validation", "test")
@@ -182,13 +182,14 @@ def _train_stretch(
 
 
 def _keep_weights(trainer: Trainer, plan: Plan, progress: Progress, share: float, *, ended: bool = False) -> None:
-    """Keep the present weights for the moments of the recipe that have come; `share` of the budget is spent."""
+    """Keep the present weights for the checkpoints of the recipe that have come; `share` of the budget is spent."""
     if progress.trial:
         return
-    row = progress.evaluations[-1]
-    for moment in checkpoints.due(plan.recipe, progress.snapshots, share, row["train_loss"], ended=ended):
-        weights = trainer.get_weights()
-        progress.snapshots.append(Snapshot(moment, row["epoch"], progress.updates, row["train_loss"], weights))
+    epoch, loss = (progress.evaluations[-1][name] for name in ("epoch", "train_loss"))
+    done = {snapshot.checkpoint for snapshot in progress.snapshots}
+    for checkpoint in checkpoints.kept(**plan.recipe["snapshots"]):
+        if checkpoint not in done and checkpoint.reached(share, loss, ended=ended):
+            progress.snapshots.append(Snapshot(checkpoint, epoch, progress.updates, loss, trainer.get_weights()))
 
 
 def _conclude(trainer: Trainer, progress: Progress, best_weights: Weights) -> None:
