@@ -54,7 +54,7 @@ def refusal(value: object, rule: JsonSchemaValue, root: JsonSchemaValue | None =
     names = _enum(rule)
     if names and isinstance(value, str) and "x-valid" not in rule:
         return f"{written(value)} is not valid{choice(value, names)}"
-    hint = " (write it in quotes)" if _is_number(value) and rule.get("type") == "string" else _hint(value)
+    hint = " (write it in quotes)" if type(value) in (int, float) and rule.get("type") == "string" else _hint(value)
     return f"{written(value)} is not valid; valid is {valid(rule, root or {})}{hint}"
 
 
@@ -168,14 +168,6 @@ def _all_keys(root: JsonSchemaValue) -> set[str]:
 
 def _enum(rule: JsonSchemaValue) -> list[str]:
     return [rule["const"]] if "const" in rule else list(rule.get("enum", ()))
-
-
-def _is_number(value: object) -> bool:
-    """An int or a finite float: neither true nor NaN, and no integer beyond what a float can hold."""
-    try:
-        return type(value) in (int, float) and math.isfinite(float(value))  # type: ignore[arg-type]
-    except OverflowError:
-        return False
 
 
 def _hint(value: object) -> str:

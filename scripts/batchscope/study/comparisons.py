@@ -51,6 +51,10 @@ class Comparison(Written):
                 for size in self.batch_sizes:
                     yield Cell(dataset, recipe, size)
 
+    def is_timed(self, otherwise: bool) -> bool:
+        """Whether its cells are timed themselves; `otherwise` is what the study says where it says nothing."""
+        return (otherwise if self.timing is None else self.timing) is True
+
     def on(self, replaced: Mapping[str, str]) -> Comparison:
         """The comparison on other data sets."""
         return self.model_copy(update={"datasets": tuple(replaced.get(name, name) for name in self.datasets)})

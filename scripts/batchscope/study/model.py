@@ -140,19 +140,19 @@ class Study:
         return self.path.stem
 
     @cached_property
+    def trained(self) -> tuple[Cell, ...]:
+        """Every cell that is trained with each seed, in the order of the study file."""
+        return tuple(cell for item in self.file.comparisons for cell in item.cells())
+
+    @cached_property
     def runs(self) -> tuple[Run, ...]:
         """Every run once, in the order of the study file."""
-        cells = (cell for item in self.file.comparisons for cell in item.cells())
-        return tuple(
-            Run(cell.dataset, cell.recipe, cell.batch_size, seed) for cell in cells for seed in self.file.seeds
-        )
+        return tuple(Run(**vars(cell), seed=seed) for cell in self.trained for seed in self.file.seeds)
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
         """Every cell to be timed once, in the order of the study file."""
-        timed = (
-            each for each in self.file.comparisons if (self.file.timing if each.timing is None else each.timing) is True
-        )
+        timed = (item for item in self.file.comparisons if item.is_timed(self.file.timing))
         return tuple(cell for item in timed for cell in item.cells())
 
     @property
@@ -166,16 +166,16 @@ class Study:
         """Every data set and recipe that meet, once, in the order of the study file."""
         if self.file.measurements is not None:
             return ((self.file.measurements.runs.dataset, self.file.measurements.runs.recipe),)
-        return tuple(dict.fromkeys((run.dataset, run.recipe) for run in self.runs))
+        return tuple(dict.fromkeys((cell.dataset, cell.recipe) for cell in self.trained))
 
     def batch_sizes(self, pair: tuple[str, str]) -> set[BatchSize]:
         """The batch sizes at which a recipe is trained on a data set."""
-        return {run.batch_size for run in self.runs if (run.dataset, run.recipe) == pair}
+        return {cell.batch_size for cell in self.trained if (cell.dataset, cell.recipe) == pair}
 
     @property
     def tunings(self) -> tuple[Cell, ...]:
         """Every cell whose learning rate is tuned."""
-        return tuple(dict.fromkeys(run.cell for run in self.runs if self.recipes[run.recipe].value.tuning is not None))
+        return tuple(cell for cell in self.trained if self.recipes[cell.recipe].value.tuning is not None)
 
     @property
     def measured_files(self) -> list[str]:
@@ -203,9 +203,8 @@ class Study:
         if "batch_size" in keys:
             own = BatchSize(keys["batch_size"])
             return tuple(dict.fromkeys(replace(run, batch_size=own) for run in of_recipe))
-        return tuple(
-            run for run in of_recipe if run.batch_size.examples in keys.get("trained_with", [run.batch_size.examples])
-        )
+        wanted = keys.get("trained_with")
+        return tuple(run for run in of_recipe if wanted is None or run.batch_size.examples in wanted)
 
     def probed_cells(self, probe: str) -> tuple[Cell, ...]:
         """The cells that a probe, which has no seeds, looks at."""
@@ -222,11 +221,7 @@ class Study:
             "timing": self.file.timing,
             "datasets": {name: dataset.content for name, dataset in self.datasets.items()},
             "recipes": {name: recipe.content for name, recipe in self.recipes.items()},
-            "cells": [
-                {**vars(run.cell), "batch_size": str(run.batch_size)}
-                for run in self.runs
-                if run.seed == self.file.seeds[0]
-            ],
+            "cells": [{**vars(cell), "batch_size": str(cell.batch_size)} for cell in self.trained],
             "borrowed_timings": [
                 {"dataset": dataset, "recipe": recipe, "timed_recipe": timed}
                 for (dataset, recipe), timed in self.borrowed_timings.items()

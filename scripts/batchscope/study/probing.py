@@ -31,7 +31,9 @@ def check(study: Study, locate: Locate) -> None:
         unused = "no run of the study uses the recipe `{}`"
         refuse_unknown(settings.recipes, study.recipes, below(here, "recipes"), unused)
         for recipe in settings.recipes:
-            sizes = {run.batch_size.examples or 0 for run in study.runs if run.recipe == recipe} - {0}  # 0 for `full`
+            sizes = {cell.batch_size.examples or 0 for cell in study.trained if cell.recipe == recipe} - {
+                0
+            }  # 0 for `full`
             wanted, says = getattr(settings, "trained_with", ()), f"no run of {recipe} has the batch size {{}}"
             refuse_unknown(wanted, sorted(sizes), below(here, "trained_with"), says)
         looked_at = sorted({run.dataset for run in study.probed_runs(name)})
