@@ -13,7 +13,7 @@ from batchscope.analysis import decision_tree
 
 
 def walk(tables: Mapping[str, pd.DataFrame], model: Mapping[str, Any] | None = None) -> list[tuple[str, str, str]]:
-    resolved = {"recipes": {"mlp": {"model": model or {"normalization": "none"}}}}
+    resolved = {"recipes": {"mlp": {"model": model or {"normalization": "none"}, "micro_batch_size": None}}}
     found = decision_tree.tree(tables, resolved["recipes"])
     return list(zip(found["question"], found["answer"], found["next"], strict=True))
 

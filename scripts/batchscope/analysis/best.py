@@ -16,7 +16,7 @@ from batchscope.stats import ALPHA
 from batchscope.stats.families import adjusted
 from batchscope.stats.intervals import MeanTest, paired_test, t_interval, t_quantile
 from batchscope.stats.power import detectable_effect
-from batchscope.stats.ranks import rank_probabilities
+from batchscope.stats.trends import rank_probabilities
 from batchscope.tables.cells import CELL, PAIR, Size, about, of_pair
 from batchscope.tables.codebook import frame
 from batchscope.tables.metrics import METRICS

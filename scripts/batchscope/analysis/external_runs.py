@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from batchscope.analysis.targets import Baseline
 from batchscope.data import splits
+from batchscope.identity.digests import file_sha256
 from batchscope.tables import codebook, records
 from batchscope.tables.cells import CELL, RUN
 
@@ -383,7 +383,7 @@ def _timing_table(timings: pd.DataFrame, runs: pd.DataFrame, measurements: Measu
 def _typed(table: str, rows: pd.DataFrame, source: Path | None) -> pd.DataFrame:
     """`rows` from the file `source` with the columns of a table of `records`; one that they lack is null."""
     fixed = dict.fromkeys(("engine", "loop", "device", "host", "started_at"), IMPORTED) | {"outcome": "ok"}
-    fixed["fingerprint"] = "" if source is None else hashlib.sha256(source.read_bytes()).hexdigest()
+    fixed["fingerprint"] = "" if source is None else file_sha256(source)
     expected = pa.schema([field.with_nullable(True) for field in records.schema(records.TABLES[table])])
     whole = rows.assign(**fixed).reindex(columns=expected.names)
     return codebook.to_pandas(pa.Table.from_pandas(whole, schema=expected, preserve_index=False))

@@ -148,13 +148,8 @@ def fit(batch_sizes: Sequence[int], epochs: Sequence[float]) -> Fit | None:
     return Fit(float(e_min), float(b_crit), float(np.sqrt(np.mean(found.fun**2))))
 
 
-def _usable(runs: pd.DataFrame) -> bool:
-    """Whether a size takes part in the fit: all its runs reach the target, after some training."""
-    return bool(runs["reached"].all() and (runs["epochs"] > 0).all())
-
-
 def _sizes(group: pd.DataFrame) -> list[_Size]:
-    """The sizes of one target that take part in the fit, the smallest first."""
+    """The sizes of one target that take part in the fit, since all their runs reach it; the smallest first."""
     return [
         _Size(
             int(runs["batch_size"].iloc[0]),
@@ -163,7 +158,7 @@ def _sizes(group: pd.DataFrame) -> list[_Size]:
             tuple(runs["seed"]),
         )
         for _, runs in group.sort_values("seed").groupby(CELL, sort=True)
-        if _usable(runs)
+        if runs["reached"].all() and (runs["epochs"] > 0).all()  # after some training
     ]
 
 

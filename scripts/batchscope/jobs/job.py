@@ -162,42 +162,29 @@ class Job:
         tables: Mapping[str, list[Row]],
         outputs: Paths,
         not_measured: Mapping[str, str] | None = None,
+        *,
         columns: Mapping[str, Columns] = records.TABLES,
-        **more: Any,
+        sampler: telemetry.Sampler | None = None,
     ) -> None:
-        """Write the tables, which have `columns`, then the manifest with their digests: it stands only where all do."""
+        """Write the tables, which have `columns`, then the manifest with their digests: it stands only where all do.
+
+        What was sampled meanwhile becomes the table `telemetry`.
+        """
         provenance.require_unchanged(self.ask["sources"]["model"])  # a module may have been imported late
-        for table, rows in tables.items():
-            records.write_table(table, rows, outputs[table], columns[table])
         content = {
             **self.facts,
             "started_at": self.started_at,
             "ended_at": manifest.now(),
             "numerics": self.numerics,
             "not_measured": dict(not_measured or {}),
-            **more,
         }
+        if sampler is not None:
+            identity = {**self.cell, "seed": self.ask["cell"].get("seed")}
+            tables = {**tables, "telemetry": [{**identity, **sample} for sample in sampler.result.series]}
+            content |= {"gpus": sampler.result.devices, "measured_in_part": sampler.result.notes}
+        for table, rows in tables.items():
+            records.write_table(table, rows, outputs[table], columns[table])
         write_manifest(content, self.identity, self.ask, outputs)
-
-    def write_with_telemetry(
-        self,
-        table: str,
-        row: Row,
-        sampler: telemetry.Sampler,
-        not_measured: Mapping[str, str],
-        outputs: Paths,
-        **tables: list[Row],
-    ) -> None:
-        """Write the row of a run or a timing, its other tables, what was sampled meanwhile, and the manifest."""
-        identity = {**self.cell, "seed": row.get("seed")}
-        series = [{**identity, **sample} for sample in sampler.result.series]
-        self.write(
-            {**tables, "telemetry": series, table: [row]},
-            outputs,
-            not_measured,
-            gpus=sampler.result.devices,
-            measured_in_part=sampler.result.notes,
-        )
 
 
 def load_data(file: str, facts: str, ask: Ask) -> dataset.Data:

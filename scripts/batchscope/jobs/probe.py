@@ -24,7 +24,7 @@ def run_probe(inputs: Paths, ask: Ask, outputs: Paths, note: Note = lambda name,
         tables |= measure(ask["probe"], subject(inputs, job))
     except MemoryError as error:
         reasons = dict.fromkeys(tables, f"memory ran out: {error}")
-    job.write(tables, outputs, reasons, written)
+    job.write(tables, outputs, reasons, columns=written)
 
 
 def columns(probe: str) -> dict[str, Columns]:

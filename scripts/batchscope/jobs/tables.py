@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -83,7 +83,8 @@ def study_tables(study: Study, **files: Sequence[Path]) -> dict[str, pd.DataFram
     }
     tables = _analysed(probed) | (_recorded(study, **files) if measured is None else _imported(measured))
     runs, timings, of_target = tables["runs"], tables["timings"], tables["to_target"]
-    n_train = {name: _number(size) for name, size in zip(runs["dataset"], runs["n_train"], strict=True)}
+    sizes = runs.drop_duplicates("dataset").set_index("dataset")["n_train"]
+    n_train = {str(name): None if pd.isna(size) else int(size) for name, size in sizes.items()}
     tables |= {
         "metrics": metrics(runs),
         "summary": summary(runs, timings, tables["not_measured"], tables["steps"]),
@@ -177,10 +178,6 @@ def with_borrowed(timings: pd.DataFrame, runs: pd.DataFrame, borrowed: Sequence[
         found = parts[0][(timings["dataset"] == item["dataset"]) & (timings["recipe"] == item["timed_recipe"])]
         parts.append(found.assign(recipe=item["recipe"]).merge(cells, on=CELL))
     return pd.concat(parts, ignore_index=True)
-
-
-def _number(size: Any) -> int | None:
-    return None if pd.isna(size) else int(size)
 
 
 def concat(table: str, paths: Sequence[Path], record: Record | None = None) -> pd.DataFrame:

@@ -44,4 +44,4 @@ def time_cell(inputs: Paths, ask: Ask, outputs: Paths, note: Note = lambda name,
         },
     )
     windows = [{**job.cell, **window} for window in measured.windows]
-    job.write_with_telemetry("timing", row, sampler, reasons, outputs, windows=windows)
+    job.write({"timing": [row], "windows": windows}, outputs, reasons, sampler=sampler)

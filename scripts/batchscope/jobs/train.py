@@ -45,15 +45,12 @@ def train_run(inputs: Paths, ask: Ask, outputs: Paths, note: Note = lambda name,
     if job.settings["loop"] == "fit":
         reasons |= {"gradient_norm": FIT_LOOP, "weight": FIT_LOOP}
     snapshots.write(progress.snapshots, outputs["weights"])
-    job.write_with_telemetry(
-        "run",
-        row,
-        sampler,
-        reasons,
-        outputs,
-        steps=[{**identity, **step} for step in progress.steps],
-        evaluations=[{**identity, **evaluation} for evaluation in progress.evaluations],
-    )
+    tables = {
+        "run": [row],
+        "steps": [{**identity, **step} for step in progress.steps],
+        "evaluations": [{**identity, **evaluation} for evaluation in progress.evaluations],
+    }
+    job.write(tables, outputs, reasons, sampler=sampler)
 
 
 def _measured(job: Job, progress: loop.Progress) -> Row:

@@ -22,7 +22,6 @@ class TensorFlow:
     """See `engines.Engine`."""
 
     def configure(self, device: str, threads: int) -> dict[str, Any]:
-        """As `Engine.configure`."""
         return settings.configure(device, threads)
 
     @memory_errors()
@@ -35,7 +34,6 @@ class TensorFlow:
             )
 
     def build(self, plan: Plan, data: Data) -> trainer.KerasTrainer:
-        """As `Engine.build`."""
         return trainer.build(plan, data)
 
     def freeze(
@@ -47,11 +45,9 @@ class TensorFlow:
         precision: Precision,
         chunk: int,
     ) -> FrozenModel:
-        """As `Engine.freeze`."""
         return FrozenModel(recipe, examples, classes, weights, precision, chunk)
 
     def allocator_peak_bytes(self, device: str) -> tuple[int | None, str]:
-        """As `Engine.allocator_peak_bytes`."""
         if device != "gpu":
             return None, "TensorFlow's CPU allocator keeps no statistics; see host_memory_peak_bytes"
         try:

@@ -64,29 +64,24 @@ class FrozenModel:
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Shapes of the trainable arrays, in the order in which `weights` holds them."""
         return tuple(tuple(variable.shape) for variable in self._variables)
 
     @property
     def weights(self) -> Vector:
-        """The trainable weights, flattened one array after the other."""
         return _numpy(_join(self._variables))
 
     @memory_errors()
     def loss(self, weights: Vector) -> float:
-        """Mean loss at other `weights`, shape (p,)."""
         with self._moved_to(weights):
             return sum(float(self._compiled_sum(*part)) for part in self._passes()) / self.n_examples
 
     @memory_errors()
     def loss_and_gradient(self, weights: Vector) -> tuple[float, Vector]:
-        """Mean loss and its gradient, shape (p,), at other `weights`."""
         with self._moved_to(weights):
             return self._mean(self._passes(), self.n_examples)
 
     @memory_errors()
     def hessian_vector(self, direction: Vector) -> Vector:
-        """Product of the Hessian of the mean loss with `direction`; both of shape (p,)."""
         vector = tf.constant(direction, self._dtype)
         total = np.zeros(len(direction))
         for part in self._passes():
@@ -95,12 +90,10 @@ class FrozenModel:
 
     @memory_errors()
     def batch_gradient(self, indices: NDArray[np.int64]) -> Vector:
-        """Gradient of the mean loss of the examples at `indices`, shape (p,)."""
         return self._mean(self._passes(indices), len(indices))[1]
 
     @memory_errors()
     def example_gradients(self, indices: NDArray[np.int64]) -> NDArray[Any]:
-        """Gradients of the single examples at `indices`, shape (len(indices), p)."""
         examples = tf.gather(self._x, indices), tf.gather(self._y, indices)
         try:
             return np.asarray(self._compiled_each(*examples))
