@@ -36,8 +36,8 @@ def check(study: Study, locate: Locate) -> None:
 
 
 def _check(claim: Claim, study: Study, locate: Locate) -> None:
-    described = study.describe()
-    design = scope.Design.of(described["datasets"], described["recipes"])
+    plain = ({name: each.content for name, each in used.items()} for used in (study.datasets, study.recipes))
+    design = scope.Design.of(*plain)
     fitting = [pair for pair in study.pairs if design.fits(claim, pair)]
     if not fitting:
         where = "scope" if claim.scope.words() else "test"
