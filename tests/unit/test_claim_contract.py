@@ -20,6 +20,7 @@ from batchscope.claims.samples import Samples
 from batchscope.tables.metrics import METRICS, Metric
 
 ACCURACY = "last_test_accuracy"
+ELSEWHERE: dict[str, Any] = {"datasets": (), "recipes": ()}
 Example = tuple[Claim, Tables, dict[str, Any]]
 
 
@@ -99,12 +100,12 @@ EXAMPLES: dict[str, dict[str, tuple[float, Example]]] = {
         "not measured": (math.nan, (SPREAD, over(0.8, metric=ACCURACY), {})),
     },
     "critical": {
-        "supported": (140.0, (CRITICAL, critical((140, 125, 160, True)), {"datasets": (), "recipes": ()})),
-        "contradicted": (900.0, (CRITICAL, critical((900, 700, 1100, True)), {"datasets": (), "recipes": ()})),
-        "undecided": (120.0, (CRITICAL, critical((120, 40, 400, True)), {"datasets": (), "recipes": ()})),
+        "supported": (140.0, (CRITICAL, critical((140, 125, 160, True)), ELSEWHERE)),
+        "contradicted": (900.0, (CRITICAL, critical((900, 700, 1100, True)), ELSEWHERE)),
+        "undecided": (120.0, (CRITICAL, critical((120, 40, 400, True)), ELSEWHERE)),
         "not measured": (
             math.nan,
-            (CRITICAL, critical((140, 125, 160, True), n_sizes=3), {"datasets": (), "recipes": ()}),
+            (CRITICAL, critical((140, 125, 160, True), n_sizes=3), ELSEWHERE),
         ),
     },
     "recipes": {

@@ -138,9 +138,8 @@ def _respelt(claim: object, locate: Locate) -> object:
         return found
     kind, key = test.get("kind"), test.get("key")
     if isinstance(kind, str) and kind in OLD_KINDS:
-        place = locate(["test", "kind"])
-        raise ConfigError(f"{place}: {kind} is written otherwise now; valid is {OLD_KINDS[kind]}")
-    if key in SPELLINGS:
+        raise ConfigError(f"{locate(['test', 'kind'])}: {kind} is written otherwise now; valid is {OLD_KINDS[kind]}")
+    if isinstance(key, str) and key in SPELLINGS:
         warnings.warn(f"{locate(['test', 'key'])}: the key is {SPELLINGS[key]} now", SpellingWarning, stacklevel=2)
         found["test"] = {**test, "key": SPELLINGS[key]}
     return found
@@ -154,15 +153,11 @@ def _faults(claim: Claim) -> Iterator[Fault]:
         yield ("test", *keys), sentence
     condition = claim.test.condition()
     if condition and condition[0] in claim.scope.recipe.given():
-        yield (
-            ("scope", "recipe", condition[0]),
-            f"the compared recipes differ in {condition[0]}; valid is to leave it out",
-        )
+        sentence = f"the compared recipes differ in {condition[0]}; valid is to leave it out"
+        yield ("scope", "recipe", condition[0]), sentence
     if claim.figure is not None and claim.figure not in STUDY_FIGURES:
-        yield (
-            ("figure",),
-            f"there is no figure `{claim.figure}`{choice(claim.figure, [*STUDY_FIGURES, 'null'])}",
-        )
+        others = choice(claim.figure, [*STUDY_FIGURES, "null"])
+        yield ("figure",), f"there is no figure `{claim.figure}`{others}"
 
 
 def _faults_of_metric(claim: Claim) -> Iterator[Fault]:

@@ -14,17 +14,8 @@ from numpy.typing import NDArray
 
 from batchscope.analysis.rates import weighted_ends
 from batchscope.claims.parts import NotMeasuredError
-from batchscope.stats.estimates import (
-    NO_SPREAD,
-    ON_A_LINE,
-    ONE,
-    Estimate,
-    by_ranks,
-    largest,
-    over_seeds,
-    regression,
-    welch,
-)
+from batchscope.stats import estimates
+from batchscope.stats.estimates import Estimate, largest, over_seeds
 from batchscope.stats.intervals import ROUNDING
 from batchscope.stats.spread import spread_test
 from batchscope.stats.trends import slopes
@@ -117,17 +108,17 @@ class Samples:
         """
         alone = self.of == "sizes"
         if alone and len(sizes) < 3:
-            return ON_A_LINE
+            return estimates.ON_A_LINE
         weights = slope_weights(sizes, 2)
         estimate = self.contrast(weights, log=log)
         if isinstance(estimate, str):
             return estimate
         if alone:
             y = np.array([self.values[size][0] for size in sizes])
-            estimate = regression(np.log(y) if log else y, np.array(list(weights.values())), estimate.value)
+            estimate = estimates.regression(np.log(y) if log else y, np.array(list(weights.values())), estimate.value)
         repeated = self.paired and len(self.seeds) > 1
         if estimate.test(0.0) == (None, None) and len(sizes) > 2 and (repeated or alone):
-            estimate = by_ranks(estimate, np.array([self.values[size] for size in sizes]))
+            estimate = estimates.by_ranks(estimate, np.array([self.values[size] for size in sizes]))
         return estimate
 
     def along(self, other: Samples, sizes: Sequence[Size], *, log: bool) -> Estimate | str:
@@ -158,7 +149,7 @@ class Samples:
         first, second = self.values[one], self.values[other]
         whole = spread_test(first, second)
         if whole.log_ratio is None:
-            return ONE if len(first) < 2 else NO_SPREAD
+            return estimates.ONE if len(first) < 2 else estimates.NO_SPREAD
 
         def test(threshold: float) -> tuple[float | None, float | None]:
             against = spread_test(first, math.exp(threshold) * second)
@@ -181,7 +172,7 @@ class Samples:
             return "a value is not above zero, so there is no ratio"
         values = [np.log(each) for each in values] if log else values
         if not self.paired:
-            return welch(values, weights)
+            return estimates.welch(values, weights)
         total = sum((w * each for w, each in zip(weights, values, strict=True)), np.zeros(len(self.seeds)))
         return over_seeds(total, largest(*values) * max(map(abs, weights)))
 

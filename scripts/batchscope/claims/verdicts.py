@@ -135,11 +135,8 @@ def _rows(name: str, claim: Claim, every: Sequence[Evidence], design: Design) ->
         except NotMeasuredError as error:
             yield _Row(name, claim, evidence.pair, None, str(error))
     if not fitting:
-        why = (
-            "nothing in the study meets its conditions"
-            if design.recipes
-            else "measured elsewhere, so that it is not known whether this applies"
-        )
+        here = "nothing in the study meets its conditions"
+        why = here if design.recipes else "measured elsewhere, so that it is not known whether this applies"
         yield _Row(name, claim, None, None, f"{why}: {scope.wanted(claim)}")
 
 
