@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from batchscope.tables.columns import CELL, CHECKPOINT, RUN, Column, Columns, integer, number
+from batchscope.tables.columns import CELL, CHECKPOINT, RUN, Columns, integer, number
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,14 @@ class Record:
         return [*(RUN if "seed" in self.columns else CELL), *self.further]
 
 
-AT_CHECKPOINT: dict[str, Column] = {
-    **RUN,
-    **CHECKPOINT,
-    "epoch": number("epochs", "passes over the training part up to that checkpoint", nullable=False),
-    "updates": integer("updates", "updates up to that checkpoint"),
-    "train_loss": number("nat", "loss of the whole training part at that checkpoint"),
-    "examples": integer("examples", "training examples that the probe looked at"),
-}
+def at_checkpoint(columns: Columns, *further: str) -> Record:
+    """A table about weights that runs kept: which they are, and `columns`; `further` of them tell rows apart."""
+    weights = {
+        **RUN,
+        **CHECKPOINT,
+        "epoch": number("epochs", "passes over the training part up to that checkpoint", nullable=False),
+        "updates": integer("updates", "updates up to that checkpoint"),
+        "train_loss": number("nat", "loss of the whole training part at that checkpoint"),
+        "examples": integer("examples", "training examples that the probe looked at"),
+    }
+    return Record({**weights, **columns}, ("updates", *CHECKPOINT, *further))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 from batchscope.config.errors import ConfigError, Key, Locate
 from batchscope.config.written import Names, Sizes, Written
 from batchscope.data.splits import Part
 from batchscope.training import checkpoints
 from batchscope.training.checkpoints import Checkpoint
+from batchscope.training.recipes import Recipe
 
 __all__ = ["Names", "Request", "Settings", "Sizes", "kept", "refuse_snapshots"]
 
@@ -31,16 +31,12 @@ class Settings(Written):
         """
 
 
-class Definition(Protocol):
-    """A data set or a recipe with everything filled in, and where the user wrote each of its values."""
+@dataclass(frozen=True)
+class Definition:
+    """A recipe with everything filled in, and where the user wrote each of its values."""
 
-    @property
-    def content(self) -> Mapping[str, Any]:
-        """All of its keys."""
-
-    @property
-    def locate(self) -> Locate:
-        """Where the user wrote one of its keys."""
+    content: Recipe
+    locate: Locate
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ class Subject:
         return (self.snapshots[checkpoint] for checkpoint in checkpoints if checkpoint in self.snapshots)
 
     def at(self, snapshot: Snapshot, n_examples: int) -> Row:
-        """The columns `probes.columns.AT_CHECKPOINT` of weights that are looked at on `n_examples`."""
+        """The first columns of `probes.columns.at_checkpoint`, of weights that are looked at on `n_examples`."""
         return {**self.identity, **snapshot.columns, "examples": n_examples}
 
     def frozen(self, snapshot: Snapshot, precision: Precision) -> Frozen:

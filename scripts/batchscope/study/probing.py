@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pydantic
 
@@ -13,8 +13,9 @@ from batchscope.config.errors import Locate, below, refuse_unknown
 from batchscope.config.written import Written
 from batchscope.data.splits import Part
 from batchscope.probes.registry import PROBES
-from batchscope.probes.settings import Request
+from batchscope.probes.settings import Definition, Request
 from batchscope.study.definitions import known_size
+from batchscope.training.recipes import Recipe
 
 if TYPE_CHECKING:
     from batchscope.study.model import Study
@@ -41,7 +42,8 @@ def check(study: Study, locate: Locate) -> None:
         def examples(part: Part, looked_at: Iterable[str] = looked_at) -> dict[str, int | None]:
             return {dataset: known_size(study.datasets[dataset], part) for dataset in looked_at}
 
-        recipes = {recipe: study.recipes[recipe] for recipe in settings.recipes}
+        defined = ((name, study.recipes[name]) for name in settings.recipes)
+        recipes = {name: Definition(cast("Recipe", recipe.content), recipe.locate) for name, recipe in defined}
         settings.check(Request(here, recipes, examples))
 
 

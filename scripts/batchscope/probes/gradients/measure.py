@@ -7,7 +7,7 @@ batch is a random sample of these n examples, without replacement; batches are i
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from batchscope.probes.subject import Row, Subject, Tables
 from batchscope.stats.intervals import fieller, t_quantile
+from batchscope.stats.quantiles import quartiles
 from batchscope.training import checkpoints
 from batchscope.training.engines import Frozen, Vector
 
@@ -217,16 +218,16 @@ def _batches(n: int, size: int, count: int, rng: np.random.Generator) -> NDArray
 def _signal_to_noise(gradient: Vector, sample: _Sample) -> Row:
     live, name = sample.mean_squares != 0, "gradient_signal_to_noise"
     ratios = np.abs(gradient[live]) / np.sqrt(sample.mean_squares[live])
-    quartiles = _quantiles(ratios, {name: 0.5, f"{name}_q25": 0.25, f"{name}_q75": 0.75})
-    return {**quartiles, "dead_coordinates": int(len(live) - live.sum())}
+    low, middle, high = quartiles(ratios)
+    return {name: middle, f"{name}_q25": low, f"{name}_q75": high, "dead_coordinates": int(len(live) - live.sum())}
 
 
 def _cosines(gradient: Vector, sample: _Sample) -> Row:
     moving, norm = sample.norms != 0, float(np.linalg.norm(gradient))
     cosines = sample.products[moving] / (sample.norms[moving] * norm) if norm > 0 else np.empty(0)
     mean = float(cosines.mean()) if len(cosines) else None
-    quartiles = _quantiles(cosines, {"cosine_q25": 0.25, "cosine_q75": 0.75})
-    return {"cosine_mean": mean, **quartiles, "zero_gradients": int((~moving).sum())}
+    low, _, high = quartiles(cosines)
+    return {"cosine_mean": mean, "cosine_q25": low, "cosine_q75": high, "zero_gradients": int((~moving).sum())}
 
 
 def _coordinate(gradient: Vector, sample: _Sample) -> Row:
@@ -234,12 +235,6 @@ def _coordinate(gradient: Vector, sample: _Sample) -> Row:
     found = {"mean": values.mean(), "std": values.std(ddof=1), "min": values.min(), "max": values.max()}
     row = {f"coordinate_{name}": float(value) for name, value in found.items()}
     return {"coordinate": int(np.argmax(np.abs(gradient))), **row}
-
-
-def _quantiles(values: Vector, shares: Mapping[str, float]) -> Row:
-    """The quantiles at these shares by name; None of no values."""
-    found = np.quantile(values, [*shares.values()]).tolist() if len(values) else [None] * len(shares)
-    return dict(zip(shares, found, strict=True))
 
 
 def _explained(row: Row, gradient: Vector) -> Row:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from batchscope.probes.columns import AT_CHECKPOINT, Record
-from batchscope.tables.columns import CHECKPOINT, integer, number, string
+from batchscope.probes.columns import Record, at_checkpoint
+from batchscope.tables.columns import integer, number, string
 from batchscope.training.checkpoints import END, Checkpoint
 
 
@@ -13,9 +13,8 @@ def looked_at(checkpoint: Checkpoint) -> bool:
 
 
 RECORDS: dict[str, Record] = {
-    "sharpness": Record(
+    "sharpness": at_checkpoint(
         {
-            **AT_CHECKPOINT,
             "subset_loss": number("nat", "loss of the examples looked at"),
             "lambda_max": number("", "largest eigenvalue of the Hessian of that loss"),
             "lambda_residual": number("", "|Hv − λv| over |λ|"),
@@ -35,15 +34,13 @@ RECORDS: dict[str, Record] = {
             "train_accuracy": number("", "accuracy on the training part at that checkpoint"),
             "test_accuracy": number("", "accuracy on the test part at that checkpoint"),
             "reason": string("why a quantity is null", nullable=True),
-        },
-        ("updates", *CHECKPOINT),
+        }
     ),
-    "slices": Record(
+    "slices": at_checkpoint(
         {
-            **AT_CHECKPOINT,
             "position": number("", "distance along a random, filter-normalised direction, −1 to 1", nullable=False),
             "loss": number("nat", "loss of the examples looked at, there"),
         },
-        ("updates", *CHECKPOINT, "position"),
+        "position",
     ),
 }
