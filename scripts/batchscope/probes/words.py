@@ -41,3 +41,9 @@ def null_in_words(rows: pd.DataFrame, column: str, what: str = "seeds") -> str:
 def _counts(counts: Sequence[str], what: str) -> str:
     first, *others = counts
     return "; ".join([f"{first} {what.removesuffix('s') if first.endswith(' of 1') else what}", *others])
+
+
+def seeds_in_words(means: pd.DataFrame) -> str:
+    """`n = 5 seeds`, `n = 3 to 5 seeds`: how many seeds are behind the rows of a table of means."""
+    counts = {int(count) for count in means["n"]}
+    return f"n = {range_in_words(counts)} {'seed' if counts == {1} else 'seeds'}"

@@ -15,7 +15,7 @@ from batchscope.tables.columns import CELL
 
 def analyse(records: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """The tables of the study from the records of the jobs."""
-    return {**records, "mode_means": mode_means(records["modes"])}
+    return {"mode_means": mode_means(records["modes"])}
 
 
 def mode_means(modes: pd.DataFrame) -> pd.DataFrame:

@@ -24,7 +24,7 @@ PROBE = Probe(
         "modes": "One row per run, checkpoint and evaluation size: the loss in training and in inference mode.",
         "mode_means": "One row per batch size and evaluation size: means of these losses over the seeds.",
     },
-    derived={"modes": RECORDS["modes"].columns, "mode_means": MEANS},
+    derived={"mode_means": MEANS},
     figures=(
         ProbeFigure("evaluation_modes", "Evaluation in training and in inference mode", "modes", needs=("modes",)),
     ),

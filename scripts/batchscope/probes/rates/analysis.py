@@ -18,7 +18,7 @@ from batchscope.tables.columns import CELL
 def analyse(records: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """The tables of the study from the records of the jobs."""
     curves = curve_means(records["rate_curves"])
-    return {**records, "rate_range_means": range_means(records["rate_ranges"], curves), "rate_curve_means": curves}
+    return {"rate_range_means": range_means(records["rate_ranges"], curves), "rate_curve_means": curves}
 
 
 def geometric(rates: pd.Series[float]) -> Interval:

@@ -43,7 +43,6 @@ PROBE = Probe(
         "rate_curve_means": "One row per batch size and update of its range tests: their mean loss.",
     },
     derived={
-        **{name: record.columns for name, record in RECORDS.items()},
         "rate_range_means": RANGE_MEANS,
         "rate_curve_means": CURVE_MEANS,
     },
