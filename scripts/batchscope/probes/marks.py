@@ -52,7 +52,7 @@ def bar(
         axes.errorbar(at[there], middle[there], reach, **looks)
 
 
-def log_limits(axes: Axes, values: ArrayLike, further: ArrayLike = (), reach: float = 10.0) -> bool:
+def log_limits(axes: Axes, values: ArrayLike, further: ArrayLike = (), reach: float = 10.0, unit: str = "") -> bool:
     """A log y axis around the positive `values`; False without such.
 
     `further` numbers, the ends of bars, widen it by a factor of `reach` on each side at most.
@@ -64,7 +64,7 @@ def log_limits(axes: Axes, values: ArrayLike, further: ArrayLike = (), reach: fl
     low = max(min(found.min(), ends.min(initial=np.inf)), found.min() / reach)
     high = min(max(found.max(), ends.max(initial=0)), found.max() * reach)
     margin = max(1.2, (high / low) ** 0.06)
-    theme.log_axis(axes, "y", [low / margin, high * margin])
+    theme.log_axis(axes, "y", [low / margin, high * margin], unit)
     axes.set_ylim(low / margin, high * margin)
     return True
 

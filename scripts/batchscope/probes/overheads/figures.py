@@ -83,12 +83,9 @@ def _draw_seconds(axes: Axes, frames: Frames) -> None:
     loops = {loop: found for loop in LOOPS if (found := _points(frames, f"{loop}_seconds_per_update"))}
     points = [point for found in loops.values() for point in found.values()]
     values = [value for point in points for value in (point.value, point.low, point.high) if value is not None]
-    if not values:
+    if not marks.log_limits(axes, values, unit="s"):
         theme.say(axes, "not measured: no loop was timed")
         return
-    theme.log_axis(axes, "y", values, "s")
-    margin = (max(values) / min(values)) ** 0.06
-    axes.set_ylim(min(values) / margin, max(values) * margin)
     for loop, found in loops.items():
         _draw_line(axes, frames, loop, found)
         marks.markers(axes, frames.sizes, found, **_LOOKS[loop])
