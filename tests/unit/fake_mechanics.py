@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 
 from batchscope.figures.frames import Frames, select
 from batchscope.probes.overheads.analysis import analyse
-from batchscope.probes.registry import STUDY_TABLES
+from batchscope.probes.registry import PROBES, STUDY_TABLES
 from batchscope.training.checkpoints import END
 from unit.fake_probes import COLUMNS
 
@@ -136,7 +137,18 @@ def tables(sizes: Sequence[int | str] = SIZES, seeds: Sequence[int] = SEEDS, **p
     used = [{"utilisation_percent": 40.0 + 10 * i, "utilisation_kind": "CPU time"} for i in range(len(sizes))]
     summary = pd.DataFrame([{**cell(size), **row} for size, row in zip(sizes, used, strict=True)])
     own = {"runs": pd.DataFrame(runs), "rates": rates, "summary": summary}
-    return {**dict.fromkeys(STUDY_TABLES, empty), **own, **probed}
+    return {**dict.fromkeys(STUDY_TABLES, empty), **own, **analysed(probed)}
+
+
+def analysed(probed: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """`probed` with the tables that follow from its records."""
+    found = {**probed}
+    for name in ("rates", "modes"):
+        if set(PROBES[name].records) <= set(probed):
+            found |= import_module(f"batchscope.probes.{name}.analysis").analyse(
+                {table: probed[table] for table in PROBES[name].records}
+            )
+    return found
 
 
 def frames_of(sizes: Sequence[int | str] = SIZES, seeds: Sequence[int] = SEEDS, **probed: pd.DataFrame) -> Frames:

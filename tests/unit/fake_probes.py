@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from batchscope.figures.frames import Frames, select
-from batchscope.probes.gradients.analysis import gradient_slopes
+from batchscope.probes.gradients import analysis as of_gradients
 from batchscope.probes.registry import PROBES, STUDY_TABLES
-from batchscope.probes.sharpness.analysis import sharpness_trends, with_gap
+from batchscope.probes.sharpness import analysis as of_sharpness
 from batchscope.tables import records
 from batchscope.tables.cells import CHECKPOINT
 from batchscope.training.checkpoints import END, START, Checkpoint
@@ -71,18 +71,15 @@ def make(study: FakeProbes) -> Frames:
 
 def tables(study: FakeProbes) -> dict[str, pd.DataFrame]:
     """The tables of `study` by name."""
-    gradients = typed("gradients", [row for run in study.runs for row in _gradients(study, run)])
-    sharpness = with_gap(
-        typed("sharpness", [row for run in study.runs for row in _sharpness(study, run)]).assign(interpolated=False)
-    )
+    made = {"gradients": _gradients, "noise_scale": _noise_scale, "sharpness": _sharpness, "slices": _slices}
+    recorded = {
+        table: typed(table, [row for run in study.runs for row in rows(study, run)]) for table, rows in made.items()
+    }
     found = {
         "runs": pd.DataFrame([{**run, "outcome": "ok", "n_train": N_TRAIN} for run in study.runs]),
-        "gradients": gradients,
-        "gradient_slopes": gradient_slopes(gradients),
-        "noise_scale": typed("noise_scale", [row for run in study.runs for row in _noise_scale(study, run)]),
-        "sharpness": sharpness,
-        "sharpness_trends": sharpness_trends(sharpness),
-        "slices": typed("slices", [row for run in study.runs for row in _slices(study, run)]),
+        **recorded,
+        **of_gradients.analyse(recorded),
+        **of_sharpness.analyse(recorded),
     }
     if study.targets:
         evidence = fake_evidence.FakeEvidence(batch_sizes=study.batch_sizes, seeds=study.seeds)

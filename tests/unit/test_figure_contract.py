@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -16,14 +16,16 @@ import fake_results
 import numpy as np
 import pytest
 from fake_evidence import IMPORT, TWO_METRICS, USUAL
-from fake_mechanics import cost_tables, frames_of, loop_windows, mode_table, rate_tables
+from fake_mechanics import SEEDS, cost_tables, frames_of, loop_windows, mode_table, rate_tables, tuned_rates
 from fake_results import FakeStudy
 from layout import check_layout
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from batchscope.figures import FIGURES, FigureSpec, theme
+from batchscope.figures import FigureSpec, theme
 from batchscope.figures.frames import Frames, select
+from batchscope.probes.registry import STUDY_FIGURES
+from batchscope.training.checkpoints import END
 
 SMALL = FakeStudy(Path(), datasets={"digits": 96}, batch_sizes=(4, 32, "full"), seeds=(1, 2, 3), epochs=4)
 TINY = replace(SMALL, batch_sizes=(4, "full"), seeds=(1, 2))
@@ -46,10 +48,14 @@ def evidence(**changes: object) -> Callable[[], Frames]:
     return partial(fake_evidence.make, replace(USUAL, **changes))  # type: ignore[arg-type]
 
 
-def mechanics() -> Frames:
-    return frames_of(
-        MANY, **rate_tables(MANY), modes=mode_table(MANY[:3], (1, 8, 64)), **cost_tables(loop_windows(MANY))
-    )
+def probes(**changes: object) -> Callable[[], Frames]:
+    return partial(fake_probes.make, fake_probes.FakeProbes(**changes))  # type: ignore[arg-type]
+
+
+def mechanics(sizes: Sequence[int | str], seeds: Sequence[int] = SEEDS, *, tuned: bool = True) -> Frames:
+    probed = {**rate_tables(sizes, seeds), "rates": tuned_rates(sizes, tuned=tuned)}
+    probed["modes"] = mode_table(sizes[:3], (1, 8, 64), seeds)
+    return frames_of(sizes, seeds, **probed, **cost_tables(loop_windows(sizes)))
 
 
 STUDIES: dict[str, Callable[[], Frames]] = {
@@ -67,18 +73,26 @@ STUDIES: dict[str, Callable[[], Frames]] = {
     "targets missed": evidence(budget_epochs=14.0, noise=0.2, timings=False),
     "full beside its own size": evidence(batch_sizes=(64, 1168, "full")),
     "all refused": evidence(refused=dict.fromkeys(USUAL.laws["validation_loss"], "the curve is not monotone.")),
-    "probes": partial(fake_probes.make, fake_probes.FakeProbes(batch_sizes=MANY, gradient_sizes=(1, 4, 16))),
-    "mechanics": mechanics,
+    "probes": probes(batch_sizes=MANY, gradient_sizes=(1, 2, 4, 8, 16)),
+    "probes of one seed": probes(seeds=(1,)),
+    "probes of one size": probes(batch_sizes=(16,), gradient_sizes=(16,)),
+    "probes without targets or momentum": probes(targets=False, momentum=False),
+    "probes that met nowhere": probes(met=()),
+    "probes of lost runs": probes(lost=((4, 2), (16, 1))),
+    "probes, open and not estimable": probes(open_ended=((16, END),), not_estimable=((256, END),)),
+    "mechanics": partial(mechanics, MANY),
+    "mechanics of one seed": partial(mechanics, MANY, (1,), tuned=False),
+    "mechanics of one size": partial(mechanics, (32,)),
+    "mechanics, full beside its own size": partial(mechanics, (64, 1168, "full")),
 }
 # Groups of figures by the tables that a made-up study fills; no other is drawn from it.
 GROUPS = {
     **dict.fromkeys(list(STUDIES)[:7], ("runs", "targets", "tuning")),
     **dict.fromkeys(list(STUDIES)[7:14], ("targets", "tuning")),
-    "probes": ("gradients", "sharpness"),
-    "mechanics": ("rates", "modes", "overheads"),
+    **{study: ("gradients", "sharpness") for study in STUDIES if study.startswith("probes")},
+    **{study: ("rates", "modes", "overheads") for study in STUDIES if study.startswith("mechanics")},
 }
 OF_EVIDENCE = ("equal_budget", "pareto")  # of the group `runs`
-PROBES = ("gradients", "sharpness", "rates", "modes", "overheads")
 WORDS = 60
 
 
@@ -88,13 +102,15 @@ def frames(study: str) -> Frames:
 
 
 def specs(study: str) -> list[FigureSpec]:
-    wanted = [spec for spec in FIGURES.values() if spec.group in GROUPS[study]]
-    wanted += [FIGURES[name] for name in OF_EVIDENCE if "runs" not in GROUPS[study] and "targets" in GROUPS[study]]
+    wanted = [spec for spec in STUDY_FIGURES.values() if spec.group in GROUPS[study]]
+    wanted += [
+        STUDY_FIGURES[name] for name in OF_EVIDENCE if "runs" not in GROUPS[study] and "targets" in GROUPS[study]
+    ]
     return [spec for spec in wanted if spec.has_rows(frames(study))]
 
 
 def test_every_figure_is_among_them() -> None:
-    assert {spec.name for study in STUDIES for spec in specs(study)} == set(FIGURES)
+    assert {spec.name for study in STUDIES for spec in specs(study)} == set(STUDY_FIGURES)
 
 
 @pytest.mark.parametrize("study", STUDIES)
@@ -111,8 +127,9 @@ def test_every_figure_is_whole(study: str, tmp_path: Path) -> None:
 
 
 def is_drawn(axes: Axes) -> bool:
-    """Whether the panel shows any number: a line with a finite point or a bar."""
+    """Whether the panel shows any number: a line or a cloud with a finite point, or a bar."""
     points = [np.asarray(line.get_ydata(), dtype=np.float64) for line in axes.lines]
+    points += [np.ma.filled(cloud.get_offsets(), np.nan)[:, 1] for cloud in axes.collections]
     return any(np.isfinite(y).any() for y in points) or any(bar.get_height() > 0 for bar in axes.patches)
 
 
@@ -138,8 +155,7 @@ def check_words(spec: FigureSpec, of: Frames) -> None:
         assert text.endswith("."), spec.name
         for slip in (r"\bnan\b", "None", "  ", r"\.\.", r";\.", r" \."):
             assert not re.search(slip, text), (spec.name, text)
-    if spec.group not in PROBES:
-        assert len(spec.caption(of).split()) <= WORDS, (spec.name, spec.caption(of))
+    assert len(spec.caption(of).split()) <= WORDS, (spec.name, spec.caption(of))
 
 
 def check_file(made: Figure, spec: FigureSpec, of: Frames, file: Path) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import re
 
 import numpy as np
 import pytest
 from fake_probes import FakeProbes, make, one_example
-from layout import check_layout
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
@@ -18,25 +16,9 @@ from batchscope.probes.registry import STUDY_FIGURES
 from batchscope.probes.sharpness.analysis import lowest_common_loss
 from batchscope.training.checkpoints import END, START, at
 
-NAMES = [name for name, figure in STUDY_FIGURES.items() if figure.group in ("gradients", "sharpness")]
-STUDIES: dict[str, FakeProbes] = {
-    "usual": FakeProbes(),
-    "one seed": FakeProbes(seeds=(1,)),
-    "one size": FakeProbes(batch_sizes=(16,), gradient_sizes=(16,)),
-    "many sizes": FakeProbes(batch_sizes=(1, 2, 4, 8, 16, 512, 1024, "full"), gradient_sizes=(1, 2, 4, 8, 16)),
-    "no targets, no momentum": FakeProbes(targets=False, momentum=False),
-    "nothing met": FakeProbes(met=()),
-    "a lost run": FakeProbes(lost=((4, 2), (16, 1))),
-    "open and not estimable": FakeProbes(open_ended=((16, END),), not_estimable=((256, END),)),
-}
-
 
 def drawn(name: str, frames: Frames) -> list[Axes]:
     return STUDY_FIGURES[name].draw(frames).axes
-
-
-def words(axes: Axes) -> str:
-    return " ".join(text.get_text() for text in axes.texts)
 
 
 def large(axes: Axes, size: float) -> dict[float, float]:
@@ -48,29 +30,6 @@ def large(axes: Axes, size: float) -> dict[float, float]:
 
 def thresholds_of(axes: Axes) -> list[Line2D]:
     return [line for line in axes.lines if line.get_marker() == "_" and line.get_color() == theme.VALIDATION]
-
-
-def test_names_are_those_of_both_probes() -> None:
-    assert {"gradient_variance", "gradient_direction", "noise_scale", "sharpness_vs_batch", "loss_slices"} < set(NAMES)
-
-
-@pytest.mark.parametrize("study", STUDIES)
-@pytest.mark.parametrize("name", NAMES)
-def test_every_panel_shows_numbers_or_says_why_not(name: str, study: str) -> None:
-    frames = make(STUDIES[study])
-    for axes in drawn(name, frames):
-        finite = any(np.isfinite(np.asarray(line.get_ydata(), dtype=np.float64)).any() for line in axes.lines)
-        assert finite or "not measured" in words(axes)
-    for text in (STUDY_FIGURES[name].caption(frames), STUDY_FIGURES[name].alt(frames)):
-        assert text.endswith(".")
-        for slip in ("nan", "None", "  ", "..", ";.", " ."):
-            assert slip not in text, slip
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_labels_stay_inside_and_ticks_are_apart(name: str) -> None:
-    made = STUDY_FIGURES[name].draw(make(STUDIES["many sizes"]))
-    check_layout(made)
 
 
 def test_the_variance_is_drawn_beside_what_is_expected_of_random_draws() -> None:
@@ -90,17 +49,14 @@ def test_the_variance_is_drawn_beside_what_is_expected_of_random_draws() -> None
 
 
 def test_the_noise_scale_of_all_seeds_is_a_ratio_of_means() -> None:
-    frames = make(STUDIES["open and not estimable"])
+    frames = make(FakeProbes(open_ended=((16, END),), not_estimable=((256, END),)))
     rows = frames.of("noise_scale")
     here = rows[(rows["batch_size"] == 16) & (rows["checkpoint_fraction"] == 0)]
     lines = [line for line in drawn("noise_scale", frames)[0].lines if line.get_marker() == "o"]
     means = [y for line in lines if line.get_markersize() == 6 for y in line.get_ydata()]
     assert here["covariance_trace"].mean() / here["gradient_norm_squared"].mean() == pytest.approx(means[0])
     assert sum(math.isnan(mean) for mean in means) == 1
-    caption = STUDY_FIGURES["noise_scale"].caption(frames)
-    assert re.search(r"Not estimable, and so not drawn: 3 of 3 runs with batch size 256 at the end \(", caption)
-    assert "3 of 18 intervals have no upper end" in caption
-    assert "no equality is claimed" in caption
+    assert sum(line.get_marker() == "^" for line in drawn("noise_scale", frames)[0].lines) == 3
 
 
 def test_critical_batch_sizes_of_the_same_runs_stand_beside_the_noise_scale() -> None:
@@ -110,7 +66,6 @@ def test_critical_batch_sizes_of_the_same_runs_stand_beside_the_noise_scale() ->
     assert sorted(large(drawn("noise_scale", frames)[1], 5).values()) == pytest.approx(sorted(accepted["b_crit"]))
     without = make(FakeProbes(targets=False))
     assert len(drawn("noise_scale", without)) == 1
-    assert "nothing to compare with" in STUDY_FIGURES["noise_scale"].caption(without)
 
 
 def test_sharpness_is_compared_at_the_lowest_training_loss_that_all_runs_reached() -> None:
@@ -119,15 +74,16 @@ def test_sharpness_is_compared_at_the_lowest_training_loss_that_all_runs_reached
     expected = rows.groupby("batch_size")["lambda_max"].mean()
     means = [*large(drawn("sharpness_vs_batch", frames)[0], 5.5).values()]
     assert all(any(value == pytest.approx(mean) for mean in means) for value in expected)
-    gap = drawn("sharpness_vs_gap", frames)[0]
-    assert sorted(large(gap, 7)) == pytest.approx(sorted(expected))
+    small, big = (np.asarray(cloud.get_offsets()) for cloud in drawn("sharpness_vs_gap", frames)[0].collections)
+    assert sorted(big[:, 0]) == pytest.approx(sorted(expected))
+    assert sorted(small[:, 0]) == pytest.approx(sorted(rows["lambda_max"]))
 
 
-def test_without_a_common_loss_the_ends_are_compared_and_the_caption_says_so() -> None:
-    frames = make(STUDIES["nothing met"])
+def test_without_a_common_loss_the_ends_are_compared() -> None:
+    frames = make(FakeProbes(met=()))
     assert lowest_common_loss(frames.of("sharpness"), frames.runs) is None
-    assert "sizes differ in that as well" in STUDY_FIGURES["sharpness_vs_batch"].caption(frames)
-    assert "has a smaller gap for that reason alone" in STUDY_FIGURES["sharpness_vs_gap"].caption(frames)
+    ends = at(frames.of("sharpness"), END).groupby("batch_size")["lambda_max"].mean()
+    assert sorted(large(drawn("sharpness_vs_batch", frames)[0], 5.5).values()) == pytest.approx(sorted(ends))
 
 
 def test_the_threshold_of_stability_is_drawn_for_sgd_only() -> None:
@@ -135,6 +91,5 @@ def test_the_threshold_of_stability_is_drawn_for_sgd_only() -> None:
     marks = thresholds_of(drawn("sharpness_vs_batch", frames)[0])
     thresholds = frames.of("sharpness").groupby("batch_size")["stability_threshold"].first()
     assert sorted(float(line.get_ydata()[0]) for line in marks) == pytest.approx(sorted(thresholds))
-    none = make(STUDIES["no targets, no momentum"])
-    none.of("sharpness")["stability_threshold"] = np.nan
+    none = make(FakeProbes(momentum=False))
     assert not thresholds_of(drawn("sharpness_vs_batch", none)[0])

@@ -64,5 +64,5 @@ def test_gradients_are_means_over_the_seeds():
 def test_sharpness_is_a_mean_over_the_seeds_of_a_size_at_a_checkpoint():
     made = content(FakeProbes())
     frame = made.tables["sharpness"]
-    expected = frame.groupby(["batch_size", *CHECKPOINT], dropna=False)["lambda_max"].mean()
+    expected = frame.groupby(["batch_size", *CHECKPOINT, "interpolated"], dropna=False)["lambda_max"].mean()
     assert sorted(floats(html(made, "sharpness"), "λ_max")) == pytest.approx(sorted(expected))

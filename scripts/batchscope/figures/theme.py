@@ -107,9 +107,9 @@ def colours(sizes: Sequence[Size]) -> dict[Size, str]:
     return {size: to_hex(mpl.colormaps["viridis"](shade)) for size, shade in zip(sizes, shades, strict=True)}
 
 
-def size_legend(made: Figure, sizes: Sequence[Size]) -> None:
-    """A legend of the sizes' colours above the panels."""
-    shades = colours(sizes)
+def size_legend(made: Figure, sizes: Sequence[Size], among: Sequence[Size] = ()) -> None:
+    """A legend of the sizes' colours above the panels: those that they have `among` all that are in the study."""
+    shades = colours(among or sizes)
     head = Line2D([], [], linewidth=0, label="Batch size:")
     legend(made, [head, *(Line2D([], [], color=shades[s], linewidth=2.5, label=s.label) for s in sizes)])
 

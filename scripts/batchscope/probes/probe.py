@@ -24,7 +24,7 @@ from typing import Literal
 
 from batchscope.figures import FigureSpec
 from batchscope.probes.columns import Record
-from batchscope.tables.columns import Columns
+from batchscope.tables.columns import Column, Columns, number
 
 
 @dataclass(frozen=True)
@@ -71,3 +71,18 @@ class Probe:
         """The columns of its tables of the study, by name."""
         known = {name: record.columns for name, record in self.records.items()} | {**self.derived}
         return {name: known[name] for name in self.rows}
+
+
+def mean(
+    name: str, unit: str, meaning: str, over: str = "mean over the seeds", ends: str = "95 % t-interval"
+) -> Columns:
+    """The columns NAME_mean, NAME_ci_low and NAME_ci_high of a table over seeds."""
+    return {f"{name}_mean": number(unit, f"{meaning}, {over}"), **interval(name, unit, ends)}
+
+
+def interval(name: str, unit: str, ends: str = "95 % interval") -> dict[str, Column]:
+    """The columns NAME_ci_low and NAME_ci_high."""
+    return {
+        f"{name}_ci_{end}": number(unit, f"{side} end of its {ends}")
+        for end, side in (("low", "lower"), ("high", "upper"))
+    }

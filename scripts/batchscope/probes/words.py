@@ -1,49 +1,33 @@
-"""What figures and tables of range tests, evaluation modes and accumulation say in common. Draws nothing."""
+"""What figures and sections of probes say in common. Draws nothing."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
-from batchscope.figures.frames import Size, of_size
-from batchscope.stats.intervals import Interval, t_interval
+from batchscope.figures.frames import of_size
+from batchscope.figures.words import range_in_words
+from batchscope.tables.cells import SIZE, sizes_of
 
 SHOWN_REASONS = 3
 
 
-def geometric(values: ArrayLike) -> Interval:
-    """Geometric mean of positive `values` with the t-interval of their logarithms; null and zero are left out.
-
-    `sd` is that of the logarithms.
-    """
-    sample = np.asarray(values, dtype=np.float64)
-    found = t_interval(np.log(sample[np.isfinite(sample) & (sample > 0)]))
-    mean, low, high = (None if end is None else math.exp(end) for end in (found.mean, found.low, found.high))
-    return Interval(found.n, mean, low, high, found.sd)
-
-
-def shift(modes: pd.DataFrame) -> Interval:
-    """Loss in training mode minus that in inference mode of the same weights and examples, over the rows of `modes`."""
-    found = modes.dropna(subset=["training_loss", "inference_loss"])
-    return t_interval((found["training_loss"] - found["inference_loss"]).astype("float64"))
+def by_evaluated(modes: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `modes` or `mode_means` with the size of the batches evaluated in place of that of the runs."""
+    return modes.assign(batch_size=modes["evaluated_batch_size"], full_batch=False)
 
 
 def seeds_of(rows: pd.DataFrame) -> str:
-    """`n = 5 seeds`, `n = 3 to 5 seeds`: how many seeds the cells of `rows` have."""
-    cells = rows.groupby(["batch_size", "full_batch"])["seed"].nunique() if len(rows) else [0]
-    counts = sorted({int(count) for count in cells})
-    number = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
-    return f"n = {number} {'seed' if counts == [1] else 'seeds'}"
+    """`n = 5 seeds`, `n = 3 to 5 seeds`: how many seeds the batch sizes of `rows` have."""
+    counts = {int(count) for count in rows.groupby(SIZE)["seed"].nunique()}
+    return f"n = {range_in_words(counts)} {'seed' if counts == {1} else 'seeds'}"
 
 
-def null_in_words(rows: pd.DataFrame, column: str, sizes: Sequence[Size], what: str = "seeds") -> str:
+def null_in_words(rows: pd.DataFrame, column: str, what: str = "seeds") -> str:
     """Why `column` is null, `REASON (batch size 1: 3 of 5 seeds; 8: 2 of 5); REASON …`; empty where it never is."""
     found: dict[str, list[str]] = {}
-    for size in sizes:
+    for size in sizes_of(rows):
         of_this = of_size(rows, size)
         empty = of_this[of_this[column].isna()]
         for reason, count in empty["reason"].fillna("no reason given").value_counts(sort=False).items():
@@ -57,3 +41,9 @@ def null_in_words(rows: pd.DataFrame, column: str, sizes: Sequence[Size], what: 
 def _counts(counts: Sequence[str], what: str) -> str:
     first, *others = counts
     return "; ".join([f"{first} {what.removesuffix('s') if first.endswith(' of 1') else what}", *others])
+
+
+def seeds_in_words(means: pd.DataFrame) -> str:
+    """`n = 5 seeds`, `n = 3 to 5 seeds`: how many seeds are behind the rows of a table of means."""
+    counts = {int(count) for count in means["n"]}
+    return f"n = {range_in_words(counts)} {'seed' if counts == {1} else 'seeds'}"

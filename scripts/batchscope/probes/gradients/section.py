@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
-
-import pandas as pd
 
 from batchscope import text
 from batchscope.figures import sheets
@@ -22,15 +19,14 @@ from batchscope.figures.sheets import (
     spreads_of,
     texts_of,
 )
-from batchscope.probes.moments import known, named, ordered, ranged_examples
+from batchscope.probes.moments import estimate, missing_in_words, named, ordered, ranged_examples
 from batchscope.probes.section import Block, Evidence, Figure, Note, Pair, Section, folded, where
 from batchscope.stats import LEVEL
-from batchscope.tables.cells import CHECKPOINT, SIZE
+from batchscope.tables.cells import SIZE, sizes_of
 
 _NOISE = "gradient_signal_to_noise"
-_MEANS = ("gradient_variance", "cosine_mean", "cosine_q25", "cosine_q75", _NOISE, f"{_NOISE}_q25", f"{_NOISE}_q75")
-_WEIGHT = ("coordinate", "coordinate_mean", "coordinate_std", "coordinate_min", "coordinate_max")
 _PARTS = {"mean": "Mean", "std": "Standard deviation", "min": "Minimum", "max": "Maximum"}
+_METRICS = {"gradient_variance": "Variance", _NOISE: "Signal-to-noise"}
 _TRAINED = Column("Trained with", "examples")
 _CHECKPOINT = Column("Checkpoint", kind="text")
 
@@ -40,17 +36,17 @@ def gradients(evidence: Evidence, pair: Pair) -> list[Block]:
     frame = evidence.of("gradients", pair)
     if frame.empty:
         return []
-    found = rows(_over_seeds(frame))
+    found = rows(named(evidence.of("gradient_means", pair)))
     columns: list[tuple[Column, Sequence[Cell]]] = [
         (_TRAINED, [sheets.size(row) for row in found]),
         (_CHECKPOINT, texts_of(found, "checkpoint")),
         (Column("Size drawn", "examples"), counts_of(found, "drawn_batch_size")),
         (Column("Batches"), counts_of(found, "batches")),
-        (Column("Variance", "trace"), numbers_of(found, "gradient_variance")),
+        (Column("Variance", "trace"), numbers_of(found, "gradient_variance_mean")),
         (Column("Signal-to-noise"), _between(found, _NOISE, f"{_NOISE}_q25", f"{_NOISE}_q75")),
         (Column("Cosine"), _between(found, "cosine_mean", "cosine_q25", "cosine_q75")),
-        (Column("Bias", "of |G|"), spreads_of(found, "bias")),
-        (Column("Seeds"), counts_of(found, "seeds")),
+        (Column("Bias", "of |G|"), spreads_of(found, "gradient_bias", mean="")),
+        (Column("Seeds"), counts_of(found, "n")),
         (Column("Weight", "number"), counts_of(found, "coordinate")),
         *((Column(words), numbers_of(found, f"coordinate_{part}")) for part, words in _PARTS.items()),
     ]
@@ -64,7 +60,9 @@ def gradients(evidence: Evidence, pair: Pair) -> list[Block]:
         "maximum of its gradient over the batches."
     )
     table = Sheet("table-gradients", caption, columns, folded(found, "every checkpoint and size of the batches drawn"))
-    return [Figure("gradient_variance"), Figure("gradient_direction"), table]
+    notes = [_beyond(found), missing_in_words(evidence.of("runs", pair), frame, sizes_of(frame))]
+    figures = [Figure("gradient_variance"), Figure("gradient_direction")]
+    return [*figures, table, _slopes(evidence, pair), *(Note(words) for words in notes if words)]
 
 
 def noise_scale(evidence: Evidence, pair: Pair) -> list[Block]:
@@ -72,7 +70,7 @@ def noise_scale(evidence: Evidence, pair: Pair) -> list[Block]:
     frame = evidence.of("noise_scale", pair)
     if frame.empty:
         return []
-    frame = ordered(_of_these(frame), "seed")
+    frame = ordered(frame, "seed")
     found = rows(named(frame))
     columns: list[tuple[Column, Sequence[Cell]]] = [
         (_TRAINED, [sheets.size(row) for row in found]),
@@ -82,7 +80,7 @@ def noise_scale(evidence: Evidence, pair: Pair) -> list[Block]:
         (Column("Noise scale", "examples"), [_noise_scale(row) for row in found]),
         (Column("tr(Σ)"), numbers_of(found, "covariance_trace")),
         (Column("|G|²"), numbers_of(found, "gradient_norm_squared")),
-        (Column("tr(Σ)/|G|² of these examples", "examples"), numbers_of(found, "of_these")),
+        (Column("tr(Σ)/|G|² of these examples", "examples"), numbers_of(found, "noise_scale_of_these")),
     ]
     caption = (
         f"{where(pair)} Gradient noise scale tr(Σ)/|G|² at the weights of single runs, from "
@@ -96,8 +94,9 @@ def noise_scale(evidence: Evidence, pair: Pair) -> list[Block]:
     )
     table = Sheet("table-noise-scale", caption, columns, folded(found, "every run and checkpoint"))
     reasons = frame["reason"].dropna().str.removesuffix(".").value_counts(sort=False)
-    notes = [Note(f"{text.count(int(n), 'row')} of {len(found)}: {reason}.") for reason, n in reasons.items()]
-    return [table, *notes, Figure("noise_scale")]
+    notes = [f"{text.count(int(n), 'row')} of {len(found)}: {reason}." for reason, n in reasons.items()]
+    notes += [_growth(evidence, pair), missing_in_words(evidence.of("runs", pair), frame, sizes_of(frame))]
+    return [table, *(Note(words) for words in notes if words), Figure("noise_scale")]
 
 
 SECTIONS = (
@@ -106,44 +105,70 @@ SECTIONS = (
         "Gradients of mini-batches",
         "Batches of several sizes, drawn again and again with the weights held still, so that nothing but the draw "
         "differs. What a batch of some size says about the gradient of all examples is measured here, not what "
-        "training with it does.",
+        "training with it does. To be expected is a variance of that of one example over the size B, times "
+        "(n − B)/(n − 1) for draws without replacement from n examples. The mean over random batches is the full "
+        "gradient by design: the bias shows how small a one would have been seen. It tests neither the order of the "
+        "examples in a run nor a loss that depends on the batch, as with batch normalization in training mode.",
         gradients,
     ),
     Section(
         "noise-scale",
         "Gradient noise scale",
-        "The batch size at which the noise of the gradient is as large as the gradient. It is measured with the "
-        "weights held still and tends to grow as training proceeds. It is not the critical batch size, which is "
-        "fitted to runs; both are shown, and no equality is claimed.",
+        "The batch size at which the noise of the gradient is as large as the gradient: tr(Σ)/|G|², with Σ the "
+        "covariance of the gradients of single examples and G the gradient of all data like them. It is measured with "
+        "the weights held still and tends to grow as training proceeds, as the gradient shrinks faster than its noise. "
+        "It is not the critical batch size, which is fitted to runs up to a target and depends on how their learning "
+        "rate was chosen; both are shown, and no equality is claimed.",
         noise_scale,
     ),
 )
 
 
-def _over_seeds(frame: pd.DataFrame) -> pd.DataFrame:
-    """A row per size of the runs, checkpoint and size drawn: means over the seeds, one weight of the lowest seed."""
-    found = []
-    keys = [*SIZE, *CHECKPOINT, "drawn_batch_size"]
-    for key, group in ordered(frame, "drawn_batch_size", "seed").groupby(keys, sort=False, dropna=False):
-        row: dict[str, Any] = {**dict(zip(keys, key, strict=True)), "seeds": group["seed"].nunique()}
-        row |= {column: group[column].iloc[0] for column in ("batches", *_WEIGHT)}
-        row |= {column: _mean(group[column]) for column in _MEANS}
-        both = group[["gradient_bias", "gradient_bias_se"]].dropna()
-        mean, error = _mean(both["gradient_bias"]), math.hypot(*both["gradient_bias_se"]) / max(1, len(both))
-        low, high = (None if mean is None else mean + 2 * sign * error for sign in (-1, 1))
-        found.append({**row, "bias_mean": mean, "bias_ci_low": low, "bias_ci_high": high})
-    return named(pd.DataFrame(found))
+def _slopes(evidence: Evidence, pair: Pair) -> Sheet:
+    """Slopes over the sizes drawn, beside those to be expected."""
+    found = rows(named(ordered(evidence.of("gradient_slopes", pair))))
+    columns: list[tuple[Column, Sequence[Cell]]] = [
+        (_TRAINED, [sheets.size(row) for row in found]),
+        (_CHECKPOINT, texts_of(found, "checkpoint")),
+        (Column("Quantity", kind="text"), [sheets.text(_METRICS[row["metric"]]) for row in found]),
+        (Column("Slope"), spreads_of(found, "", "ci_low", "ci_high", "slope")),
+        (Column("Expected"), numbers_of(found, "expected")),
+        (Column("Seeds"), counts_of(found, "n")),
+        (Column("Sizes drawn"), counts_of(found, "n_sizes")),
+    ]
+    caption = (
+        f"{where(pair)} Slope of the logarithm of a quantity on that of the size drawn: mean over the seeds with its "
+        f"{LEVEL} t-interval. Expected is the slope of draws without replacement; with replacement it is −1 and 0.5."
+    )
+    return Sheet("table-gradient-slopes", caption, columns, f"Slopes: {text.count(len(found), 'row')}")
 
 
-def _of_these(frame: pd.DataFrame) -> pd.DataFrame:
-    """The noise scale with the gradient of the examples themselves, whose square has tr(Σ)/n more than |G|²."""
-    length = frame["gradient_norm_squared"] + frame["covariance_trace"] / frame["examples"]
-    return frame.assign(of_these=frame["covariance_trace"] / length)
+def _beyond(found: Sequence[Row]) -> str:
+    """How many biases are more than their error."""
+    ends = [(number(row, "gradient_bias_ci_low"), number(row, "gradient_bias_ci_high")) for row in found]
+    known = [(low, high) for low, high in ends if low is not None and high is not None]
+    if not known:
+        return ""
+    beyond = sum(low > 0 or high < 0 for low, high in known)
+    return (
+        f"{beyond} of {len(known)} biases are more than two standard errors from zero; by chance about one in twenty "
+        "would be."
+    )
 
 
-def _mean(values: pd.Series[float]) -> float | None:
-    found = known(values)
-    return float(found.mean()) if len(found) else None
+def _growth(evidence: Evidence, pair: Pair) -> str:
+    """By what factor the noise scale changed from the first checkpoint to the last."""
+    last = ordered(evidence.of("noise_scale_means", pair)).groupby(SIZE, sort=False).tail(1)
+    parts = []
+    for row in rows(last.dropna(subset=["growth"])):
+        factor, low, high = (number(row, f"growth{part}") for part in ("", "_ci_low", "_ci_high"))
+        parts.append(f"{estimate(factor, low, high, row['n'])} for batch size {sheets.size(row).shown}")
+    if not parts:
+        return ""
+    return (
+        f"From the first checkpoint to the last it changed by a factor of {'; '.join(parts)} (geometric mean and "
+        f"{LEVEL} t-interval over seeds, where every run has both estimates)."
+    )
 
 
 def _between(found: Sequence[Row], middle: str, low: str, high: str) -> list[Cell]:

@@ -2,112 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
+import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from batchscope.figures import against, theme
-from batchscope.figures.against import Point
+from batchscope.figures.against import Point, Points
 from batchscope.figures.frames import Frames, Size, of_size
-from batchscope.figures.target_words import joined
-from batchscope.figures.words import plain, series_in_words
-from batchscope.probes.words import null_in_words, seeds_of, shift
-from batchscope.stats.intervals import t_interval
+from batchscope.figures.words import series_in_words
+from batchscope.probes import marks
+from batchscope.probes.words import by_evaluated, seeds_of
+from batchscope.tables.cells import sizes_of
 
-TRAINING, INFERENCE = "training_loss", "inference_loss"
+_TRAINING, _INFERENCE = "training_loss", "inference_loss"
 
 
 def draw_evaluation_modes(frames: Frames) -> Figure:
     """Validation loss against the size of the batches evaluated, one panel per batch size of the runs."""
-    trained, evaluated = trained_sizes(frames), evaluated_sizes(frames)
-    made, panels = theme.figure_of(len(trained), 2.9 if len(trained) < 3 else 2.4, extra=0.7)
-    drawn: list[Point] = []
-    for axes, size in zip(panels, trained, strict=True):
-        training, inference = (over_seeds(frames, size, column) for column in (TRAINING, INFERENCE))
-        against.draw(axes, replace(frames, sizes=evaluated), training, "Validation loss")
+    losses = _losses(frames)
+    made, panels = theme.figure_of(len(losses), 2.9 if len(losses) < 3 else 2.4, extra=0.7)
+    for axes, (size, found) in zip(panels, losses.items(), strict=True):
+        _line(axes, of_size(frames.of("mode_means"), size))
+        against.draw(axes, replace(frames, sizes=tuple(_evaluated(frames))), found[_TRAINING], "Validation loss")
         axes.set_xlabel("Batch size that is evaluated" if axes in panels[-2:] else "")
-        if len(trained) > 1:
+        if len(losses) > 1:
             axes.set_title(f"Runs with batch size {size.label}")
-        _inference(axes, inference)
-        drawn += [*training.values(), *inference.values()]
-    _loss_axis(panels, drawn)
+    _loss_axis(panels, [point for found in losses.values() for points in found.values() for point in points.values()])
     for right in panels[1::2]:
         right.set_ylabel("")
-    marks = [
+    handles = [
         Line2D([], [], color=theme.INK, linewidth=0, marker="o", markersize=5, label="training mode"),
         Line2D([], [], color=theme.VALIDATION, linewidth=1.6, label="inference mode"),
     ]
-    theme.legend(made, marks)
+    theme.legend(made, handles)
     return made
 
 
 def caption_evaluation_modes(frames: Frames) -> str:
-    """What the two modes are, over how many seeds, and what could not be evaluated."""
-    several = frames.of("modes")["seed"].nunique() > 1
-    reasons = _reasons(frames)
-    return joined(
-        [
-            "Validation loss of the same weights, those at the end of each run, against the size of the batches that "
-            "are evaluated together.",
-            f"Dots: training mode, mean over {seeds_of(frames.of('modes'))}; "
-            + ("bars: 95 % t-intervals; small dots: single seeds. " if several else "no bars: one seed. ")
-            + "Line: inference mode, mean over the same seeds"
-            + (", band: 95 % t-interval." if several else "."),
-            "In training mode batch normalization takes mean and variance from the batch; dropout is off and the "
-            "moving statistics are left as they are. In inference mode it uses the moving statistics. Without batch "
-            "normalization both are the same.",
-            _smallest_in_words(frames),
-            "Both losses of a size come from the same examples; sizes that do not divide the largest leave out some.",
-            f"Not measured: {reasons}." if reasons else "",
-        ]
+    """What is drawn, over how many seeds, and the intervals."""
+    several = frames.of("mode_means")["n"].max() > 1
+    return (
+        "Validation loss of the weights at the end of each run, evaluated in batches of several sizes. Dots: training "
+        f"mode, mean over {seeds_of(frames.of('modes'))}"
+        + (" with 95 % t-intervals; small dots: single seeds. " if several else ", without intervals. ")
+        + ("Line and band: inference mode, the same." if several else "Line: inference mode.")
     )
 
 
 def alt_evaluation_modes(frames: Frames) -> str:
     """Axes, and the losses in both modes."""
-    head = "Validation loss in training and in inference mode against the size of the batches evaluated."
-    sentences = []
-    for size in trained_sizes(frames):
-        after = f" of runs with batch size {size.label}" if len(trained_sizes(frames)) > 1 else ""
-        for name, column in (("training", TRAINING), ("inference", INFERENCE)):
-            points = over_seeds(frames, size, column)
-            values = [(of, points[of].value if of in points else None) for of in evaluated_sizes(frames)]
-            sentences.append(series_in_words(f"The loss in {name} mode{after}", values))
-    return joined([head, *sentences])
+    sentences = ["Validation loss in training and in inference mode against the size of the batches evaluated."]
+    losses = _losses(frames)
+    for size, found in losses.items():
+        after = f" of runs with batch size {size.label}" if len(losses) > 1 else ""
+        for mode, points in zip(("training", "inference"), found.values(), strict=True):
+            values = [(of, points[of].value if of in points else None) for of in _evaluated(frames)]
+            sentences.append(series_in_words(f"The loss in {mode} mode{after}", values))
+    return " ".join(sentences)
 
 
-def trained_sizes(frames: Frames) -> list[Size]:
-    """Batch sizes of the runs whose weights were evaluated, smallest first."""
-    return [size for size in frames.sizes if len(of_size(frames.of("modes"), size))]
+def _losses(frames: Frames) -> dict[Size, dict[str, Points]]:
+    """By batch size of the runs the losses in both modes, each by the size of the batches evaluated."""
+    means, runs = frames.of("mode_means"), frames.of("modes")
+    return {
+        size: {
+            loss: marks.points(
+                by_evaluated(of_size(means, size)), _evaluated(frames), loss, by_evaluated(of_size(runs, size))
+            )
+            for loss in (_TRAINING, _INFERENCE)
+        }
+        for size in sizes_of(runs)
+    }
 
 
-def evaluated_sizes(frames: Frames) -> tuple[Size, ...]:
+def _evaluated(frames: Frames) -> list[Size]:
     """Sizes of the batches evaluated, smallest first."""
-    return tuple(Size(int(size), False) for size in sorted(set(frames.of("modes")["evaluated_batch_size"])))
+    return sizes_of(by_evaluated(frames.of("modes")))
 
 
-def over_seeds(frames: Frames, trained: Size, column: str) -> dict[Size, Point]:
-    """Mean, t-interval and single values of a loss over the runs of a size, by the size of the batches evaluated."""
-    rows = of_size(frames.of("modes"), trained)
-    points = {}
-    for size in evaluated_sizes(frames):
-        found = rows[rows["evaluated_batch_size"] == size.batch_size].dropna(subset=[column])
-        mean = t_interval(found[column].astype("float64"))
-        if mean.mean is not None:
-            singles = {int(seed): float(loss) for seed, loss in zip(found["seed"], found[column], strict=True)}
-            points[size] = Point(mean.mean, mean.low, mean.high, singles)
-    return points
-
-
-def _inference(axes: Axes, points: Mapping[Size, Point]) -> None:
-    """Draw the loss in inference mode as a line with a band."""
-    x = [size.batch_size for size in points]
-    axes.plot(x, [point.value for point in points.values()], color=theme.VALIDATION, linewidth=1.6, zorder=2)
-    low = [point.value if point.low is None else point.low for point in points.values()]
-    high = [point.value if point.high is None else point.high for point in points.values()]
+def _line(axes: Axes, means: pd.DataFrame) -> None:
+    """The loss in inference mode with its band; before the axes are logarithmic, since seaborn would round."""
+    found = means.dropna(subset=[f"{_INFERENCE}_mean"])
+    x, y = found["evaluated_batch_size"], found[f"{_INFERENCE}_mean"]
+    sns.lineplot(x=x, y=y, color=theme.VALIDATION, linewidth=1.6, zorder=2, ax=axes)
+    low, high = (found[f"{_INFERENCE}_ci_{end}"].fillna(y) for end in ("low", "high"))
     axes.fill_between(x, low, high, color=theme.VALIDATION, alpha=0.18, linewidth=0, zorder=1)
 
 
@@ -128,33 +111,3 @@ def _loss_axis(panels: Sequence[Axes], drawn: Sequence[Point]) -> None:
             theme.plain_axis(axes)
             room = 0.06 * (high - low) or 0.06 * abs(high) or 1.0
             axes.set_ylim(low - room, high + room)
-
-
-def _smallest_in_words(frames: Frames) -> str:
-    """What the smallest batches do to the loss, and why a batch of one is a case of its own."""
-    evaluated, parts = evaluated_sizes(frames), []
-    for trained in trained_sizes(frames):
-        rows = of_size(frames.of("modes"), trained)
-        found = shift(rows[rows["evaluated_batch_size"] == evaluated[0].batch_size])
-        if found.mean is None:
-            continue
-        between = "no interval"
-        if found.low is not None and found.high is not None:
-            between = f"{plain(found.low, digits=3)} to {plain(found.high, digits=3)}"
-        after = f" for runs with batch size {trained.label}" if len(trained_sizes(frames)) > 1 else ""
-        parts.append(f"{plain(found.mean, digits=3)} nat ({between}){after}")
-    one = (
-        "In a batch of one a normalized dense layer has no variance and returns its offset, whatever the example."
-        if evaluated[0].batch_size == 1
-        else ""
-    )
-    smallest = (
-        f"In batches of {evaluated[0].label} training mode minus inference mode is {', '.join(parts)}." if parts else ""
-    )
-    return joined([smallest, one])
-
-
-def _reasons(frames: Frames) -> str:
-    """Why losses are null, by the size of the batches evaluated."""
-    by_evaluated = frames.of("modes").assign(batch_size=frames.of("modes")["evaluated_batch_size"], full_batch=False)
-    return null_in_words(by_evaluated, TRAINING, evaluated_sizes(frames), "runs")

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import pandas as pd
-
 from batchscope.figures import sheets
-from batchscope.figures.frames import Size
 from batchscope.figures.sheets import Cell, Column, Sheet, counts_of, rows, spreads_of
 from batchscope.probes.section import Block, Evidence, Figure, Note, Pair, Section, where
-from batchscope.probes.words import null_in_words, shift
+from batchscope.probes.words import by_evaluated, null_in_words
 from batchscope.stats import LEVEL
-from batchscope.stats.intervals import t_interval
 
 
 def modes(evidence: Evidence, pair: Pair) -> list[Block]:
@@ -20,24 +16,20 @@ def modes(evidence: Evidence, pair: Pair) -> list[Block]:
     frame = evidence.of("modes", pair)
     if frame.empty:
         return []
-    found = rows(_over_seeds(frame))
+    found = rows(evidence.of("mode_means", pair))
     columns: list[tuple[Column, Sequence[Cell]]] = [
         (Column("Batch size of the runs", "examples"), [sheets.size(row) for row in found]),
         (Column("Batch size evaluated", "examples"), counts_of(found, "evaluated_batch_size")),
-        (Column("Loss in training mode", "nat"), spreads_of(found, "training")),
-        (Column("Loss in inference mode", "nat"), spreads_of(found, "inference")),
+        (Column("Loss in training mode", "nat"), spreads_of(found, "training_loss")),
+        (Column("Loss in inference mode", "nat"), spreads_of(found, "inference_loss")),
         (Column("Training − inference", "nat"), spreads_of(found, "shift")),
         (Column("Seeds"), counts_of(found, "n")),
     ]
     caption = (
         f"{where(pair)} Validation loss of the last weights of the runs, evaluated in batches of a size. Means over "
-        f"seeds with {LEVEL} t-intervals, of the difference over pairs of the same weights. In training mode batch "
-        "normalization takes its statistics from the batch; dropout is off and the moving statistics stay as they "
-        "are. Without batch normalization there is no difference."
+        f"seeds with {LEVEL} t-intervals, of the difference over pairs of the same weights."
     )
-    sizes = [Size(int(size), False) for size in sorted(set(frame["evaluated_batch_size"]))]
-    by_evaluated = frame.assign(batch_size=frame["evaluated_batch_size"], full_batch=False)
-    reasons = null_in_words(by_evaluated, "training_loss", sizes, "runs")
+    reasons = null_in_words(by_evaluated(frame), "training_loss", "runs")
     notes = [Note(f"Not measured: {reasons}.")] if reasons else []
     return [Figure("evaluation_modes"), Sheet("table-modes", caption, columns), *notes]
 
@@ -46,25 +38,11 @@ SECTIONS = (
     Section(
         "modes",
         "Training mode and inference mode",
-        "The same weights, evaluated in batches of several sizes. With batch normalization in training mode the "
-        "answer to an example depends on the others in its batch.",
+        "The same weights, evaluated in batches of several sizes. In training mode batch normalization takes mean and "
+        "variance from the batch, so that the answer to an example depends on the others; dropout is off and the "
+        "moving statistics, which inference mode uses, are left as they are. Without batch normalization there is no "
+        "difference. In a batch of one a normalized dense layer has no variance and returns its offset, whatever the "
+        "example. Both losses come from the same examples; sizes that do not divide the largest leave out some.",
         modes,
     ),
 )
-
-
-def _over_seeds(frame: pd.DataFrame) -> pd.DataFrame:
-    """Means and intervals over the seeds of each size of the runs and of the batches evaluated."""
-    keys = ["batch_size", "full_batch", "evaluated_batch_size"]
-    found = []
-    for key, group in frame.sort_values(keys, kind="stable").groupby(keys, sort=False):
-        row: dict[str, object] = dict(zip(keys, key, strict=True))
-        intervals = {
-            "training": t_interval(group["training_loss"].dropna().astype("float64")),
-            "inference": t_interval(group["inference_loss"].dropna().astype("float64")),
-            "shift": shift(group),
-        }
-        for name, interval in intervals.items():
-            row |= {f"{name}_mean": interval.mean, f"{name}_ci_low": interval.low, f"{name}_ci_high": interval.high}
-        found.append({**row, "n": intervals["shift"].n})
-    return pd.DataFrame(found)

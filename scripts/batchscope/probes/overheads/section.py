@@ -50,8 +50,9 @@ SECTIONS = (
     Section(
         "costs",
         "Where the time of an update goes",
-        "The compiled loop, the framework's own loop and one that only reads the data, timed in turns, alone on the "
-        "machine.",
+        "Three loops, timed in turns, alone on the machine: Keras' own loop, which comes back to Python for every "
+        "update and brings the examples from the host; the compiled loop, one call for many updates; and one that only "
+        "reads the examples from the device's memory.",
         costs,
         "time",
     ),

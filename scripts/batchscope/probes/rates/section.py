@@ -8,45 +8,44 @@ import pandas as pd
 
 from batchscope import text
 from batchscope.figures import sheets
-from batchscope.figures.frames import Size, of_size
-from batchscope.figures.sheets import Cell, Column, Sheet, number, rows
+from batchscope.figures.frames import of_size
+from batchscope.figures.sheets import Cell, Column, Row, Sheet, number, rows
 from batchscope.probes.section import Block, Evidence, Figure, Note, Pair, Section, where
-from batchscope.probes.words import geometric, null_in_words
+from batchscope.probes.words import null_in_words
 from batchscope.stats import LEVEL
+from batchscope.tables.cells import sizes_of
 
 
 def ranges(evidence: Evidence, pair: Pair) -> list[Block]:
     """One row per batch size: the rates that the range test found beside the tuned rate and that of the runs."""
-    frame = evidence.of("rate_ranges", pair)
+    frame, means = evidence.of("rate_ranges", pair), evidence.of("rate_range_means", pair)
     if frame.empty:
         return []
-    cells = _sizes(frame)
-    parts = [of_size(frame, size) for size in cells]
+    found, sizes = rows(means), sizes_of(means)
     columns: list[tuple[Column, Sequence[Cell]]] = [
-        (Column("Batch size", "examples"), [sheets.value(float(size.batch_size), size.label) for size in cells]),
-        (Column("Suggested rate"), [_rate(part, "suggested_rate") for part in parts]),
-        (Column("Seeds with one"), [_known(part, "suggested_rate") for part in parts]),
-        (Column("Rate of the lowest loss"), [_rate(part, "lowest_loss_rate") for part in parts]),
-        (Column("Diverged at"), [_reach(part, "diverged_rate") for part in parts]),
-        (Column("Seeds that diverged"), [_known(part, "diverged_rate") for part in parts]),
+        (Column("Batch size", "examples"), [sheets.size(row) for row in found]),
+        (Column("Suggested rate"), [_mean(row, "suggested_rate") for row in found]),
+        (Column("Seeds with one"), [_share(row, "n_suggested") for row in found]),
+        (Column("Rate of the lowest loss"), [_mean(row, "lowest_loss_rate") for row in found]),
+        (Column("Diverged at"), [_reach(row) for row in found]),
+        (Column("Seeds that diverged"), [_share(row, "n_diverged") for row in found]),
     ]
     tuned, recipe = _tuned(evidence, pair)
     if recipe is not None:
-        columns.append((Column("Tuned rate"), [_optimum(of_size(tuned, size)) for size in cells]))
+        columns.append((Column("Tuned rate"), [_optimum(of_size(tuned, size)) for size in sizes]))
     used = evidence.of("rates", pair)
-    columns.append((Column("Rate of the runs"), [_used(of_size(used, size)) for size in cells]))
-    beside = f"The tuned rate is that of {recipe}, found on whole trainings, with its interval over tuning seeds. "
+    columns.append((Column("Rate of the runs"), [_used(of_size(used, size)) for size in sizes]))
+    beside = f" The tuned rate is that of {recipe}, found on whole trainings, with its interval over tuning seeds."
     caption = (
         f"{where(pair)} Geometric means over the seeds that have a value, with {LEVEL} t-intervals of the logarithm. "
         "Suggested: where the loss falls fastest over the logarithm of the rate. Diverged: the first rate with which "
         "the smoothed loss is far above its lowest, from the lowest to the highest of the seeds that did; the others "
-        f"held out up to the last rate. {beside if recipe is not None else ''}"
-        "The test looks at the first updates only: a rate that suits them need not suit a whole training."
+        f"held out up to the last rate.{beside if recipe is not None else ''}"
     )
     notes = [
         Note(f"{what}: {reasons}.")
         for what, column in (("No suggestion", "suggested_rate"), ("No rate of the lowest loss", "lowest_loss_rate"))
-        if (reasons := null_in_words(frame, column, cells))
+        if (reasons := null_in_words(frame, column))
     ]
     return [Figure("rate_range"), Sheet("table-ranges", caption, columns), *notes]
 
@@ -55,16 +54,11 @@ SECTIONS = (
     Section(
         "ranges",
         "Learning-rate range test",
-        "One short training per size and seed whose learning rate rises from update to update. It looks at the first "
-        "updates only: the rate that suits them need not suit a whole training.",
+        "One short training per size and seed whose learning rate rises geometrically from update to update (Smith "
+        "2017). It looks at the first updates only: the rate that suits them need not suit a whole training.",
         ranges,
     ),
 )
-
-
-def _sizes(frame: pd.DataFrame) -> list[Size]:
-    cells = frame[["batch_size", "full_batch"]].drop_duplicates().itertuples(index=False, name=None)
-    return sorted(Size(int(size), bool(full)) for size, full in cells)
 
 
 def _tuned(evidence: Evidence, pair: Pair) -> tuple[pd.DataFrame, str | None]:
@@ -76,23 +70,18 @@ def _tuned(evidence: Evidence, pair: Pair) -> tuple[pd.DataFrame, str | None]:
     return evidence.of("rates", pair), None
 
 
-def _reach(part: pd.DataFrame, column: str) -> Cell:
-    """From the smallest to the largest of the values that there are."""
-    found = part[column].dropna()
-    if found.empty:
-        return Cell()
-    ends = dict.fromkeys(text.number(float(end)) for end in (found.min(), found.max()))
-    return Cell(" to ".join(ends), float(found.min()))
+def _mean(row: Row, name: str) -> Cell:
+    return sheets.quartiles(*(number(row, name + part) for part in ("_mean", "_ci_low", "_ci_high")))
 
 
-def _rate(part: pd.DataFrame, column: str) -> Cell:
-    found = geometric(part[column])
-    return sheets.quartiles(found.mean, found.low, found.high)
+def _share(row: Row, count: str) -> Cell:
+    return sheets.value(float(row[count]), f"{row[count]} of {row['n']}")
 
 
-def _known(part: pd.DataFrame, column: str) -> Cell:
-    count = int(part[column].notna().sum())
-    return sheets.value(float(count), f"{count} of {len(part)}")
+def _reach(row: Row) -> Cell:
+    """From the smallest to the largest rate at which a seed diverged."""
+    low, high = (number(row, f"diverged_rate_{end}") for end in ("min", "max"))
+    return sheets.value(low, " to ".join(dict.fromkeys(text.number(end) for end in (low, high))))
 
 
 def _optimum(part: pd.DataFrame) -> Cell:

@@ -11,9 +11,10 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from batchscope.probes.sharpness.spec import GAP, TRENDS
+from batchscope.probes.moments import known, ordered
+from batchscope.probes.sharpness.spec import AVERAGED, GAP, MEANS, SLICE_MEANS, TRENDS
 from batchscope.stats.intervals import t_interval
-from batchscope.tables.cells import CHECKPOINT, PAIR, RUN, SIZE
+from batchscope.tables.cells import CELL, CHECKPOINT, PAIR, RUN, SIZE
 from batchscope.tables.codebook import typed
 from batchscope.training.checkpoints import Checkpoint, at, by_checkpoint
 
@@ -24,7 +25,43 @@ MIN_SIZES = 3  # below which ranks say nothing
 def analyse(records: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """The tables of the study from the records of the jobs."""
     sharpness = with_gap(at_equal_loss(records["sharpness"]))
-    return {"sharpness": sharpness, "sharpness_trends": sharpness_trends(sharpness)}
+    return {
+        "sharpness": sharpness,
+        "sharpness_means": sharpness_means(sharpness),
+        "sharpness_trends": sharpness_trends(sharpness),
+        "slice_means": slice_means(records["slices"]),
+    }
+
+
+def sharpness_means(sharpness: pd.DataFrame) -> pd.DataFrame:
+    """Means over the seeds of a batch size at a checkpoint, with 95 % t-intervals, and what has no value there.
+
+    The runs of a size have one learning rate, and so one threshold of stability.
+
+    Args:
+        sharpness: what `with_gap` gives.
+    """
+    keys, rows = [*CELL, *CHECKPOINT, "interpolated"], []
+    for key, group in ordered(sharpness).groupby(keys, sort=False, dropna=False):
+        row: dict[str, Any] = {**dict(zip(keys, key, strict=True)), "n": group["seed"].nunique()}
+        for name in AVERAGED:
+            row |= t_interval(known(group[name])).columns(name)
+        row["stability_threshold"] = next(iter(known(group["stability_threshold"])), None)
+        reasons = group["reason"].dropna()
+        if len(reasons):
+            row["reason"] = f"{len(reasons)} of {len(group)}: {'; '.join(dict.fromkeys(map(str, reasons)))}"
+        rows.append(row)
+    return typed(rows, MEANS)
+
+
+def slice_means(slices: pd.DataFrame) -> pd.DataFrame:
+    """Mean loss over the seeds of a batch size at a checkpoint, at every position that all of them have."""
+    keys, rows = [*CELL, *CHECKPOINT], []
+    for key, group in ordered(slices).groupby(keys, sort=False, dropna=False):
+        table = group.pivot_table(index="position", columns="seed", values="loss").dropna()
+        at = {**dict(zip(keys, key, strict=True)), "n": table.shape[1]}
+        rows += [{**at, "position": position, "loss": loss} for position, loss in table.mean(axis=1).items()]
+    return typed(rows, SLICE_MEANS)
 
 
 def with_gap(sharpness: pd.DataFrame) -> pd.DataFrame:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from batchscope.probes.probe import Probe, ProbeFigure
+from batchscope.probes.probe import Probe, ProbeFigure, mean
 from batchscope.probes.sharpness.columns import RECORDS
 from batchscope.tables.cells import PAIR
-from batchscope.tables.columns import CHECKPOINT, RUN, Column, boolean, integer, number, string
+from batchscope.tables.columns import CELL, CHECKPOINT, RUN, Column, Columns, boolean, integer, number, string
 
 GAP = "matched_generalisation_gap"
 INTERPOLATED = boolean("true: at exactly that training loss, between weights above and below it")
@@ -21,6 +21,33 @@ TRENDS: dict[str, Column] = {
     "ci_low": number("", "lower end of its 95 % t-interval, cut off at −1"),
     "ci_high": number("", "upper end, cut off at 1"),
 }
+_RECORD = RECORDS["sharpness"].columns
+_GAP = number("", "accuracy on the training part minus that on the test part at that checkpoint")
+AVERAGED: Columns = {
+    **{name: _RECORD[name] for name in ("train_loss", "lambda_max", "trace", "keskar_0_001", "keskar_0_0005")},
+    "adaptive_sharpness": _RECORD["adaptive_sharpness"],
+    GAP: _GAP,
+}
+MEANS: Columns = {
+    **CELL,
+    **CHECKPOINT,
+    "interpolated": INTERPOLATED,
+    "n": integer("", "seeds"),
+    **{
+        part: column
+        for name, about in AVERAGED.items()
+        for part, column in mean(name, about.unit, about.meaning, "mean over the seeds that have it").items()
+    },
+    "stability_threshold": _RECORD["stability_threshold"],
+    "reason": string("why a quantity is null, and in how many of the runs", nullable=True),
+}
+SLICE_MEANS: Columns = {
+    **CELL,
+    **CHECKPOINT,
+    "n": integer("", "seeds"),
+    "position": RECORDS["slices"].columns["position"],
+    "loss": number("nat", "loss there, mean over the seeds; positions that one of them lacks are left out"),
+}
 
 PROBE = Probe(
     name="sharpness",
@@ -29,16 +56,20 @@ PROBE = Probe(
     records=RECORDS,
     rows={
         "sharpness": "One row per run and checkpoint: curvature of the loss.",
+        "sharpness_means": "One row per batch size and checkpoint: the same over the seeds.",
         "sharpness_trends": "One row per checkpoint and measure: how sharpness goes with batch size and gap.",
         "slices": "One row per run, checkpoint and position on a line through the weights: the loss there.",
+        "slice_means": "One row per batch size, checkpoint and position: the same over the seeds.",
     },
     derived={
         "sharpness": {
-            **RECORDS["sharpness"].columns,
+            **_RECORD,
             "interpolated": INTERPOLATED,
-            GAP: number("", "accuracy on the training part minus that on the test part at that checkpoint"),
+            GAP: _GAP,
         },
+        "sharpness_means": MEANS,
         "sharpness_trends": TRENDS,
+        "slice_means": SLICE_MEANS,
     },
     figures=(
         ProbeFigure("sharpness_vs_batch", "Sharpness against batch size", "sharpness", needs=("sharpness",)),
