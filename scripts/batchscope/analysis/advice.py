@@ -68,23 +68,26 @@ def pareto(runs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
     """
     per_update = timings.set_index(CELL)["seconds_per_update"].dropna().to_dict()
     rows: list[dict[str, Any]] = []
-    for name, group in about(runs, CELL):
-        cell = tuple(name.values())
-        epoch, per_epoch, accuracy = (
-            group[column].to_numpy(np.float64, na_value=np.nan)
-            for column in ("selected_epoch", "updates_per_epoch", "selected_test_accuracy")
-        )
-        usable = (group["outcome"] == "ok").all() and np.isfinite([epoch, per_epoch, accuracy]).all()
-        if not usable or cell not in per_update:
-            continue
-        rows.append(
-            {
-                **name,
-                "seconds_mean": float(_updates(epoch, group).mean()) * float(per_update[cell]),
-                **t_interval(1 - accuracy).columns("test_error"),
-            }
-        )
-    return frame("pareto", [{**row, "on_front": _undominated(row, rows)} for row in rows])
+    for _, of_recipe in about(runs, PAIR):
+        found = [_spent(name, group, per_update) for name, group in about(of_recipe, CELL)]
+        timed = [row for row in found if row is not None]
+        means = np.array([(row["seconds_mean"], row["test_error_mean"]) for row in timed]).reshape(-1, 2)
+        beaten = np.any(np.all(means <= means[:, None], axis=2) & np.any(means < means[:, None], axis=2), axis=1)
+        rows += [{**row, "on_front": not lower} for row, lower in zip(timed, beaten.tolist(), strict=True)]
+    return frame("pareto", rows)
+
+
+def _spent(cell: dict[str, Any], runs: pd.DataFrame, per_update: Mapping[Any, float]) -> dict[str, Any] | None:
+    """Time of training and test error of a cell; None where it was not timed or lost a run."""
+    epoch, per_epoch, accuracy = (
+        runs[column].to_numpy(np.float64, na_value=np.nan)
+        for column in ("selected_epoch", "updates_per_epoch", "selected_test_accuracy")
+    )
+    usable = (runs["outcome"] == "ok").all() and np.isfinite([epoch, per_epoch, accuracy]).all()
+    if not usable or tuple(cell.values()) not in per_update:
+        return None
+    seconds = float(_updates(epoch, runs).mean()) * float(per_update[tuple(cell.values())])
+    return {**cell, "seconds_mean": seconds, **t_interval(1 - accuracy).columns("test_error")}
 
 
 def _updates(epoch: NDArray[np.float64], runs: pd.DataFrame) -> NDArray[np.float64]:
@@ -94,16 +97,6 @@ def _updates(epoch: NDArray[np.float64], runs: pd.DataFrame) -> NDArray[np.float
     whole = np.floor(epoch)
     made: NDArray[np.float64] = whole * per_epoch + np.ceil((epoch - whole) * used / size - 1e-6)
     return made
-
-
-def _undominated(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether no row of the same data set and recipe is as low in both means and lower in one."""
-    means = ("seconds_mean", "test_error_mean")
-    others = [other for other in rows if all(other[name] == row[name] for name in PAIR)]
-    return not any(
-        all(other[name] <= row[name] for name in means) and any(other[name] < row[name] for name in means)
-        for other in others
-    )
 
 
 def _time_to_target(tables: Tables, measurements: Measurements | None) -> Answer:

@@ -18,63 +18,65 @@ OUTCOME = "out_of_memory"
 
 
 def write_run(inputs: Paths, ask: Ask, outputs: Paths, death: Death) -> None:
-    """The outputs of `train_job.train_run` for a run of which nothing is known but that it died, and how."""
+    """The outputs of `train.train_run` for a run of which nothing is known but that it died, and how."""
+    facts = _facts(inputs)
+    common = _common(facts, ask, death)
     row = {
-        **_common(inputs, ask, death),
+        **common,
         "seed": ask["cell"]["seed"],
         "micro_batch_size": ask["recipe"]["micro_batch_size"],
-        "learning_rate": recipes.scaled_learning_rate(ask["recipe"], _cell(inputs, ask)["batch_size"]),
+        "learning_rate": recipes.scaled_learning_rate(ask["recipe"], common["batch_size"]),
         "stopped_early": False,
         **dict.fromkeys(("epochs", "evaluations", "updates", "examples"), 0),
     }
     snapshots.write([], outputs["weights"])
-    _write(inputs, ask, outputs, death, run=[_whole("run", row)], steps=[], evaluations=[], telemetry=[])
+    _write(facts, ask, outputs, death, run=[_whole("run", row)], steps=[], evaluations=[], telemetry=[])
 
 
 def write_timing(inputs: Paths, ask: Ask, outputs: Paths, death: Death) -> None:
-    """The outputs of `time_job.time_cell` for a timing that died."""
-    row = {**_common(inputs, ask, death), "windows": 0}
-    _write(inputs, ask, outputs, death, timing=[_whole("timing", row)], windows=[], telemetry=[])
+    """The outputs of `time.time_cell` for a timing that died."""
+    facts = _facts(inputs)
+    row = _whole("timing", {**_common(facts, ask, death), "windows": 0})
+    _write(facts, ask, outputs, death, timing=[row], windows=[], telemetry=[])
 
 
 def write_tuning(inputs: Paths, ask: Ask, outputs: Paths, death: Death) -> None:
-    """The outputs of `tune_job.tune_cell` for a tuning that died, in its first trial as far as anybody knows."""
-    plan = ask["recipe"]["tuning"]
+    """The outputs of `tune.tune_cell` for a tuning that died, in its first trial as far as anybody knows."""
+    facts, plan = _facts(inputs), ask["recipe"]["tuning"]
     assert plan is not None
     trial = tuning.Trial(plan["learning_rates"][0], plan["seeds"][0], "grid", OUTCOME, None, None)
-    _write(inputs, ask, outputs, death, trials=rows(_cell(inputs, ask), [trial]))
+    cell = job.cell_columns(ask["cell"], facts["n_train"])
+    _write(facts, ask, outputs, death, trials=rows(cell, [trial]))
 
 
 def write_probe(inputs: Paths, ask: Ask, outputs: Paths, death: Death, columns: Mapping[str, Columns]) -> None:
     """The outputs of a probe that died: its tables, with `columns` and without rows, and the reason in the manifest."""
-    _write(inputs, ask, outputs, death, columns, **{name: [] for name in columns})
+    _write(_facts(inputs), ask, outputs, death, columns, **{name: [] for name in columns})
 
 
-def _facts(inputs: Paths) -> Row:
-    return dict(provenance.read(Path(inputs["facts"])))
+def _facts(inputs: Paths) -> provenance.Manifest:
+    """What is known of the data set."""
+    return provenance.read(Path(inputs["facts"]))
 
 
-def _cell(inputs: Paths, ask: Ask) -> Row:
-    return job.cell_columns(ask["cell"], _facts(inputs)["n_train"])
+def _identity(facts: provenance.Manifest, ask: Ask) -> Row:
+    return {**ask, "data": facts["arrays"]}
 
 
-def _identity(inputs: Paths, ask: Ask) -> Row:
-    return {**ask, "data": _facts(inputs)["arrays"]}
-
-
-def _common(inputs: Paths, ask: Ask, death: Death) -> Row:
+def _common(facts: provenance.Manifest, ask: Ask, death: Death) -> Row:
     """What the rows of runs and timings share."""
-    facts, settings, cell = _facts(inputs), ask["settings"], _cell(inputs, ask)
+    settings, cell = ask["settings"], job.cell_columns(ask["cell"], facts["n_train"])
+    per_epoch = recipes.updates_per_epoch(facts["n_train"], cell["batch_size"], ask["recipe"]["last_batch"])
     return {
         **cell,
         **{f"n_{part}": facts[f"n_{part}"] for part in ("train", "validation", "test")},
-        "fingerprint": fingerprint(_identity(inputs, ask)),
+        "fingerprint": fingerprint(_identity(facts, ask)),
         "outcome": OUTCOME,
         "outcome_detail": death.how,
-        "updates_per_epoch": recipes.updates_per_epoch(
-            facts["n_train"], cell["batch_size"], ask["recipe"]["last_batch"]
-        ),
-        **{name: settings[name] for name in ("engine", "loop", "threads")},
+        "updates_per_epoch": per_epoch,
+        "engine": settings["engine"],
+        "loop": settings["loop"],
+        "threads": settings["threads"],
         "device": (death.notes.get("numerics") or settings)["device"],
         "host": manifest.host()["name"],
         "started_at": manifest.now(),
@@ -87,7 +89,7 @@ def _whole(table: str, row: Row) -> Row:
 
 
 def _write(
-    inputs: Paths,
+    facts: provenance.Manifest,
     ask: Ask,
     outputs: Paths,
     death: Death,
@@ -110,4 +112,4 @@ def _write(
         "numerics": death.notes.get("numerics", {}),
         "not_measured": missing,
     }
-    job.write_manifest(content, _identity(inputs, ask), ask, outputs)
+    job.write_manifest(content, _identity(facts, ask), ask, outputs)

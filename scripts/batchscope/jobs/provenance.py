@@ -14,7 +14,7 @@ from batchscope.identity.digests import file_sha256, fingerprint, is_sealed_mark
 from batchscope.identity.files import set_aside
 from batchscope.training import recipes
 
-Manifest = Mapping[str, Any]
+Manifest = Mapping[str, Any]  # as it lies on disk, by whatever version
 
 
 MAKERS = ("make_dataset", "tune_cell", "train", "time_cell", "tabulate", "describe")
@@ -201,7 +201,7 @@ def stamp(of_token: str, asked: str, manifests: Iterable[Path], tables: Iterable
     }
 
 
-def _ask(asked: Asked, kind: str, identity: Mapping[str, Any]) -> Ask | None:
+def _ask(asked: Asked, kind: str, identity: Manifest) -> Ask | None:
     """What the study asks of the job that wrote a manifest; None where it has no such job."""
     cell = identity["cell"]
     place = (cell["dataset"], cell["recipe"], str(cell["batch_size"]))

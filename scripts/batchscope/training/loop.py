@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -20,8 +20,11 @@ from batchscope.training.engines import Engine, OutOfMemoryError, Part, Steps, T
 from batchscope.training.plans import Plan
 from batchscope.training.snapshots import Snapshot
 
+Row = dict[str, Any]  # of a table, by column
+
 METRICS = ("loss", "accuracy")
 PARTS = ("train", "validation", "test")
+FINAL = tuple(f"{when}_{part}_{metric}" for when in ("last", "selected") for part in PARTS for metric in METRICS)
 DIVERGED = 10.0  # a run has diverged if its training loss ends above so many times that of the untrained network
 
 
@@ -52,17 +55,17 @@ class Progress:
     outcome_detail: str | None = None
     n_parameters: int | None = None
     tracked_weight: tuple[int, ...] | None = None
-    steps: list[dict[str, Any]] = field(default_factory=list)
-    evaluations: list[dict[str, Any]] = field(default_factory=list)
+    steps: list[Row] = field(default_factory=list)
+    evaluations: list[Row] = field(default_factory=list)
     epoch: float = 0.0
     updates: int = 0
     examples: int = 0
     stopped_early: bool = False
     selected: int | None = None
     snapshots: list[Snapshot] = field(default_factory=list)
-    metrics: dict[str, float | None] = field(default_factory=dict)
+    metrics: dict[str, float | None] = field(default_factory=lambda: dict.fromkeys(FINAL))
     clocks: Clocks = field(default_factory=Clocks)
-    last_step: dict[str, Any] = field(default_factory=dict)
+    last_step: Row = field(default_factory=dict)
     whole_losses: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
     @property
@@ -104,7 +107,7 @@ def train(
         log: called with one line per evaluation.
 
     Returns:
-        the records; `metrics` has the keys `last_…` and `selected_…` of the table `run`, null where not measured.
+        the records; `metrics` has the keys `FINAL`, columns of the table `run`, null where not measured.
     """
     total = plans.total_updates(len(data.y_train), plan)
     progress = Progress(math.ceil(total / step_records), plan.recipe["evaluation_batch_size"], trial=trial)
@@ -114,10 +117,6 @@ def train(
         progress.outcome, progress.outcome_detail = "out_of_memory", str(error) or "the host has too little memory"
     if progress.steps and progress.steps[-1]["update"] != progress.updates:
         progress.steps.append(progress.last_step)
-    for when in ("last", "selected"):
-        for part in PARTS:
-            for metric in METRICS:
-                progress.metrics.setdefault(f"{when}_{part}_{metric}", None)
     return progress
 
 
@@ -202,16 +201,14 @@ def _conclude(trainer: Trainer, progress: Progress, best_weights: Weights) -> No
         progress.outcome_detail = (
             f"training loss {row['train_loss']:.4g}, before training {untrained['train_loss']:.4g}"
         )
-    if progress.trial and progress.selected is not None:
-        loss = progress.evaluations[progress.selected]["validation_loss"]
-        progress.metrics["selected_validation_loss"] = loss
+    selected = None if progress.selected is None else progress.evaluations[progress.selected]
     if progress.trial:
+        progress.metrics["selected_validation_loss"] = None if selected is None else selected["validation_loss"]
         return
     _final_metrics(trainer, progress, "last", row)
-    if progress.selected is None:  # no evaluation had a finite validation loss
-        return
-    trainer.set_weights(best_weights)
-    _final_metrics(trainer, progress, "selected", progress.evaluations[progress.selected])
+    if selected is not None:  # an evaluation had a finite validation loss
+        trainer.set_weights(best_weights)
+        _final_metrics(trainer, progress, "selected", selected)
 
 
 def _record_steps(
@@ -220,7 +217,7 @@ def _record_steps(
     """Append every k-th update to the records; the last one is kept in any case where training stops."""
     examples = progress.examples + np.cumsum(sizes)
 
-    def record(i: int) -> dict[str, Any]:
+    def record(i: int) -> Row:
         return {
             "update": progress.updates + i + 1,
             "epoch": epoch,
@@ -238,11 +235,11 @@ def _record_steps(
     progress.examples = int(examples[-1])
 
 
-def _evaluate(trainer: Trainer, progress: Progress, stretch: Stretch | None) -> dict[str, Any]:
+def _evaluate(trainer: Trainer, progress: Progress, stretch: Stretch | None) -> Row:
     """Evaluate on train and validation part and append the row; `stretch` is None before training."""
     before = progress.clocks.seconds["evaluate"]
     with progress.clocks.measure("evaluate"):
-        train: dict[str, Any] = dict.fromkeys((f"train_{metric}" for metric in METRICS), None)
+        train: Row = dict.fromkeys((f"train_{metric}" for metric in METRICS), None)
         if not progress.trial or stretch is None:
             train = _evaluated(trainer, progress, "train")
         validation = _evaluated(trainer, progress, "validation")
@@ -268,13 +265,11 @@ def _evaluate(trainer: Trainer, progress: Progress, stretch: Stretch | None) -> 
     return row
 
 
-def _final_metrics(trainer: Trainer, progress: Progress, when: str, row: Mapping[str, Any]) -> None:
-    """Metrics of the present weights, those of the epoch `row`: what it holds, and a look at the test part."""
-    for part in ("train", "validation"):
-        for metric in METRICS:
-            progress.metrics[f"{when}_{part}_{metric}"] = row[f"{part}_{metric}"]
+def _final_metrics(trainer: Trainer, progress: Progress, when: str, row: Row) -> None:
+    """Metrics of the present weights, those of the evaluation `row`: what it holds, and a look at the test part."""
     with progress.clocks.measure("evaluate"):
-        progress.metrics |= {f"{when}_{name}": value for name, value in _evaluated(trainer, progress, "test").items()}
+        known = row | _evaluated(trainer, progress, "test")
+    progress.metrics |= {f"{when}_{name}": value for name, value in known.items() if f"{when}_{name}" in FINAL}
 
 
 def _evaluated(trainer: Trainer, progress: Progress, part: Part) -> dict[str, float]:
@@ -299,7 +294,7 @@ def step_loss_noise(losses: NDArray[np.float64]) -> float | None:
     return float(np.sqrt(np.mean(np.diff(losses, n=2) ** 2) / 6))
 
 
-def median_noise(evaluations: list[dict[str, Any]]) -> float | None:
+def median_noise(evaluations: list[Row]) -> float | None:
     """Median `step_loss_noise` of the evaluations in the last half of the updates, where the loss has settled most.
 
     None where there is none, as in a run that ended before its first evaluation.
