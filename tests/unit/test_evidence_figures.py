@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from fake_evidence import IMPORT, USUAL, make
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from matplotlib.lines import Line2D
 
 from batchscope.figures import FIGURES, theme
@@ -277,8 +278,8 @@ def test_a_trial_with_a_wild_loss_does_not_stretch_the_axis() -> None:
 def test_rates_show_optimum_rate_used_slope_and_references() -> None:
     frames = make(replace(USUAL, edge=(256,)))
     (axes,) = drawn("rate_vs_batch", frames)
-    dots = [line for line in lines(axes, "o") if line.get_markersize() == 5]
-    assert y_of(dots) == pytest.approx(list(frames.rates["optimum"]))
+    (dots,) = (found for found in axes.collections if isinstance(found, PathCollection))
+    assert np.asarray(dots.get_offsets()) == pytest.approx(frames.rates[["batch_size", "optimum"]].to_numpy("float64"))
     assert y_of(lines(axes, "s")) == pytest.approx(list(frames.rates["learning_rate"]))
     assert y_of(lines(axes, "x")) == [frames.rates.loc[frames.rates["batch_size"] == 256, "learning_rate"].iloc[0]]
     solid = next(line for line in axes.lines if line.get_color() == theme.INK and line.get_linestyle() == "-")

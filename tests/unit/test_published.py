@@ -16,7 +16,7 @@ from batchscope.claims.published import Published
 from batchscope.claims.replication import published
 from batchscope.probes.gradients.analysis import noise_scale_over_seeds
 from batchscope.report.content import Content
-from batchscope.report.published import published as section
+from batchscope.report.sections.published import published as section
 from batchscope.stats.intervals import fieller, t_quantile
 from batchscope.tables.codebook import dtypes, frame
 from batchscope.training.checkpoints import END, START

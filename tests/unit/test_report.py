@@ -6,9 +6,11 @@ import os
 import re
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import papermill
 import pytest
 import yaml
@@ -16,9 +18,10 @@ from bs4 import BeautifulSoup, Tag
 from small import recipe
 
 from batchscope import text as numbers
-from batchscope.figures import FIGURES
-from batchscope.report import answers, content, describe, elements, tables
+from batchscope.figures import FIGURES, sheets
+from batchscope.report import content, describe, elements, fields, page
 from batchscope.report.render import contents, render
+from batchscope.report.sections import opening, quality, speed, stability
 from batchscope.study import model
 from unit import fake_report
 
@@ -71,27 +74,29 @@ def test_ratios_promise_no_more_than_two_digits() -> None:
 
 
 def test_table_cells_carry_the_value_that_they_sort_by() -> None:
-    columns = [elements.Column("Batch size"), elements.Column("Loss", "nat"), elements.Column("Verdict", kind="text")]
-    rows = [
-        [elements.value(1168, "1,168 (full)"), elements.spread(0.0622, 0.0601, 0.0643), elements.text("told apart")],
-        [elements.value(32), elements.value(None), elements.text("lowest")],
-    ]
-    page = _soup(elements.table("t", "caption", columns, rows))
+    columns = [sheets.Column("Batch size"), sheets.Column("Loss", "nat"), sheets.Column("Verdict", kind="text")]
+    sizes = [sheets.value(1168, "1,168 (full)"), sheets.value(32)]
+    losses = [sheets.spread(0.0622, 0.0601, 0.0643), sheets.value(None)]
+    verdicts = [sheets.text("told apart"), sheets.text("lowest")]
+    made = sheets.Sheet("t", "caption", list(zip(columns, (sizes, losses, verdicts), strict=True)))
+    page = _soup(elements.sheet("t", made))
     cells = [[cell["data-value"] for cell in row.select("th, td")] for row in page.select("tbody tr")]
     assert cells == [["1168.0", "0.0622", "told apart"], ["32.0", "", "lowest"]]
     assert [head["data-kind"] for head in page.select("thead th")] == ["number", "number", "text"]
     assert page.select_one("tbody th")["scope"] == "row"  # type: ignore[index]
 
 
-def test_a_row_that_does_not_fit_its_columns_is_refused() -> None:
-    with pytest.raises(ValueError, match="table t: 2 cells in a row under 1 columns"):
-        elements.table("t", "", [elements.Column("a")], [[elements.text(1), elements.text(2)]])
+def test_columns_of_different_length_are_refused() -> None:
+    columns = [(sheets.Column("a"), [sheets.text(1)]), (sheets.Column("b"), [sheets.text(1), sheets.text(2)])]
+    with pytest.raises(ValueError, match="longer"):
+        elements.sheet("t", sheets.Sheet("t", "", columns))
 
 
 def test_text_cannot_become_markup(tmp_path: Path) -> None:
     evil = '<script>alert(1)</script>" onload="alert(1)'
     svg = tmp_path / "f.svg"
     svg.write_text(fake_report.SVG, encoding="utf-8")
+    remarked = sheets.Cell(evil, evil, evil, (evil,))
     for html in (
         elements.heading(2, evil, evil),
         elements.paragraph(evil),
@@ -99,7 +104,7 @@ def test_text_cannot_become_markup(tmp_path: Path) -> None:
         elements.terms([(evil, evil)]),
         elements.facts([(evil, evil, evil)]),
         elements.mapping({evil: {"inner": evil, "many": [evil]}}, evil, evil),
-        elements.table(evil, evil, [elements.Column(evil, evil)], [[elements.text(evil)]]),
+        elements.sheet(evil, sheets.Sheet("t", evil, [(sheets.Column(evil, evil), [remarked])], evil)),
         elements.figure(evil, svg, evil, evil, evil),
     ):
         page = _soup(html)
@@ -154,6 +159,39 @@ def test_contents_nest_and_link_to_the_headings() -> None:
     assert top[0].a.get_text() == "A & B"  # type: ignore[union-attr]
 
 
+def test_a_column_is_written_as_the_codebook_declares_it() -> None:
+    names = ["seconds_per_update", "seconds_per_epoch", "seconds_per_epoch_q25", "seconds_per_epoch_q75", "memory_kind"]
+    names += ["updates_per_epoch", "n_ok", "n_runs", "gap_mean", "gap_ci_low", "gap_ci_high", "memory_bytes"]
+    row = dict(zip(names, [0.002, 1.5, 1.25, 1.75, None, 1168, 2, 3, 0.25, 0.2, 0.3, 2e6], strict=True))
+    made = (
+        fields.Field("a", "seconds_per_update", "ms"),
+        fields.Field("b", "seconds_per_epoch"),
+        fields.Field("c", "memory_kind"),
+        fields.Field("d", "updates_per_epoch"),
+        fields.Field("e", "n_ok", of="n_runs"),
+        fields.Field("f", "gap"),
+        fields.Field("g", "memory_bytes", "MB"),
+        fields.Field("h", "memory_kind", optional=True),
+    )
+    (sheet,) = fields.sheet("t", "summary", pd.DataFrame([row]), made, "caption")
+    assert [(column.unit, column.kind) for column, _ in sheet.columns[:4]] == [
+        ("ms", "number"),
+        ("s", "number"),
+        ("", "text"),
+        ("", "number"),
+    ]
+    assert [(cell.shown, cell.bounds, cell.value) for _, (cell,) in sheet.columns] == [
+        ("2.00", "", 2.0),
+        ("1.50", "[1.25, 1.75]", 1.5),
+        ("", "", None),
+        ("1,168", "", 1168.0),
+        ("2 of 3", "", 2.0),
+        ("0.25", "[0.20, 0.30]", 0.25),
+        ("2.00", "", 2.0),
+    ]
+    assert fields.sheet("t", "summary", pd.DataFrame(columns=names), made, "caption") == []
+
+
 # Sentences
 
 
@@ -184,7 +222,7 @@ def _row(size: int, loss: float, status: str = "compared", **more: Any) -> dict[
 
 def test_the_fastest_size_and_the_ratio_are_those_of_the_timings(report: content.Content) -> None:
     timings = report.tables["timings"].set_index("batch_size")["seconds_per_epoch"]
-    (sentence,) = answers.speed(content.rows(report.of("best", PAIR)))
+    (sentence,) = opening.speed(report.rows("best", PAIR))
     assert timings.idxmin() == 1168
     assert timings.idxmax() == 1
     assert "least time at batch size 1,168 (full)" in sentence
@@ -198,11 +236,11 @@ def test_not_told_apart_is_never_called_equal() -> None:
         _row(32, 0.31, told_apart=False, difference=0.01, difference_ci_low=-0.02, difference_ci_high=0.04),
         _row(128, 0.50, told_apart=True, difference=0.2, difference_ci_low=0.18, difference_ci_high=0.22),
     ]
-    text = " ".join(answers.loss(rows))
-    assert "Batch size 32 cannot be told apart from it. That is not the same as equal" in text
-    assert "reach from −0.02 to 0.04 nat" in text
-    assert "128, whose loss is 0.200 [0.180, 0.220] nat higher" in text
-    assert "over 5 seeds" in text
+    best, apart, together = opening.loss(rows)
+    assert "5 seeds" in best
+    assert "128, whose loss is 0.200 [0.180, 0.220] nat higher" in apart
+    assert together.startswith("Batch size 32 cannot be told apart")
+    assert "−0.02 to 0.04 nat" in together
 
 
 def test_of_sizes_that_may_equal_the_best_the_quickest_is_named_with_what_it_may_cost() -> None:
@@ -211,17 +249,15 @@ def test_of_sizes_that_may_equal_the_best_the_quickest_is_named_with_what_it_may
         return _row(size, 0.31, told_apart=False, **bounds)
 
     rows = [_row(8, 0.30, "best"), close(32, -0.01, 0.03), close(64, 0.01, 0.05), _row(128, 0.5, told_apart=True)]
-    assert answers.trade(rows) == [
-        "Of the sizes whose difference from 8 may be zero, 32 takes the least time per epoch: 31.2 ms, 4.0 times as "
-        "fast as 8. What that costs is not known better than 0.010 [−0.010, 0.030] nat of validation loss, at equal "
-        "epochs."
-    ]
-    assert answers.trade([rows[0], *rows[2:]]) == []  # 64 is worse, were it the only one tested
+    (sentence,) = opening.trade(rows)
+    for part in ("32 takes the least time per epoch: 31.2 ms", "4.0 times as fast as 8", "0.010 [−0.010, 0.030] nat"):
+        assert part in sentence
+    assert opening.trade([rows[0], *rows[2:]]) == []  # 64 is worse, were it the only one tested
 
 
 def test_one_seed_gives_no_interval_and_no_verdict(tmp_path: Path) -> None:
     alone = fake_report.load(tmp_path, seeds=(7,))
-    text = _soup(answers.answer(alone, PAIR)).get_text()
+    text = _soup(opening.answer(alone, PAIR)).get_text()
     assert "one seed gives no spread to test with" in text
     assert "told apart from it," not in text
     assert "[" not in re.sub(r"\[quartiles\]", "", text)
@@ -230,64 +266,66 @@ def test_one_seed_gives_no_interval_and_no_verdict(tmp_path: Path) -> None:
 
 def test_nothing_is_said_about_speed_without_timings(tmp_path: Path) -> None:
     untimed = fake_report.load(tmp_path, timings=False)
-    text = _soup(answers.answer(untimed, PAIR)).get_text()
+    text = _soup(opening.answer(untimed, PAIR)).get_text()
     assert "nothing is said about speed" in text
     assert "per epoch" not in text
-    assert "No batch size has a timing" in tables.speed(untimed, PAIR)
+    assert "No batch size has a timing" in part(speed.time, untimed)
 
 
 def test_what_diverged_is_listed_and_left_out(tmp_path: Path) -> None:
     lost = fake_report.load(tmp_path, outcomes={(1, 2): "diverged", (32, 1): "out_of_memory", (32, 3): "out_of_memory"})
-    text = _soup(answers.answer(lost, PAIR)).get_text()
+    text = _soup(opening.answer(lost, PAIR)).get_text()
     assert (
         "1 (1 diverged and 0 ran out of memory, of 3 runs) and 32 (0 diverged and 2 ran out of memory, of 3 runs)"
         in text
     )
     assert "Of the sizes whose runs all ended ok, the lowest mean" in text
     assert "1 and 1,168 (full) fitted into memory; 32 did not. At batch size 32: " in text
-    rows = _soup(tables.outcomes(lost)).select("tbody tr")
+    rows = _soup(stability.outcomes(lost)).select("tbody tr")
     assert Counter(row.select("td")[4].get_text() for row in rows) == {"diverged": 1, "out of memory": 2}
-    assert tables.lost(lost, PAIR)
+    assert "What diverged" in stability.lost(lost)
 
 
 def test_a_clean_study_says_that_nothing_was_lost(report: content.Content) -> None:
-    assert "all 9 runs and 3 timings finished" in tables.outcomes(report)
-    assert not tables.lost(report, PAIR)
+    assert "all 9 runs and 3 timings finished" in stability.outcomes(report)
 
 
 def test_a_gpu_that_was_not_used_is_said_first_with_what_mends_it(report: content.Content) -> None:
-    assert not answers.unused_gpus({"numerics": [{"unused_gpus": []}, {"device": "cpu"}]})
-    assert not answers.unused_gpus({})
-    text = _soup(answers.unused_gpus({"numerics": [{"unused_gpus": ["NVIDIA A"]}, {"unused_gpus": ["NVIDIA A"]}]}))
-    assert "(NVIDIA A)" in text.get_text()
-    assert "make report DEVICE=gpu" in text.get_text()
+    def said(numerics: list[dict[str, Any]]) -> str:
+        return opening.question(replace(report, manifest={"numerics": numerics}))
+
+    assert "caution" not in said([{"unused_gpus": []}, {"device": "cpu"}])
+    assert "caution" not in opening.question(replace(report, manifest={}))
+    (box,) = _soup(said([{"unused_gpus": ["NVIDIA A"]}, {"unused_gpus": ["NVIDIA A"]}])).select(".caution")
+    assert box.get_text().count("NVIDIA A") == 1
+    assert "make report DEVICE=gpu" in box.get_text()
 
 
 def test_runs_that_were_still_improving_are_pointed_out(report: content.Content) -> None:
     runs = report.of("runs", PAIR)
     late = runs[(runs["selected_epoch"] == runs["epochs"]) & (runs["batch_size"] == 1168)]
-    (sentence,) = answers.still_improving(report, PAIR)
+    (sentence,) = opening.still_improving(report, PAIR)
     assert f"1,168 (full) ({len(late)} of 3 runs)" in sentence
 
 
 def test_every_null_is_listed_with_its_reason(report: content.Content) -> None:
-    text = _soup(tables.not_measured(report)).get_text()
+    text = _soup(stability.not_measured(report)).get_text()
     assert "no NVIDIA GPU on this machine" in text
     assert "9 of 9" in text
     assert "3 of 3" in text
 
 
 def test_energy_is_a_column_where_measured_and_a_reason_where_not(report: content.Content, tmp_path: Path) -> None:
-    assert "Energy per epoch" not in tables.resources(report, PAIR)
-    assert "Energy: not measured (GPU: no NVIDIA GPU" in tables.resources(report, PAIR)
+    assert "Energy per epoch" not in part(speed.resources, report)
+    assert "Energy: not measured (GPU: no NVIDIA GPU" in part(speed.resources, report)
     measured = fake_report.load(tmp_path, gpu=True)
-    assert "Energy per epoch" in tables.resources(measured, PAIR)
-    assert "Energy: GPU." in tables.resources(measured, PAIR)
+    assert "Energy per epoch" in part(speed.resources, measured)
+    assert "Energy: GPU." in part(speed.resources, measured)
 
 
 def test_summary_shows_the_numbers_of_the_table(report: content.Content) -> None:
     frame = report.of("summary", PAIR)
-    rows = _soup(tables.summary(report, PAIR)).select("tbody tr")
+    rows = _soup(part(quality.summary, report)).select("tbody tr")
     shown = [float(row.select("td")[3]["data-value"]) for row in rows]  # type: ignore[arg-type]
     assert shown == pytest.approx(frame["validation_loss_mean"].tolist())
     assert [row.th.get_text() for row in rows] == ["1", "32", "1,168 (full)"]  # type: ignore[union-attr]
@@ -376,10 +414,13 @@ def test_a_parameter_that_the_notebook_does_not_have_is_refused(tmp_path: Path) 
 
 
 def test_the_report_shows_every_figure_once() -> None:
-    shown = Counter(
-        re.findall(r'"(\w+)"', " ".join(re.findall(r"content\.figures\(([^)]*)\)", fake_report.REPORT.read_text())))
-    )
+    sources = [file.read_text(encoding="utf-8") for file in Path(opening.__file__).parent.glob("*.py")]
+    shown = Counter(re.findall(r'Figure\("(\w+)"\)', "".join(sources)))
     assert shown == Counter(list(FIGURES))  # those of probes stand in their sections
+
+
+def part(section: page.Section, made: content.Content) -> str:
+    return page.html(made, PAIR, section.build(made, PAIR))
 
 
 def _soup(html: str) -> BeautifulSoup:
@@ -390,16 +431,16 @@ def test_timings_that_did_not_have_their_core_to_themselves_are_pointed_out(tmp_
     made = fake_report.load(tmp_path)
     timings = made.tables["timings"]
     timings["cpu_percent_mean"] = [99.0, 31.4, 88.0]
-    text = _soup(tables.disturbed(made, PAIR)).get_text()
+    text = _soup(speed.disturbed(made, PAIR)).get_text()
     assert "2 of 3 timings got less than 90 % of the core they had reserved, in one case 31 %" in text
-    assert text in _soup(answers.answer(made, PAIR)).get_text()
+    assert text in _soup(opening.answer(made, PAIR)).get_text()
     timings["cpu_percent_mean"] = 99.0
-    assert tables.disturbed(made, PAIR) == ""
+    assert speed.disturbed(made, PAIR) == ""
     timings["cpu_percent_mean"], timings["threads"] = 30.0, 4  # four threads may well be idle part of the time
-    assert tables.disturbed(made, PAIR) == ""
+    assert speed.disturbed(made, PAIR) == ""
 
 
 def test_few_seeds_are_cautioned_against(tmp_path: Path) -> None:
     few, enough = (fake_report.load(tmp_path / str(n), seeds=tuple(range(n))) for n in (2, 5))
-    assert "With 2 seeds these intervals are wide" in _soup(answers.answer(few, PAIR)).get_text()
-    assert "use 5 or more" not in _soup(answers.answer(enough, PAIR)).get_text()
+    assert "With 2 seeds these intervals are wide" in _soup(opening.answer(few, PAIR)).get_text()
+    assert "use 5 or more" not in _soup(opening.answer(enough, PAIR)).get_text()

@@ -11,7 +11,9 @@ import pytest
 from bs4 import BeautifulSoup
 
 from batchscope.probes.registry import STUDY_FIGURES
-from batchscope.report import advice, content, elements, evidence, reading, verdicts
+from batchscope.probes.section import Figure
+from batchscope.report import content, elements, page
+from batchscope.report.sections import advice, claims, method, rates, targets
 from unit import fake_evidence, fake_report
 
 PAIR = ("digits", "mlp")
@@ -75,6 +77,11 @@ def words(html: str) -> str:
     return " ".join(soup(html).get_text(" ").split())
 
 
+def part(section: page.Section, report: content.Content) -> str:
+    """What a section says about the data set and recipe, without the figures."""
+    return page.html(report, PAIR, [each for each in section.build(report, PAIR) if not isinstance(each, Figure)])
+
+
 def column(html: str, heading: str) -> list[str]:
     """The sort values of a column of the first table."""
     table = soup(html).table
@@ -90,7 +97,7 @@ def column(html: str, heading: str) -> list[str]:
 def test_verdicts_are_counted_by_statement_and_by_kind() -> None:
     rows = [verdict("C1", "supported"), verdict("C1", "undecided"), verdict("C2", "contradicted")]
     rows += [verdict("C3", "not measured"), verdict("C4", "not measured")]
-    text = verdicts.counted(rows)
+    text = claims.counted(judged(*rows))
     assert "2 statements were tested here, with 3 verdicts" in text
     assert "1 supported, 1 contradicted and 1 undecided" in text
     assert "2 statements were not measured in this study" in text
@@ -98,7 +105,7 @@ def test_verdicts_are_counted_by_statement_and_by_kind() -> None:
 
 def test_a_verdict_says_in_words_what_was_found_how_sure_and_for_what(tmp_path: Path) -> None:
     row = verdict("C3", "undecided", reason="the interval spans the margin")
-    html = verdicts.verdicts(made(tmp_path, verdicts=judged(row)))
+    html = claims.verdicts(made(tmp_path, verdicts=judged(row)))
     text = words(html)
     for part in (
         "Statement C3 holds",
@@ -116,17 +123,17 @@ def test_a_verdict_says_in_words_what_was_found_how_sure_and_for_what(tmp_path: 
 
 
 def test_a_verdict_links_to_its_figure_only_where_the_page_has_it(tmp_path: Path) -> None:
-    there = verdicts.verdicts(made(tmp_path, verdicts=judged(verdict("C1", "supported"))))
+    there = claims.verdicts(made(tmp_path, verdicts=judged(verdict("C1", "supported"))))
     link = soup(there).select_one("tbody a")
     assert link is not None
     assert link["href"] == f"#figure-{FIGURE}:digits:mlp"
-    absent = verdicts.verdicts(made(tmp_path, verdicts=judged(verdict("C1", "supported", figure="memory"))))
+    absent = claims.verdicts(made(tmp_path, verdicts=judged(verdict("C1", "supported", figure="memory"))))
     assert soup(absent).select_one("tbody a") is None
 
 
 def test_what_was_not_measured_is_folded_and_grouped_by_reason(tmp_path: Path) -> None:
     rows = [verdict(name, "not measured") for name in ("C1", "C2")]
-    html = verdicts.verdicts(made(tmp_path, verdicts=judged(*rows, verdict("C3", "not measured", reason="no GPU"))))
+    html = claims.verdicts(made(tmp_path, verdicts=judged(*rows, verdict("C3", "not measured", reason="no GPU"))))
     folded = soup(html).select_one("details.more")
     assert folded is not None
     assert folded.summary.get_text() == "Not measured everywhere: 3 statements, with the reasons"  # type: ignore[union-attr]
@@ -149,7 +156,7 @@ def test_texts_of_a_study_cannot_become_markup(tmp_path: Path) -> None:
         ]
     )
     report = made(tmp_path, verdicts=judged(*rows), tree=tree, advice=advised(words=EVIL))
-    for html in (verdicts.verdicts(report), advice.tree(report, PAIR), advice.advice(report, PAIR)):
+    for html in (claims.verdicts(report), part(advice.tree, report), advice.advice(report)):
         assert EVIL in soup(html).get_text()
         assert not soup(html).find("script")
 
@@ -180,7 +187,7 @@ def advised(**more: Any) -> pd.DataFrame:
 
 
 def test_advice_says_whether_each_goal_is_decided(tmp_path: Path) -> None:
-    html = advice.advice(made(tmp_path, advice=advised()), PAIR)
+    html = advice.advice(made(tmp_path, advice=advised()))
     facts = [" ".join(item.get_text(" ").split()) for item in soup(html).select(".facts > div")]
     assert facts[0] == "Least time to a target 64 0.50 [0.40, 0.60] s; decided"
     assert facts[1] == "Best test accuracy 64 0.50 [0.40, 0.60]; not decided"
@@ -190,7 +197,7 @@ def test_advice_says_whether_each_goal_is_decided(tmp_path: Path) -> None:
 
 def test_no_box_where_no_goal_has_a_size(tmp_path: Path) -> None:
     nothing = advised(batch_size=None, full_batch=None, value=None)
-    assert advice.advice(made(tmp_path, advice=nothing), PAIR) == ""
+    assert advice.advice(made(tmp_path, advice=nothing)) == ""
 
 
 # Evidence
@@ -198,7 +205,7 @@ def test_no_box_where_no_goal_has_a_size(tmp_path: Path) -> None:
 
 def test_targets_show_who_got_there_and_a_mean_only_where_all_did(tmp_path: Path) -> None:
     report = made(tmp_path, fake_evidence.FakeEvidence(budget_epochs=20.0))
-    html = evidence.targets(report, PAIR)
+    html = part(targets.targets, report)
     table = report.of("targets", PAIR)
     assert column(html, "Reached") == [str(float(count)) for count in table["n_reached"]]
     some = table["n_reached"] < table["n"]
@@ -210,46 +217,46 @@ def test_targets_show_who_got_there_and_a_mean_only_where_all_did(tmp_path: Path
 
 
 def test_a_refused_fit_shows_its_reason_and_no_number(tmp_path: Path) -> None:
-    html = evidence.critical(made(tmp_path, fake_evidence.FakeEvidence(refused={0.3: "it misfits"})), PAIR)
+    html = part(targets.critical, made(tmp_path, fake_evidence.FakeEvidence(refused={0.3: "it misfits"})))
     assert column(html, "Critical batch size") == ["60.0", "", "400.0"]
     assert column(html, "Fit") == ["accepted", "refused: it misfits", "accepted"]
     assert "60 [48, 78]" in words(html)
 
 
 def test_equal_budgets_name_the_amount_and_the_runs_that_count(tmp_path: Path) -> None:
-    html = evidence.equal_budget(made(tmp_path), PAIR)
+    html = part(targets.budgets, made(tmp_path))
     assert {"40.0 epochs", "40.0 updates"} <= set(column(html, "After"))
     assert "0 of 5" in words(html)
 
 
 def test_rates_say_how_the_best_grows_and_fold_the_trials(tmp_path: Path) -> None:
     report = made(tmp_path, fake_evidence.FakeEvidence(edge=(256,)))
-    html = evidence.rates(report, PAIR)
+    html = part(rates.rates, report)
     assert "to the power 0.52 [0.40, 0.64]" in words(html)
     assert column(html, "Best at the edge").count("yes") == 1
     folded = soup(html).select_one("details.more")
     assert folded is not None
     assert len(folded.select("tbody tr")) == len(report.of("trials", PAIR))
     unknown = {**dict.fromkeys(("slope", "slope_lowest", "slope_highest")), "n_sizes": 1, "n_bounded": 0, "n": 3}
-    assert evidence.slope(unknown).startswith("How the best rate grows with the batch size cannot be told")
+    assert rates.slope(unknown).startswith("How the best rate grows with the batch size cannot be told")
     bounded = {"slope": None, "slope_lowest": 0.15, "slope_highest": 0.25, "ci_low": 0.1, "ci_high": 0.3}
     bounded |= {"n_sizes": 4, "n_bounded": 3, "n": 3}
-    assert "to a power between 0.150 and 0.250, with the spread of the seeds between 0.100 and 0.300" in evidence.slope(
+    assert "to a power between 0.150 and 0.250, with the spread of the seeds between 0.100 and 0.300" in rates.slope(
         bounded
     )
-    assert "of 3 it is only known between which two rates tried it lies" in evidence.slope(bounded)
+    assert "of 3 it is only known between which two rates tried it lies" in rates.slope(bounded)
 
 
 def test_rates_that_were_not_tuned_have_no_section(tmp_path: Path) -> None:
     report = made(tmp_path)
     untuned = report.of("rates", PAIR).assign(tuned=False)
-    assert evidence.rates(made(tmp_path, rates=untuned), PAIR) == ""
+    assert part(rates.rates, made(tmp_path, rates=untuned)) == ""
 
 
 def test_savings_are_those_of_the_table(tmp_path: Path) -> None:
     row = {"dataset": "digits", "recipe": "mlp", "metric": "WER", "target": 40.0, "choice": "both", "batch_size": 32}
     row |= {"power_limit_watts": 100.0, "n": 4, "epochs_mean": 7.0, "joules": 5.5e6, "saving_percent": 42.789}
-    html = evidence.savings(made(tmp_path, savings=pd.DataFrame([row])), PAIR)
+    html = part(targets.savings, made(tmp_path, savings=pd.DataFrame([row])))
     assert "WER 40" in words(html)
     assert "42.79" in words(html)
     assert column(html, "Energy") == ["5.5"]
@@ -261,8 +268,8 @@ def test_savings_are_those_of_the_table(tmp_path: Path) -> None:
 def test_a_section_without_content_leaves_no_heading(tmp_path: Path) -> None:
     report = made(tmp_path)
     assert elements.section("Title", "", "Introduction") == ""
-    assert content.by_pair(report, "Title", "x", lambda pair: "", "Introduction") == ""
-    html = content.by_pair(report, "Title", "x", lambda pair: "<p>body</p>", "Introduction & more")
+    assert page.section("Title", "Introduction")(lambda *_: [])(report) == ""
+    html = page.section("Title", "Introduction & more")(lambda *_: ["<p>body</p>"])(report)
     assert [tag.name for tag in soup(html).find_all(True)] == ["h2", "p", "h3", "p"]
     assert "Introduction &amp; more" in html
 
@@ -270,9 +277,10 @@ def test_a_section_without_content_leaves_no_heading(tmp_path: Path) -> None:
 def test_every_kind_of_evidence_vanishes_where_the_study_has_none(tmp_path: Path) -> None:
     report = made(tmp_path)
     bare = replace(report, tables={name: table.iloc[:0] for name, table in report.tables.items()})
-    for build in (evidence.targets, evidence.critical, evidence.equal_budget, evidence.rates, evidence.savings):
-        assert build(bare, PAIR) == "", build
-    assert advice.advice(bare, PAIR) == advice.tree(bare, PAIR) == verdicts.verdicts(bare) == ""
+    bare.tables["runs"] = report.tables["runs"]  # type: ignore[index]
+    for section in (targets.targets, targets.critical, targets.budgets, targets.savings, rates.rates, advice.tree):
+        assert section(bare) == "", section.name
+    assert advice.advice(bare) == part(advice.tree, bare) == claims.verdicts(bare) == ""
 
 
 def test_figures_that_the_study_lacks_are_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,11 +289,12 @@ def test_figures_that_the_study_lacks_are_skipped(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(type(spec), "caption", lambda self, frames: "caption")
     monkeypatch.setitem(STUDY_FIGURES, FIGURE, spec)
     report = made(tmp_path)
-    assert len(soup(content.figures(report, PAIR, FIGURE, "memory")).select("figure")) == 1  # memory was not drawn
-    assert report.drawn(FIGURE, PAIR)
+    blocks = [Figure(FIGURE), Figure("memory")]  # memory was not drawn
+    assert len(soup(page.html(report, PAIR, blocks)).select("figure")) == 1
+    assert report.svg(FIGURE, PAIR)
     without = replace(report, tables={**report.tables, "targets": report.tables["targets"].iloc[:0]})
-    assert content.figures(without, PAIR, FIGURE) == ""
-    assert not without.drawn(FIGURE, PAIR)
+    assert page.html(without, PAIR, blocks) == ""
+    assert not without.svg(FIGURE, PAIR)
 
 
 # What was done, and limits
@@ -296,7 +305,7 @@ def recipe(rule: str = "none", tuning: Any = None, **budget: Any) -> dict[str, A
 
 
 def limits(tmp_path: Path, **recipes: Any) -> str:
-    return words(reading.limits(replace(made(tmp_path), study={"measurements": None, "recipes": recipes})))
+    return words(method.limits(replace(made(tmp_path), study={"measurements": None, "recipes": recipes})))
 
 
 def test_the_limits_say_of_each_recipe_what_was_done_about_the_learning_rate(tmp_path: Path) -> None:
@@ -324,39 +333,40 @@ def test_imported_measurements_are_described_as_such(tmp_path: Path) -> None:
     }
     report = replace(made(tmp_path), study={"measurements": given})
     assert not report.trained
-    text = words(reading.done(report))
+    text = words(method.done(report))
     assert "30 runs at 6 batch sizes, from the file zeus.csv" in text
     assert "folder/" not in text
     assert "Savings are against batch size 192 with a power limit of 250 W" in text
-    assert "taken as they are" in words(reading.limits(report))
-    assert "validation part" not in words(reading.terms(report))
+    assert "taken as they are" in words(method.limits(report))
+    assert "validation part" not in words(method.terms(report))
 
 
 def test_links_lead_to_the_tables_that_have_rows(tmp_path: Path) -> None:
-    links = {str(link["href"]) for link in soup(reading.files(made(tmp_path))).select("a")}
+    links = {str(link["href"]) for link in soup(method.files(made(tmp_path))).select("a")}
     assert "tables/targets.csv" in links
     assert "tables/verdicts.csv" not in links
 
 
 def test_many_verdicts_are_first_shown_one_row_per_statement(tmp_path: Path) -> None:
     rows = [verdict(f"C{i}", kind) for i in range(5) for kind in ("supported", "contradicted")]
-    html = verdicts.verdicts(made(tmp_path, verdicts=judged(*rows)))
+    html = claims.verdicts(made(tmp_path, verdicts=judged(*rows)))
     overview = soup(html).select_one("#table-verdicts-overview")
     assert overview is not None
     assert len(overview.select("tbody tr")) == 5
     lines = [line.get_text(" ", strip=True) for line in overview.select("tbody tr")[0].select(".line")]
     assert lines == [f"{kind} digits with mlp: 0.50 [0.40, 0.60] nat" for kind in ("supported", "contradicted")]
     assert soup(html).select_one("details #table-verdicts") is not None
-    few = verdicts.verdicts(made(tmp_path, verdicts=judged(*rows[:8])))
+    few = claims.verdicts(made(tmp_path, verdicts=judged(*rows[:8])))
     assert soup(few).select_one("#table-verdicts-overview") is None
 
 
 def test_of_many_data_sets_and_recipes_all_but_the_first_are_folded(tmp_path: Path) -> None:
     runs = pd.DataFrame({"dataset": "digits", "recipe": ["mlp-0", "mlp-1", "mlp-2"]})
     report = made(tmp_path, runs=runs)
-    html = content.by_pair(report, "Title", "slug", lambda pair: f"<p>{pair[1]}</p>")
+    section = page.section("Title")(lambda _, pair: [f"<p>{pair[1]}</p>"])
+    html = section(report)
     folded = soup(html).select("details.under")
     assert [each.select_one("summary h3").get_text() for each in folded] == [f"digits with mlp-{i}" for i in (1, 2)]
     assert soup(html).select_one("h3").get_text() == "digits with mlp-0"  # type: ignore[union-attr]
-    few = content.by_pair(replace(report, tables={"runs": runs[:2]}), "Title", "slug", lambda pair: f"<p>{pair[1]}</p>")
+    few = section(replace(report, tables={"runs": runs[:2]}))
     assert not soup(few).select("details")

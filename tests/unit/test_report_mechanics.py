@@ -25,7 +25,7 @@ from fake_mechanics import (
     without,
 )
 
-from batchscope.report import probes
+from batchscope.report import page, probes
 from batchscope.report.content import Content
 
 MECHANICS = ("rates", "modes", "accumulation", "overheads")
@@ -52,7 +52,7 @@ def content(found: Mapping[str, pd.DataFrame], *twins: Mapping[str, Any]) -> Con
 
 def html_of(made: Content, section: str) -> str:
     """What a section says; the figures are not drawn here."""
-    return probes.part(made, SECTIONS[section], PAIR)
+    return page.html(made, PAIR, SECTIONS[section].build(made, PAIR))
 
 
 def soup(html: str) -> BeautifulSoup:

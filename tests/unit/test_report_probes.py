@@ -11,6 +11,7 @@ from fake_probes import FakeProbes, tables
 
 from batchscope.report import probes
 from batchscope.report.content import Content
+from batchscope.report.page import html as html_of
 from batchscope.tables.cells import CHECKPOINT
 from batchscope.training.checkpoints import END
 
@@ -24,7 +25,7 @@ def content(study: FakeProbes) -> Content:
 
 def html(made: Content, section: str) -> str:
     """What a section says; the figures are not drawn here."""
-    return probes.part(made, SECTIONS[section], PAIR)
+    return html_of(made, PAIR, SECTIONS[section].build(made, PAIR))
 
 
 def column(page: str, name: str) -> list[str]:

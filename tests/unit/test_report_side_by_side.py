@@ -9,7 +9,7 @@ import pandas as pd
 from bs4 import BeautifulSoup
 
 from batchscope.report.content import Content
-from batchscope.report.side_by_side import side_by_side
+from batchscope.report.sections.quality import side_by_side
 
 
 def cell(recipe: str, size: int, mean: float | None, *, finished: int = 5, full: bool = False) -> dict[str, Any]:
@@ -21,7 +21,9 @@ def cell(recipe: str, size: int, mean: float | None, *, finished: int = 5, full:
 def table(*cells: dict[str, Any]) -> list[list[str]]:
     summary = pd.DataFrame(cells)
     runs = summary[["dataset", "recipe", "batch_size"]]
-    content = Content(study={}, manifest={}, tables={"summary": summary, "runs": runs}, figures=Path())
+    content = Content(
+        study={"measurements": None}, manifest={}, tables={"summary": summary, "runs": runs}, figures=Path()
+    )
     rows = BeautifulSoup(side_by_side(content), "html.parser").select("tr")
     return [[" ".join(each.get_text(" ").split()) for each in row.select("th, td")] for row in rows]
 

@@ -88,17 +88,17 @@ class FigureSpec:
 
 
 _SPECS = (
-    FigureSpec("curves_article", "Training and validation loss, one panel per batch size", "article"),
+    FigureSpec("curves_article", "Training and validation loss, one panel per batch size", "curves"),
     FigureSpec("curves_loss", "Loss against epochs, updates, examples and seconds", "curves"),
     FigureSpec("curves_accuracy", "Accuracy against epochs, updates, examples and seconds", "curves"),
     FigureSpec("accuracy_vs_batch", "Result against batch size", "results"),
     FigureSpec("gap_vs_batch", "Generalisation gap against batch size", "results"),
     FigureSpec("updates_vs_batch", "Updates and epochs against batch size", "results"),
     FigureSpec("outcomes", "How the runs ended", "results"),
-    FigureSpec("time_per_epoch", "Time per update and per epoch", "speed"),
-    FigureSpec("throughput", "Examples per second", "speed"),
-    FigureSpec("memory", "Peak memory", "resources"),
-    FigureSpec("utilisation", "Utilisation", "resources"),
+    FigureSpec("time_per_epoch", "Time per update and per epoch", "results"),
+    FigureSpec("throughput", "Examples per second", "results"),
+    FigureSpec("memory", "Peak memory", "results"),
+    FigureSpec("utilisation", "Utilisation", "results"),
     FigureSpec("step_losses", "Loss of single updates", "traces"),
     FigureSpec("noise_vs_batch", "Noise of the step loss against batch size", "results"),
     FigureSpec("gradient_norm", "Norm of the gradient of single updates", "traces"),

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from batchscope.analysis.summary import with_gap
 from batchscope.figures import theme
-from batchscope.figures.frames import Frames, Size, of_size
+from batchscope.figures.frames import Frames, Size, known, of_size
 from batchscope.figures.words import series_in_words
 
 
@@ -27,6 +27,7 @@ class Point:
 
 
 Points = Mapping[Size, Point]
+_ENDS = {"low": "float64", "high": "float64"}
 
 
 @dataclass(frozen=True)
@@ -73,17 +74,15 @@ def stack(
 
 def over_seeds(frames: Frames, metric: str) -> dict[Size, Point]:
     """Mean, 95 % t-interval and the single runs of `metric` for the sizes that have a value."""
-    found = frames.metrics[frames.metrics["metric"] == metric]
+    found = frames.metrics[(frames.metrics["metric"] == metric) & (frames.metrics["n"] > 0)]
     runs = with_gap(frames.runs)[["batch_size", "full_batch", "seed", "outcome", metric]]
-    runs = runs[(runs["outcome"] == "ok") & runs[metric].notna()]
+    runs = runs[(runs["outcome"] == "ok") & runs[metric].notna()].astype({metric: "float64"})
     points = {}
     for size in frames.sizes:
-        row, singles = of_size(found, size), of_size(runs, size)
-        if len(row) and row["n"].iloc[0] > 0:
-            mean, low, high = (float(row[column].iloc[0]) for column in ("mean", "ci_low", "ci_high"))
-            known = bool(np.isfinite(low))
-            by_seed = dict(zip(singles["seed"], singles[metric].astype("float64"), strict=True))
-            points[size] = Point(mean, low if known else None, high if known else None, by_seed)
+        for mean, low, high in of_size(found, size)[["mean", "ci_low", "ci_high"]].itertuples(index=False):
+            singles = of_size(runs, size)
+            by_seed = dict(zip(singles["seed"], singles[metric], strict=True))
+            points[size] = Point(mean, known(low), known(high), by_seed)
     return points
 
 
@@ -105,45 +104,55 @@ def draw(
     that go on to zero or below then end at its edge. `linked` joins the single values of a seed by thin lines instead
     of the large dots by one. `bottom` panels carry the labels of the x axis. `missing` is said where there is no point.
     """
-    theme.batch_axis(axes, frames.sizes, label=bottom)
-    axes.set_ylabel(label)
     if not points:
+        theme.batch_axis(axes, frames.sizes, label=bottom)
         theme.say(axes, missing)
         axes.tick_params(labelbottom=bottom)
+        axes.set_ylabel(label)
         return
-    values = [value for point in points.values() for value in (point.value, *point.singles.values())]
-    ends = [end for point in points.values() for end in (point.low, point.high) if end is not None]
-    if logarithmic and min(values) > 0 and max(values) > 2 * min(values):
-        positive = [*values, *(end for end in ends if end > 0)]
-        theme.log_axis(axes, "y", positive, unit)
-        margin = (max(positive) / min(positive)) ** 0.06
-        axes.set_ylim(min(positive) / margin, max(positive) * margin)
-    else:
-        theme.plain_axis(axes, unit)
-    sizes = [size for size in frames.sizes if size in points]
+    means, singles = _tables(frames, points)
+    joined = {"color": theme.FAINT, "zorder": 1}
     if linked:
-        for key in sorted({key for point in points.values() for key in point.singles}):
-            chain = [size for size in sizes if key in points[size].singles]
-            line = [points[size].singles[key] for size in chain]
-            axes.plot([size.batch_size for size in chain], line, color=theme.FAINT, linewidth=0.7, zorder=1)
+        theme.lines(axes, singles, "batch_size", "value", units="key", linewidth=0.7, **joined)
     else:
-        means = [points[size].value for size in sizes]
-        axes.plot([size.batch_size for size in sizes], means, color=theme.FAINT, linewidth=1.0, zorder=1)
-    shades = theme.colours(frames.sizes)
-    for size in sizes:
-        _point(axes, points[size], float(size.batch_size), theme.spacing(frames.sizes, size), shades[size])
+        theme.lines(axes, means, "batch_size", "value", linewidth=1.0, **joined)
+    dots: dict[str, Any] = {"linewidth": 0, "marker": "o", "markeredgecolor": "auto", **theme.by_size(frames.sizes)}
+    small = {"markersize": 3, "alpha": 0.55, "markeredgewidth": 0, "zorder": 2}
+    theme.lines(axes, singles[singles["n"] > 1], "beside", "value", **small, **dots)
+    theme.lines(axes, means, "batch_size", "value", markersize=5, markeredgewidth=1.0, zorder=4, **dots)
+    theme.batch_axis(axes, frames.sizes, label=bottom)
+    axes.set_ylabel(label)
+    _value_axis(axes, [*means["value"], *singles["value"]], [*means["low"], *means["high"]], unit, logarithmic)
+    theme.bars(axes, means, "batch_size", means["size"].map(dots["palette"]))
 
 
-def _point(axes: Axes, point: Point, x: float, room: float, colour: str) -> None:
-    if len(point.singles) > 1:
-        beside = x * 2 ** (np.linspace(0.16, 0.34, len(point.singles)) * room)
-        singles = list(point.singles.values())
-        axes.plot(beside, singles, "o", color=colour, markersize=3, alpha=0.55, markeredgewidth=0, zorder=2)
-    if point.low is not None and point.high is not None:
-        edge = axes.get_ylim()[0] / 2 if axes.get_yscale() == "log" else -np.inf
-        reach = [[point.value - max(point.low, edge)], [point.high - point.value]]
-        axes.errorbar(x, point.value, reach, color=colour, elinewidth=1.5, capsize=3.5, capthick=1.5, zorder=3)
-    axes.plot(x, point.value, "o", color=colour, markersize=5, zorder=4)
+def _tables(frames: Frames, points: Points) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A row per point, and a row per single value with its place beside it."""
+    sizes = [size for size in frames.sizes if size in points]
+    means = [
+        (size.label, float(size.batch_size), points[size].value, points[size].low, points[size].high) for size in sizes
+    ]
+    singles = [
+        (size.label, float(size.batch_size), place, key, value, len(points[size].singles))
+        for size in sizes
+        for place, (key, value) in zip(
+            theme.beside(frames.sizes, size, len(points[size].singles)), points[size].singles.items(), strict=True
+        )
+    ]
+    return (
+        pd.DataFrame(means, columns=["size", "batch_size", "value", "low", "high"]).astype(_ENDS),
+        pd.DataFrame(singles, columns=["size", "batch_size", "beside", "key", "value", "n"]),
+    )
+
+
+def _value_axis(axes: Axes, values: Sequence[float], ends: Sequence[float], unit: str, logarithmic: bool) -> None:
+    if not (logarithmic and min(values) > 0 and max(values) > 2 * min(values)):
+        theme.plain_axis(axes, unit)
+        return
+    positive = [*values, *(end for end in ends if end > 0)]
+    theme.log_axis(axes, "y", positive, unit)
+    margin = (max(positive) / min(positive)) ** 0.06
+    axes.set_ylim(min(positive) / margin, max(positive) * margin)
 
 
 def cut_in_words(points: Iterable[Point]) -> str:

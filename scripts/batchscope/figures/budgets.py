@@ -4,34 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from batchscope.figures import theme
 from batchscope.figures.against import Point, cut_in_words, draw, readings
 from batchscope.figures.frames import Frames, Size, known, of_size
-from batchscope.figures.target_words import (
-    imported,
-    joined,
-    runs_in_words,
-    targets_alt,
-)
-from batchscope.figures.targets import (
-    draw_costs,
-    legend,
-    limits,
-    metrics_of,
-    sentence_case,
-    set_log_limits,
-    targets_of,
-    unreached_mark,
-)
-from batchscope.figures.words import plain, range_in_words, series_in_words
+from batchscope.figures.target_words import imported, runs_in_words, targets_alt
+from batchscope.figures.targets import metrics_of, panel, sentence_case, targets_of, unreached_mark
+from batchscope.figures.words import joined, plain, range_in_words, series_in_words
 
 _COSTS = {"seconds": ("Time to the target", "s"), "joules": ("Energy to the target", "J")}
 _BUDGETS = ("epochs", "updates", "seconds")
 _MEASURES = ("validation_loss", "validation_error")
-_NO_VALUE = "not measured"
 
 
 def draw_time_to_target(frames: Frames) -> Figure:
@@ -40,7 +24,9 @@ def draw_time_to_target(frames: Frames) -> Figure:
     made, panels = theme.figure(len(metrics) * len(costs), 1, 2.8, extra=0.8)
     places = [(metric, cost) for metric in metrics for cost in costs]
     for axes, (metric, cost) in zip(panels, places, strict=True):
-        _time_panel(axes, frames, metric, cost)
+        label, unit = _COSTS[cost]
+        targets = targets_of(frames, metric)
+        panel(axes, frames, targets, cost, label, joined=targets, shown_unit=unit)
     made.align_ylabels(panels)
     theme.legend(made, [unreached_mark()])
     return made
@@ -74,7 +60,7 @@ def draw_equal_budget(frames: Frames) -> Figure:
         points = _points(frames, budget, measure)
         bottom = axes is panels[-1]
         label = sentence_case(measure.replace("_", " "))
-        draw(axes, frames, points, label, logarithmic=True, bottom=bottom, missing=_NO_VALUE)
+        draw(axes, frames, points, label, logarithmic=True, bottom=bottom)
         without = _without(frames, budget)
         if without:
             style: dict[str, Any] = {"color": theme.GREY, "markerfacecolor": "none", "markersize": 5, "clip_on": False}
@@ -123,21 +109,6 @@ def _heading(costs: list[str]) -> str:
     return "Seconds (above) and joules (below)" if len(costs) > 1 else "Seconds"
 
 
-def _time_panel(axes: Axes, frames: Frames, metric: str, cost: str) -> None:
-    label, unit = _COSTS[cost]
-    targets = targets_of(frames, metric)
-    theme.batch_axis(axes, frames.sizes)
-    axes.set_ylabel(label)
-    values = limits(frames, targets, cost)
-    if not len(values):
-        theme.say(axes, _NO_VALUE)
-        return
-    set_log_limits(axes, values)
-    theme.log_axis(axes, "y", values, unit)
-    draw_costs(axes, frames, targets, cost, joined=targets)
-    legend(axes, targets)
-
-
 def _measure(frames: Frames) -> str:
     """The loss, or the error where an import has no loss."""
     return next((m for m in _MEASURES if frames.equal_budget[f"{m}_mean"].notna().any()), _MEASURES[0])
@@ -161,11 +132,9 @@ def _without(frames: Frames, budget: str) -> list[int]:
 
 def _points(frames: Frames, budget: str, measure: str) -> dict[Size, Point]:
     rows = frames.equal_budget[frames.equal_budget["budget"] == budget].dropna(subset=[f"{measure}_mean"])
-    points = {}
-    for size in frames.sizes:
-        found = of_size(rows, size)
-        if len(found):
-            mean, low, high = (known(found[f"{measure}_{part}"].iloc[0]) for part in ("mean", "ci_low", "ci_high"))
-            assert mean is not None
-            points[size] = Point(mean, low, high)
-    return points
+    names = [f"{measure}_{part}" for part in ("mean", "ci_low", "ci_high")]
+    return {
+        size: Point(mean, known(low), known(high))
+        for size in frames.sizes
+        for mean, low, high in of_size(rows, size)[names].itertuples(index=False)
+    }

@@ -1,53 +1,77 @@
-"""Learning curves: loss and accuracy against everything a training can be charged with."""
+"""Learning curves: loss and accuracy against everything a training can be charged with, and of single runs."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
+from matplotlib.lines import Line2D
 
 from batchscope.analysis.curves import positive
 from batchscope.figures import theme
 from batchscope.figures.frames import Frames, Size, finished, of_size, value_of
-from batchscope.figures.words import failed_in_words, seeds_in_words, series_in_words
+from batchscope.figures.words import failed_in_words, joined, seeds_in_words, series_in_words
 
-Numbers = NDArray[np.float64]
-PARTS = ("train", "validation")
-
-
-@dataclass(frozen=True)
-class Curve:
-    """Mean over seeds after each epoch that all of them reached, from epoch 0, and its band: NaN with one seed."""
-
-    epochs: Numbers
-    mean: Numbers
-    low: Numbers
-    high: Numbers
+_PARTS = ("train", "validation")
+_COSTS = ("epochs", "updates", "examples", "seconds")
+# In the panels per size the training loss is drawn last and thinner, so that both are seen where they coincide.
+_LOOKS = {"validation": (theme.VALIDATION, 2.6), "train": (theme.TRAIN, 1.2)}
 
 
 def draw_curves_loss(frames: Frames) -> Figure:
     """Training and validation loss (columns) against epochs, updates, examples and seconds (rows)."""
-    return _draw(frames, "loss")
+    made, panels = _draw(frames, "loss")
+    _log_losses(frames, panels[0])
+    return made
 
 
 def draw_curves_accuracy(frames: Frames) -> Figure:
     """Training and validation accuracy (columns) against epochs, updates, examples and seconds (rows)."""
-    return _draw(frames, "accuracy")
+    made, panels = _draw(frames, "accuracy")
+    low, high = panels[0].get_ylim()
+    panels[0].set_ylim(max(low, -0.02), min(high, 1.02))
+    return made
+
+
+def draw_curves_article(frames: Frames) -> Figure:
+    """The plot everyone knows from a training, one panel per batch size: thin lines are runs, thick ones their mean."""
+    made, panels = theme.figure_of(len(frames.sizes), 1.9, extra=0.7)
+    for axes, size in zip(panels, frames.sizes, strict=True):
+        axes.set_title(f"Batch size {size.label}")
+        missing = [part for part in _LOOKS if not _runs_of_size(axes, frames, size, part)]
+        if len(missing) < len(_LOOKS):
+            theme.counts_axis(axes)
+            theme.note(axes, [f"{part} loss not measured" for part in missing])
+        else:
+            theme.say(axes, "not measured" if finished(frames, size) else "no run ended ok")
+    _log_losses(frames, panels[0])
+    handles = [Line2D([], [], color=_LOOKS[part][0], linewidth=2, label=f"{part.capitalize()} loss") for part in _PARTS]
+    theme.legend(made, handles)
+    made.supxlabel("Epochs", fontsize=10)
+    return made
 
 
 def caption_curves_loss(frames: Frames) -> str:
     """What the lines and bands are."""
-    return _caption(frames, "Geometric mean" if is_logarithmic(frames) else "Mean", "loss")
+    return _caption(frames, f"{_mean(frames)} over seeds of the loss".capitalize())
 
 
 def caption_curves_accuracy(frames: Frames) -> str:
     """What the lines and bands are."""
-    return _caption(frames, "Mean", "accuracy")
+    return _caption(frames, "Mean over seeds of the accuracy")
+
+
+def caption_curves_article(frames: Frames) -> str:
+    """What the lines are."""
+    return joined(
+        [
+            "Loss on the whole training part and the validation part. Thin lines: single runs "
+            f"({seeds_in_words(frames)} per size); thick lines: their {_mean(frames)}, as far as all runs of the size "
+            "go.",
+            failed_in_words(frames),
+        ]
+    )
 
 
 def alt_curves_loss(frames: Frames) -> str:
@@ -60,131 +84,130 @@ def alt_curves_accuracy(frames: Frames) -> str:
     return _alt(frames, "accuracy")
 
 
-def is_logarithmic(frames: Frames) -> bool:
-    """Whether losses are drawn on a log axis: where all of them are positive, which makes their means geometric."""
-    return positive(frames.evaluations)
+def alt_curves_article(frames: Frames) -> str:
+    """Axes and the last values of the means."""
+    head = f"{len(frames.sizes)} panels, one per batch size: training and validation loss against epochs."
+    return joined([head, *_ends(frames, "loss")])
 
 
-def mean_curve(frames: Frames, size: Size, metric: str) -> Curve | None:
-    """Mean of `metric` at each evaluation over the runs of `size` that ended `ok`; None where the table has none."""
+def mean_curve(frames: Frames, size: Size, metric: str) -> pd.DataFrame:
+    """Mean of `metric` with its interval after each evaluation, over the runs of `size` that ended `ok`.
+
+    Columns `epoch`, `mean`, `ci_low` and `ci_high`, in the order of the epochs; no rows where the table has none.
+    """
     rows = of_size(frames.learning_curves, size)
-    rows = rows[rows["metric"] == metric]
-    if rows.empty:
-        return None
-    epochs, mean, low, high = (rows[name].to_numpy(np.float64) for name in ("epoch", "mean", "ci_low", "ci_high"))
-    return Curve(epochs, mean, low, high)
+    return rows[rows["metric"] == metric]
 
 
-def seconds_per_update(frames: Frames, size: Size) -> float | None:
-    """From the timing; in a study without timings from the clocks of the runs themselves."""
-    if len(frames.timings):
-        return value_of(frames.timings, size, "seconds_per_update")
-    runs = of_size(frames.runs, size)
-    updates = float(runs["updates"].sum())
-    return float(runs["train_seconds"].sum()) / updates if updates else None
+def _mean(frames: Frames) -> str:
+    return "geometric mean" if positive(frames.evaluations) else "mean"
 
 
-@dataclass(frozen=True)
-class _Lines:
-    """What one size contributes to the panels of one quantity: its mean and its runs that did not end ok."""
-
-    colour: str
-    mean: Curve | None
-    failed: list[pd.Series[float]]
-    per_epoch: dict[str, float | None]
+def _log_losses(frames: Frames, axes: Axes) -> None:
+    """A log axis where all losses are positive, which makes their means geometric."""
+    if positive(frames.evaluations):
+        losses = frames.evaluations[[f"{part}_loss" for part in _PARTS]]
+        theme.log_axis(axes, "y", losses.to_numpy(np.float64, na_value=np.nan))
 
 
-def _draw(frames: Frames, metric: str) -> Figure:
+def _draw(frames: Frames, metric: str) -> tuple[Figure, list[Axes]]:
     made, panels = theme.figure(4, 2, 1.95, extra=0.7, sharey=True)
-    logarithmic = metric == "loss" and is_logarithmic(frames)
     clock = "alone on the machine" if len(frames.timings) else "beside other runs"
-    costs = {"epochs": "Epochs", "updates": "Updates", "examples": "Examples", "seconds": f"Seconds {clock}"}
     no_line = "not measured" if (frames.runs["outcome"] == "ok").any() else "no run ended ok"
-    for column, part in enumerate(PARTS):
+    for column, part in enumerate(_PARTS):
         panels[column].set_title(f"{part.capitalize()} {metric}")
-        lines = _lines(frames, f"{part}_{metric}")
-        for axes, (cost, label) in zip(panels[column::2], costs.items(), strict=True):
-            axes.set_xlabel(label)
-            _panel(axes, lines, cost, no_line)
-    if logarithmic:
-        columns = [f"{part}_{metric}" for part in PARTS]
-        theme.log_axis(panels[0], "y", frames.evaluations[columns].to_numpy(np.float64, na_value=np.nan))
-    if metric == "accuracy":
-        low, high = panels[0].get_ylim()
-        panels[0].set_ylim(max(low, -0.02), min(high, 1.02))
+        name = f"{part}_{metric}"
+        means = _charged(frames, frames.learning_curves[frames.learning_curves["metric"] == name])
+        failed = _charged(frames, _unfinished(frames, name))
+        for axes, cost in zip(panels[column::2], _COSTS, strict=True):
+            axes.set_xlabel(f"Seconds {clock}" if cost == "seconds" else cost.capitalize())
+            _panel(axes, frames, means.dropna(subset=[cost]), failed.dropna(subset=[cost]), cost, name, no_line)
     theme.size_legend(made, frames.sizes)
-    return made
+    return made, panels
 
 
-def _lines(frames: Frames, column: str) -> list[_Lines]:
-    shades = theme.colours(frames.sizes)
-    return [
-        _Lines(
-            shades[size],
-            mean_curve(frames, size, column),
-            _failed_runs(frames, size, column),
-            _per_epoch(frames, size),
-        )
-        for size in frames.sizes
-    ]
+def _charged(frames: Frames, rows: pd.DataFrame) -> pd.DataFrame:
+    """`rows` with the label of their size and what they had cost by then; null where nothing was timed."""
+    parts = []
+    for size in frames.sizes:
+        found = of_size(rows, size)
+        per_epoch = _per_epoch(frames, size)
+        costs = {cost: found["epoch"].astype("float64") * per_epoch[cost] for cost in _COSTS}
+        parts.append(found.assign(size=size.label, **costs))
+    return pd.concat(parts)
 
 
-def _per_epoch(frames: Frames, size: Size) -> dict[str, float | None]:
-    """Updates, examples and seconds of an epoch; seconds are None where nothing was timed."""
+def _per_epoch(frames: Frames, size: Size) -> dict[str, float]:
+    """Updates, examples and seconds of an epoch; NaN where there is no evaluation, or nothing was timed."""
     found = of_size(frames.evaluations[["batch_size", "full_batch", "epoch", "updates", "examples"]], size)
     found = found[found["epoch"] > 0]
-    if found.empty:
-        return {"epochs": 1.0, "updates": None, "examples": None, "seconds": None}
-    updates, examples = (float((found[cost] / found["epoch"]).iloc[-1]) for cost in ("updates", "examples"))
-    seconds = seconds_per_update(frames, size)
+    updates, examples = (
+        float((found[cost] / found["epoch"]).iloc[-1]) if len(found) else np.nan for cost in ("updates", "examples")
+    )
     return {
         "epochs": 1.0,
         "updates": updates,
         "examples": examples,
-        "seconds": None if seconds is None else seconds * updates,
+        "seconds": updates * _seconds_per_update(frames, size),
     }
 
 
-def _failed_runs(frames: Frames, size: Size, column: str) -> list[pd.Series[float]]:
-    """Finite values of `column` by epoch of each run that did not end ok."""
-    found = of_size(frames.evaluations, size)
-    finite = np.isfinite(found[column].to_numpy(np.float64, na_value=np.nan))
-    known = found[finite & ~found["seed"].isin(finished(frames, size))]
-    return [run.set_index("epoch")[column] for _, run in known.groupby("seed")]
+def _seconds_per_update(frames: Frames, size: Size) -> float:
+    """From the timing; in a study without timings from the clocks of the runs themselves; NaN where neither has it."""
+    if len(frames.timings):
+        timed = value_of(frames.timings, size, "seconds_per_update")
+        return np.nan if timed is None else timed
+    runs = of_size(frames.runs, size)
+    updates = float(runs["updates"].sum())
+    return float(runs["train_seconds"].sum()) / updates if updates else np.nan
 
 
-def _panel(axes: Axes, lines: Sequence[_Lines], cost: str, no_line: str) -> None:
-    reached: list[float] = []
-    # A log axis has no place for zero updates.
-    start = 1 if cost in ("updates", "seconds") else 0
-    for line in lines:
-        factor = line.per_epoch[cost]
-        if factor is None:
-            continue
-        if line.mean is not None:
-            reached.extend(_mean(axes, line.mean, factor, start, line.colour))
-        for failed in (run[run.index >= start] for run in line.failed):
-            x = failed.index.to_numpy(np.float64) * factor
-            axes.plot(x, failed, color=line.colour, linestyle=(0, (3, 2)), linewidth=0.9)
-            axes.plot(x[-1:], failed.iloc[-1:], color=line.colour, marker="x", markersize=6)
-            reached.extend(x)
+def _unfinished(frames: Frames, column: str) -> pd.DataFrame:
+    """Evaluations with a finite value of `column` of the runs that did not end ok."""
+    ended = frames.runs[frames.runs["outcome"] != "ok"][["batch_size", "full_batch", "seed"]]
+    found = frames.evaluations.merge(ended, on=["batch_size", "full_batch", "seed"])
+    finite: pd.DataFrame = found[np.isfinite(found[column].to_numpy(np.float64, na_value=np.nan))]
+    return finite
+
+
+def _panel(
+    axes: Axes, frames: Frames, means: pd.DataFrame, failed: pd.DataFrame, cost: str, column: str, no_line: str
+) -> None:
+    """Means with their bands, and runs that did not end ok: dashed, with a cross at their end."""
+    logarithmic = cost in ("updates", "seconds")  # such an axis has no place for zero
+    if logarithmic:
+        means, failed = (rows[rows["epoch"] > 0] for rows in (means, failed))
+    coloured = theme.by_size(frames.sizes)
+    theme.lines(axes, means, cost, "mean", **coloured)
+    alone = means.groupby("size")["size"].transform("size") == 1
+    theme.dots(axes, means[alone], cost, "mean", s=16, **coloured)
+    for size, band in means.dropna(subset=["ci_low", "ci_high"]).groupby("size", sort=False):
+        colour = coloured["palette"][size]
+        axes.fill_between(band[cost], band["ci_low"], band["ci_high"], color=colour, alpha=0.13, linewidth=0)
+    theme.lines(axes, failed, cost, column, units="seed", linestyle=(0, (3, 2)), linewidth=0.9, **coloured)
+    theme.dots(axes, failed.groupby(["size", "seed"]).tail(1), cost, column, **theme.CROSS, **coloured)
+    reached = [*means[cost], *failed[cost]]
     if not reached:
         theme.say(axes, no_line)
-    elif start:
+    elif logarithmic:
         theme.log_axis(axes, "x", reached)
     else:
         theme.counts_axis(axes)
 
 
-def _mean(axes: Axes, curve: Curve, factor: float, start: int, colour: str) -> Numbers:
-    x = curve.epochs[start:] * factor
-    axes.plot(x, curve.mean[start:], color=colour, marker="o" if len(x) == 1 else None, markersize=4)
-    if np.isfinite(curve.low).all():
-        axes.fill_between(x, curve.low[start:], curve.high[start:], color=colour, alpha=0.13, linewidth=0)
-    return x
+def _runs_of_size(axes: Axes, frames: Frames, size: Size, part: str) -> bool:
+    """Draw the runs of one size and their mean; False where there is nothing to draw."""
+    column, (colour, width) = f"{part}_loss", _LOOKS[part]
+    found = of_size(frames.evaluations, size)
+    known = found[np.isfinite(found[column].to_numpy(np.float64, na_value=np.nan))]
+    theme.lines(axes, known, "epoch", column, units="seed", color=colour, linewidth=0.7, alpha=0.45)
+    lost = known[~known["seed"].isin(finished(frames, size))].groupby("seed").tail(1)
+    theme.dots(axes, lost, "epoch", column, **theme.CROSS, color=colour)
+    theme.lines(axes, mean_curve(frames, size, column), "epoch", "mean", color=colour, linewidth=width)
+    return bool(len(known))
 
 
-def _caption(frames: Frames, mean: str, metric: str) -> str:
+def _caption(frames: Frames, mean: str) -> str:
     several = any(len(finished(frames, size)) > 1 for size in frames.sizes)
     bands = "bands: 95 % t-intervals" if several else "no bands"
     clock = (
@@ -192,26 +215,27 @@ def _caption(frames: Frames, mean: str, metric: str) -> str:
         if len(frames.timings)
         else "Seconds: those of the runs, which may have shared the machine."
     )
-    failed = failed_in_words(frames)
-    return " ".join(
-        [
-            f"{mean} over seeds of the {metric} on the whole training and validation part, as far as all runs of a "
-            f"size go ({seeds_in_words(frames)} per size; {bands}).",
-            clock,
-            *([failed.replace(" and are in no mean", ": dashed, in no mean")] if failed else []),
-        ]
+    failed = failed_in_words(frames).replace(" and are in no mean", ": dashed, in no mean")
+    what = (
+        f"{mean} on the whole training and validation part, as far as all runs of a size go "
+        f"({seeds_in_words(frames)} per size; {bands})."
     )
+    return joined([what, clock, failed])
 
 
 def _alt(frames: Frames, metric: str) -> str:
-    sentences = [
+    head = (
         f"Eight panels: training and validation {metric} against epochs, updates, examples and seconds, one line per "
         "batch size."
-    ]
-    for part in PARTS:
-        ends: list[tuple[Size, float | None]] = []
-        for size in frames.sizes:
-            curve = mean_curve(frames, size, f"{part}_{metric}")
-            ends.append((size, float(curve.mean[-1]) if curve else None))
+    )
+    return joined([head, *_ends(frames, metric)])
+
+
+def _ends(frames: Frames, metric: str) -> list[str]:
+    """The last values of the means, in words."""
+    sentences = []
+    for part in _PARTS:
+        curves = {size: mean_curve(frames, size, f"{part}_{metric}")["mean"] for size in frames.sizes}
+        ends = [(size, float(curve.iloc[-1]) if len(curve) else None) for size, curve in curves.items()]
         sentences.append(series_in_words(f"The last mean {part} {metric}", ends))
-    return " ".join(sentences)
+    return sentences

@@ -10,7 +10,7 @@ import pandas as pd
 
 from batchscope.tables.cells import PAIR, Size, of_pair, of_size, pairs, sizes_of
 
-__all__ = ["Frames", "Size", "finished", "known", "of_size", "select", "value_of"]
+__all__ = ["Frames", "Size", "finished", "known", "labelled", "of_size", "select", "value_of"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,12 @@ def finished(frames: Frames, size: Size) -> list[int]:
     """Seeds of the runs of `size` that ended `ok`."""
     runs = of_size(frames.runs[["batch_size", "full_batch", "seed", "outcome"]], size)
     return [int(seed) for seed in runs.loc[runs["outcome"] == "ok", "seed"]]
+
+
+def labelled(rows: pd.DataFrame) -> pd.DataFrame:
+    """`rows` with the label of their batch size in the column `size`."""
+    sizes = zip(rows["batch_size"], rows["full_batch"], strict=True)
+    return rows.assign(size=[Size(int(size), bool(full)).label for size, full in sizes])
 
 
 def known(value: Any) -> float | None:

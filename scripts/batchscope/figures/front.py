@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
@@ -13,8 +13,7 @@ from matplotlib.transforms import Bbox
 
 from batchscope.figures import theme
 from batchscope.figures.frames import Frames, Size, known, of_size
-from batchscope.figures.target_words import joined
-from batchscope.figures.words import failed_in_words, intervals_in_words, plain
+from batchscope.figures.words import failed_in_words, intervals_in_words, joined, plain
 
 # Where a label may stand beside its point, in points, best first: close to it, or further off at the end of a line.
 _NEAR = ((7, 7), (9, 0), (-9, 0), (7, -7), (-7, 7), (-7, -7), (7, 15), (-7, -15), (7, -15), (-7, 15))
@@ -42,19 +41,17 @@ def draw_pareto(frames: Frames) -> Figure:
     if not places:
         theme.say(axes, "not measured")
         return made
-    seconds = np.array([place.seconds for place in places.values()])
+    coloured = theme.by_size(frames.sizes)
+    points = pd.DataFrame([vars(place) for place in places.values()]).assign(size=[size.label for size in places])
+    front = points[points["on_front"]]
+    theme.lines(axes, front, "seconds", "error", color=theme.GREY, linewidth=1.0, zorder=1)
+    theme.dots(axes, points, "seconds", "error", s=64, zorder=4, **coloured)
+    theme.dots(axes, points[~points["on_front"]], "seconds", "error", s=30, color="white", zorder=5)
+    theme.bars(axes, points, "seconds", points["size"].map(coloured["palette"]))
+    seconds = points["seconds"]
     theme.log_axis(axes, "x", seconds, "s")
     margin = max(1.25, (seconds.max() / seconds.min()) ** 0.1)
     axes.set_xlim(seconds.min() / margin, seconds.max() * margin)
-    shades = theme.colours(frames.sizes)
-    for size, place in places.items():
-        if place.low is not None and place.high is not None:
-            reach = [[place.error - place.low], [place.high - place.error]]
-            axes.errorbar(place.seconds, place.error, reach, color=shades[size], elinewidth=1.5, capsize=3.5, zorder=3)
-        face = shades[size] if place.on_front else "white"
-        axes.plot(place.seconds, place.error, "o", color=shades[size], markersize=7, markerfacecolor=face, zorder=4)
-    front = sorted((place.seconds, place.error) for place in places.values() if place.on_front)
-    axes.plot([x for x, _ in front], [y for _, y in front], color=theme.GREY, linewidth=1.0, zorder=1)
     theme.plain_axis(axes)
     axes.margins(y=0.12)
     _labels(made, axes, places)

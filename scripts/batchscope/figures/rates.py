@@ -12,10 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from batchscope.figures import theme
-from batchscope.figures.frames import Frames, Size, of_size, value_of
-from batchscope.figures.target_words import joined
+from batchscope.figures.frames import Frames, Size, labelled, of_size, value_of
 from batchscope.figures.targets import Numbers
-from batchscope.figures.words import plain, range_in_words, series_in_words
+from batchscope.figures.words import joined, plain, range_in_words, series_in_words
 
 _LOSS = "selected_validation_loss"
 # Trials whose loss is so many times the median of all are marked at the upper edge: nobody reads their values.
@@ -35,10 +34,8 @@ def draw_tuning(frames: Frames) -> Figure:
     top = _BEYOND * float(np.median(losses))
     _loss_axis(axes, losses[losses <= top])
     theme.log_axis(axes, "x", frames.trials["learning_rate"].to_numpy(np.float64))
-    shades = theme.colours(frames.sizes)
-    for size in frames.sizes:
-        _tuned_size(axes, of_size(frames.trials, size), shades[size], axes.get_ylim()[1])
-        _tuning_curve(axes, of_size(frames.tuning_curves, size), shades[size])
+    _trials(axes, frames, axes.get_ylim()[1])
+    _tuning_curves(axes, frames)
     theme.size_legend(made, [size for size in frames.sizes if len(of_size(frames.trials, size))])
     axes.legend(handles=_tuning_marks(frames), loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderpad=0.2)
     return made
@@ -80,13 +77,11 @@ def draw_rate_vs_batch(frames: Frames) -> Figure:
     if len(optima) > 1:
         _slopes(axes, frames, optima)
     axes.plot([s.batch_size for s, _ in used], [v for _, v in used], "s", **_HOLLOW, markersize=8, zorder=2)
-    shades = theme.colours(frames.sizes)
-    for size, value in optima:
-        low, high = (value_of(frames.rates, size, f"optimum_ci_{end}") for end in ("low", "high"))
-        if low is not None and high is not None:
-            reach = [[value - low], [high - value]]
-            axes.errorbar(size.batch_size, value, reach, color=shades[size], elinewidth=1.5, capsize=3.5, zorder=3)
-        axes.plot(size.batch_size, value, "o", color=shades[size], markersize=5, zorder=4)
+    best = labelled(frames.rates.dropna(subset=["optimum"]))
+    colour = best["size"].map({size.label: shade for size, shade in theme.colours(frames.sizes).items()})
+    axes.scatter(best["batch_size"], best["optimum"], color=list(colour), s=36, linewidth=0, zorder=4)
+    ends = best.rename(columns={"optimum_ci_low": "low", "optimum_ci_high": "high"})
+    theme.bars(axes, ends, "batch_size", colour)
     edge = [size for size in frames.sizes if _at_edge(frames, size)]
     at = [(size.batch_size, value) for size, value in used if size in edge]
     axes.plot([x for x, _ in at], [y for _, y in at], "x", color=theme.VALIDATION, markersize=7, zorder=5)
@@ -154,23 +149,27 @@ def _loss_axis(axes: Axes, losses: Numbers) -> None:
         axes.set_ylim(low - 0.05 * room, high + 0.15 * room)
 
 
-def _tuned_size(axes: Axes, trials: pd.DataFrame, colour: str, top: float) -> None:
-    """Trials of one size: the single ones, those that failed, and those whose loss lies beyond the axis."""
-    rates, losses = (trials[name].to_numpy(np.float64, na_value=np.nan) for name in ("learning_rate", _LOSS))
-    good = np.isfinite(losses) & (trials["outcome"] == "ok").to_numpy()
-    axes.plot(rates[good], losses[good], "o", color=colour, markersize=3, alpha=0.5, mew=0)
-    for beyond, mark in ((~good, "x"), (good & (losses > top), "^")):
-        at = np.unique(rates[beyond])
-        axes.plot(at, [0.96] * len(at), mark, color=colour, markersize=5, transform=axes.get_xaxis_transform())
+def _trials(axes: Axes, frames: Frames, top: float) -> None:
+    """The single trials, those that failed, and those whose loss lies beyond the axis."""
+    for size, colour in theme.colours(frames.sizes).items():
+        trials = of_size(frames.trials, size)
+        rates, losses = (trials[name].to_numpy(np.float64, na_value=np.nan) for name in ("learning_rate", _LOSS))
+        good = np.isfinite(losses) & (trials["outcome"] == "ok").to_numpy()
+        axes.plot(rates[good], losses[good], "o", color=colour, markersize=3, alpha=0.5, mew=0)
+        for beyond, mark in ((~good, "x"), (good & (losses > top), "^")):
+            at = np.unique(rates[beyond])
+            axes.plot(at, [0.96] * len(at), mark, color=colour, markersize=5, transform=axes.get_xaxis_transform())
 
 
-def _tuning_curve(axes: Axes, curve: pd.DataFrame, colour: str) -> None:
-    """The mean loss of one size per rate, where no trial failed, and a ring about the rate chosen."""
-    whole = curve["loss_mean"].where(curve["n_ok"] == curve["n"])
-    axes.plot(curve["learning_rate"], whole, color=colour, linewidth=1.4, zorder=3)
-    chosen = curve[curve["chosen"]].dropna(subset=["loss_mean"])
+def _tuning_curves(axes: Axes, frames: Frames) -> None:
+    """The mean loss of a size per rate, where no trial failed, and a ring about the rate chosen."""
     ring: dict[str, Any] = {"markersize": 9, "markerfacecolor": "none", "markeredgewidth": 1.6, "zorder": 4}
-    axes.plot(chosen["learning_rate"], chosen["loss_mean"], "o", color=colour, **ring)
+    for size, colour in theme.colours(frames.sizes).items():
+        curve = of_size(frames.tuning_curves, size)
+        whole = curve["loss_mean"].where(curve["n_ok"] == curve["n"])
+        axes.plot(curve["learning_rate"], whole, color=colour, linewidth=1.4, zorder=3)
+        chosen = curve[curve["chosen"]].dropna(subset=["loss_mean"])
+        axes.plot(chosen["learning_rate"], chosen["loss_mean"], "o", color=colour, **ring)
 
 
 def _tuning_marks(frames: Frames) -> list[Line2D]:

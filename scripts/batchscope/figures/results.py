@@ -1,8 +1,8 @@
-"""What came out at each batch size: loss and accuracy, gap, updates, noise, and how the runs ended."""
+"""What came out at each batch size, what it took, and how the runs ended: one number per size, on the log2 axis."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -12,15 +12,51 @@ from matplotlib.patches import Patch
 
 from batchscope.analysis.summary import GAP, OUTCOMES
 from batchscope.figures import theme
-from batchscope.figures.against import Panel, Points, cut_in_words, over_seeds, stack
-from batchscope.figures.frames import Frames, of_size
-from batchscope.figures.words import failed_in_words, intervals_in_words, outcomes_in_words
+from batchscope.figures.against import Panel, Point, Points, cut_in_words, over_seeds, stack
+from batchscope.figures.frames import Frames, Size, of_size, value_of
+from batchscope.figures.words import (
+    failed_in_words,
+    intervals_in_words,
+    joined,
+    outcomes_in_words,
+    range_in_words,
+)
 
-_DOTS = "Large dots: means; small dots: single runs."
+_LOG = {"logarithmic": True}
+_NO_RUN = "not measured, or no run ended ok"
+_NO_TIMING = "not measured: no timing of these sizes"
 
 
-def _panel(label: str, words: str, metric: str, **style: bool) -> Panel:
-    return Panel(label, words, partial(over_seeds, metric=metric), style=style)
+def _seconds(frames: Frames, *, per_epoch: bool) -> dict[Size, Point]:
+    """Median over the windows of a timing with its quartiles."""
+    points = {}
+    for size in frames.sizes:
+        timed = of_size(frames.timings, size).dropna(subset=["seconds_per_update"])
+        if len(timed):
+            row = timed.iloc[0]
+            factor = float(row["updates_per_epoch"]) if per_epoch else 1.0
+            middle, low, high = (factor * float(row[f"seconds_per_update{part}"]) for part in ("", "_q25", "_q75"))
+            windows = of_size(frames.windows, size)
+            singles = dict(zip(windows["window"], factor * windows["seconds_per_update"], strict=True))
+            points[size] = Point(middle, low, high, singles)
+    return points
+
+
+def _throughput(frames: Frames) -> dict[Size, Point]:
+    return {
+        size: Point(
+            size.batch_size / point.value,
+            None if point.high is None else size.batch_size / point.high,
+            None if point.low is None else size.batch_size / point.low,
+            {window: size.batch_size / seconds for window, seconds in point.singles.items()},
+        )
+        for size, point in _seconds(frames, per_epoch=False).items()
+    }
+
+
+def _summary(frames: Frames, column: str) -> dict[Size, Point]:
+    values = {size: value_of(frames.summary, size, column) for size in frames.sizes}
+    return {size: Point(value) for size, value in values.items() if value is not None}
 
 
 def _line_at_zero(axes: Sequence[Axes], points: Sequence[Points]) -> None:
@@ -30,6 +66,11 @@ def _line_at_zero(axes: Sequence[Axes], points: Sequence[Points]) -> None:
 
 def _below_from_zero(axes: Sequence[Axes], _: Sequence[Points]) -> None:
     axes[1].set_ylim(bottom=0)
+
+
+def _from_zero(axes: Sequence[Axes], points: Sequence[Points], factor: float = 1.15, least: float = 0.0) -> None:
+    if points[0]:
+        axes[0].set_ylim(0, max(least, factor * max(point.value for point in points[0].values())) or 1)
 
 
 def _one_over_root(axes: Sequence[Axes], points: Sequence[Points]) -> None:
@@ -42,6 +83,10 @@ def _one_over_root(axes: Sequence[Axes], points: Sequence[Points]) -> None:
         theme.note(axes[0], ["dashed: ∝ 1/√B, for comparison"])
 
 
+def _panel(label: str, words: str, metric: str, **style: bool) -> Panel:
+    return Panel(label, words, partial(over_seeds, metric=metric), style=style)
+
+
 _LOSS = _panel(
     "Best validation loss", "The mean best validation loss", "selected_validation_loss", logarithmic=True, linked=True
 )
@@ -50,48 +95,86 @@ _GAP = _panel("Train − test accuracy", "The mean train minus test accuracy", G
 _UPDATES = _panel("Updates", "The mean number of updates", "updates", logarithmic=True)
 _SELECTED = _panel("Selected epoch", "The mean selected epoch", "selected_epoch")
 _NOISE = _panel("Noise of the step loss", "The mean noise", "step_loss_noise", logarithmic=True)
-_NO_RUN = "not measured, or no run ended ok"
+_UPDATE = Panel("Time per update", "The median time per update", partial(_seconds, per_epoch=False), "s", _LOG)
+_EPOCH = Panel("Time per epoch", "The median time per epoch", partial(_seconds, per_epoch=True), "s", _LOG)
+_EXAMPLES = Panel("Examples per second", "The median number of examples per second", _throughput, style=_LOG)
+_MEMORY = Panel("Peak memory", "The peak memory", partial(_summary, column="memory_bytes"), "B")
+_BUSY = Panel("Utilisation (%)", "Utilisation in percent", partial(_summary, column="utilisation_percent"))
+
 draw_accuracy_vs_batch, alt_accuracy_vs_batch = stack([_LOSS, _ACCURACY], 2.2, missing=_NO_RUN)
 draw_gap_vs_batch, alt_gap_vs_batch = stack([_GAP], 2.6, _line_at_zero, missing=_NO_RUN)
 draw_updates_vs_batch, alt_updates_vs_batch = stack([_UPDATES, _SELECTED], 2.0, _below_from_zero, missing=_NO_RUN)
 draw_noise_vs_batch, alt_noise_vs_batch = stack([_NOISE], 2.9, _one_over_root, missing=_NO_RUN)
+draw_time_per_epoch, alt_time_per_epoch = stack([_UPDATE, _EPOCH], 2.2, missing=_NO_TIMING)
+draw_throughput, alt_throughput = stack([_EXAMPLES], 2.6, missing=_NO_TIMING)
+draw_memory, alt_memory = stack([_MEMORY], 2.4, _from_zero)
+draw_utilisation, alt_utilisation = stack([_BUSY], 2.4, partial(_from_zero, factor=1.05, least=105.0))
 
 
-def caption_accuracy_vs_batch(frames: Frames) -> str:
-    """What is drawn."""
-    return _caption(
-        frames,
-        "Above: the lowest validation loss of a run. Below: test accuracy at that epoch, never used for selection. "
-        "Thin lines join the runs of a seed.",
-    )
+def _of_runs(what: str, *cut: Panel) -> Callable[[Frames], str]:
+    """The caption of a figure of runs; `cut` are panels that cannot show every bar whole."""
+
+    def caption(frames: Frames) -> str:
+        points = [point for panel in cut for point in panel.points(frames).values()]
+        dots = "Large dots: means; small dots: single runs."
+        return joined([what, dots, intervals_in_words(frames), cut_in_words(points), failed_in_words(frames)])
+
+    return caption
 
 
-def caption_gap_vs_batch(frames: Frames) -> str:
-    """What is drawn."""
-    return _caption(
-        frames,
-        "Training minus test accuracy at the selected epoch, not at equal training loss: sizes that fit the training "
-        "part less well have a smaller gap for that reason alone.",
-    )
+def _of_timings(what: str) -> Callable[[Frames], str]:
+    """The caption of a figure of timings."""
+    return lambda frames: f"{what} {_timing_in_words(frames)}"
 
 
-def caption_updates_vs_batch(frames: Frames) -> str:
-    """What is drawn."""
-    return _caption(
-        frames,
-        "Above: updates made until the run stopped. Below: the epoch with the lowest validation loss.",
-        _UPDATES,
-        _SELECTED,
-    )
+def _of_kinds(what: str, column: str) -> Callable[[Frames], str]:
+    """The caption of a figure of something of which several kinds can be measured."""
+
+    def caption(frames: Frames) -> str:
+        kinds = list(frames.summary[column].dropna())
+        if not kinds:
+            return f"{what} was not measured."
+        if len(frames.timings):
+            return f"{what}: {kinds[0]}. One measurement per batch size, in a fresh process: no interval."
+        return f"{what}: {kinds[0]}, over the runs of a size. This study has no timings."
+
+    return caption
 
 
-def caption_noise_vs_batch(frames: Frames) -> str:
-    """What is drawn."""
-    return _caption(
-        frames,
-        "How far the losses of successive batches stray, each size at its own weights. Dashed: ∝ 1/√B from the "
-        "smallest size, not fitted.",
-        _NOISE,
+caption_accuracy_vs_batch = _of_runs(
+    "Above: the lowest validation loss of a run. Below: test accuracy at that epoch, never used for selection. "
+    "Thin lines join the runs of a seed."
+)
+caption_gap_vs_batch = _of_runs(
+    "Training minus test accuracy at the selected epoch, not at equal training loss: sizes that fit the training "
+    "part less well have a smaller gap for that reason alone."
+)
+caption_updates_vs_batch = _of_runs(
+    "Above: updates made until the run stopped. Below: the epoch with the lowest validation loss.", _UPDATES, _SELECTED
+)
+caption_noise_vs_batch = _of_runs(
+    "How far the losses of successive batches stray, each size at its own weights. Dashed: ∝ 1/√B from the "
+    "smallest size, not fitted.",
+    _NOISE,
+)
+caption_time_per_epoch = _of_timings(
+    "Above: time per update. Below: the same times the updates of an epoch; no evaluation, no compilation."
+)
+caption_throughput = _of_timings("Batch size over the time per update.")
+caption_memory = _of_kinds("Peak memory", "memory_kind")
+caption_utilisation = _of_kinds("Utilisation", "utilisation_kind")
+
+
+def _timing_in_words(frames: Frames) -> str:
+    if frames.timings.empty:
+        return "This study has no timings."
+    number = range_in_words(int(count) for count in frames.timings["windows"])
+    lenders = sorted(set(frames.timings["timed_recipe"]) - set(frames.timings["recipe"]))
+    borrowed = f" The timings are those of {lenders[0]}, which does the same work per update." if lenders else ""
+    singles = "" if lenders else "; small dots: single windows"
+    return (
+        f"Large dots: medians over {number} windows timed in isolation; bars: quartiles, where longer than a dot"
+        f"{singles}.{borrowed}"
     )
 
 
@@ -99,14 +182,13 @@ def draw_outcomes(frames: Frames) -> Figure:
     """How many runs of each batch size ended how."""
     made, (axes,) = theme.figure(1, 1, 2.2, extra=0.6)
     theme.batch_axis(axes, frames.sizes)
-    for size in frames.sizes:
-        width = 0.7 * theme.spacing(frames.sizes, size)
-        floor, ended = 0, of_size(frames.runs, size)["outcome"]
-        left, right = size.batch_size * 2 ** (-width / 2), size.batch_size * 2 ** (width / 2)
-        for outcome in OUTCOMES:
-            count = int((ended == outcome).sum())
-            axes.bar(left, count, right - left, bottom=floor, align="edge", color=theme.OUTCOMES[outcome])
-            floor += count
+    half = np.array([0.35 * theme.spacing(frames.sizes, size) for size in frames.sizes])
+    left, right = (np.array([size.batch_size for size in frames.sizes]) * 2**end for end in (-half, half))
+    floor = np.zeros(len(half))
+    for outcome in OUTCOMES:
+        counts = [int((of_size(frames.runs, size)["outcome"] == outcome).sum()) for size in frames.sizes]
+        axes.bar(left, counts, right - left, bottom=floor, align="edge", color=theme.OUTCOMES[outcome])
+        floor += counts
     theme.whole_axis(axes)
     axes.set_ylabel("Runs")
     patches = [Patch(color=theme.OUTCOMES[outcome], label=outcome.replace("_", " ")) for outcome in OUTCOMES]
@@ -124,10 +206,3 @@ def alt_outcomes(frames: Frames) -> str:
     """How many ended ok, and which did not."""
     ok = int((frames.runs["outcome"] == "ok").sum())
     return f"Bars per batch size: {ok} of {len(frames.runs)} runs ended ok. {outcomes_in_words(frames)}".strip()
-
-
-def _caption(frames: Frames, what: str, *cut: Panel) -> str:
-    """`cut` are panels that cannot show every bar whole."""
-    points = [point for panel in cut for point in panel.points(frames).values()]
-    parts = [what, _DOTS, intervals_in_words(frames), cut_in_words(points), failed_in_words(frames)]
-    return " ".join(part for part in parts if part)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -13,36 +14,27 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from batchscope.figures import theme
 from batchscope.figures.frames import Frames, Size
-from batchscope.figures.target_words import (
-    fits_in_words,
-    joined,
-    runs_in_words,
-    targets_alt,
-)
+from batchscope.figures.target_words import fits_in_words, runs_in_words, targets_alt
 from batchscope.figures.targets import (
     RELATIVE,
     Law,
     Look,
-    Numbers,
     Target,
     costs_of,
-    draw_costs,
     examples_unit,
     law_of,
-    legend,
-    limits,
     looks,
     metric_words,
     metrics_of,
     n_train,
+    panel,
     rows_of,
     sentence_case,
-    set_log_limits,
     steps_unit,
     targets_of,
     unreached_mark,
 )
-from batchscope.figures.words import range_in_words
+from batchscope.figures.words import joined, range_in_words
 from batchscope.tables.cells import SIZE
 
 _DASHED, _DOTTED = (0, (4, 3)), (0, (1, 2))
@@ -56,24 +48,23 @@ def draw_steps_to_target(frames: Frames) -> Figure:
     made, panels = theme.figure(len(metrics), 1, 3.6, extra=1.0)
     for axes, metric in zip(panels, metrics, strict=True):
         targets = targets_of(frames, metric)
-        plateaus = {target: _plateau(law_of(frames, target), unit) for target in targets}
-        further = [value for value in plateaus.values() if value is not None]
-        if not _prepare(axes, frames, targets, unit, further):
+        found = {target: law for target in targets if (law := law_of(frames, target)) is not None}
+        plateaus = {target: fewest for target, law in found.items() if (fewest := law.fewest_updates(unit)) is not None}
+        bare, further = [target for target in targets if target not in plateaus], [*plateaus.values()]
+        label = _STEPS_LABELS[unit]
+        if not panel(axes, frames, targets, unit, label, joined=bare, further=further, missing=_NO_RUN):
             continue
-        axes.set_ylabel(_STEPS_LABELS[unit])
-        _reach_bends(axes, [law for target in targets if plateaus[target] and (law := law_of(frames, target))])
+        _reach_bends(axes, [found[target] for target in plateaus])
         for target, look in looks(targets).items():
-            law, plateau = law_of(frames, target), plateaus[target]
             _perfect_scaling(axes, frames, target, unit)
-            if law is not None and plateau is not None:
-                _bent_law(axes, law, plateau, look)
-        draw_costs(axes, frames, targets, unit, joined=[target for target in targets if plateaus[target] is None])
-        legend(axes, targets)
+            if target in plateaus:
+                _bent_law(axes, found[target], plateaus[target], look)
     made.align_ylabels(panels)
+    line: dict[str, Any] = {"color": theme.GREY, "linewidth": 1.0}
     lines = [
         Line2D([], [], color=theme.GREY, linewidth=1.2, label="law"),
-        Line2D([], [], color=theme.GREY, linewidth=1.0, linestyle=_DASHED, label="perfect scaling"),
-        Line2D([], [], color=theme.GREY, linewidth=1.0, linestyle=_DOTTED, label="S_min"),
+        Line2D([], [], **line, linestyle=_DASHED, label="perfect scaling"),
+        Line2D([], [], **line, linestyle=_DOTTED, label="S_min"),
         Line2D([], [], color=theme.GREY, linewidth=0, marker="|", markersize=10, markeredgewidth=2, label="B_crit"),
         unreached_mark(),
     ]
@@ -109,20 +100,19 @@ def draw_examples_to_target(frames: Frames) -> Figure:
     for upper, lower, metric in zip(panels[::2], panels[1::2], metrics, strict=True):
         targets = targets_of(frames, metric)
         _residuals(lower, frames, targets, unit)
-        if not _prepare(upper, frames, targets, unit, (), label=False):
+        accepted = {
+            target: law
+            for target in targets
+            if unit == "epochs" and (law := law_of(frames, target)) is not None and law.accepted
+        }
+        bare, label = [target for target in targets if target not in accepted], f"{unit.capitalize()} to the target"
+        if not panel(upper, frames, targets, unit, label, joined=bare, bottom=False, missing=_NO_RUN):
             continue
-        upper.set_ylabel(f"{unit.capitalize()} to the target")
         if unit == "epochs":
             _examples_beside(upper, frames)
-        bare = list(targets)
-        for target, look in looks(targets).items():
-            law = law_of(frames, target)
-            if unit == "epochs" and law is not None and law.accepted:
-                x = np.geomspace(law.smallest, law.largest, 100)
-                upper.plot(x, law.epochs(x), color=look.colour, linewidth=1.2)
-                bare.remove(target)
-        draw_costs(upper, frames, targets, unit, joined=bare)
-        legend(upper, targets)
+        for target, law in accepted.items():
+            x = np.geomspace(law.smallest, law.largest, 100)
+            upper.plot(x, law.epochs(x), color=looks(targets)[target].colour, linewidth=1.2)
     made.align_ylabels(panels)
     theme.legend(made, [Line2D([], [], color=theme.GREY, linewidth=1.2, label="law"), unreached_mark()])
     return made
@@ -183,28 +173,6 @@ def alt_critical_vs_target(frames: Frames) -> str:
     """Axes and values."""
     head = "Critical batch size against the target, harder targets to the right."
     return f"{head} {fits_in_words(frames, 'critical_batch_size')}"
-
-
-def _plateau(law: Law | None, unit: str) -> float | None:
-    """S_min of an accepted law in `unit`; None where there is no such law or n_train is not known."""
-    if law is None or not law.accepted:
-        return None
-    assert law.e_min is not None
-    assert law.b_crit is not None
-    return law.e_min / law.b_crit if unit == RELATIVE else law.s_min
-
-
-def _prepare(
-    axes: Axes, frames: Frames, targets: Sequence[Target], unit: str, further: Sequence[float], *, label: bool = True
-) -> bool:
-    """Set the axes for `targets`; say so and return False where there is nothing to draw."""
-    theme.batch_axis(axes, frames.sizes, label=label)
-    values = limits(frames, targets, unit, further)
-    if not len(values):
-        theme.say(axes, _NO_RUN)
-        return False
-    set_log_limits(axes, values)
-    return True
 
 
 def _perfect_scaling(axes: Axes, frames: Frames, target: Target, unit: str) -> None:
@@ -311,9 +279,6 @@ def _critical(axes: Axes, target: Target, law: Law) -> None:
         axes.plot([x], [0.03], "x", color=theme.GREY, transform=axes.get_xaxis_transform(), clip_on=False)
         return
     colour = theme.INK if law.accepted else theme.GREY
-    if law.low is not None and law.high is not None:
-        reach: Numbers = np.array([[law.b_crit - law.low], [law.high - law.b_crit]])
-        style = "-" if law.accepted else ":"
-        bars = axes.errorbar(x, law.b_crit, reach.clip(0), color=colour, elinewidth=1.5, capsize=3.5)
-        bars[2][0].set_linestyle(style)
+    bar = pd.DataFrame({"x": [x], "low": [law.low], "high": [law.high]}, dtype="float64")
+    theme.bars(axes, bar, "x", colour, linestyle="solid" if law.accepted else "dotted")
     axes.plot(x, law.b_crit, "o" if law.accepted else "x", color=colour, markersize=6, zorder=4)

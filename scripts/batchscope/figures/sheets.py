@@ -25,7 +25,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """What a cell shows, the `bounds` of a number on a line of their own, and the value that it sorts by.
+    """What a cell shows, the `bounds` of a number and `remarks` on lines of their own, and the value that it sorts by.
 
     Without a value nothing was measured: it shows a dash and sorts last in both directions.
     """
@@ -33,6 +33,7 @@ class Cell:
     shown: str = ""
     value: float | str | None = None
     bounds: str = ""
+    remarks: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,14 @@ class Sheet:
         caption: what its numbers are, in plain text.
         columns: each with its cells from top to bottom; the first cell of a row heads it.
         summary: a line behind which it is folded away; empty where it is shown.
+        stacked: whether its rows are of text, which a narrow screen shows below one another.
     """
 
     name: str
     caption: str
     columns: Sequence[tuple[Column, Sequence[Cell]]]
     summary: str = ""
+    stacked: bool = False
 
 
 def rows(frame: pd.DataFrame) -> list[Row]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from batchscope.figures.frames import Frames
 from batchscope.figures.targets import Target, costs_of, law_of, metrics_of, targets_of
-from batchscope.figures.words import plain, range_in_words, series_in_words
+from batchscope.figures.words import joined, plain, range_in_words, series_in_words
+
+__all__ = ["all_targets", "fits_in_words", "imported", "joined", "runs_in_words", "targets_alt"]
 
 
 def imported(frames: Frames) -> bool:
@@ -46,7 +46,7 @@ def fits_in_words(frames: Frames, table: str = "to_target") -> str:
             accepted.append(f"{plain(law.b_crit, digits=3)} ({interval}) at {target.label}")
     found = f"B_crit (95 % bootstrap interval over runs) is {', '.join(accepted)}." if accepted else ""
     reasons = f"There is none for {'; '.join(refused)}." if refused else ""
-    return " ".join(part for part in (found, reasons) if part)
+    return joined([found, reasons])
 
 
 def all_targets(frames: Frames, table: str = "to_target") -> list[Target]:
@@ -64,12 +64,3 @@ def targets_alt(frames: Frames, cost_unit: str, words: str, unit: str = "") -> s
         else:
             sentences.append(f"There is no mean {words} to {target.label}: not all runs of any batch size have one.")
     return " ".join(sentences)
-
-
-def joined(parts: Sequence[str]) -> str:
-    """The sentences that are not empty."""
-    return " ".join(part for part in parts if part)
-
-
-def _runs(count: int) -> str:
-    return "run" if count == 1 else "runs"

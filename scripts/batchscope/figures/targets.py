@@ -86,6 +86,14 @@ class Law:
     largest: int
     s_min: float | None
 
+    def fewest_updates(self, unit: str) -> float | None:
+        """S_min in updates or `RELATIVE` to n_train; None where the fit was refused, or it is not known."""
+        if not self.accepted or unit != RELATIVE:
+            return self.s_min if self.accepted else None
+        assert self.e_min is not None
+        assert self.b_crit is not None
+        return self.e_min / self.b_crit
+
     def epochs(self, batch_sizes: Numbers) -> Numbers:
         """Epochs to the target at `batch_sizes` (McCandlish et al. 2018, arXiv 1812.06162, equation 5.1)."""
         assert self.e_min is not None
@@ -223,43 +231,64 @@ def law_of(frames: Frames, target: Target) -> Law | None:
     return Law(e_min, b_crit, low, high, accepted, str(row["reason"]), smallest, largest, s_min)
 
 
-def draw_costs(axes: Axes, frames: Frames, targets: Sequence[Target], unit: str, *, joined: Collection[Target]) -> None:
-    """Means with intervals, single runs and ends of runs that did not reach a target, against batch size, y as it is.
+def panel(
+    axes: Axes,
+    frames: Frames,
+    targets: Sequence[Target],
+    unit: str,
+    label: str,
+    *,
+    joined: Collection[Target],
+    further: Sequence[float] = (),
+    shown_unit: str = "",
+    bottom: bool = True,
+    missing: str = "not measured",
+) -> bool:
+    """What the runs took to `targets`, in `unit`, against batch size, log-log; False where there is nothing to draw.
 
-    The means of the targets in `joined` are linked. Call it once the axes have their limits: bars to zero and below,
-    and triangles of runs whose budget is not known in this unit, stand at their edge.
+    Means with intervals, single runs, and ends of runs that did not reach a target. Bars to zero and below, and
+    triangles of runs whose budget is not known in this unit, stand at the edge. The means of the targets in `joined`
+    are linked. The axis reaches to the `further` numbers; `bottom` panels carry the labels of the x axis.
     """
+    theme.batch_axis(axes, frames.sizes, label=bottom)
+    axes.set_ylabel(label)
+    values = _limits(frames, targets, unit, further)
+    if not len(values):
+        theme.say(axes, missing)
+        return False
+    theme.log_axis(axes, "y", values, shown_unit)
+    margin = max(1.15, (values.max() / values.min()) ** 0.06)
+    axes.set_ylim(values.min() / margin, values.max() * margin)
     for i, (target, look) in enumerate(looks(targets).items()):
         # Runs that reached none of the targets ended at the same place: a triangle per target side by side.
         aside = 0.16 + 0.2 * i / max(1, len(targets) - 1)
         _draw_target(axes, frames, target, look, unit, aside=aside, joined=target in joined)
+    legend(axes, targets)
+    return True
 
 
 def _draw_target(
     axes: Axes, frames: Frames, target: Target, look: Look, unit: str, *, aside: float, joined: bool
 ) -> None:
-    x, means = [], []
-    bottom = axes.get_ylim()[0]
-    style: dict[str, Any] = {"color": look.colour, "linewidth": 0, "marker": look.marker}
-    for size, cost in costs_of(frames, target, unit).items():
-        at, room = float(size.batch_size), theme.spacing(frames.sizes, size)
-        beside = at * 2 ** (np.linspace(0.16, 0.34, max(1, len(cost.singles))) * room)[: len(cost.singles)]
-        axes.plot(beside, _positive(cost.singles), **{**style, "marker": "o"}, markersize=3, alpha=0.5, mew=0)
-        _ends(axes, at * 2 ** (-aside * room), cost.ends, look)
-        if cost.median is not None:
-            axes.plot(at, cost.median, **style, markersize=5.5, markerfacecolor="white", zorder=4)
-        if cost.mean is None or cost.mean <= 0:
-            continue
-        x.append(at)
-        means.append(cost.mean)
-        if cost.low is not None and cost.high is not None:
-            reach = [[cost.mean - max(cost.low, bottom / 2)], [cost.high - cost.mean]]
-            axes.errorbar(at, cost.mean, reach, color=look.colour, elinewidth=1.5, capsize=3, capthick=1.5, zorder=3)
-    axes.plot(x, means, **{**style, "linewidth": 1.0 if joined else 0}, markersize=5, zorder=4)
+    costs = costs_of(frames, target, unit)
+    rows = pd.DataFrame(
+        [(float(size.batch_size), cost.mean, cost.low, cost.high, cost.median) for size, cost in costs.items()],
+        columns=["x", "mean", "low", "high", "median"],
+        dtype="float64",
+    )
+    means, medians = rows[rows["mean"] > 0], rows.dropna(subset=["median"])
+    style: dict[str, Any] = {"color": look.colour, "marker": look.marker, "zorder": 4}
+    for size, cost in costs.items():
+        x = theme.beside(frames.sizes, size, len(cost.singles))
+        axes.plot(x, _positive(cost.singles), "o", color=look.colour, markersize=3, alpha=0.5, mew=0)
+        _ends(axes, size.batch_size * 2 ** (-aside * theme.spacing(frames.sizes, size)), cost.ends, look)
+    axes.plot(medians["x"], medians["median"], **style, linewidth=0, markersize=5.5, markerfacecolor="white")
+    theme.bars(axes, means, "x", look.colour)
+    axes.plot(means["x"], means["mean"], **style, linewidth=1.0 if joined else 0, markersize=5)
 
 
-def limits(frames: Frames, targets: Sequence[Target], unit: str, further: Sequence[float] = ()) -> Numbers:
-    """All positive numbers that `draw_costs` will draw for `targets`, and those of `further`.
+def _limits(frames: Frames, targets: Sequence[Target], unit: str, further: Sequence[float]) -> Numbers:
+    """All positive numbers that will be drawn for `targets`, and those of `further`.
 
     Of the upper ends of intervals only those up to twice the largest other number: two runs may have one that leaves
     no room for anything else.
@@ -271,13 +300,6 @@ def limits(frames: Frames, targets: Sequence[Target], unit: str, further: Sequen
     found = np.asarray(values, dtype=np.float64)
     found = found[np.isfinite(found) & (found > 0)]
     return np.concatenate([found, [high for high in highs if len(found) and high <= 2 * found.max()]])
-
-
-def set_log_limits(axes: Axes, values: Numbers) -> None:
-    """A log y axis around the positive `values`."""
-    theme.log_axis(axes, "y", values)
-    margin = max(1.15, (values.max() / values.min()) ** 0.06)
-    axes.set_ylim(values.min() / margin, values.max() * margin)
 
 
 def _ends(axes: Axes, x: float, ends: Numbers, look: Look) -> None:

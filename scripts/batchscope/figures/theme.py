@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -21,7 +22,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from batchscope.figures.frames import Size
 from batchscope.figures.words import compact, plain
@@ -32,6 +33,7 @@ WIDTH = 6.0  # inches; type of 9 pt is then legible on a phone and more than 9 p
 INK, GREY, FAINT = "#222222", "#6b6b6b", "#b5b5b5"
 # Okabe and Ito's colours for what is not a batch size: told apart by every kind of colour vision.
 TRAIN, VALIDATION = "#222222", "#d55e00"
+CROSS: dict[str, Any] = {"marker": "x", "s": 36, "linewidth": 1.3, "zorder": 4}  # where a run that failed ended
 OUTCOMES = {"ok": "#9ecae1", "diverged": "#d55e00", "out_of_memory": "#222222"}
 
 _STYLE: dict[str, Any] = {
@@ -107,6 +109,11 @@ def colours(sizes: Sequence[Size]) -> dict[Size, str]:
     return {size: to_hex(mpl.colormaps["viridis"](shade)) for size, shade in zip(sizes, shades, strict=True)}
 
 
+def by_size(sizes: Sequence[Size]) -> dict[str, Any]:
+    """What colours `lines` and `dots` by the column `size`, which holds the labels of sizes."""
+    return {"hue": "size", "palette": {size.label: colour for size, colour in colours(sizes).items()}}
+
+
 def size_legend(made: Figure, sizes: Sequence[Size], among: Sequence[Size] = ()) -> None:
     """A legend of the sizes' colours above the panels: those that they have `among` all that are in the study."""
     shades = colours(among or sizes)
@@ -148,6 +155,43 @@ def spacing(sizes: Sequence[Size], size: Size) -> float:
     """Distance on the log2 axis from `size` to its nearest neighbour, at most 1."""
     others = [other.batch_size for other in sizes if other.batch_size != size.batch_size]
     return min(1.0, *(abs(float(np.log2(other / size.batch_size))) for other in others), 1.0)
+
+
+def beside(sizes: Sequence[Size], size: Size, count: int) -> NDArray[np.float64]:
+    """Where `count` small dots stand on the axis of batch sizes, side by side to the right of `size`."""
+    places: NDArray[np.float64] = size.batch_size * 2 ** (np.linspace(0.16, 0.34, count) * spacing(sizes, size))
+    return places
+
+
+def lines(axes: Axes, rows: pd.DataFrame, x: str, y: str, **style: Any) -> None:
+    """A line through the rows of a table, in the order of `x`: one per colour (`hue`) and unit (`units`).
+
+    Here and in `dots`, nothing is aggregated, and the labels of the axes stay as they are. Call both before an axis
+    becomes logarithmic: seaborn takes values to the logarithm and back, and the last bit would change.
+    """
+    if len(rows):
+        labels = axes.get_xlabel(), axes.get_ylabel()
+        sns.lineplot(rows, x=x, y=y, ax=axes, estimator=None, errorbar=None, legend=False, **style)
+        axes.set(xlabel=labels[0], ylabel=labels[1])
+
+
+def dots(axes: Axes, rows: pd.DataFrame, x: str, y: str, **style: Any) -> None:
+    """A dot per row of a table."""
+    if len(rows):
+        labels = axes.get_xlabel(), axes.get_ylabel()
+        sns.scatterplot(rows, x=x, y=y, ax=axes, legend=False, **{"linewidth": 0, **style})
+        axes.set(xlabel=labels[0], ylabel=labels[1])
+
+
+def bars(axes: Axes, rows: pd.DataFrame, x: str, colour: str | pd.Series[str], **style: Any) -> None:
+    """An upright bar from `low` to `high` for each row that has both.
+
+    On a log axis one that goes on to zero or below ends just outside it, so call it once the axis has its limits.
+    """
+    edge = axes.get_ylim()[0] / 2 if axes.get_yscale() == "log" else -np.inf
+    ends = rows.dropna(subset=["low", "high"])
+    shown = colour if isinstance(colour, str) else list(colour[ends.index])
+    axes.vlines(ends[x], ends["low"].clip(lower=edge), ends["high"], shown, linewidth=1.5, **{"zorder": 3, **style})
 
 
 def _tick_names(sizes: Sequence[Size]) -> dict[int, str]:

@@ -20,17 +20,15 @@ _THINNED = "At most 400 updates of a run are drawn, evenly spread"
 
 def draw_step_losses(frames: Frames) -> Figure:
     """Loss of every batch before its update against examples, one panel per batch size."""
-    made, panels = _panels(frames)
+    made, panels = _traces(frames, "loss", "Loss of the batch")
     # The axis ends at a high quantile of the wildest size; the few losses beyond it are marked at the edge.
-    top, seed = 1.1 * frames.summary["step_loss_q99"].max(), _seed(frames)
+    top = 1.1 * frames.summary["step_loss_q99"].max()
     top = top if top > 0 else 1.0
-    for axes, size in zip(panels, frames.sizes, strict=True):
-        if _traces(axes, frames, size, "loss", seed):
-            axes.set_ylim(0, top)
-            steps = _of_seed(frames, size, seed)
-            beyond = steps[~(steps["loss"] <= top)]
-            axes.plot(beyond["examples"], [0.985 * top] * len(beyond), "^", color=theme.INK, markersize=3, linewidth=0)
-    _finish(made, "Loss of the batch")
+    for axes, size in panels.items():
+        axes.set_ylim(0, top)
+        steps = _of_seed(frames, size)
+        beyond = steps[~(steps["loss"] <= top)]
+        axes.plot(beyond["examples"], [0.985 * top] * len(beyond), "^", color=theme.INK, markersize=3, linewidth=0)
     return made
 
 
@@ -51,18 +49,14 @@ def alt_step_losses(frames: Frames) -> str:
 
 def draw_gradient_norm(frames: Frames) -> Figure:
     """Norm of every batch's gradient against examples, one panel per batch size."""
-    made, panels = _panels(frames)
-    seed = _seed(frames)
-    drawn = [
-        _traces(axes, frames, size, "gradient_norm", seed) for axes, size in zip(panels, frames.sizes, strict=True)
-    ]
+    made, panels = _traces(frames, "gradient_norm", "Gradient norm")
     norms = frames.steps["gradient_norm"].to_numpy(np.float64, na_value=np.nan)
     norms = norms[np.isfinite(norms) & (norms > 0)]
-    if any(drawn) and len(norms):
+    if panels and len(norms):
         top, bottom = norms.max(), max(norms.min(), norms.max() / 10**NORM_DECADES)
-        theme.log_axis(panels[0], "y", [bottom, top])
-        panels[0].set_ylim(bottom / 1.3, top * 1.3)
-    _finish(made, "Gradient norm")
+        axes = made.axes[0]
+        theme.log_axis(axes, "y", [bottom, top])
+        axes.set_ylim(bottom / 1.3, top * 1.3)
     return made
 
 
@@ -86,26 +80,21 @@ def alt_gradient_norm(frames: Frames) -> str:
 
 def draw_weight_path(frames: Frames) -> Figure:
     """The tracked weight after every update against examples and against updates, one line per batch size."""
-    made, panels = theme.figure(2, 1, 2.3, extra=0.6, sharey=True)
-    shades, seed = theme.colours(frames.sizes), _seed(frames)
-    for axes, cost in zip(panels, ("examples", "update"), strict=True):
-        reached: list[float] = []
-        for size in frames.sizes:
-            steps = _of_seed(frames, size, seed).dropna(subset=["weight"])
-            if cost == "update" and len(steps) > 1 and steps["update"].iloc[1] > MAX_STRIDE:
-                # From update 1 to the 200th, say, a log axis would show a long straight line that nobody measured.
-                steps = steps.iloc[1:]
-            marker = "o" if len(steps) == 1 else None
-            axes.plot(steps[cost], steps["weight"], color=shades[size], linewidth=1.2, marker=marker)
-            reached.extend(steps[cost])
+    made, (above, below) = theme.figure(2, 1, 2.3, extra=0.6, sharey=True)
+    paths = [_of_seed(frames, size).dropna(subset=["weight"]).assign(size=size.label) for size in frames.sizes]
+    for axes, cost, found in ((above, "examples", paths), (below, "update", [_from_second(path) for path in paths])):
+        path = pd.concat(found)
+        coloured = theme.by_size(frames.sizes)
+        theme.lines(axes, path, cost, "weight", linewidth=1.2, **coloured)
+        theme.dots(axes, path[path.groupby("size")["size"].transform("size") == 1], cost, "weight", s=36, **coloured)
         axes.set_ylabel("Weight")
         axes.set_xlabel("Examples" if cost == "examples" else "Updates")
-        if not reached:
+        if path.empty:
             theme.say(axes, "not measured")
         elif cost == "examples":
             theme.counts_axis(axes)
         else:
-            theme.log_axis(axes, "x", reached)
+            theme.log_axis(axes, "x", path[cost])
     theme.size_legend(made, frames.sizes)
     return made
 
@@ -120,38 +109,36 @@ def caption_weight_path(frames: Frames) -> str:
 
 def alt_weight_path(frames: Frames) -> str:
     """Axes and where the weight ended."""
-    ends: list[tuple[Size, float | None]] = []
-    seed = _seed(frames)
-    for size in frames.sizes:
-        weights = _of_seed(frames, size, seed)["weight"].dropna()
-        ends.append((size, float(weights.iloc[-1]) if len(weights) else None))
+    paths = [(size, _of_seed(frames, size)["weight"].dropna()) for size in frames.sizes]
+    ends = [(size, float(path.iloc[-1]) if len(path) else None) for size, path in paths]
     head = "Two panels: one weight against examples trained on and against updates, one line per batch size."
     return f"{head} {series_in_words('The weight at the end', ends)}"
 
 
-def _panels(frames: Frames) -> tuple[Figure, list[Axes]]:
-    return theme.figure_of(len(frames.sizes), 1.75, extra=0.5)
-
-
-def _finish(made: Figure, label: str) -> None:
+def _traces(frames: Frames, column: str, label: str) -> tuple[Figure, dict[Axes, Size]]:
+    """`column` of all runs against examples, a panel per size, one seed in colour; the panels with something in it."""
+    made, panels = theme.figure_of(len(frames.sizes), 1.75, extra=0.5)
     made.supylabel(label, fontsize=10)
     made.supxlabel("Examples trained on", fontsize=10)
+    bold, drawn = _seed(frames), {}
+    for axes, (size, colour) in zip(panels, theme.colours(frames.sizes).items(), strict=True):
+        axes.set_title(f"Batch size {size.label}")
+        steps = of_size(frames.steps, size)
+        known = steps[np.isfinite(steps[column].to_numpy(np.float64, na_value=np.nan))]
+        if known.empty:
+            theme.say(axes, "not measured")
+            continue
+        others = known[known["seed"] != bold]
+        theme.lines(axes, others, "examples", column, units="seed", color=theme.FAINT, linewidth=0.4)
+        theme.lines(axes, known[known["seed"] == bold], "examples", column, color=colour, linewidth=0.7)
+        theme.counts_axis(axes)
+        drawn[axes] = size
+    return made, drawn
 
 
-def _traces(axes: Axes, frames: Frames, size: Size, column: str, bold: int) -> bool:
-    """Draw `column` of all seeds of `size`, `bold` in colour; say so where there is nothing, and return False."""
-    axes.set_title(f"Batch size {size.label}")
-    steps = of_size(frames.steps, size)
-    known = steps[np.isfinite(steps[column].to_numpy(np.float64, na_value=np.nan))]
-    if known.empty:
-        theme.say(axes, "not measured")
-        return False
-    for _, run in known[known["seed"] != bold].groupby("seed"):
-        axes.plot(run["examples"], run[column], color=theme.FAINT, linewidth=0.4)
-    run = known[known["seed"] == bold]
-    axes.plot(run["examples"], run[column], color=theme.colours(frames.sizes)[size], linewidth=0.7)
-    theme.counts_axis(axes)
-    return True
+def _from_second(path: pd.DataFrame) -> pd.DataFrame:
+    """From update 1 to the 200th, say, a log axis would show a long straight line that nobody measured."""
+    return path.iloc[1:] if len(path) > 1 and path["update"].iloc[1] > MAX_STRIDE else path
 
 
 def _seed(frames: Frames) -> int:
@@ -160,9 +147,9 @@ def _seed(frames: Frames) -> int:
     return min(everywhere or {int(seed) for seed in frames.runs["seed"]})
 
 
-def _of_seed(frames: Frames, size: Size, seed: int) -> pd.DataFrame:
+def _of_seed(frames: Frames, size: Size) -> pd.DataFrame:
     steps = of_size(frames.steps, size)
-    return steps[steps["seed"] == seed]
+    return steps[steps["seed"] == _seed(frames)]
 
 
 def _which(frames: Frames) -> str:

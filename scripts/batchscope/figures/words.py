@@ -39,6 +39,11 @@ def _superscript(exponent: str) -> str:
     return str(int(exponent.replace("−", "-"))).translate(_SUPERSCRIPTS)
 
 
+def joined(sentences: Iterable[str]) -> str:
+    """The sentences that are not empty."""
+    return " ".join(filter(None, sentences))
+
+
 def range_in_words(counts: Iterable[int]) -> str:
     """`5`, or `3 to 5` where they differ; `0` of none."""
     found = sorted(set(counts)) or [0]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from batchscope import text as numbers
+from batchscope.report.content import Definition, Described
 from batchscope.stats import ALPHA, LEVEL
 
 _SOURCES = {
@@ -29,7 +29,7 @@ _RULES = {
 _OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
 
 
-def dataset(resolved: Mapping[str, Any], sizes: tuple[int, int, int]) -> str:
+def dataset(resolved: Definition, sizes: tuple[int, int, int]) -> str:
     """One paragraph on a data set; `sizes` are the examples for training, validation and test."""
     train, validation, test = (numbers.integer(size) for size in sizes)
     parts = [
@@ -44,7 +44,7 @@ def dataset(resolved: Mapping[str, Any], sizes: tuple[int, int, int]) -> str:
     return " ".join(parts)
 
 
-def recipe(resolved: Mapping[str, Any]) -> str:
+def recipe(resolved: Definition) -> str:
     """One paragraph on a recipe: model, optimizer, learning-rate rule, order, last batch and budget."""
     sentences = [
         f"{_model(resolved['model'])}.",
@@ -72,11 +72,11 @@ def recipe(resolved: Mapping[str, Any]) -> str:
     return " ".join(sentences)
 
 
-def comparisons(cells: Sequence[Mapping[str, Any]]) -> list[str]:
+def comparisons(cells: Sequence[Mapping[str, int | str]]) -> list[str]:
     """Which sizes are compared on which data set with which recipe: one sentence each."""
     sizes: dict[tuple[str, str], list[str]] = {}
     for cell in cells:
-        sizes.setdefault((cell["dataset"], cell["recipe"]), []).append(str(cell["batch_size"]))
+        sizes.setdefault((str(cell["dataset"]), str(cell["recipe"])), []).append(str(cell["batch_size"]))
     return [
         f"{pair[0]} with {pair[1]}: batch sizes {numbers.listing(found)}"
         f"{' (full is the whole training part: one update per epoch)' if 'full' in found else ''}."
@@ -96,7 +96,7 @@ def seeds(values: Sequence[int]) -> str:
     )
 
 
-def timing(study: Mapping[str, Any]) -> str:
+def timing(study: Described) -> str:
     """How seconds, memory and utilisation were measured."""
     if not study["timing"]:
         return "This study has no timings, so nothing is said about speed; memory and utilisation come from the runs."
@@ -135,7 +135,7 @@ def intervals() -> str:
     )
 
 
-def machine(study: Mapping[str, Any], devices: Sequence[str], numerics: Sequence[Mapping[str, Any]]) -> str:
+def machine(study: Described, devices: Sequence[str], numerics: Sequence[Definition]) -> str:
     """What trained, on which devices (as the runs recorded them), on how many threads, and how it computed."""
     settings = study["settings"]
     loop = {"fused": "each epoch in one compiled call", "fit": "with the framework's own training loop"}[
@@ -147,7 +147,7 @@ def machine(study: Mapping[str, Any], devices: Sequence[str], numerics: Sequence
     return f"Trained with {settings['engine']} on {where}, {threads} per job, {loop}; {how}."
 
 
-def _source(resolved: Mapping[str, Any]) -> str:
+def _source(resolved: Definition) -> str:
     source = resolved["source"]
     if source == "blobs":
         return (
@@ -162,7 +162,7 @@ def _source(resolved: Mapping[str, Any]) -> str:
     return text[0].upper() + text[1:]
 
 
-def _model(model: Mapping[str, Any]) -> str:
+def _model(model: Definition) -> str:
     if "function" in model:
         return f"The model that {model['function']}{_arguments(model['arguments'])} builds"
     if model["name"] == "mlp":
@@ -183,7 +183,7 @@ def _model(model: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _optimizer(optimizer: Mapping[str, Any], scaling: Mapping[str, Any], tuning: Mapping[str, Any] | None) -> str:
+def _optimizer(optimizer: Definition, scaling: Definition, tuning: Definition | None) -> str:
     silent = {"name", "learning_rate"} | (set() if optimizer.get("use_ema") else {"ema_momentum"})
     options = {name: option for name, option in optimizer.items() if name not in silent}
     extra = "".join(f", {name} {option}" for name, option in options.items() if option not in (None, False))
@@ -191,7 +191,7 @@ def _optimizer(optimizer: Mapping[str, Any], scaling: Mapping[str, Any], tuning:
     return f"{_OPTIMIZERS[optimizer['name']]} with {rate}{extra}"
 
 
-def _tuned(tuning: Mapping[str, Any]) -> str:
+def _tuned(tuning: Definition) -> str:
     rates = numbers.listing([f"{rate:g}" for rate in tuning["learning_rates"]])
     times = {0: "", 1: ", halved once round the best"}.get(
         tuning["refine"], f", halved {tuning['refine']} times round the best"
@@ -202,7 +202,7 @@ def _tuned(tuning: Mapping[str, Any]) -> str:
     )
 
 
-def _rate_rule(scaling: Mapping[str, Any]) -> str:
+def _rate_rule(scaling: Definition) -> str:
     warmup = scaling["warmup_epochs"]
     ramp = f" and rising from near zero over the first {numbers.count(warmup, 'epoch')}" if warmup else ""
     if scaling["rule"] == "none":
@@ -210,7 +210,7 @@ def _rate_rule(scaling: Mapping[str, Any]) -> str:
     return f" at batch size {scaling['reference_batch_size']} (scaled {_RULES[scaling['rule']]}{ramp})"
 
 
-def _budget(budget: Mapping[str, Any]) -> str:
+def _budget(budget: Definition) -> str:
     unit = "updates" if budget["epochs"] is None else "epochs"
     length = numbers.count(budget[unit], unit.removesuffix("s"))
     stopping, n = budget["early_stopping"], budget["evaluations"]
@@ -222,12 +222,12 @@ def _budget(budget: Mapping[str, Any]) -> str:
     return f"Up to {length}; a run stops when the validation loss has not fallen for {patience}, and {kept}.{looks}"
 
 
-def _spread(budget: Mapping[str, Any]) -> str:
+def _spread(budget: Definition) -> str:
     first = budget["first_evaluation_at"]
     if first is None:
         return "evenly spread over them"
     return f"evenly spread in the logarithm from {100 * first:g} % of them on"
 
 
-def _arguments(arguments: Mapping[str, Any]) -> str:
+def _arguments(arguments: Definition) -> str:
     return f"({', '.join(f'{name}={content!r}' for name, content in arguments.items())})"

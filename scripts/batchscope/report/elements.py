@@ -1,6 +1,6 @@
 """The pieces of the page: tables that sort, figures embedded as data, and escaped text around them.
 
-Every function here takes plain text, escapes it and returns HTML; only `Cell.html` and the parameters that are named
+Every function here takes plain text, escapes it and returns HTML; only `Html.html` and the parameters that are named
 `html` are taken as they are.
 """
 
@@ -15,80 +15,39 @@ from pathlib import Path
 from typing import Any
 
 from batchscope import text as numbers
-from batchscope.figures import sheets
-
-Column = sheets.Column
+from batchscope.figures.sheets import Cell, Column, Sheet
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A cell's HTML and the value that it sorts by; None sorts last in both directions."""
+class Html(Cell):
+    """A cell of which the HTML is given."""
 
-    html: str
-    value: float | str | None = None
+    html: str = ""
 
 
-def cell(content: sheets.Cell) -> Cell:
-    """The HTML of a cell of a `Sheet`."""
+def cell(content: Cell) -> str:
+    """What stands in a cell, its remarks below it."""
+    if isinstance(content, Html):
+        return content.html
+    remarks = "".join(remark(words) for words in content.remarks)
     if content.value is None:
-        return Cell(
-            f'<span class="missing" aria-hidden="true">{numbers.MISSING}</span><span class="hidden">none</span>'
-        )
+        dash = f'<span class="missing" aria-hidden="true">{numbers.MISSING}</span><span class="hidden">none</span>'
+        return dash + remarks
     bounds = f' <span class="range">{escape(content.bounds)}</span>' if content.bounds else ""
-    return Cell(escape(content.shown) + bounds, content.value)
+    return escape(content.shown) + bounds + remarks
 
 
-def text(value: object) -> Cell:
-    """A cell of plain text."""
-    return cell(sheets.text(value))
+def sheet(identifier: str, content: Sheet) -> str:
+    """A sortable table in a box that scrolls sideways by itself, or a line behind which it is folded away.
 
-
-def value(content: float | None, shown: str | None = None) -> Cell:
-    """A number, see `sheets.value`."""
-    return cell(sheets.value(content, shown))
-
-
-def spread(mean: float | None, low: float | None, high: float | None, places: int | None = None) -> Cell:
-    """A mean with its interval, see `sheets.spread`."""
-    return cell(sheets.spread(mean, low, high, places))
-
-
-def quartiles(median: float | None, low: float | None, high: float | None) -> Cell:
-    """A median with its quartiles, see `sheets.quartiles`."""
-    return cell(sheets.quartiles(median, low, high))
-
-
-def table(
-    identifier: str, caption: str, columns: Sequence[Column], rows: Sequence[Sequence[Cell]], *, stacked: bool = False
-) -> str:
-    """A sortable table in a box that scrolls sideways by itself; the first cell of each row heads the row.
-
-    On a narrow screen a `stacked` table, for rows of text, shows each row as a block, its cells below one another.
+    On a narrow screen a `stacked` table shows each row as a block, its cells below one another.
     """
-    for row in rows:
-        if len(row) != len(columns):
-            raise ValueError(f"table {identifier}: {len(row)} cells in a row under {len(columns)} columns")
-    name = escape(identifier)
+    columns = [column for column, _ in content.columns]
     head = "".join(_heading(column) for column in columns)
+    rows = zip(*(cells for _, cells in content.columns), strict=True)
     body = "".join(f"<tr>{_row(columns, row)}</tr>" for row in rows)
-    return (
-        f'<figure class="table" id="{name}"><figcaption id="{name}-caption">{escape(caption)}</figcaption>'
-        f'<div class="scroll" role="group" aria-labelledby="{name}-caption" tabindex="0">'
-        f'<table class="sortable{" stacked" * stacked}" aria-labelledby="{name}-caption"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div></figure>"
-    )
-
-
-def table_of(identifier: str, caption: str, columns: Sequence[tuple[Column, Sequence[Cell]]], **style: bool) -> str:
-    """`table` from columns, each with its cells from top to bottom."""
-    rows = list(zip(*(cells for _, cells in columns), strict=True))
-    return table(identifier, caption, [column for column, _ in columns], rows, **style)
-
-
-def sheet(identifier: str, content: sheets.Sheet) -> str:
-    """A table, or a line behind which it is folded away."""
-    columns = [(column, [cell(each) for each in cells]) for column, cells in content.columns]
-    html = table_of(identifier, content.caption, columns)
+    style = f"sortable{' stacked' * content.stacked}"
+    html = _table(identifier, content.caption, style, f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>")
     return folded(content.summary, html) if content.summary else html
 
 
@@ -187,17 +146,21 @@ def mapping(content: Mapping[str, Any], caption: str, identifier: str) -> str:
     rows = "".join(
         f'<tr><th scope="row">{escape(name)}</th><td>{_scalar(item)}</td></tr>' for name, item in _flatten(content)
     )
-    name = escape(identifier)
-    return (
-        f'<figure class="table" id="{name}"><figcaption id="{name}-caption">{escape(caption)}</figcaption>'
-        f'<div class="scroll" role="group" aria-labelledby="{name}-caption" tabindex="0">'
-        f'<table class="pairs" aria-labelledby="{name}-caption"><tbody>{rows}</tbody></table></div></figure>'
-    )
+    return _table(identifier, caption, "pairs", f"<tbody>{rows}</tbody>")
 
 
 def slug(*parts: str) -> str:
     """An id made of `parts`, unique for distinct parts: what is not a letter, digit, _ or - becomes its code point."""
     return ":".join(re.sub(r"[^A-Za-z0-9_-]", lambda found: f".{ord(found.group()):x}", part) for part in parts)
+
+
+def _table(identifier: str, caption: str, style: str, html: str) -> str:
+    name = escape(identifier)
+    return (
+        f'<figure class="table" id="{name}"><figcaption id="{name}-caption">{escape(caption)}</figcaption>'
+        f'<div class="scroll" role="group" aria-labelledby="{name}-caption" tabindex="0">'
+        f'<table class="{style}" aria-labelledby="{name}-caption">{html}</table></div></figure>'
+    )
 
 
 def _heading(column: Column) -> str:
@@ -207,14 +170,12 @@ def _heading(column: Column) -> str:
 
 def _row(columns: Sequence[Column], row: Sequence[Cell]) -> str:
     cells = []
-    for index, (column, cell) in enumerate(zip(columns, row, strict=True)):
+    for index, (column, content) in enumerate(zip(columns, row, strict=True)):
         tag, scope = ("th", ' scope="row"') if index == 0 else ("td", "")
-        sort = (
-            "" if cell.value is None else escape(repr(cell.value) if isinstance(cell.value, float) else str(cell.value))
-        )
+        sort = "" if content.value is None else escape(str(content.value))
         label = escape(column.heading)
         cells.append(
-            f'<{tag}{scope} class="{column.kind}" data-label="{label}" data-value="{sort}">{cell.html}</{tag}>'
+            f'<{tag}{scope} class="{column.kind}" data-label="{label}" data-value="{sort}">{cell(content)}</{tag}>'
         )
     return "".join(cells)
 

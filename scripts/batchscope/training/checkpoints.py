@@ -90,4 +90,4 @@ def by_checkpoint(frame: pd.DataFrame) -> dict[Checkpoint, pd.DataFrame]:
 
 def at(frame: pd.DataFrame, checkpoint: Checkpoint | None) -> pd.DataFrame:
     """The rows of a table that are about a checkpoint; none without one."""
-    return frame[[found == checkpoint for found in of_rows(frame)]]
+    return frame.loc[[found == checkpoint for found in of_rows(frame)]]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from html import escape
+from dataclasses import replace
 
 import pandas as pd
 
 from batchscope import text
+from batchscope.figures.sheets import Cell, Row, number, spread, value
 from batchscope.figures.targets import metric_words
 from batchscope.report import elements
-from batchscope.report.content import Content, Row, number, pair_title, rows, size
-from batchscope.report.elements import Cell, Column
+from batchscope.report.content import Content, size
+from batchscope.report.fields import Field, Own, sheet
+from batchscope.report.page import pair_title
 from batchscope.stats import LEVEL
 from batchscope.tables.metrics import NOISE_SCALE, PUBLISHED
 from batchscope.training.checkpoints import Checkpoint
@@ -19,23 +20,22 @@ from batchscope.training.checkpoints import Checkpoint
 
 def published(content: Content) -> str:
     """One row per number and data set and recipe; empty where the study names none."""
-    found = rows(content.tables["published"])
-    if not found:
-        return ""
-    columns: list[tuple[Column, Sequence[Cell]]] = [
-        (Column("What", kind="text"), [_what(row) for row in found]),
-        (Column("Published"), [_published(row) for row in found]),
-        (Column("Measured here"), [_measured(row) for row in found]),
-        (Column("Standard deviation", "of runs"), [elements.value(number(row, "sd")) for row in found]),
-        (Column("Runs"), [elements.value(number(row, "n"), text.integer(number(row, "n"))) for row in found]),
-    ]
+    fields = (
+        Own("What", _what, kind="text"),
+        Own("Published", _published),
+        Own("Measured here", _measured),
+        Field("Standard deviation", "sd", "of runs"),
+        Field("Runs", "n"),
+    )
     caption = (
         "A published number belongs to its data, network and budget, and the one measured here to those of this study: "
         "neither has to equal the other, and none of the verdicts rests on them. "
         f"Measured: means over the runs with {LEVEL} t-intervals; a noise scale is the ratio of the means of its two "
         "parts, with Fieller's interval over the runs; a critical batch size is that of the fit."
     )
-    return elements.table_of("table-published", caption, columns, stacked=True)
+    made = sheet("published", "published", content.tables["published"], fields, caption)
+    table = "".join(elements.sheet(each.name, replace(each, stacked=True)) for each in made)
+    return elements.section("Published numbers, and those measured here", table)
 
 
 def _what(row: Row) -> Cell:
@@ -49,16 +49,15 @@ def _what(row: Row) -> Cell:
         words.append(f"to {metric_words(str(row['target_metric']))} {text.number(float(row['target']))}")
     head = f"{', '.join(words)}{f' ({metric.unit})' if metric.unit else ''}"
     measured = f"Measured: {pair_title((row['dataset'], row['recipe']))}"
-    return Cell(escape(head) + elements.remark(f"Published: {row['source']}") + elements.remark(measured), head)
+    return Cell(head, head, remarks=(f"Published: {row['source']}", measured))
 
 
 def _published(row: Row) -> Cell:
-    value, spread = number(row, "published"), number(row, "published_plus_minus")
-    assert value is not None
-    return elements.value(value, f"{value:,.6g}" + ("" if spread is None else f" ± {spread:,.6g}"))
+    content, plus_minus = number(row, "published"), number(row, "published_plus_minus")
+    assert content is not None
+    return value(content, f"{content:,.6g}" + ("" if plus_minus is None else f" ± {plus_minus:,.6g}"))
 
 
 def _measured(row: Row) -> Cell:
-    cell = elements.spread(number(row, "value"), number(row, "ci_low"), number(row, "ci_high"))
-    reason = str(row["reason"])
-    return Cell(cell.html + elements.remark(reason), cell.value) if reason else cell
+    cell = spread(number(row, "value"), number(row, "ci_low"), number(row, "ci_high"))
+    return replace(cell, remarks=(str(row["reason"]),))

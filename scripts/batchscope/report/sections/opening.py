@@ -1,27 +1,59 @@
-"""The short answer for a data set and recipe. Every sentence is made from the tables and says no more than they do."""
+"""What the study asks, and the short answer. Every sentence is made from the tables and says no more than they do."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pandas as pd
 
 from batchscope import text
 from batchscope.analysis.best import BEST, COMPARED, NOT_COMPARABLE, NOT_TESTABLE
+from batchscope.figures.sheets import Row, number, rows
 from batchscope.report import elements
-from batchscope.report.content import Content, Row, number, pair_title, rows, size
-from batchscope.report.tables import disturbed
+from batchscope.report.content import Content, size
+from batchscope.report.page import pair_title
+from batchscope.report.sections.quality import compared
+from batchscope.report.sections.speed import disturbed
 from batchscope.stats import ALPHA, LEVEL
-from batchscope.tables.cells import Pair
+from batchscope.tables.cells import Pair, of_size
+
+
+def question(content: Content) -> str:
+    """The question; below it a warning where the machine has a GPU that the framework could not use."""
+    return elements.paragraph(content.study["question"], "lede") + unused_gpus(content)
+
+
+def unused_gpus(content: Content) -> str:
+    """The warning; empty where no GPU was left unused."""
+    numerics = content.manifest.get("numerics", ())
+    found = {name for each in numerics for name in each.get("unused_gpus", ())}
+    if not found:
+        return ""
+    sentence = (
+        f"Everything ran on the CPU, although the driver shows a GPU here ({text.listing(sorted(found))}): the "
+        "framework lacks what it needs to use it. `make report DEVICE=gpu` installs that and runs the study on the "
+        "GPU; under conda the same is `--config device=gpu`."
+    )
+    return elements.box("caution", elements.paragraph(sentence))
+
 
 ENOUGH_SEEDS = 5
 _ENDED = ["batch_size", "full_batch", "outcome", "outcome_detail"]
 
 
+def answers(content: Content) -> str:
+    """A box per data set and recipe of which there is something to say about losses."""
+    return elements.section(
+        "The short answer",
+        "".join(answer(content, pair) for pair in content.pairs if compared(content, pair)),
+        "Each box is about one data set and one recipe and holds for them alone: for this model, this optimizer and "
+        "its learning-rate rule, and this budget.",
+    )
+
+
 def answer(content: Content, pair: Pair) -> str:
     """A box with the headline facts and the sentences on one data set and recipe, as HTML."""
-    table = rows(content.of("best", pair))
+    table = content.rows("best", pair)
     heading = elements.heading(3, elements.slug("answer", *pair), pair_title(pair))
     sentences = [
         *speed(table),
@@ -135,11 +167,11 @@ def accuracy(table: Sequence[Row]) -> list[str]:
 
 def left_out(content: Content, pair: Pair) -> list[str]:
     """Sizes that lack a run and are therefore not compared."""
-    missing = {size(row) for row in rows(content.of("best", pair)) if row["status"] == NOT_COMPARABLE}
+    missing = {size(row) for row in content.rows("best", pair) if row["status"] == NOT_COMPARABLE}
     parts = [
         f"{size(row)} ({int(row['n_diverged'])} diverged and {int(row['n_out_of_memory'])} ran out of memory, "
         f"of {int(row['n_runs'])} runs)"
-        for row in rows(content.of("summary", pair))
+        for row in content.rows("summary", pair)
         if size(row) in missing
     ]
     return [f"Left out of the comparison of losses: {text.listing(parts)}."] if parts else []
@@ -151,7 +183,7 @@ def fitted(content: Content, pair: Pair) -> list[str]:
     lost = jobs[jobs["outcome"] == "out_of_memory"]
     if lost.empty:
         return []
-    sizes = [(size(row), row) for row in rows(content.of("summary", pair))]
+    sizes = [(size(row), row) for row in content.rows("summary", pair)]
     failed = {size(row) for row in rows(lost)}
     fits = [name for name, _ in sizes if name not in failed]
     fits_text = f"{text.listing(fits)} fitted into memory" if fits else "No size fitted into memory"
@@ -162,28 +194,15 @@ def fitted(content: Content, pair: Pair) -> list[str]:
     ]
 
 
-def unused_gpus(manifest: Mapping[str, Any]) -> str:
-    """A warning where the machine has a GPU that the framework could not use; empty where it has none."""
-    found = {name for numerics in manifest.get("numerics", ()) for name in numerics.get("unused_gpus", ())}
-    if not found:
-        return ""
-    sentence = (
-        f"Everything ran on the CPU, although the driver shows a GPU here ({text.listing(sorted(found))}): the "
-        "framework lacks what it needs to use it. `make report DEVICE=gpu` installs that and runs the study on the "
-        "GPU; under conda the same is `--config device=gpu`."
-    )
-    return elements.box("caution", elements.paragraph(sentence))
-
-
 def still_improving(content: Content, pair: Pair) -> list[str]:
     """Sizes with runs whose last epoch was their best: a longer budget may change their place."""
     runs = content.of("runs", pair)
     ended = runs[(runs["outcome"] == "ok") & (runs["selected_epoch"] == runs["epochs"]) & ~runs["stopped_early"]]
     parts = []
-    for row in rows(content.of("summary", pair)):
-        same = (ended["batch_size"] == row["batch_size"]) & (ended["full_batch"] == row["full_batch"])
-        if same.any():
-            parts.append(f"{size(row)} ({int(same.sum())} of {int(row['n_ok'])} runs)")
+    for row in content.rows("summary", pair):
+        same = len(of_size(ended, (row["batch_size"], row["full_batch"])))
+        if same:
+            parts.append(f"{size(row)} ({same} of {int(row['n_ok'])} runs)")
     if not parts:
         return []
     return [

@@ -1,22 +1,42 @@
-"""What was done, how to read the page and what it does not say, as far as these depend on the kind of study."""
+"""What was done, how to read the page, what it does not say, and where the numbers come from."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from batchscope import text
+from batchscope.figures.sheets import rows
 from batchscope.report import describe, elements
 from batchscope.report.content import Content
+from batchscope.tables.cells import SIZE
+
+_TRAINED = (
+    "Every combination of data set, recipe, batch size and seed was trained as a run of its own. At every "
+    "evaluation, which is once per epoch where the recipe does not say otherwise, the loss on the validation part "
+    "decides whether it is the best so far. The test part is read only when training has ended, with the last "
+    "weights and with those of the best evaluation, and decides nothing."
+)
+_IMPORTED = "Nothing was trained here: measurements that were made elsewhere are read and analysed."
+
+
+def design(content: Content) -> str:
+    """The design of the study."""
+    introduction = _TRAINED if content.trained else _IMPORTED
+    return elements.section("What was done", done(content), introduction)
 
 
 def done(content: Content) -> str:
-    """The design of the study: data sets, recipes, seeds and clocks, or where imported measurements come from."""
-    study = content.study
+    """The comparisons, and a paragraph on each data set, recipe and way of measuring."""
+    study, runs = content.study, content.tables["runs"]
     if not content.trained:
         return elements.terms(_imported(content))
-    devices, numerics = list(content.tables["runs"]["device"].unique()), content.manifest.get("numerics", [])
+    devices, numerics = list(runs["device"].unique()), content.manifest.get("numerics", [])
+    parts = [
+        (row["dataset"], (row["n_train"], row["n_validation"], row["n_test"]))
+        for row in rows(runs.drop_duplicates("dataset"))
+    ]
     return elements.bullets(describe.comparisons(study["cells"])) + elements.terms(
-        [(f"Data set {name}", describe.dataset(study["datasets"][name], sizes)) for name, sizes in content.parts]
+        [(f"Data set {name}", describe.dataset(study["datasets"][name], sizes)) for name, sizes in parts]
         + [(f"Recipe {name}", describe.recipe(recipe)) for name, recipe in study["recipes"].items()]
         + [
             ("Seeds and pairs", describe.seeds(study["seeds"])),
@@ -27,22 +47,10 @@ def done(content: Content) -> str:
     )
 
 
-def introduction(content: Content) -> tuple[str, ...]:
-    """What precedes the design."""
-    if not content.trained:
-        return ("Nothing was trained here: measurements that were made elsewhere are read and analysed.",)
-    return (
-        "Every combination of data set, recipe, batch size and seed was trained as a run of its own. At every "
-        "evaluation, which is once per epoch where the recipe does not say otherwise, the loss on the validation part "
-        "decides whether it is the best so far. The test part is read only when training has ended, with the last "
-        "weights and with those of the best evaluation, and decides nothing.",
-    )
-
-
 def _imported(content: Content) -> list[tuple[str, str]]:
-    given = content.study["measurements"]
-    runs = content.tables["runs"]
-    sizes = runs[["batch_size", "full_batch"]].drop_duplicates()
+    given, runs = content.study["measurements"], content.tables["runs"]
+    assert given is not None
+    sizes = runs[SIZE].drop_duplicates()
     words = [
         (
             "Runs",
@@ -68,98 +76,13 @@ def _imported(content: Content) -> list[tuple[str, str]]:
 
 
 def terms(content: Content) -> str:
-    """The words of the page, as far as the study has what they name."""
+    """The words of the page, as far as the study has what they name, and what the captions of its figures leave out."""
     words = [*_TERMS] if content.trained else []
-    if content.trained and len(content.tables["targets"]):
-        words.append(_TARGET)
-    return elements.terms([*words, *_TERMS_OF_ANY, *drawing(content)])
-
-
-def drawing(content: Content) -> list[tuple[str, str]]:
-    """What the figures have in common, and what their captions leave out: terms with their words."""
-    words = [*_FIGURES_OF_RUNS] if content.trained else []
+    words += [_TARGET] if content.trained and len(content.tables["targets"]) else []
+    words += [*_TERMS_OF_ANY, *(_FIGURES_OF_RUNS if content.trained else ())]
     words += [_WAY] if len(content.tables["to_target"]) else []
     words += [found for table, found in _FIGURES.items() if len(content.tables[table])]
-    return words
-
-
-def limits(content: Content) -> str:
-    """What the page does not say."""
-    if not content.trained:
-        return elements.bullets(
-            [
-                "The measurements are taken as they are: who made them, how, and with which learning rates is not "
-                "checked here, and whether runs at different sizes were tuned alike is for their source to say.",
-                "The answers are about the model, the data and the machine of these measurements.",
-                *_ROUGH,
-            ]
-        )
-    return elements.bullets(
-        [
-            "The answers are about these data sets, models, optimizers, learning-rate rules and budgets. Another model "
-            "or another learning rate can turn them round.",
-            *_budgets(content),
-            *_learning_rates(content),
-            "Momentum, the optimizer's averages, weight decay and the moving statistics of batch normalization work "
-            "per update, so they reach over more examples at larger sizes, unless the rule of a recipe scales them.",
-            "A batch size near the number of training examples leaves few updates per epoch, and batches that overlap "
-            "from epoch to epoch; differences to it are not those between two samples of a large population.",
-            "The spread between seeds holds initial weights, order and dropout, and the draw of the data only where "
-            "each seed draws its own.",
-            *_ROUGH,
-            "Seconds, memory and utilisation are those of the machines and the versions of the software named below.",
-        ]
-    )
-
-
-def _budgets(content: Content) -> list[str]:
-    budgets = [recipe["budget"] for recipe in content.study["recipes"].values()]
-    in_epochs = [budget for budget in budgets if budget.get("updates") is None]
-    sentences = []
-    if in_epochs:
-        who = "Every size" if len(in_epochs) == len(budgets) else "With a budget in epochs every size"
-        sentences.append(
-            f"{who} trains for the same number of epochs at most, so large sizes make fewer updates. A size that was "
-            "still improving when its epochs ran out has not shown what it can reach."
-        )
-    if len(in_epochs) < len(budgets):
-        who = "With a budget in updates every size" if in_epochs else "Every size"
-        sentences.append(
-            f"{who} makes the same number of updates at most, so small sizes see fewer examples. A size that was still "
-            "improving when its updates ran out has not shown what it can reach."
-        )
-    return sentences
-
-
-def _learning_rates(content: Content) -> list[str]:
-    """What was done about the learning rate, per kind of recipe."""
-    recipes = content.study["recipes"]
-    tuned = [name for name, recipe in recipes.items() if recipe.get("tuning")]
-    scaled = [
-        name
-        for name, recipe in recipes.items()
-        if name not in tuned and recipe["learning_rate_scaling"]["rule"] != "none"
-    ]
-    fixed = [name for name in recipes if name not in tuned and name not in scaled]
-    sentences = []
-    if fixed:
-        sentences.append(
-            f"With {text.listing(fixed)} the learning rate is the same for all sizes, which suits some of them "
-            "better than others; it was not tuned per size."
-        )
-    if scaled:
-        sentences.append(
-            f"With {text.listing(scaled)} a rule scales the learning rate, which is a guess about which rate suits "
-            "a size; it was not tuned per size."
-        )
-    if tuned:
-        sentences.append(
-            f"With {text.listing(tuned)} the learning rate was tuned at every size, on seeds of its own: among the "
-            "rates tried, and by the best validation loss, so other rates, or another goal, may favour other sizes. "
-            "Nothing else was tuned. The validation data that choose the rate also choose the epoch, so a best "
-            "validation loss looks a little better than it is; the test data chose nothing."
-        )
-    return sentences
+    return elements.section("How to read this page", elements.terms(words))
 
 
 _FIGURES_OF_RUNS = (
@@ -214,7 +137,6 @@ _FIGURES = {
         "It is one of means: where bars overlap widely, another set of seeds may give another front.",
     ),
 }
-_ROUGH = ("Intervals and tests take the means over runs as normally distributed; with few runs they are rough.",)
 _TARGET = (
     "Target",
     "A loss or an error that was fixed before the runs. It counts as reached only where the run stays at or below it "
@@ -263,6 +185,96 @@ _TERMS = (
         "little of its arithmetic, so 100 % at a small batch does not mean that the hardware is used well.",
     ),
 )
+
+
+_ROUGH = "Intervals and tests take the means over runs as normally distributed; with few runs they are rough."
+
+
+def limits(content: Content) -> str:
+    """The limits of the answers, as far as they depend on the kind of study."""
+    return elements.section("Limits", elements.bullets(_of_runs(content) if content.trained else _of_measurements()))
+
+
+def _of_measurements() -> list[str]:
+    return [
+        "The measurements are taken as they are: who made them, how, and with which learning rates is not "
+        "checked here, and whether runs at different sizes were tuned alike is for their source to say.",
+        "The answers are about the model, the data and the machine of these measurements.",
+        _ROUGH,
+    ]
+
+
+def _of_runs(content: Content) -> list[str]:
+    return [
+        "The answers are about these data sets, models, optimizers, learning-rate rules and budgets. Another model "
+        "or another learning rate can turn them round.",
+        *_budgets(content),
+        *_learning_rates(content),
+        "Momentum, the optimizer's averages, weight decay and the moving statistics of batch normalization work "
+        "per update, so they reach over more examples at larger sizes, unless the rule of a recipe scales them.",
+        "A batch size near the number of training examples leaves few updates per epoch, and batches that overlap "
+        "from epoch to epoch; differences to it are not those between two samples of a large population.",
+        "The spread between seeds holds initial weights, order and dropout, and the draw of the data only where "
+        "each seed draws its own.",
+        _ROUGH,
+        "Seconds, memory and utilisation are those of the machines and the versions of the software named below.",
+    ]
+
+
+def _budgets(content: Content) -> list[str]:
+    budgets = [recipe["budget"] for recipe in content.study["recipes"].values()]
+    in_epochs = [budget for budget in budgets if budget.get("updates") is None]
+    sentences = []
+    if in_epochs:
+        who = "Every size" if len(in_epochs) == len(budgets) else "With a budget in epochs every size"
+        sentences.append(
+            f"{who} trains for the same number of epochs at most, so large sizes make fewer updates. A size that was "
+            "still improving when its epochs ran out has not shown what it can reach."
+        )
+    if len(in_epochs) < len(budgets):
+        who = "With a budget in updates every size" if in_epochs else "Every size"
+        sentences.append(
+            f"{who} makes the same number of updates at most, so small sizes see fewer examples. A size that was still "
+            "improving when its updates ran out has not shown what it can reach."
+        )
+    return sentences
+
+
+def _learning_rates(content: Content) -> list[str]:
+    """What was done about the learning rate, per kind of recipe."""
+    recipes = content.study["recipes"]
+    tuned = [name for name, recipe in recipes.items() if recipe.get("tuning")]
+    scaled = [
+        name
+        for name, recipe in recipes.items()
+        if name not in tuned and recipe["learning_rate_scaling"]["rule"] != "none"
+    ]
+    fixed = [name for name in recipes if name not in tuned and name not in scaled]
+    sentences = []
+    if fixed:
+        sentences.append(
+            f"With {text.listing(fixed)} the learning rate is the same for all sizes, which suits some of them "
+            "better than others; it was not tuned per size."
+        )
+    if scaled:
+        sentences.append(
+            f"With {text.listing(scaled)} a rule scales the learning rate, which is a guess about which rate suits "
+            "a size; it was not tuned per size."
+        )
+    if tuned:
+        sentences.append(
+            f"With {text.listing(tuned)} the learning rate was tuned at every size, on seeds of its own: among the "
+            "rates tried, and by the best validation loss, so other rates, or another goal, may favour other sizes. "
+            "Nothing else was tuned. The validation data that choose the rate also choose the epoch, so a best "
+            "validation loss looks a little better than it is; the test data chose nothing."
+        )
+    return sentences
+
+
+def provenance(content: Content) -> str:
+    """Links to the tables that lie beside the page, and the manifest of the study."""
+    manifest = elements.mapping(content.manifest, "Machine, software, code and command of this study.", "manifest")
+    return elements.section("Where the numbers come from", files(content) + manifest)
 
 
 def files(content: Content) -> str:

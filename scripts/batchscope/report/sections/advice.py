@@ -1,0 +1,81 @@
+"""Which batch size to use, per goal, and a source's decision tree, followed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from batchscope import text
+from batchscope.figures.sheets import Row, number
+from batchscope.probes.section import Figure
+from batchscope.report import elements
+from batchscope.report.content import Content, size
+from batchscope.report.fields import Field, table
+from batchscope.report.page import Block, html, pair_title, section
+from batchscope.tables.cells import Pair
+
+GOALS = {
+    "time_to_target": "Least time to a target",
+    "test_accuracy": "Best test accuracy",
+    "memory": "Least memory",
+    "energy": "Least energy",
+    "decision_tree": "A source's decision tree",
+}
+
+
+def advice(content: Content) -> str:
+    """A box per data set and recipe, and the front of time and error below it."""
+    return elements.section(
+        "Advice",
+        "".join(html(content, pair, _advice(content, pair)) for pair in content.pairs),
+        "Which batch size to use depends on what is to be saved. A goal is decided where every other size is told "
+        "apart from the size named; where it is not, that size has the best mean and others may be as good or better.",
+    )
+
+
+def _advice(content: Content, pair: Pair) -> list[Block]:
+    """The size to use for each goal, how sure that is, and the sentences behind it; nothing where no goal has one."""
+    found = content.rows("advice", pair)
+    named = [row for row in found if number(row, "batch_size") is not None]
+    if not named:
+        return []
+    heading = elements.heading(3, elements.slug("advice", *pair), pair_title(pair))
+    facts = elements.facts([_fact(row) for row in named if row["goal"] != "decision_tree"])
+    words = elements.terms([(f"{GOALS[str(row['goal'])]}: {_status(row)}", str(row["words"])) for row in found])
+    return [elements.box("answer", heading + facts + words), Figure("pareto")]
+
+
+def _fact(row: Row) -> tuple[str, str, str]:
+    unit = f" {row['unit']}" if row["unit"] else ""
+    middle = text.interval(number(row, "value"), number(row, "ci_low"), number(row, "ci_high"))
+    return GOALS[str(row["goal"])], size(row), f"{middle}{unit}; {_status(row)}"
+
+
+def _status(row: Row) -> str:
+    """Whether the question is decided; never "decided" where it is not."""
+    if number(row, "batch_size") is None:
+        return "not followed" if row["goal"] == "decision_tree" else "no size named"
+    if row["goal"] == "decision_tree":
+        return f"{size(row)}, {'can be judged' if row['decided'] else 'cannot be judged in full'}"
+    return "decided" if row["decided"] else "not decided"
+
+
+@section(
+    "A decision tree, followed",
+    "One of the source documents chooses a batch size by questions. They are asked here of the measured numbers; "
+    "what comes of it is held against the measured best under Advice.",
+)
+def tree(content: Content, pair: Pair) -> list[Block]:
+    """One row per question, with the number that decided it."""
+    fields = (
+        Field("Step", "step"),
+        Field("Question", "question"),
+        Field("Measured, and threshold", "measured"),
+        Field("Answer", "answer"),
+        Field("Go on with", "next"),
+    )
+    caption = (
+        "The questions are those of one of the source documents, in its order. It says "
+        "“unstable”, “slow”, “low” and “much lower” without numbers: the thresholds are ours. Where the answer asks "
+        "for another size, the next size of the study is taken and the question asked again."
+    )
+    return [replace(each, stacked=True) for each in table(content, pair, "tree", fields, caption)]

@@ -1,0 +1,174 @@
+"""What the documents say beside what was measured: the verdicts of the study."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from html import escape
+
+import pandas as pd
+
+from batchscope import text
+from batchscope.claims.definitions import resolved
+from batchscope.figures.sheets import Cell, Column, Row, Sheet, number, rows, spread
+from batchscope.probes.registry import STUDY_FIGURES
+from batchscope.report import elements
+from batchscope.report.content import Content
+from batchscope.report.elements import Html
+from batchscope.report.fields import Field, Own, sheet
+from batchscope.report.page import figure_id
+from batchscope.report.sections.quality import p_adjusted
+from batchscope.stats import ALPHA, LEVEL
+
+NOT_MEASURED = "not measured"
+_SHORT = 8  # verdicts up to which the whole table is shown at once
+_KINDS = ("supported", "contradicted", "undecided")
+
+_HOW = (
+    "Each statement comes with a test and with a margin, the smallest effect that counts; both were fixed before the "
+    "runs. Supported means that the test rules out that there is no effect in the direction of the statement; "
+    "contradicted, that it rules out an effect as large as the margin: the effect may still be there, and then the row "
+    "says that it is smaller than what counts. Each p-value is twice the smaller of those two tests and adjusted "
+    f"(Holm) over the tests of the statement's family, and a verdict needs an adjusted p of at most {ALPHA}. "
+    "Everything else is undecided. Undecided is not “no effect”: beside it stands the smallest effect that as many "
+    "seeds would find four times out of five. Tests are over seeds; those of a time are over the timed windows of one "
+    "job per size, and do not hold how another job, or another day, would differ."
+)
+
+
+def verdicts(content: Content) -> str:
+    """How many statements held, how a verdict comes about, the table, and folded away what was not measured."""
+    found = content.tables["verdicts"]
+    if found.empty:
+        return ""
+    judged, missing = found[found["verdict"] != NOT_MEASURED], found[found["verdict"] == NOT_MEASURED]
+    parts = [elements.paragraph(counted(found)), elements.paragraph(_HOW)]
+    if len(judged) > _SHORT:
+        parts.append(_overview(judged))
+    parts.append(_table(content, judged))
+    if len(missing):
+        parts.append(_missing(missing))
+    return elements.section("What the documents say, what was measured", "".join(parts))
+
+
+def counted(found: pd.DataFrame) -> str:
+    """How often each verdict was given, in a sentence."""
+    judged = found[found["verdict"] != NOT_MEASURED]
+    tested, missing = judged["claim"].nunique(), len({*found["claim"]} - {*judged["claim"]})
+    sentences = []
+    if tested:
+        counts = [(kind, int((judged["verdict"] == kind).sum())) for kind in _KINDS]
+        sentences.append(
+            f"{text.count(tested, 'statement')} {_was(tested)} tested here, with "
+            f"{text.count(len(judged), 'verdict')}, one per data set and recipe: "
+            f"{text.listing([f'{count} {kind}' for kind, count in counts if count])}."
+        )
+    if missing:
+        sentences.append(f"{text.count(missing, 'statement')} {_was(missing)} not measured in this study.")
+    return " ".join(sentences)
+
+
+def _was(count: int) -> str:
+    return "was" if count == 1 else "were"
+
+
+def _table(content: Content, judged: pd.DataFrame) -> str:
+    fields = (
+        Own("Statement", _statement, kind="text"),
+        Own("Verdict", _verdict, kind="text"),
+        Own("What was measured", lambda row: _measured(content, row), kind="text"),
+        Own("Effect", lambda row: _effect(content, row), "and what counts"),
+        Field("Runs or seeds", "n"),
+        Own("p, adjusted", p_adjusted),
+        Field("Smallest effect found", "detectable", "power 80 %"),
+    )
+    caption = (
+        "One row per statement, data set and recipe. Of several comparisons the effect is that of the one that "
+        f"decides; its {LEVEL} interval is not adjusted. A verdict holds for the budget, the sizes, the model and the "
+        "data of its row."
+    )
+    folded = f"All {len(judged)} verdicts, with numbers, p-values and scope" if len(judged) > _SHORT else ""
+    made = sheet("verdicts", "verdicts", judged, fields, caption, folded)
+    return "".join(elements.sheet(each.name, replace(each, stacked=True)) for each in made)
+
+
+def _overview(judged: pd.DataFrame) -> str:
+    """One row per statement: its verdicts, and on what each was given."""
+    lines: dict[str, list[str]] = {}
+    heads: dict[str, Row] = {}
+    for row in rows(judged):
+        heads.setdefault(str(row["claim"]), row)
+        value, low, high = (number(row, name) for name in ("effect", "ci_low", "ci_high"))
+        effect = "" if value is None else f": {text.interval(value, low, high)} {_text(row['unit'])}".rstrip()
+        where = " with ".join(filter(None, (_text(row["dataset"]), _text(row["recipe"]))))
+        badge = elements.badge(str(row["verdict"]))
+        lines.setdefault(str(row["claim"]), []).append(f'<span class="line">{badge} {escape(where + effect)}</span>')
+    caption = (
+        "One row per statement: the verdict on each data set and recipe, with the effect that decides it and its "
+        f"{LEVEL} interval, not adjusted."
+    )
+    columns: list[tuple[Column, list[Cell]]] = [
+        (Column("Statement", kind="text"), [_statement(row) for row in heads.values()]),
+        (Column("Verdicts", kind="text"), [Html(value=claim, html="".join(found)) for claim, found in lines.items()]),
+    ]
+    name = "table-verdicts-overview"
+    return elements.sheet(name, Sheet(name, caption, columns, stacked=True))
+
+
+def _statement(row: Row) -> Cell:
+    return Cell(str(row["statement"]), str(row["claim"]), remarks=(f"{row['claim']}, {row['source']}",))
+
+
+def _verdict(row: Row) -> Cell:
+    return Html(value=str(row["verdict"]), html=elements.badge(str(row["verdict"])))
+
+
+def _measured(content: Content, row: Row) -> Cell:
+    scope, budget = _text(row["scope"]), _text(row["budget"])
+    remarks = (
+        _sentence(_text(row["reason"])),
+        f"Holds for: {scope.rstrip('.')}." if scope else "",
+        f"Budget: {budget.rstrip('.')}." if budget else "",
+    )
+    html = elements.cell(Cell(_text(row["measured"]), "", remarks=remarks))
+    name, pair = _text(row["figure"]), (_text(row["dataset"]), _text(row["recipe"]))
+    if name in STUDY_FIGURES and all(pair) and content.svg(name, pair):
+        link = elements.link(f"#{figure_id(name, pair)}", f"Figure: {STUDY_FIGURES[name].title}")
+        html += f'<span class="remark">{link}</span>'
+    return Html(value=_text(row["measured"]), html=html)
+
+
+def _sentence(reason: str) -> str:
+    return f"{reason[0].upper()}{reason[1:].rstrip('.')}." if reason else ""
+
+
+def _effect(content: Content, row: Row) -> Cell:
+    cell = spread(number(row, "effect"), number(row, "ci_low"), number(row, "ci_high"))
+    margin = number(row, "margin")
+    counts = _stated(content, str(row["claim"])) + ([] if margin is None else [f"margin {text.number(margin)}"])
+    return cell if cell.value is None else replace(cell, remarks=(_text(row["unit"]), ", ".join(counts)))
+
+
+def _stated(content: Content, name: str) -> list[str]:
+    """The number that a statement names, as its test has it."""
+    claims = content.study.get("claims", {})
+    stated = resolved({name: claims[name]})[name].test.stated() if name in claims else ""
+    return [f"stated: {stated}"] if stated else []
+
+
+def _missing(missing: pd.DataFrame) -> str:
+    """Statements without a measurement, grouped by the reason."""
+    reasons: dict[str, dict[str, str]] = {}
+    for row in rows(missing):
+        words = f"{row['claim']}: {row['statement']}"
+        reasons.setdefault(_text(row["reason"]) or "no reason is given", {})[words] = str(row["source"])
+    html = "".join(
+        elements.paragraph(f"{_sentence(reason).removesuffix('.')}:")
+        + elements.bullets([f"{words} [{source}]" for words, source in found.items()])
+        for reason, found in reasons.items()
+    )
+    total = text.count(missing["claim"].nunique(), "statement")
+    return elements.folded(f"Not measured everywhere: {total}, with the reasons", html)
+
+
+def _text(content: str | float | None) -> str:
+    return "" if pd.isna(content) else str(content)

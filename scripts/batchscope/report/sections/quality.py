@@ -1,0 +1,196 @@
+"""How good the results are: losses and accuracies, which batch sizes can be told apart, and the curves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+
+from batchscope import text
+from batchscope.analysis.best import BEST, COMPARED, LOSS, NOT_COMPARABLE, NOT_TESTABLE
+from batchscope.figures import sheets
+from batchscope.figures.sheets import Cell, Column, Row, Sheet, number, rows, value
+from batchscope.probes.section import Figure
+from batchscope.report import elements
+from batchscope.report.content import Content
+from batchscope.report.fields import SIZE, Field, Own, table, words
+from batchscope.report.page import Block, section
+from batchscope.stats import ALPHA, LEVEL
+from batchscope.tables import cells
+from batchscope.tables.cells import Pair
+
+_SUMMARY = (
+    SIZE,
+    Field("Updates per epoch", "updates_per_epoch"),
+    Field("Time per epoch", "seconds_per_epoch"),
+    Field("Updates in all", "updates", "mean", form="whole"),
+    Field("Best validation loss", "validation_loss"),
+    Field("Test accuracy", "test_accuracy"),
+    Field("Train − test accuracy", "gap"),
+    Field("Noise of the step loss", "noise"),
+    Field("Peak memory", "memory_bytes", "MB"),
+    Field("Utilisation", "utilisation_percent"),
+    Field("Energy per epoch", "energy_per_epoch_joules"),
+    Field("Runs ended ok", "n_ok", of="n_runs"),
+)
+
+
+@section(
+    "Summary",
+    "One row per batch size. In a browser, a click on a heading sorts the table by it.",
+)
+def summary(content: Content, pair: Pair) -> list[Block]:
+    """One row per batch size: updates, seconds, losses, accuracy, gap and noise, and how many runs that is."""
+    if not content.trained:
+        return []
+    caption = (
+        f"Means over the runs that finished; intervals are {LEVEL} t-intervals over seeds. "
+        "Loss, accuracy and their difference are taken at the epoch with the lowest validation loss. The time per "
+        "epoch is that of its updates, median over repeated windows with quartiles, alone on the machine. What memory, "
+        "utilisation and energy are here, and why one is missing, is said under Memory, utilisation and energy."
+    )
+    return [*table(content, pair, "summary", _SUMMARY, caption)]
+
+
+def side_by_side(content: Content) -> str:
+    """One table of test accuracies for every data set on which two recipes or more share a batch size."""
+    datasets = dict.fromkeys(dataset for dataset, _ in content.pairs) if content.trained else ()
+    tables = "".join(_beside(content, dataset) for dataset in datasets)
+    return elements.section("Recipes side by side", tables)
+
+
+def _beside(content: Content, dataset: str) -> str:
+    recipes = [recipe for each, recipe in content.pairs if each == dataset]
+    frame = content.tables["summary"]
+    frame = frame[frame["dataset"] == dataset].sort_values(cells.SIZE, kind="stable")
+    sizes = frame.drop_duplicates(cells.SIZE)
+    if len(sizes) == len(frame) or frame["test_accuracy_mean"].isna().all():
+        return ""
+    columns = [
+        (Column("Batch size", "examples"), [sheets.size(row) for row in rows(sizes)]),
+        *((Column(recipe), _cells(frame[frame["recipe"] == recipe], sizes)) for recipe in recipes),
+    ]
+    caption = (
+        f"{dataset}. Test accuracy at the epoch with the lowest validation loss, a column per recipe: means over the "
+        f"runs that finished, with {LEVEL} t-intervals over seeds. Where runs were lost, how many finished stands "
+        "below: the mean of the others flatters. Two recipes are compared by the verdicts that name them, not by "
+        "whether their intervals overlap: runs of one seed share data, order and, where networks agree, their start."
+    )
+    return elements.sheet(elements.slug("table-side-by-side", dataset), Sheet("side-by-side", caption, columns))
+
+
+def _cells(of_recipe: pd.DataFrame, sizes: pd.DataFrame) -> list[Cell]:
+    """The accuracies of a recipe at `sizes`; a dash where it was not run."""
+    found = rows(sizes[cells.SIZE].merge(of_recipe.drop(columns=["dataset", "recipe"]), on=cells.SIZE, how="left"))
+    made = []
+    for row, cell in zip(found, sheets.spreads_of(found, "test_accuracy"), strict=True):
+        n_ok, n_runs = number(row, "n_ok"), number(row, "n_runs")
+        lost = n_ok is not None and n_runs is not None and n_ok < n_runs
+        made.append(replace(cell, remarks=(f"{n_ok:.0f} of {n_runs:.0f} runs finished",)) if lost else cell)
+    return made
+
+
+_VERDICTS = {
+    BEST: "lowest mean",
+    NOT_COMPARABLE: "not compared: a seed has no value",
+    NOT_TESTABLE: "not tested: too few seeds or no spread",
+}
+
+
+def compared(content: Content, pair: Pair) -> bool:
+    """Whether there is something to say about losses: runs that were trained, or imported ones that have them."""
+    return content.trained or content.has("best", pair, "loss_mean")
+
+
+@section(
+    "Which sizes can be told apart",
+    "The size with the lowest mean is the best of those tried only as far as the others can be told apart from "
+    "it. Sizes that cannot be told apart are not shown to be equal: more seeds may separate them.",
+)
+def comparison(content: Content, pair: Pair) -> list[Block]:
+    """One row per batch size: how its best validation loss differs from that of the size with the lowest mean."""
+    if not compared(content, pair):
+        return []
+    ranks = content.of("ranks", pair)
+    shares = {_size(row): number(row, "probability_best") for row in rows(ranks[ranks["metric"] == LOSS])}
+
+    def lowest(row: Row) -> Cell:
+        share = shares.get(_size(row))
+        return value(None if share is None else 100 * share)
+
+    fields = (
+        SIZE,
+        Field("Best validation loss", "loss"),
+        Field("Difference from the lowest", "difference"),
+        Own("p, adjusted", p_adjusted),
+        words("Verdict", _verdict),
+        Field("Smallest difference found", "detectable"),
+        Own("Lowest", lowest, "% of resamples"),
+        Field("Seeds", "n"),
+    )
+    caption = (
+        "Differences are means over pairs of runs with equal seed, with paired "
+        f"{LEVEL} t-intervals that are not adjusted. The p-values of two-sided paired t-tests are adjusted "
+        f"(Holm) over all pairs of sizes in the study; told apart means adjusted p ≤ {ALPHA}. Smallest difference "
+        "found: what as many seeds with this spread would tell apart in four studies of five. Lowest: how often a size "
+        "has the lowest mean when the seeds are drawn again with replacement; with few seeds this looks surer than it "
+        "is, and it decides nothing."
+    )
+    return [*table(content, pair, "comparison", fields, caption, of="best")]
+
+
+def p_adjusted(row: Row) -> Cell:
+    """The adjusted p-value of a row."""
+    p = number(row, "p_adjusted")
+    return value(p, text.p_value(p).removeprefix("= "))
+
+
+def _verdict(row: Row) -> str:
+    if row["status"] == COMPARED:
+        return "told apart" if bool(row["told_apart"]) else "not told apart"
+    return _VERDICTS[str(row["status"])]
+
+
+def _size(row: Row) -> tuple[int, bool]:
+    return row["batch_size"], row["full_batch"]
+
+
+_ACCURACY = (
+    SIZE,
+    Field("Updates in all", "updates", "mean", form="whole"),
+    Field("Epochs trained", "epochs", "mean", form="number"),
+    Field("Best epoch", "selected_epoch", "mean", form="number"),
+    Field("Test loss at the best epoch", "test_loss"),
+    Field("Test accuracy at the best epoch", "test_accuracy"),
+    Field("Final validation loss", "last_validation_loss"),
+    Field("Final train accuracy", "last_train_accuracy"),
+    Field("Final test accuracy", "last_test_accuracy"),
+)
+
+
+@section(
+    "Accuracy and the gap between training and test",
+    "Equal epochs give a large batch fewer updates than a small one, so a lower accuracy at a large size may be "
+    "a lack of updates and not a property of the size.",
+)
+def accuracy(content: Content, pair: Pair) -> list[Block]:
+    """One row per batch size: epochs trained, and accuracies at the best and after the last epoch."""
+    if not (content.trained or content.has("best", pair, "accuracy_mean")):
+        return []
+    caption = (
+        f"Means over the runs that finished with {LEVEL} t-intervals over seeds. The best "
+        "epoch has the lowest validation loss; final is after the last update. The test data chose nothing."
+    )
+    results = table(content, pair, "results", _ACCURACY, caption, of="summary")
+    return [*results, Figure("accuracy_vs_batch"), Figure("gap_vs_batch"), Figure("updates_vs_batch")]
+
+
+@section(
+    "Learning curves",
+    "The same runs, charged in four ways. Against epochs every size has seen the same examples; against updates "
+    "every size has changed its weights as often; against seconds every size has had the same time on this "
+    "machine. A size can lead on one axis and trail on another.",
+)
+def curves(content: Content, pair: Pair) -> list[Block]:
+    """Losses and accuracies along the runs."""
+    return [Figure("curves_article"), Figure("curves_loss"), Figure("curves_accuracy")]

@@ -1,0 +1,103 @@
+"""Time, throughput, memory, utilisation and energy."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from batchscope import text
+from batchscope.analysis.summary import WHOLE_CORE_PERCENT, without_core
+from batchscope.figures.sheets import Cell, Row, number, rows, value
+from batchscope.probes.section import Figure, Note
+from batchscope.report import elements
+from batchscope.report.content import Content, size
+from batchscope.report.fields import SIZE, Field, Own, table
+from batchscope.report.page import Block, section
+from batchscope.tables.cells import Pair
+
+
+@section(
+    "Time and throughput",
+    "Seconds come from timings, each alone on the machine. A short epoch is not yet a short training: how many "
+    "epochs a size needs, and how far it gets, is in the learning curves.",
+)
+def time(content: Content, pair: Pair) -> list[Block]:
+    """One row per batch size: seconds per update and epoch, and throughput; above it what disturbed the timings."""
+    if not content.trained:
+        return []
+    return [disturbed(content, pair), *_timed(content, pair), Figure("time_per_epoch"), Figure("throughput")]
+
+
+def _timed(content: Content, pair: Pair) -> list[Block]:
+    """The table, or a note where nothing was timed."""
+    frame = content.of("summary", pair)
+    timed = [row for row in rows(frame) if number(row, "seconds_per_epoch") is not None]
+    if not timed:
+        return [Note("No batch size has a timing.")]
+    first = timed[0]
+
+    def faster(row: Row) -> Cell:
+        seconds = number(row, "seconds_per_epoch")
+        times = None if seconds is None else float(first["seconds_per_epoch"]) / seconds
+        return value(times, text.ratio(times))
+
+    fields = (
+        SIZE,
+        Field("Time per update", "seconds_per_update", "ms"),
+        Field("Updates per epoch", "updates_per_epoch"),
+        Field("Time per epoch", "seconds_per_epoch"),
+        Own("Speed", faster, f"times that of {size(first)}"),
+        Field("Throughput", "examples_per_second", "examples/s", form="whole"),
+    )
+    caption = (
+        "Medians over repeated windows of one job with their quartiles, alone on the "
+        "machine; updates only, without compiling and evaluation. In the time per epoch a last, short batch counts as "
+        "a whole one."
+    )
+    return [*table(content, pair, "speed", fields, caption, of="summary")]
+
+
+def disturbed(content: Content, pair: Pair) -> str:
+    """A warning where a timing on one CPU thread did not get its core: then something else used the machine."""
+    timings = content.of("timings", pair)
+    alone = timings[(timings["device"] == "cpu") & (timings["threads"] == 1) & timings["cpu_percent_mean"].notna()]
+    short = without_core(alone)
+    if short.empty:
+        return ""
+    sentence = elements.paragraph(
+        f"Take these seconds with care: {len(short)} of {text.count(len(alone), 'timing')} got less than "
+        f"{WHOLE_CORE_PERCENT} % of the core they had reserved, in one case {short['cpu_percent_mean'].min():.0f} %. "
+        "Something outside the study was using the machine, so times per update are too long there, by different "
+        "factors at different sizes.",
+    )
+    return elements.box("caution", sentence)
+
+
+_RESOURCES = (
+    SIZE,
+    Field("Peak memory", "memory_bytes", "MB"),
+    Field("Utilisation", "utilisation_percent"),
+    Field("Energy per epoch", "energy_per_epoch_joules", optional=True),
+)
+
+
+@section("Memory, utilisation and energy")
+def resources(content: Content, pair: Pair) -> list[Block]:
+    """One row per batch size, with what was measured in the caption."""
+    if not content.trained:
+        return []
+    frame = content.of("summary", pair)
+    caption = " ".join(_kind(frame, name) for name in ("memory", "utilisation", "energy"))
+    return [
+        *table(content, pair, "resources", _RESOURCES, caption, of="summary"),
+        Figure("memory"),
+        Figure("utilisation"),
+    ]
+
+
+def _kind(frame: pd.DataFrame, name: str) -> str:
+    """What was measured as memory, say, or why nothing was."""
+    kinds = [str(kind) for kind in frame[f"{name}_kind"].dropna().unique()]
+    if name == "energy" and frame["energy_per_epoch_joules"].isna().all():
+        reasons = [str(reason) for reason in frame["energy_reason"].dropna().unique() if reason]
+        return f"Energy: not measured{f' ({reasons[0]})' if reasons else ''}."
+    return f"{name.capitalize()}: {text.listing(kinds) or 'not measured'}."

@@ -1,0 +1,169 @@
+"""What it takes to get to a target, or how far an equal budget goes."""
+
+from __future__ import annotations
+
+from batchscope import text
+from batchscope.figures.sheets import Cell, Row, number, spread, value
+from batchscope.figures.targets import metric_words
+from batchscope.probes.section import Figure
+from batchscope.report.content import Content
+from batchscope.report.fields import LONG, SIZE, Field, Own, table, words
+from batchscope.report.page import Block, section
+from batchscope.stats import LEVEL
+from batchscope.tables.cells import Pair
+
+
+@section(
+    "Three views of the same runs",
+    "Equal epochs starve large batches of updates, equal updates starve small batches of examples, and equal "
+    "seconds depend on the machine. Which size leads is asked of the same runs after each of the three: a "
+    "statement that holds in one view only is a statement about its budget.",
+)
+def budgets(content: Content, pair: Pair) -> list[Block]:
+    """One row per batch size and budget: validation loss and error once it was spent."""
+    fields = (
+        SIZE,
+        words("After", _amount),
+        Field("Validation loss", "validation_loss"),
+        Field("Validation error", "validation_error"),
+        Field("Runs", "n", of="n_runs"),
+    )
+    caption = (
+        f"Means with {LEVEL} t-intervals once each budget was spent, on the straight line between the "
+        "evaluations around it; the budget is the largest that every run that ended ok had. A run that was not yet "
+        "evaluated by then, or was lost before, is missing; means over different runs do not compare."
+    )
+    return [*table(content, pair, "budgets", fields, caption, of="equal_budget"), Figure("equal_budget")]
+
+
+def _amount(row: Row) -> str:
+    amount = number(row, "amount")
+    return text.seconds(amount) if row["budget"] == "seconds" else f"{text.number(amount)} {row['budget']}"
+
+
+@section(
+    "Targets",
+    "What each size needs to get to a target. A run that did not get there is not dropped: how many of how many "
+    "got there stands beside every number.",
+)
+def targets(content: Content, pair: Pair) -> list[Block]:
+    """One row per batch size and target: how many runs reached it and what that took."""
+    frame = content.of("targets", pair)
+    fields = (
+        SIZE,
+        words("Target", _target),
+        Field("Reached", "n_reached", "runs", of="n"),
+        Field("Epochs", "epochs", aligned=False),
+        Field("Updates", "updates"),
+        Field("Examples", "examples"),
+        Field("Time", "seconds", optional=True),
+        Field("Energy", "joules", optional=True),
+        Own("Median epochs", _median, "Kaplan–Meier"),
+        Own("Epochs, cut off", _restricted, "restricted mean"),
+    )
+    seconds = (
+        "Seconds are updates times the time per update measured alone on the machine, as if that were exact."
+        if content.trained and frame["seconds_mean"].notna().any()
+        else ""
+    )
+    caption = (
+        f"Means over the runs with {LEVEL} t-intervals, given only where every run reached the target: "
+        "a mean over those that did would leave out the slow ones. Where all did between the same two evaluations, "
+        "there is no interval. Where some did not, a run that missed it counts as not there yet at the end of its "
+        "budget: the restricted mean counts every run up to the same number of epochs, given beside it, and the "
+        f"median is that of the Kaplan–Meier estimate, given where half of the runs got there or more. {seconds}"
+    ).strip()
+    fold = f"All {len(frame)} numbers: every batch size and target" if len(frame) > LONG else ""
+    return [
+        Figure("steps_to_target"),
+        Figure("time_to_target"),
+        *table(content, pair, "targets", fields, caption, fold=fold),
+    ]
+
+
+def _target(row: Row) -> str:
+    """A target in words: `validation loss 0.4`."""
+    return f"{metric_words(str(row['metric']))} {number(row, 'target'):g}"
+
+
+def _median(row: Row) -> Cell:
+    return value(number(row, "epochs_median")) if row["n_reached"] < row["n"] else Cell()
+
+
+def _restricted(row: Row) -> Cell:
+    mean, horizon = number(row, "epochs_restricted_mean"), number(row, "restricted_to_epochs")
+    if mean is None or horizon is None or row["n_reached"] == row["n"]:
+        return Cell()
+    return value(mean, f"{text.number(mean)} up to {text.number(horizon)}")
+
+
+@section(
+    "Critical batch size",
+    "The batch size at which a run needs twice the fewest epochs to a target: well below it larger batches save "
+    "updates at hardly any cost in examples, well above it they cost examples and save hardly any updates.",
+    "It is fitted to runs and is not the gradient noise scale, which is measured on frozen weights and may "
+    "differ from it by far. It holds for its target, this model and this policy for the learning rate; it tends "
+    "to grow as the target tightens.",
+)
+def critical(content: Content, pair: Pair) -> list[Block]:
+    """One row per target: the fit of epochs against batch size, or why it is refused."""
+    fields = (
+        words("Target", _target),
+        Own("Critical batch size", _critical_size, "examples"),
+        Own("Fewest epochs", lambda row: value(_accepted(row, "e_min"))),
+        Own("Fewest updates", lambda row: value(_accepted(row, "s_min"), text.integer(_accepted(row, "s_min")))),
+        Field("Misfit", "rmse_log", "rmse of the log"),
+        Field("Sizes fitted", "n_sizes"),
+        words("Range fitted", _range, "examples"),
+        Field("Runs", "n_runs"),
+        words("Fit", lambda row: "accepted" if row["accepted"] else f"refused: {row['reason']}"),
+    )
+    caption = (
+        f"The law E = E_min (1 + B / B_crit), with E the epochs to the target at batch size B, is "
+        "fitted to the means of the sizes at which every run reached it, by least squares in the logarithm. Brackets: "
+        f"{LEVEL} bootstrap intervals over runs; how far the sizes scatter about the law (the misfit) is not in them. "
+        "Where the law does not fit, the reason stands instead of the number. A critical size outside the "
+        "range fitted is an extrapolation."
+    )
+    fits = table(content, pair, "critical", fields, caption, of="critical_batch_size")
+    return [*fits, Figure("examples_to_target"), Figure("critical_vs_target")]
+
+
+def _accepted(row: Row, name: str) -> float | None:
+    return number(row, name) if row["accepted"] else None
+
+
+def _critical_size(row: Row) -> Cell:
+    return spread(_accepted(row, "b_crit"), _accepted(row, "ci_low"), _accepted(row, "ci_high"), 0)
+
+
+def _range(row: Row) -> str:
+    ends = [number(row, "min_batch_size"), number(row, "max_batch_size")]
+    return text.MISSING if None in ends else " to ".join(map(text.integer, ends))
+
+
+_SAVINGS = (
+    words("Target", _target),
+    words("What is chosen", lambda row: str(row["choice"]).replace("_", " ")),
+    Field("Batch size", "batch_size", "examples"),
+    Field("Power limit", "power_limit_watts"),
+    Field("Runs", "n"),
+    Field("Epochs", "epochs", "mean", form="number"),
+    Field("Energy", "joules", "MJ"),
+    Own("Saved", lambda row: value(saved := number(row, "saving_percent"), text.fixed(saved, 2)), "%"),
+)
+
+
+@section(
+    "Energy savings",
+    "Energy to the target at the best batch size, the best power limit, and the best of both, against what was used.",
+)
+def savings(content: Content, pair: Pair) -> list[Block]:
+    """One row per target and choice: energy against the baseline."""
+    caption = (
+        "Energy to the target: mean epochs over the runs times the time per epoch times the mean "
+        "power, at the least of all candidates of a row's kind. Sizes at which a run missed the target are no "
+        "candidates. The least is chosen by the same numbers that it is reported with, so savings lean to the high "
+        "side; without repeats of the power measurement they have no interval."
+    )
+    return [*table(content, pair, "savings", _SAVINGS, caption)]
