@@ -16,12 +16,13 @@ from fake_claims import (
     around,
     between,
     claim,
-    of_size,
     runs,
     trend,
     verdict,
 )
 from scipy import stats
+
+from unit.fakes import of_size
 
 
 @pytest.mark.parametrize(
