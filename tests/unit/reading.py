@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-NUMBER = re.compile(r"(?<![\w.,])-?\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]?\d+)?")
+NUMBER = re.compile(r"(?<![\w.,])[-−]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]?\d+)?")
 
 
 def numbers(text: str) -> list[float]:
     """The numbers that stand in a text, in their order."""
-    return [float(found.replace(",", "")) for found in NUMBER.findall(text)]
+    return [float(found.replace(",", "").replace("−", "-")) for found in NUMBER.findall(text)]
 
 
 def tells(text: str, *wanted: float) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from fake_probes import FakeProbes, make, one_example
 from layout import check_layout
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from reading import tells
 
 from batchscope.figures import theme
 from batchscope.figures.frames import Frames
@@ -97,9 +97,8 @@ def test_the_noise_scale_of_all_seeds_is_a_ratio_of_means() -> None:
     assert here["covariance_trace"].mean() / here["gradient_norm_squared"].mean() == pytest.approx(means[0])
     assert sum(math.isnan(mean) for mean in means) == 1
     caption = STUDY_FIGURES["noise_scale"].caption(frames)
-    assert re.search(r"Not estimable, and so not drawn: 3 of 3 runs with batch size 256 at the end \(", caption)
-    assert "3 of 18 intervals have no upper end" in caption
-    assert "no equality is claimed" in caption
+    assert tells(caption, 3, 3, 256)  # runs that give no estimate, of all of their batch size
+    assert tells(caption, 3, 18)  # intervals without an upper end, of all
 
 
 def test_critical_batch_sizes_of_the_same_runs_stand_beside_the_noise_scale() -> None:
@@ -109,7 +108,6 @@ def test_critical_batch_sizes_of_the_same_runs_stand_beside_the_noise_scale() ->
     assert sorted(large(drawn("noise_scale", frames)[1], 5).values()) == pytest.approx(sorted(accepted["b_crit"]))
     without = make(FakeProbes(targets=False))
     assert len(drawn("noise_scale", without)) == 1
-    assert "nothing to compare with" in STUDY_FIGURES["noise_scale"].caption(without)
 
 
 def test_sharpness_is_compared_at_the_lowest_training_loss_that_all_runs_reached() -> None:
