@@ -188,8 +188,8 @@ def test_an_unknown_error_passes_and_the_mean_says_what_it_covers(driver: Path) 
     note = result["notes"]["gpu_power_mean_watts"]
     assert "Unknown Error" in note
     covered, of, failed = numbers(note)
-    assert failed < of
-    assert covered < of
+    assert failed <= of
+    assert covered <= of
     result = measured(driver, nvmlDeviceGetTemperature="!999")
     assert "NVML failed" in result["not_measured"]["gpu_temperature_peak_celsius"]
 
