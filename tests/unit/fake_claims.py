@@ -13,7 +13,6 @@ import pandas as pd
 from batchscope.claims import definitions
 from batchscope.claims.definitions import Claim
 from batchscope.claims.verdicts import VERDICTS, verdicts
-from unit.fakes import N_TRAIN, cell
 
 ROOT = Path(__file__).resolve().parents[2]
 REGISTRY = ROOT / "config" / "claims.yaml"
@@ -67,6 +66,10 @@ def study(
     return {**named, "claims": {f"claim {i}": each.plain() for i, each in enumerate(chosen, start=1)}}
 
 
+def of_size(size: int | str, n_train: int = 1168) -> dict[str, Any]:
+    return {"batch_size": n_train if size == "full" else size, "full_batch": size == "full"}
+
+
 def runs(
     metric: str,
     values: Mapping[int | str, Any],
@@ -80,9 +83,9 @@ def runs(
     for size, given in values.items():
         for seed, value in zip(range(1, len(given) + 1), given, strict=True):
             outcome = outcomes.get((size, seed), "ok")
-            row = {**cell(size, dataset=pair[0], recipe=pair[1]), "seed": seed, "outcome": outcome}
-            row |= {"n_train": N_TRAIN, metric: value if outcome == "ok" else math.nan, **columns}
-            per_epoch = math.ceil(N_TRAIN / row["batch_size"])
+            row = {"dataset": pair[0], "recipe": pair[1], **of_size(size), "seed": seed, "outcome": outcome}
+            row |= {"n_train": 1168, metric: value if outcome == "ok" else math.nan, **columns}
+            per_epoch = math.ceil(1168 / row["batch_size"])
             rows.append({"epochs": 3.0, "updates": 3 * per_epoch, **row, "updates_per_epoch": per_epoch})
     return pd.DataFrame(rows)
 

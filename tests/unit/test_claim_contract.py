@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 import pytest
-from fake_claims import LOSS, NOISE, Tables, around, between, claim, recipe, runs, trend, verdict
+from fake_claims import LOSS, NOISE, Tables, around, between, claim, of_size, recipe, runs, trend, verdict
 from pydantic import Field
 
 from batchscope.claims import kinds, metrics
@@ -18,7 +18,6 @@ from batchscope.claims.metrics import METRICS, Metric
 from batchscope.claims.parts import Goal, Part, difference
 from batchscope.claims.readers import READERS
 from batchscope.claims.samples import Samples
-from unit.fakes import of_size
 
 ACCURACY = "last_test_accuracy"
 Example = tuple[Claim, Tables, dict[str, Any]]

@@ -16,13 +16,12 @@ from fake_claims import (
     around,
     between,
     claim,
+    of_size,
     runs,
     trend,
     verdict,
 )
 from scipy import stats
-
-from unit.fakes import of_size
 
 
 @pytest.mark.parametrize(
