@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from batchscope.analysis import advice, decision_tree
+from unit.fakes import PAIR, cell
 
 SEEDS = (1, 2, 3, 4, 5)
-PAIR = {"dataset": "digits", "recipe": "mlp"}
 N_TRAIN = 1024
 STUDY: dict[str, Any] = {
     "recipes": {"mlp": {"model": {"name": "mlp", "normalization": "none"}, "micro_batch_size": None}},
@@ -38,7 +38,7 @@ def study(
     per_update = per_update or dict.fromkeys(accuracy, 0.001)
     runs, to_target, evaluations, timings, cells = [], [], [], [], []
     for turn, size in enumerate(accuracy):
-        cell = {**PAIR, "batch_size": size, "full_batch": size == N_TRAIN}
+        first = cell("full" if size == N_TRAIN else size, N_TRAIN)
         moved = np.roll(jitter, turn)
         per_epoch = math.ceil(N_TRAIN / size)
         for place, seed in enumerate(SEEDS):
@@ -46,7 +46,7 @@ def study(
             ok = outcome == "ok"
             runs.append(
                 {
-                    **cell,
+                    **first,
                     "seed": seed,
                     "outcome": outcome,
                     "n_train": N_TRAIN,
@@ -62,7 +62,7 @@ def study(
                 done = updates[size] * factor * (1 + moved[place])
                 to_target.append(
                     {
-                        **cell,
+                        **first,
                         "seed": seed,
                         "metric": "validation_loss",
                         "target": target,
@@ -75,16 +75,16 @@ def study(
                     }
                 )
             evaluations += [
-                {**cell, "seed": seed, "evaluation": number, "epoch": float(number), "train_loss": loss}
+                {**first, "seed": seed, "evaluation": number, "epoch": float(number), "train_loss": loss}
                 for number, loss in enumerate(curve)
             ]
         timing = {"seconds_per_update": per_update[size], "outcome": "ok", "device": "cpu", "threads": 1}
         timing["cpu_percent_mean"] = 99.0
         spread = {f"seconds_per_update_{part}": per_update[size] * by for part, by in (("q25", 0.99), ("q75", 1.01))}
-        timings.append({**cell, **timing, **spread})
+        timings.append({**first, **timing, **spread})
         cells.append(
             {
-                **cell,
+                **first,
                 "seconds_per_epoch": per_update[size] * per_epoch,
                 "utilisation_percent": 90.0,
                 "gap_mean": 0.01,

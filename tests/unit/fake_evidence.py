@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from batchscope.analysis import rates, scaling, targets
-from batchscope.figures.frames import Frames, select
+from batchscope.figures.frames import Frames
 from batchscope.stats.intervals import t_interval
+from unit import fakes
+from unit.fakes import PAIR, Row
 
-Row = dict[str, Any]
-PAIR: Row = {"dataset": "digits", "recipe": "mlp"}
 COSTS = ("epochs", "updates", "examples", "seconds", "joules")
 # Epochs of the smallest batch and critical batch size, by metric and target.
 LAWS: Mapping[str, Mapping[float, tuple[float, float]]] = {
@@ -45,11 +44,7 @@ class FakeEvidence:
 
     @property
     def cells(self) -> list[Row]:
-        full = self.n_train or 1024
-        return [
-            {**PAIR, "batch_size": full if size == "full" else int(size), "full_batch": size == "full"}
-            for size in self.batch_sizes
-        ]
+        return [fakes.cell(size, self.n_train or 1024) for size in self.batch_sizes]
 
     def seconds_per_update(self, batch_size: int) -> float:
         return 2e-4 + 2e-6 * batch_size
@@ -105,8 +100,7 @@ def make(study: FakeEvidence) -> Frames:
         ),
         "pareto": _pareto(study),
     }
-    others = {name: pd.DataFrame(columns=list(PAIR)) for name in Frames.__dataclass_fields__ if name not in tables}
-    return select({**others, **tables}, **PAIR)
+    return fakes.frames(tables)
 
 
 def _seconds_per_epoch(study: FakeEvidence, cell: Row) -> float | None:

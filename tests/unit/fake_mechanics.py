@@ -5,40 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from batchscope.figures.frames import Frames, select
+from batchscope.figures.frames import Frames
 from batchscope.probes.overheads.analysis import analyse
-from batchscope.probes.registry import PROBES, STUDY_TABLES
+from batchscope.probes.registry import PROBES
 from batchscope.training.checkpoints import END
-from unit.fake_probes import COLUMNS
+from unit import fakes
+from unit.fakes import cell, table
 
-Row = dict[str, Any]
-PAIR = ("digits", "mlp")
+PAIR = tuple(fakes.PAIR.values())
 SIZES: tuple[int | str, ...] = (1, 8, 32, 128, "full")
 SEEDS = (1, 2, 3, 4, 5)
 SCATTER = "the step losses scatter too much to tell where they fall fastest; make more updates"
 UPDATES = 100
 
 
-def cell(size: int | str) -> Row:
-    return {"dataset": PAIR[0], "recipe": PAIR[1], "batch_size": _number(size), "full_batch": size == "full"}
-
-
 def _number(size: int | str) -> int:
-    return 1168 if size == "full" else int(size)
-
-
-def table(name: str, rows: Sequence[Row]) -> pd.DataFrame:
-    """`rows` as the table `name`, every column of which each of them must have."""
-    columns = COLUMNS[name]
-    for row in rows:
-        assert set(row) == set(columns), name
-    numbers = [column for column, about in columns.items() if about.kind == "number"]
-    return pd.DataFrame(rows, columns=list(columns)).astype(dict.fromkeys(numbers, "float64"))
+    number: int = cell(size)["batch_size"]
+    return number
 
 
 def noise(*key: int) -> float:
@@ -125,19 +112,19 @@ def cost_tables(windows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return analyse({"loop_windows": windows})
 
 
-def tables(sizes: Sequence[int | str] = SIZES, seeds: Sequence[int] = SEEDS, **probed: pd.DataFrame) -> dict[str, Any]:
+def tables(
+    sizes: Sequence[int | str] = SIZES, seeds: Sequence[int] = SEEDS, **probed: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
     """The tables of a study with the probes `probed`; those of other evidence have no rows."""
     runs = [
-        {**cell(size), "seed": seed, "outcome": "ok", "updates_per_epoch": math.ceil(1168 / _number(size))}
-        for size in sizes
-        for seed in seeds
+        {**run, "outcome": "ok", "updates_per_epoch": math.ceil(fakes.N_TRAIN / run["batch_size"])}
+        for run in fakes.runs(sizes, seeds)
     ]
-    empty = pd.DataFrame(columns=list(cell(1)))
     rates = tuned_rates(sizes, tuned=False)  # every study has this table, and the next
     used = [{"utilisation_percent": 40.0 + 10 * i, "utilisation_kind": "CPU time"} for i in range(len(sizes))]
     summary = pd.DataFrame([{**cell(size), **row} for size, row in zip(sizes, used, strict=True)])
     own = {"runs": pd.DataFrame(runs), "rates": rates, "summary": summary}
-    return {**dict.fromkeys(STUDY_TABLES, empty), **own, **analysed(probed)}
+    return fakes.complete({**own, **analysed(probed)})
 
 
 def analysed(probed: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
@@ -152,7 +139,7 @@ def analysed(probed: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
 
 
 def frames_of(sizes: Sequence[int | str] = SIZES, seeds: Sequence[int] = SEEDS, **probed: pd.DataFrame) -> Frames:
-    return select(tables(sizes, seeds, **probed), *PAIR)
+    return fakes.frames(tables(sizes, seeds, **probed))
 
 
 def without(frame: pd.DataFrame, rows: pd.Series[bool], reason: str, *columns: str) -> pd.DataFrame:

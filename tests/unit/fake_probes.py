@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from batchscope.figures.frames import Frames, select
+from batchscope.figures.frames import Frames
 from batchscope.probes.gradients import analysis as of_gradients
-from batchscope.probes.registry import PROBES, STUDY_TABLES
 from batchscope.probes.sharpness import analysis as of_sharpness
-from batchscope.tables import records
 from batchscope.tables.cells import CHECKPOINT
 from batchscope.training.checkpoints import END, START, Checkpoint
-from unit import fake_evidence
+from unit import fake_evidence, fakes
+from unit.fakes import N_TRAIN, Row, table
 
-Row = dict[str, Any]
-PAIR: Row = {"dataset": "digits", "recipe": "mlp"}
 CHECKPOINTS: Mapping[Checkpoint, tuple[float, float]] = {
     START: (0.0, 2.3),
     Checkpoint(fraction=0.5): (20.0, 0.4),
     END: (40.0, 0.1),
 }
-N_TRAIN = 1168
-COLUMNS = {table: record.columns for probe in PROBES.values() for table, record in probe.records.items()}
 
 
 @dataclass(frozen=True)
@@ -56,24 +48,19 @@ class FakeProbes:
 
     @property
     def runs(self) -> list[Row]:
-        sizes = [(N_TRAIN if size == "full" else int(size), size == "full") for size in self.batch_sizes]
-        return [
-            {**PAIR, "batch_size": size, "full_batch": full, "seed": seed}
-            for size, full in sizes
-            for seed in self.seeds
-        ]
+        return fakes.runs(self.batch_sizes, self.seeds)
 
 
 def make(study: FakeProbes) -> Frames:
     """The tables of `study` as figures take them; those of other kinds have no rows."""
-    return select(tables(study), **PAIR)
+    return fakes.frames(tables(study))
 
 
 def tables(study: FakeProbes) -> dict[str, pd.DataFrame]:
     """The tables of `study` by name."""
     made = {"gradients": _gradients, "noise_scale": _noise_scale, "sharpness": _sharpness, "slices": _slices}
     recorded = {
-        table: typed(table, [row for run in study.runs for row in rows(study, run)]) for table, rows in made.items()
+        name: table(name, [row for run in study.runs for row in rows(study, run)]) for name, rows in made.items()
     }
     found = {
         "runs": pd.DataFrame([{**run, "outcome": "ok", "n_train": N_TRAIN} for run in study.runs]),
@@ -84,19 +71,7 @@ def tables(study: FakeProbes) -> dict[str, pd.DataFrame]:
     if study.targets:
         evidence = fake_evidence.FakeEvidence(batch_sizes=study.batch_sizes, seeds=study.seeds)
         found["critical_batch_size"] = fake_evidence.make(evidence).critical_batch_size
-    others = {name: pd.DataFrame(columns=list(PAIR)) for name in STUDY_TABLES if name not in found}
-    return {**others, **found}
-
-
-def typed(table: str, rows: Sequence[Row]) -> pd.DataFrame:
-    """`rows` written and read as the table `table`; columns that they lack are null, unknown ones are refused."""
-    columns = COLUMNS[table]
-    known = dict.fromkeys(columns)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{table}.parquet"
-        records.write_table(table, [{**known, **row} for row in rows], path, columns)
-        found: pd.DataFrame = records.read_table(table, path, columns).to_pandas()
-        return found
+    return fakes.complete(found)
 
 
 def one_example(run: Row, checkpoint: Checkpoint) -> tuple[float, float]:

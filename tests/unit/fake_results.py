@@ -15,8 +15,9 @@ from numpy.random import Generator
 from batchscope.identity.files import write_json
 from batchscope.jobs.tables import study_tables
 from batchscope.tables import records
+from unit import fakes
+from unit.fakes import Row
 
-Row = dict[str, Any]
 NO_GPU = "no NVIDIA GPU on this machine"
 NO_RAPL = "the machine does not let this user read the energy counters of the CPU"
 RUN_FILES = ("run", "steps", "evaluations", "telemetry")
@@ -80,13 +81,8 @@ def write(study: FakeStudy) -> FakeFiles:
     for position, (dataset, n_train) in enumerate(study.datasets.items()):
         for recipe in study.recipes:
             for size in study.batch_sizes:
-                batch = n_train if size == "full" else int(size)
-                cell: Row = {
-                    "dataset": dataset,
-                    "recipe": recipe,
-                    "batch_size": batch,
-                    "full_batch": size == "full",
-                }
+                cell = fakes.cell(size, n_train, dataset=dataset, recipe=recipe)
+                batch = cell["batch_size"]
                 folder = Path(dataset) / recipe / f"bs{size}"
                 for seed in study.seeds:
                     outcome = study.outcomes.get((size, seed), "ok")

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from reading import numbers
 from small import blobs, recipe
 
 from batchscope.probes.gradients import measure as probe
@@ -187,14 +188,14 @@ def test_what_cannot_be_said_is_null_with_its_reason():
     balanced = row([[1.0, 1.0], [-1.0, -1.0]] * 3, 2)
     assert (balanced["gradient_bias"], balanced["gradient_bias_se"], balanced["cosine_mean"]) == (None, None, None)
     assert balanced["gradient_variance_expected"] == pytest.approx(2 / 2 * 4 / 5)
-    assert balanced["reason"] == "the full gradient is zero, so nothing can be measured relative to it"
+    assert balanced["reason"]
     same = row([[1.0, 2.0]] * 6, 2)
     assert (same["gradient_variance"], same["gradient_signal_to_noise"], same["dead_coordinates"]) == (0, None, 2)
-    assert same["reason"] == "every batch has the same gradient, so there is no noise"
+    assert same["reason"] not in (None, balanced["reason"])
     with np.errstate(invalid="ignore"):
         lost = row([[1.0, math.nan]] * 6, 2)
     assert (lost["gradient_variance"], lost["gradient_bias"], lost["gradient_signal_to_noise"]) == (None, None, None)
-    assert lost["reason"] == "the gradient is not finite at these weights"
+    assert "not finite" in lost["reason"]
     assert row(FEW, 2)["reason"] is None
 
 
@@ -268,9 +269,7 @@ def test_a_gradient_lost_in_noise_has_no_noise_scale():
     assert found["gradient_norm_squared"] < 0  # not clamped
     assert found["covariance_trace"] == pytest.approx(np.var([1, -1, 1, -0.9]) * 40 / 39)
     assert (found["noise_scale"], found["noise_scale_ci_low"], found["noise_scale_ci_high"]) == (None, None, None)
-    assert found["reason"] == (
-        "with 40 examples the gradient cannot be seen in its noise: the estimate of |G|² is not above zero"
-    )
+    assert numbers(found["reason"]) == [40]  # examples
 
 
 def test_an_interval_without_an_upper_end_says_why():
@@ -279,7 +278,7 @@ def test_an_interval_without_an_upper_end_says_why():
     found = noise_scale(Known(gradients), seed=0)
     assert 0 < found["noise_scale_ci_low"] < found["noise_scale"]
     assert found["noise_scale_ci_high"] is None
-    assert found["reason"] == "with 40 examples |G|² cannot be told apart from zero, so the interval has no upper end"
+    assert numbers(found["reason"]) == [40]  # examples
 
 
 def test_without_noise_the_noise_scale_is_zero():
@@ -289,7 +288,7 @@ def test_without_noise_the_noise_scale_is_zero():
 
 def test_gradients_that_are_not_finite_have_no_noise_scale():
     found = noise_scale(Known([[1.0], [math.inf], [1.0], [1.0]]), seed=0, groups=2)
-    assert found["reason"] == "the gradient is not finite at these weights"
+    assert "not finite" in found["reason"]
     assert (found["gradient_norm_squared"], found["noise_scale"]) == (None, None)
 
 

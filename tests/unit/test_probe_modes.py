@@ -153,7 +153,7 @@ class Counting:
 def test_batches_are_whole_and_cut_from_one_permutation():
     counting, data = Counting(), blobs()
     rows = evaluation_modes(counting, data, [1, 6, 4, 8, 12, 100], seed=3)
-    assert [row["reason"] for row in rows][3] == "memory ran out: no room for the batch"
+    assert rows[3]["reason"].endswith("no room for the batch")
     for size in (1, 4, 6, 12):  # 12 is the largest that fits into 20, and fits once
         for own in (False, True):
             assert counting.asked[size, own].shape == (12 // size, size)

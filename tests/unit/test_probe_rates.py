@@ -178,4 +178,5 @@ def test_too_little_memory_is_a_reason():
 
     plan = Plan(recipe(), 16, 1, "fused")
     found = rates.range_test(SimpleNamespace(build=no_room), blobs(), plan, 0.1, 1.0, 100)
-    assert (found.suggested_rate, found.reason, found.curve) == (None, "memory ran out: no room for the batch", [])
+    assert (found.suggested_rate, found.curve) == (None, [])
+    assert found.reason.endswith("no room for the batch")

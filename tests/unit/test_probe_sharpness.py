@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from reading import numbers
 from small import recipe
 
 from batchscope.probes.sharpness import measure as sharpness
@@ -81,7 +82,8 @@ def test_lanczos_that_does_not_converge_says_so():
     hessian = np.diag(np.linspace(1, 1.001, 500))
     found = sharpness.sharpness(Quadratic(hessian), 1, tolerance=1e-12, restarts=1, trace_vectors=2)
     assert (found["lambda_max"], found["lambda_residual"]) == (None, None)
-    assert found["reason"] == "lambda_max: Lanczos did not reach a residual of 1e-12 of the eigenvalue in 1 restarts"
+    assert found["reason"].startswith("lambda_max: ")
+    assert numbers(found["reason"]) == [1e-12, 1]  # tolerance and restarts
     assert found["lambda_products"] >= 20
     assert found["trace"] == pytest.approx(500.25)
     assert found["keskar_0_001"] > 0

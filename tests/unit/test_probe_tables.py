@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from fake_claims import claim, verdict
+from reading import numbers
 from scipy import stats
 
 from batchscope.claims.parts import NotMeasuredError
@@ -129,7 +130,7 @@ def test_a_size_that_never_fell_so_far_is_left_out_and_named() -> None:
     more = pd.concat([RUNS, RUNS[RUNS["batch_size"] == 4].assign(batch_size=256)])
     found = Evidence({"runs": more, "sharpness": sharpness({fell_to(0.3): 6})}, PAIR).samples(METRICS["lambda_max"])
     assert [size for size, _ in found.sizes] == list(SIZES)
-    assert found.note.endswith(", without 256, whose runs did not all fall so far")
+    assert numbers(found.note)[-1] == 256
 
 
 def test_the_verdict_on_the_largest_eigenvalue_tells_what_other_measures_say() -> None:
@@ -137,7 +138,7 @@ def test_the_verdict_on_the_largest_eigenvalue_tells_what_other_measures_say() -
     frame["adaptive_sharpness"] = 1 / frame["adaptive_sharpness"]
     tables = {"runs": RUNS, "sharpness": frame, "sharpness_trends": of_sharpness.sharpness_trends(frame)}
     note = Evidence(tables, PAIR).samples(METRICS["lambda_max"]).note
-    assert note.endswith("(rank correlation with the batch size there: λ_max 1.00, φ 1.00, adaptive sharpness −1.00)")
+    assert numbers(note)[-3:] == [1, 1, -1]  # rank correlations of λ_max, φ and adaptive sharpness
 
 
 def test_measures_are_interpolated_to_exactly_the_training_loss() -> None:

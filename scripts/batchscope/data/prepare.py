@@ -148,7 +148,8 @@ def _plain_labels(examples: Examples) -> NDArray[Any]:
             raise DataError(f"{name}: example {int(np.argmax(missing)) + 1} has no label")
         return y
     if y.dtype.kind == "f":
-        whole = np.isfinite(y) & (np.abs(y) < 2**53) & (np.mod(y, 1, where=np.isfinite(y), out=np.ones_like(y)) == 0)
+        wide = y.astype(np.result_type(y, np.float64))  # 2**53 is no number of 16 bits
+        whole = (np.abs(wide) < 2**53) & (wide == np.round(wide))
         if not whole.all():
             first = int(np.argmin(whole))
             raise DataError(
