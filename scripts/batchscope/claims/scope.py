@@ -17,6 +17,7 @@ from pydantic_core import CoreSchema
 
 from batchscope.config.written import List, Text, Written, valid
 from batchscope.text import count, integer, listing
+from batchscope.training.optimizers import SIGNATURES
 
 if TYPE_CHECKING:
     from batchscope.claims.definitions import Claim
@@ -96,7 +97,9 @@ class OfRecipe(Conditions):
     model: AnyOf[Literal["mlp", "cnn", "function"]] = Field(
         default_factory=tuple, description="Family of networks; `function` is your own."
     )
-    optimizer: AnyOf[Literal["sgd", "adam", "adamw"]] = Field(default_factory=tuple, description="Optimizer.")
+    optimizer: AnyOf[Literal[tuple(SIGNATURES)]] = Field(  # type: ignore[valid-type]
+        default_factory=tuple, description="Optimizer."
+    )
     learning_rate: AnyOf[Literal["fixed", "linear", "sqrt", "adam-sde", "tuned"]] = Field(
         default_factory=tuple,
         description="How the rate depends on the batch size: not at all, by a scaling rule, or tuned for each size.",

@@ -7,6 +7,7 @@ from typing import Any
 
 from batchscope import text as numbers
 from batchscope.stats import ALPHA, LEVEL
+from batchscope.training.optimizers import SIGNATURES
 
 _SOURCES = {
     "digits": "real 8×8 images of handwritten digits (UCI, shipped with scikit-learn)",
@@ -26,7 +27,6 @@ _RULES = {
     "sqrt": "with the square root of the batch size",
     "adam-sde": "with its square root, the betas and epsilon too, by the rule for Adam of Malladi et al. 2022",
 }
-_OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
 
 
 def dataset(resolved: Mapping[str, Any], sizes: tuple[int, int, int]) -> str:
@@ -188,7 +188,7 @@ def _optimizer(optimizer: Mapping[str, Any], scaling: Mapping[str, Any], tuning:
     options = {name: option for name, option in optimizer.items() if name not in silent}
     extra = "".join(f", {name} {option}" for name, option in options.items() if option not in (None, False))
     rate = f"learning rate {optimizer['learning_rate']:g}{_rate_rule(scaling)}" if tuning is None else _tuned(tuning)
-    return f"{_OPTIMIZERS[optimizer['name']]} with {rate}{extra}"
+    return f"{SIGNATURES[optimizer['name']].label} with {rate}{extra}"
 
 
 def _tuned(tuning: Mapping[str, Any]) -> str:

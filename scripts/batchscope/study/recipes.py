@@ -11,7 +11,7 @@ from batchscope.config.errors import ConfigError, Locate
 from batchscope.config.written import DIFFERENT, List, Positive, Seed, Written, defaults, valid
 from batchscope.study import networks, optimizers
 from batchscope.study.networks import Model
-from batchscope.study.optimizers import Optimizer, Sgd
+from batchscope.study.optimizers import Optimizer
 
 _Index = Annotated[int, Field(ge=0)]
 _Rate = Annotated[float, Field(gt=0)]
@@ -188,10 +188,10 @@ def _check_scaling(recipe: Recipe, locate: Locate) -> None:
             else f"{place}: the rule {scaling.rule} needs the batch size at which the learning rate holds; valid is an "
             "integer of at least 1"
         )
-    if scaling.rule == "adam-sde" and isinstance(recipe.optimizer, Sgd):
+    if scaling.rule == "adam-sde" and recipe.optimizer.name not in ("adam", "adamw"):
         raise ConfigError(
             f"{locate(['learning_rate_scaling', 'rule'])}: adam-sde is a rule for adam and adamw, and the optimizer is "
-            "sgd; valid is one of none, linear, sqrt"
+            f"{recipe.optimizer.name}; valid is one of none, linear, sqrt"
         )
     if epochs is not None and scaling.warmup_epochs > epochs:
         raise ConfigError(
