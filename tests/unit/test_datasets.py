@@ -21,7 +21,7 @@ from sklearn.datasets import load_digits, make_blobs
 from batchscope.data import making
 from batchscope.data.dataset import Data, DataError, load
 from batchscope.data.download import SYSTEM_FOLDERS
-from batchscope.data.splits import known_size
+from batchscope.data.sources.registry import known_size
 from batchscope.identity.digests import sealed
 
 BLOBS = {"classes": 3, "features": 2, "cluster_std": 2.0, "draw": "per-seed"}

@@ -10,8 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from batchscope.data.prepare import Examples
 from batchscope.data.scaling import check_distinct, differences, scale_parts
+from batchscope.data.sources.reading import Examples
 from batchscope.data.splits import DataError
 
 finite = st.floats(-1e6, 1e6, width=32)

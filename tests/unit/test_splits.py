@@ -16,11 +16,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from batchscope.data.sources.registry import known_size
 from batchscope.data.splits import (
     DataError,
     channels_first,
     feature_columns,
-    known_size,
     npz_shape,
     split_sizes,
     table_columns,
@@ -312,8 +312,9 @@ def test_the_standard_library_is_enough(tmp_path: Path) -> None:
     np.savez(tmp_path / "data.npz", x=np.zeros((40, 2)))
     code = (
         "import sys\n"
-        "from pathlib import Path; from batchscope.data import splits; from batchscope.study import definition_files\n"
-        "splits.known_size({'name': 'd', 'source': 'digits', 'split': {'validation': 9, 'test': 9}})\n"
+        "from pathlib import Path; from batchscope.data import splits; from batchscope.data.sources import registry\n"
+        "from batchscope.study import definition_files\n"
+        "registry.known_size({'name': 'd', 'source': 'digits', 'split': {'validation': 9, 'test': 9}})\n"
         f"folder = Path({str(tmp_path)!r})\n"
         "splits.npz_shape(folder / 'data.npz', 'x'), splits.feature_columns(folder / 'data.parquet', 'kind', None)\n"
         "print([name for name in ('numpy', 'pyarrow', 'pandas', 'scipy', 'sklearn', 'keras') if name in sys.modules])"

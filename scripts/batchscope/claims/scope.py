@@ -16,6 +16,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from batchscope.config.written import List, Text, Written, valid
+from batchscope.data.sources.registry import SOURCES
 from batchscope.text import count, integer, listing
 from batchscope.training.optimizers import SIGNATURES
 
@@ -79,9 +80,9 @@ class OfDataset(Conditions):
     """Conditions on a data set."""
 
     name: _Names = Field(default_factory=tuple, description="Name of the data set.")
-    source: AnyOf[
-        Literal["digits", "blobs", "random-labels", "mnist", "fashion-mnist", "cifar10", "npz", "table", "function"]
-    ] = Field(default_factory=tuple, description="Where its data come from.")
+    source: AnyOf[Literal[tuple(SOURCES)]] = Field(  # type: ignore[valid-type]
+        default_factory=tuple, description="Where its data come from."
+    )
     draw: AnyOf[Literal["fixed", "per-seed"]] = Field(
         default_factory=tuple, description="Whether all seeds share one data set or each draws its own."
     )

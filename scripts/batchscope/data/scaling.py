@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchscope.data.prepare import Examples, Floats, Indices, blocks
+from batchscope.data.prepare import Floats, Indices, blocks
+from batchscope.data.sources.reading import Examples
 from batchscope.data.splits import DataError, short
 
 SAMPLED = 1024

@@ -1,7 +1,7 @@
-"""How many examples each part of a data set has, found out without loading the data.
+"""How many examples each part of a data set has, and what files say of themselves, without loading the data.
 
-`study.py` needs the size of every training part before a dry run, and `datasets` cuts the data with the same
-functions, so that both agree. Imports the standard library only.
+A study needs the size of every training part before a dry run, and `prepare` cuts the data with the same functions, so
+that both agree. Imports the standard library only.
 """
 
 from __future__ import annotations
@@ -13,15 +13,11 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from batchscope.data import npy_header, parquet_footer
 
-SOURCE_SIZES = {"digits": 1797, "mnist": 60_000, "fashion-mnist": 60_000, "cifar10": 50_000}
-"""Examples that a source has to train and validate on (for digits, to test on as well)."""
-
 Part = Literal["train", "validation", "test"]
-_PARTS: tuple[Part, ...] = ("train", "validation", "test")
 CHANNELS = (1, 3, 4)  # of an image: grey, colours, colours and opacity
 
 
@@ -53,21 +49,6 @@ def split_sizes(n: int, split: Mapping[str, int | float]) -> tuple[int, int, int
     if train + validation + test != n:
         raise DataError(f"split: the parts add up to {train + validation + test}, but there are {n} examples")
     return train, validation, test
-
-
-def known_size(dataset: Mapping[str, Any], part: Part = "train") -> int | None:
-    """Number of examples in a part of a resolved data set, without loading it; None where only a function knows.
-
-    The source's own test part counts as none.
-
-    Raises:
-        DataError: the file is missing or unreadable, or the split does not fit its size.
-    """
-    try:
-        n = _size(dataset)
-        return None if n is None else split_sizes(n, dataset["split"])[_PARTS.index(part)]
-    except DataError as error:
-        raise DataError(f"data set {dataset['name']}: {error}") from error
 
 
 def npz_shape(path: Path, key: str) -> tuple[int, ...]:
@@ -169,20 +150,6 @@ def require_file(path: Path) -> None:
     """Raise `DataError` unless `path` is a file."""
     if not path.is_file():
         raise DataError(f"there is no file {path}")
-
-
-def _size(dataset: Mapping[str, Any]) -> int | None:
-    source = dataset["source"]
-    if source in ("blobs", "random-labels"):
-        return int(sum(dataset["split"].values()))
-    if source == "npz":
-        shape = npz_shape(Path(dataset["path"]), dataset["x"])
-        if not shape:
-            raise DataError(f"{dataset['path']}: array `{dataset['x']}` is one number; it needs a row per example")
-        return shape[0]
-    if source == "table":
-        return table_rows(Path(dataset["path"]))
-    return None if source == "function" else SOURCE_SIZES[source]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -6,17 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from batchscope import text as numbers
+from batchscope.data.sources.registry import SOURCES
 from batchscope.stats import ALPHA, LEVEL
 from batchscope.training.optimizers import SIGNATURES
 
-_SOURCES = {
-    "digits": "real 8×8 images of handwritten digits (UCI, shipped with scikit-learn)",
-    "blobs": "Gaussian blobs drawn at random",
-    "random-labels": "standard normal features with labels drawn independently of them: nothing can be learnt",
-    "mnist": "MNIST, 28×28 images of handwritten digits",
-    "fashion-mnist": "Fashion-MNIST, 28×28 images of clothes",
-    "cifar10": "CIFAR-10, 32×32 colour images of ten kinds",
-}
 _SCALES = {
     "none": "used as they are",
     "unit": "scaled to the range 0 to 1",
@@ -148,18 +141,9 @@ def machine(study: Mapping[str, Any], devices: Sequence[str], numerics: Sequence
 
 
 def _source(resolved: Mapping[str, Any]) -> str:
-    source = resolved["source"]
-    if source == "blobs":
-        return (
-            f"{resolved['classes']} Gaussian blobs in {resolved['features']} dimensions with standard deviation "
-            f"{resolved['cluster_std']:g}, drawn at random"
-        )
-    if source in ("npz", "table"):
-        return f"The file {resolved['path']}"
-    if source == "function":
+    if resolved["source"] == "function":
         return f"What the function {resolved['function']}{_arguments(resolved['arguments'])} returns"
-    text = _SOURCES[source]
-    return text[0].upper() + text[1:]
+    return SOURCES[resolved["source"]].words(resolved)
 
 
 def _model(model: Mapping[str, Any]) -> str:

@@ -20,9 +20,9 @@ from batchscope.config.sentences import valid as valid_in_words
 from batchscope.config.settings import SETTINGS, Settings
 from batchscope.config.written import DIFFERENT, List, Seed, Text, Written, defaults, plain, valid
 from batchscope.config.yaml_files import locate_in, read_yaml
+from batchscope.data.sources.keys import Dataset
 from batchscope.study import comparisons, definitions, external_runs, own_claims, probing, published, targets
 from batchscope.study.comparisons import Cell, Comparison, Run
-from batchscope.study.datasets import Dataset
 from batchscope.study.definition_files import dataset_files, recipe_files
 from batchscope.study.definitions import DATASETS, RECIPES, Definition, Kind, V
 from batchscope.study.external_runs import Measurements
