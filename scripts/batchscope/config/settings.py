@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from batchscope.config.engines import ENGINES
 from batchscope.config.written import DIFFERENT, SORTED, List, Positive, Written, defaults, valid
 
 
@@ -32,7 +33,7 @@ class Settings(Written):
 
     study: Annotated[str, Field(min_length=1), valid("a name from config/studies/, or the path of a .yaml file")]
     """Study to run, by its name in config/studies/, or the path of a study file (.yaml) of your own."""
-    engine: Literal["tensorflow", "numpy"] = "tensorflow"
+    engine: Literal[ENGINES] = ENGINES[0]  # type: ignore[valid-type]
     """What trains. `tensorflow` trains every recipe; `numpy` is the reference for tests and teaching: softmax
     regression in double precision, each quantity from its formula.
     """

@@ -106,10 +106,8 @@ class Dataset(Written):
 class Existing(Dataset):
     """Data that are there, and not drawn."""
 
-    draw: Annotated[
-        Literal["fixed"], valid("`fixed` (only blobs, random-labels and function can be drawn per seed)")
-    ] = "fixed"
-    """Only blobs, random-labels and function can be drawn anew for each seed."""
+    draw: Annotated[Literal["fixed"], valid("`fixed`, since these data are there and are not drawn")] = "fixed"
+    """These data are there, and are not drawn anew for each seed."""
 
 
 class Drawn(Dataset):

@@ -1,7 +1,7 @@
 """Engines: the packages that train. Only they name a framework; everything else knows the protocols below.
 
-An engine is a folder beside this file and its name in `NAMES`. The folder has `about.py`, whose `ABOUT` says what must
-be known before the framework is imported, and `engine.py`, whose `ENGINE` is an `Engine`.
+An engine is a folder beside this file and its name in `config.engines`. The folder has `about.py`, whose `ABOUT` says
+what must be known before the framework is imported, and `engine.py`, whose `ENGINE` is an `Engine`.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 
+from batchscope.config.engines import ENGINES
+
 if TYPE_CHECKING:  # only then: the Snakefile reads `about` and has no NumPy
     import numpy as np
     from numpy.typing import NDArray
 
     from batchscope.data.dataset import Data
     from batchscope.training.plans import Plan
-
-NAMES = ("tensorflow", "numpy")
 
 Part = Literal["train", "validation", "test"]
 Precision = Literal["float32", "float64"]
@@ -166,7 +166,8 @@ class Engine(Protocol):
         """Choose the device (auto, cpu, gpu) and make results repeatable; to be called once per process, first of all.
 
         Returns `device` (cpu or gpu), its `device_name`, `unused_gpus` (names of GPUs that the driver shows and the
-        framework cannot use, where the device was to be chosen), and the numerical settings that the manifest records.
+        framework cannot use, where the device was to be chosen), and the numerical settings that the manifest records,
+        one of them `precision`.
 
         Raises:
             EngineError: there is no such device.
@@ -213,7 +214,7 @@ class Engine(Protocol):
 
 def names() -> tuple[str, ...]:
     """The engines that a study may name; the first is the one that trains where it names none."""
-    return NAMES
+    return ENGINES
 
 
 def about(engine: str) -> About:
