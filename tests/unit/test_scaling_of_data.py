@@ -73,11 +73,6 @@ def test_a_scaled_value_that_overflows_is_refused() -> None:
         scale_parts("standardise", (train, test))
 
 
-def test_unknown_scales_are_refused() -> None:
-    with pytest.raises(DataError, match="scale is 'minmax'; it must be none, unit or standardise"):
-        scale_parts("minmax", [np.ones((2, 1), np.float32)])
-
-
 @given(hnp.arrays(np.int64, st.integers(1, 20), elements=whole), whole)
 def test_differences_of_whole_numbers_are_rounded_once(x: np.ndarray, origin: int) -> None:
     expected = [float(value - origin) for value in x.tolist()]

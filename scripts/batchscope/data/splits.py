@@ -37,10 +37,9 @@ def split_sizes(n: int, split: Mapping[str, int | float]) -> tuple[int, int, int
     A split with `train` holds counts only, which must add up to `n`. The three sizes always add up to `n`.
 
     Raises:
-        DataError: a part is no such number or would be empty.
+        DataError: a part would be empty.
     """
-    fractions = "train" not in split
-    sizes = {part: _part_size(n, part, value, fractions=fractions) for part, value in split.items()}
+    sizes = {part: _part_size(n, part, value) for part, value in split.items()}
     validation, test = sizes["validation"], sizes.get("test", 0)
     train = sizes.get("train", n - validation - test)
     if train < 1:
@@ -157,16 +156,11 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(map(short, names[:20])) + more
 
 
-def _part_size(n: int, part: str, value: int | float, *, fractions: bool) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
-        return value
-    if fractions and isinstance(value, float) and 0 < value < 1:
-        size = math.floor(value * n + 0.5)
-        if size < 1:
-            raise DataError(f"split: {part}: {value} of {n} examples is less than one example")
-        return size
-    valid = "a count from 1 or a fraction between 0 and 1" if fractions else "a count from 1"
-    raise DataError(f"split: {part} is {value!r}; it must be {valid}")
+def _part_size(n: int, part: str, value: int | float) -> int:
+    size = value if isinstance(value, int) else math.floor(value * n + 0.5)
+    if size < 1:
+        raise DataError(f"split: {part}: {value} of {n} examples is less than one example")
+    return size
 
 
 def _is_parquet(path: Path) -> bool:

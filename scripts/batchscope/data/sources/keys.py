@@ -13,27 +13,24 @@ from batchscope.config.written import Positive, Seed, Written, valid
 Values = Mapping[str, Any]
 Classes = Annotated[int, Field(ge=2)]
 PARTS = "a number of examples (an integer of at least 1) or a fraction between 0 and 1"
-PartSize = Annotated[Positive | Annotated[float, Field(gt=0, lt=1)], valid(PARTS)]
+PART = "Size of this part, as a number of examples or as a fraction of all of them."
+PartSize = Annotated[Positive | Annotated[float, Field(gt=0, lt=1)], valid(PARTS), Field(description=PART)]
+Count = Annotated[Positive, Field(description="Number of examples drawn for this part.")]
 
 
 class Split(Written):
     """Sizes of the validation and test parts; training gets the rest."""
 
     validation: PartSize = 0.15
-    """Size of this part, as a number of examples or as a fraction of all of them."""
     test: PartSize = 0.2
-    """Size of this part, as a number of examples or as a fraction of all of them."""
 
 
 class SplitCounts(Written):
     """Numbers of examples drawn for the three parts."""
 
-    train: Positive
-    """Number of examples drawn for this part."""
-    validation: Positive
-    """Number of examples drawn for this part."""
-    test: Positive
-    """Number of examples drawn for this part."""
+    train: Count
+    validation: Count
+    test: Count
 
 
 class Dataset(Written):

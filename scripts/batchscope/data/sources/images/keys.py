@@ -29,7 +29,6 @@ class SplitImages(Written):
     """Size of the validation part, taken from the source's training images; its test images stay as they are."""
 
     validation: PartSize = 5000
-    """Size of this part, as a number of examples or as a fraction of all of them."""
 
 
 class Images(Existing):

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from batchscope.config.errors import ConfigError, Locate
 from batchscope.config.written import Written, defaults, valid
-from batchscope.data.sources.keys import PARTS, Classes, Existing, PartSize, Values
+from batchscope.data.sources.keys import PART, PARTS, Classes, Existing, PartSize, Values
 from batchscope.data.splits import DataError, npz_shape
 
 
@@ -19,9 +19,7 @@ class SplitArrays(Written):
     """
 
     validation: PartSize = 0.15
-    """Size of this part, as a number of examples or as a fraction of all of them."""
-    test: PartSize | None = Field(None, json_schema_extra={"x-valid": f"{PARTS}, or null"})
-    """Size of this part, as a number of examples or as a fraction of all of them."""
+    test: PartSize | None = Field(None, description=PART, json_schema_extra={"x-valid": f"{PARTS}, or null"})
 
     def plain(self) -> dict[str, Any]:
         """The parts that there are."""

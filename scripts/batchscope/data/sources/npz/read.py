@@ -13,8 +13,6 @@ from batchscope.data.splits import UNREADABLE, DataError, npz_shape
 def read(dataset: Values, seed: int, place: Place) -> Source:
     """The arrays."""
     path, (x, y, x_test, y_test) = Path(dataset["path"]), (dataset[key] for key in ("x", "y", "x_test", "y_test"))
-    if (x_test is None) != (y_test is None):
-        raise DataError("x_test and y_test belong together: name both arrays or neither")
     test = None if x_test is None else _examples(path, x_test, y_test)
     return Source(_examples(path, x, y), test, classes=dataset["classes"], files=hashes(path))
 
