@@ -88,7 +88,7 @@ class Dataset(Written):
     @classmethod
     def words(cls, dataset: Values) -> str:
         """What the data are, as the beginning of a sentence."""
-        return f"The data set {dataset['name']}"
+        return f"The file {dataset['path']}" if cls.own_file else f"The data set {dataset['name']}"
 
     @classmethod
     def size(cls, dataset: Values) -> int | None:

@@ -83,11 +83,6 @@ class Arrays(Existing):
         return npz_shape(Path(self.path), self.x)[1:]
 
     @classmethod
-    def words(cls, dataset: Values) -> str:
-        """The file."""
-        return f"The file {dataset['path']}"
-
-    @classmethod
     def size(cls, dataset: Values) -> int:
         """Rows of the array `x`."""
         shape = npz_shape(Path(dataset["path"]), dataset["x"])

@@ -60,11 +60,6 @@ class Table(Existing):
         return (len(feature_columns(Path(self.path), self.target, self.features)),)
 
     @classmethod
-    def words(cls, dataset: Values) -> str:
-        """The file."""
-        return f"The file {dataset['path']}"
-
-    @classmethod
     def size(cls, dataset: Values) -> int:
         """Records of the table."""
         return table_rows(Path(dataset["path"]))
