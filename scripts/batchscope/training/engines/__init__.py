@@ -1,6 +1,6 @@
 """Engines: the packages that train. Only they name a framework; everything else knows the protocols below.
 
-An engine is a folder beside this file and its name in `config.engines`. The folder has `about.py`, whose `ABOUT` says
+An engine is a folder beside this file and its name in `NAMES`. The folder has `about.py`, whose `ABOUT` says
 what must be known before the framework is imported, and `engine.py`, whose `ENGINE` is an `Engine`.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 
-from batchscope.config.engines import ENGINES
+from batchscope.training.recipes import Recipe
 
 if TYPE_CHECKING:  # only then: the Snakefile reads `about` and has no NumPy
     import numpy as np
@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # only then: the Snakefile reads `about` and has no NumPy
 
     from batchscope.data.dataset import Data
     from batchscope.training.plans import Plan
+
+NAMES = ("tensorflow", "numpy")
 
 Part = Literal["train", "validation", "test"]
 Precision = Literal["float32", "float64"]
@@ -51,7 +53,7 @@ class About:
     packages: tuple[str, ...]
     environment: tuple[str, ...]
     decided: Mapping[str, str] = field(default_factory=dict)
-    refuse: Callable[[Mapping[str, Any], str], str | None] = lambda recipe, loop: None
+    refuse: Callable[[Recipe, str], str | None] = lambda recipe, loop: None
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,7 @@ class Engine(Protocol):
 
     def freeze(
         self,
-        recipe: Mapping[str, Any],
+        recipe: Recipe,
         examples: tuple[NDArray[Any], NDArray[Any]],
         classes: int,
         weights: Sequence[NDArray[Any]],
@@ -214,7 +216,7 @@ class Engine(Protocol):
 
 def names() -> tuple[str, ...]:
     """The engines that a study may name; the first is the one that trains where it names none."""
-    return ENGINES
+    return NAMES
 
 
 def about(engine: str) -> About:

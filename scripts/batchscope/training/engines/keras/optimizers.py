@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, cast
+from typing import cast
 
 from batchscope.training import recipes
 from batchscope.training.engines.keras.framework import keras
 from batchscope.training.optimizers import SIGNATURES
 
 
-def build(recipe: Mapping[str, Any], batch_size: int) -> keras.optimizers.Optimizer:
+def build(recipe: recipes.Recipe, batch_size: int) -> keras.optimizers.Optimizer:
     """The recipe's optimizer, scaled to a batch size."""
     options = recipes.scaled_optimizer(recipe, batch_size)
     kind = getattr(keras.optimizers, SIGNATURES[options.pop("name")].label)
