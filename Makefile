@@ -1,7 +1,7 @@
 # make report   environment, default study, report      make report STUDY=name-or-path CORES=4 MEMORY=8000 DEVICE=gpu
 # make test     environment, all tests                  make check    style, types, workflow linter
 # make lock     requirements/*.in to requirements/*.txt and envs/*.yaml
-# make schemas  JSON Schemas for editors and the tables of config/README.md, and docs/tables.md, from the models and columns
+# make schemas  JSON Schemas for editors, the tables of config/README.md, docs/tables.md and the signatures of optimizers
 # make reliability      what kills, full disks, damaged files and wrong clocks do to a study, in half an hour or more
 STUDY ?= quickstart
 CORES ?= $$(python tools/machine.py cores)
@@ -34,6 +34,7 @@ lock: development
 	python tools/lock.py
 
 schemas: development
+	python tools/optimizers.py
 	python tools/schemas.py
 
 reliability: development

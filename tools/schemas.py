@@ -25,8 +25,8 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from batchscope.claims import definitions  # noqa: E402
 from batchscope.config.sentences import branches, follow  # noqa: E402
 from batchscope.config.written import NAME, Schema, json_schema  # noqa: E402
+from batchscope.data.sources.registry import DATASET  # noqa: E402
 from batchscope.probes.registry import PROBE_COLUMNS, STUDY_TABLES  # noqa: E402
-from batchscope.study.datasets import DATASET  # noqa: E402
 from batchscope.study.model import STUDY  # noqa: E402
 from batchscope.study.recipes import RECIPE  # noqa: E402
 from batchscope.study.settings import SETTINGS  # noqa: E402
@@ -116,11 +116,13 @@ def keys(rule: JsonSchemaValue, root: JsonSchemaValue, path: str = "", of: str =
         names = [_names(kind["properties"].get(choosing, {})) for kind in kinds]
         first = list(kinds[0]["properties"])
         leading = {key: kinds[0]["properties"][key] for key in first[: first.index(choosing) + 1]}
-        leading[choosing] = {**leading[choosing], "enum": [each for name in names for each in name]}
+        below = [{key: sub for key, sub in kind["properties"].items() if key not in leading} for kind in kinds]
+        called = [", ".join(name) or next(iter(own)) for name, own in zip(names, below, strict=True)]
+        every = {"enum": [each for name in names for each in name], "x-kinds": called}
+        leading[choosing] = {**leading[choosing], **every}
         yield from keys({"properties": leading, "required": [choosing]}, root, path, of)
-        for kind, name in zip(kinds, names, strict=True):
-            below = {key: sub for key, sub in kind["properties"].items() if key not in leading}
-            yield from keys({**kind, "properties": below}, root, path, ", ".join(name) or next(iter(below)))
+        for kind, own, name in zip(kinds, below, called, strict=True):
+            yield from keys({**kind, "properties": own}, root, path, name)
         return
     for key, sub in rule.get("properties", {}).items():
         if sub is not True:
@@ -138,13 +140,14 @@ def table(kind: str) -> str:
     root = schemas()[kind]
     branched = kind in _BRANCHED
     rows: dict[tuple[str, ...], list[str]] = {}
+    choices = [{""}]
     for path, of, rule in keys(root["$defs"].get("definition", root), root):
+        choices += [set(rule["x-kinds"])] if "x-kinds" in rule else []
         rows.setdefault((path, description(rule, root), _valid(rule, root), _default(rule)), []).append(of)
     first = {path: position for position, (path, *_) in reversed(list(enumerate(rows)))}
-    every = {of for kinds in rows.values() for of in kinds}
     lines = [f"| Key | {'For | ' if branched else ''}Meaning | Valid | Default |", "| --- " * (4 + branched) + "|"]
     for (path, meaning, valid, default), kinds in sorted(rows.items(), key=lambda row: first[row[0][0]]):
-        whom = "all" if kinds == [""] or {*kinds, ""} == every | {""} else ", ".join(kinds)
+        whom = "all" if set(kinds) in choices else ", ".join(kinds)
         cells = [f"`{path}`", *([whom] if branched else []), meaning, valid, default]
         lines.append("| " + " | ".join(" ".join(cell.split()) for cell in cells) + " |")
     return "\n".join(lines)

@@ -147,7 +147,7 @@ def test_examples_of_the_readme_load(tmp_path: Path, monkeypatch: pytest.MonkeyP
     config = {**yaml.safe_load(found["config.yaml"]), "replace_datasets": {}}
     own = yaml.safe_load(found["claims"])
     assert definitions.load(ROOT / "config" / "claims.yaml", own, Path("mine.yaml")).keys() > own.keys()
-    assert len(model.load({**config, "study": "every.yaml"}, ROOT).cells) == 6 + 4 - 1
+    assert len(model.load({**config, "study": "every.yaml"}, ROOT).cells) == 6 + 7 - 1
     mine = model.load({**config, "study": "mine.yaml"}, ROOT)
     assert len(mine.runs) == 2 * 2 * 4 * 5
     assert list(mine.claims) == ["C01", "C02", "C05", "smaller-gap"]

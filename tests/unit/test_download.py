@@ -20,7 +20,7 @@ import pytest
 from batchscope.data import making
 from batchscope.data.dataset import load
 from batchscope.data.download import SYSTEM_FOLDERS, RemoteFile, obtain, read_bytes
-from batchscope.data.mirrors import IDX_NAMES, REMOTE_FILES, read_cifar, read_idx, read_images
+from batchscope.data.sources.images.read import IDX_NAMES, REMOTE_FILES, read_cifar, read_idx, read_images
 from batchscope.data.splits import DataError
 
 CONTENT = bytes(range(256)) * 400

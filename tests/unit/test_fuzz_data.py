@@ -16,7 +16,9 @@ from hypothesis.extra import numpy as hnp
 
 from batchscope.data import making
 from batchscope.data.dataset import DataError
-from batchscope.data.splits import known_size, npz_shape, table_columns, table_rows
+from batchscope.data.sources.reading import Place
+from batchscope.data.sources.registry import known_size
+from batchscope.data.splits import npz_shape, table_columns, table_rows
 
 moderate = settings(max_examples=100)
 scales = st.sampled_from(["none", "unit", "standardise"])
@@ -31,7 +33,7 @@ def resolved(source: str, path: Path, **keys: Any) -> dict[str, Any]:
 
 def assert_data_or_a_sentence(dataset: dict[str, Any]) -> None:
     size = sentence_or(known_size, dataset)
-    data = sentence_or(making.prepared, dataset, "fixed", data_folders=[], cache=Path())
+    data = sentence_or(making.prepared, dataset, "fixed", Place())
     if data is None:
         return
     parts = [(data.x_train, data.y_train), (data.x_validation, data.y_validation), (data.x_test, data.y_test)]

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchscope.data.prepare import Examples, by_class, check, check_classes_trained, encode_labels, split_indices
+from batchscope.data.prepare import by_class, check, check_classes_trained, encode_labels, split_indices
+from batchscope.data.sources.reading import Examples
 from batchscope.data.splits import DataError
 
 NAMES = tuple("abcdefgh")

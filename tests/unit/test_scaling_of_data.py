@@ -10,8 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from batchscope.data.prepare import Examples
 from batchscope.data.scaling import check_distinct, differences, scale_parts
+from batchscope.data.sources.reading import Examples
 from batchscope.data.splits import DataError
 
 finite = st.floats(-1e6, 1e6, width=32)
@@ -71,11 +71,6 @@ def test_a_scaled_value_that_overflows_is_refused() -> None:
     train, test = np.array([[0], [1e-30]], np.float32), np.array([[1e30]], np.float32)
     with pytest.raises(DataError, match="a scaled value leaves the range of 32-bit numbers"):
         scale_parts("standardise", (train, test))
-
-
-def test_unknown_scales_are_refused() -> None:
-    with pytest.raises(DataError, match="scale is 'minmax'; it must be none, unit or standardise"):
-        scale_parts("minmax", [np.ones((2, 1), np.float32)])
 
 
 @given(hnp.arrays(np.int64, st.integers(1, 20), elements=whole), whole)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from batchscope.config.written import BatchSize
 from batchscope.config.yaml_files import read_yaml
-from batchscope.data import splits
+from batchscope.data.sources import registry
 from batchscope.identity.asked import draw
 from batchscope.study import model as study
 from batchscope.study.definition_files import files
@@ -110,7 +110,7 @@ def test_every_study_of_the_repository_loads(path: Path) -> None:
 def test_every_data_set_of_the_registry_can_be_selected(name: str, tmp_path: Path) -> None:
     loaded = load(tmp_path, minimal(name))
     assert list(loaded.datasets) == [name]
-    assert splits.known_size(loaded.datasets[name].content) is not None
+    assert registry.known_size(loaded.datasets[name].content) is not None
 
 
 @pytest.mark.parametrize("name", RECIPES)

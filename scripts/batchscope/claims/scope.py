@@ -15,8 +15,10 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from batchscope.config.written import List, Text, Written, valid
+from batchscope.data.sources.registry import SOURCES
 from batchscope.tables.cells import Pair, Size
 from batchscope.text import count, integer, listing
+from batchscope.training.optimizers import SIGNATURES
 
 if TYPE_CHECKING:
     from batchscope.claims.definitions import Claim
@@ -72,9 +74,9 @@ class OfDataset(Conditions):
     """Conditions on a data set."""
 
     name: _Names = Field(default_factory=tuple, description="Name of the data set.")
-    source: AnyOf[
-        Literal["digits", "blobs", "random-labels", "mnist", "fashion-mnist", "cifar10", "npz", "table", "function"]
-    ] = Field(default_factory=tuple, description="Where its data come from.")
+    source: AnyOf[Literal[tuple(SOURCES)]] = Field(  # type: ignore[valid-type]
+        default_factory=tuple, description="Where its data come from."
+    )
     draw: AnyOf[Literal["fixed", "per-seed"]] = Field(
         default_factory=tuple, description="Whether all seeds share one data set or each draws its own."
     )
@@ -90,7 +92,9 @@ class OfRecipe(Conditions):
     model: AnyOf[Literal["mlp", "cnn", "function"]] = Field(
         default_factory=tuple, description="Family of networks; `function` is your own."
     )
-    optimizer: AnyOf[Literal["sgd", "adam", "adamw"]] = Field(default_factory=tuple, description="Optimizer.")
+    optimizer: AnyOf[Literal[tuple(SIGNATURES)]] = Field(  # type: ignore[valid-type]
+        default_factory=tuple, description="Optimizer."
+    )
     learning_rate: AnyOf[Literal["fixed", "linear", "sqrt", "adam-sde", "tuned"]] = Field(
         default_factory=tuple,
         description="How the rate depends on the batch size: not at all, by a scaling rule, or tuned for each size.",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import sklearn
@@ -14,10 +15,10 @@ from numpy.typing import NDArray
 
 from batchscope.data.dataset import ARRAYS, Data, digest
 from batchscope.data.download import RemoteFile
-from batchscope.data.mirrors import REMOTE_FILES
 from batchscope.data.prepare import by_class, check, check_classes_trained, encode_labels, split_indices
 from batchscope.data.scaling import check_distinct, scale_parts
-from batchscope.data.sources import read_source
+from batchscope.data.sources import FOLDERS
+from batchscope.data.sources.reading import Place, Source
 from batchscope.data.splits import DataError
 from batchscope.identity.digests import file_sha256, sealed
 from batchscope.identity.files import atomic_path, write_json
@@ -32,7 +33,7 @@ def make(
     asked: str,
     data_folders: Sequence[Path],
     cache: Path,
-    remote_files: Mapping[str, Sequence[RemoteFile]] = REMOTE_FILES,
+    remote_files: Mapping[str, Sequence[RemoteFile]] | None = None,
 ) -> None:
     """Write the data set file of one draw, and what it holds beside it; the same arguments give the same bytes.
 
@@ -49,13 +50,13 @@ def make(
         asked: fingerprint of what the study asks, see `Asked.dataset`.
         data_folders: searched for the files of published data sets before anything is downloaded.
         cache: where downloaded files are kept.
-        remote_files: files of the published data sets.
+        remote_files: files of the published data sets, where not theirs.
 
     Raises:
         DataError: the data cannot be used; the message names data set, file and key and says what would be valid.
     """
     facts.unlink(missing_ok=True)
-    data = prepared(dataset, draw, data_folders=data_folders, cache=cache, remote_files=remote_files)
+    data = prepared(dataset, draw, Place(data_folders, cache, remote_files))
     arrays = {name: getattr(data, name) for name in ARRAYS}
     meta = {**data.meta, "digest": digest(arrays)}
     with atomic_path(path) as temporary:
@@ -63,10 +64,10 @@ def make(
     write_json(sealed({**_facts(dataset, data, meta), "asked": asked, "sha256": file_sha256(path)}), facts)
 
 
-def prepared(dataset: Mapping[str, Any], draw: str, **where: Any) -> Data:
-    """The data of one draw, without their digest; arguments and errors as of `make`."""
+def prepared(dataset: Mapping[str, Any], draw: str, place: Place) -> Data:
+    """The data of one draw, without their digest; errors as of `make`."""
     try:
-        return _prepare(dataset, draw, _seed(dataset, draw), **where)
+        return _prepare(dataset, draw, _seed(dataset, draw), place)
     except DataError as error:
         raise DataError(f"data set {dataset['name']}: {error}") from error
 
@@ -88,9 +89,9 @@ def _json(content: Mapping[str, Any]) -> NDArray[Any]:
     return np.array(json.dumps(content, sort_keys=True, ensure_ascii=False))
 
 
-def _prepare(dataset: Mapping[str, Any], draw: str, seed: int, **where: Any) -> Data:
+def _prepare(dataset: Mapping[str, Any], draw: str, seed: int, place: Place) -> Data:
     split = dataset["split"]
-    source = read_source(dataset, seed, **where)
+    source = _read(FOLDERS[dataset["source"]], dataset, seed, place)
     if (source.test is None) != ("test" in split):
         must = "must not name `test`: the source has a test part of its own" if source.test else "must name `test`"
         raise DataError(f"split {must}")
@@ -125,6 +126,10 @@ def _prepare(dataset: Mapping[str, Any], draw: str, seed: int, **where: Any) -> 
     if dataset["order"] == "by-class":  # after scaling, whose sums would else be rounded in another order
         x_train, y_train = by_class(x_train, y_train)
     return Data(x_train, y_train, x_validation, y_validation, x_test, y_test, meta)
+
+
+def _read(folder: str, *given: Any) -> Source:
+    return cast(Source, import_module(f"batchscope.data.sources.{folder}.read").read(*given))
 
 
 def _seed(dataset: Mapping[str, Any], draw: str) -> int:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
 
+from batchscope.data.sources.registry import SOURCES
 from batchscope.identity.asked import Ask
 
-SOURCES = ("npz", "table")  # which can be read without running the user's code
 _READERS = ("numpy", "pyarrow", "sklearn", "pooch")
 
 
@@ -19,7 +18,8 @@ def check(ask: Ask) -> None:
     Raises:
         DataError: the data cannot be used; the message names data set, file and key and says what would be valid.
     """
-    if ask["definition"]["source"] in SOURCES and all(importlib.util.find_spec(name) for name in _READERS):
+    if SOURCES[ask["definition"]["source"]].own_file and all(importlib.util.find_spec(name) for name in _READERS):
         from batchscope.data import making  # with libraries that take a second to import
+        from batchscope.data.sources.reading import Place
 
-        making.prepared(ask["definition"], ask["draw"], data_folders=[], cache=Path())
+        making.prepared(ask["definition"], ask["draw"], Place())

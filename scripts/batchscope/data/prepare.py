@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
+from batchscope.data.sources.reading import Examples
 from batchscope.data.splits import DataError, short, split_sizes
 
 Floats = NDArray[np.float32]
@@ -17,21 +17,6 @@ Integers = NDArray[np.int32]
 Indices = NDArray[np.intp]
 
 _ROWS = 4096
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Features (n, ...) and labels (n,) as a source gives them, and what messages call them.
-
-    `origin` is to be added to `x`, and `columns` are the names of the features of a table.
-    """
-
-    x: NDArray[Any]
-    y: NDArray[Any]
-    x_name: str
-    y_name: str
-    origin: NDArray[np.float64] | float = 0.0
-    columns: Sequence[str] = ()
 
 
 def check(examples: Examples) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchscope.data.prepare import Examples, Floats, Indices, blocks
+from batchscope.data.prepare import Floats, Indices, blocks
+from batchscope.data.sources.reading import Examples
 from batchscope.data.splits import DataError, short
 
 SAMPLED = 1024
@@ -53,8 +54,6 @@ def scale_parts(
         if divisor == 0:
             raise DataError("scale: unit divides by the largest training value, but all of them are zero")
         return [_rescaled(part, -np.asarray(origin), divisor) for part in parts], {"kind": kind, "divisor": divisor}
-    if kind != "standardise":
-        raise DataError(f"scale is {kind!r}; it must be none, unit or standardise")
     return _standardised(parts, origin)
 
 

@@ -1,7 +1,7 @@
-"""How many examples each part of a data set has, found out without loading the data.
+"""How many examples each part of a data set has, and what files say of themselves, without loading the data.
 
-`study.py` needs the size of every training part before a dry run, and `datasets` cuts the data with the same
-functions, so that both agree. Imports the standard library only.
+A study needs the size of every training part before a dry run, and `prepare` cuts the data with the same functions, so
+that both agree. Imports the standard library only.
 """
 
 from __future__ import annotations
@@ -13,15 +13,11 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from batchscope.data import npy_header, parquet_footer
 
-SOURCE_SIZES = {"digits": 1797, "mnist": 60_000, "fashion-mnist": 60_000, "cifar10": 50_000}
-"""Examples that a source has to train and validate on (for digits, to test on as well)."""
-
 Part = Literal["train", "validation", "test"]
-_PARTS: tuple[Part, ...] = ("train", "validation", "test")
 CHANNELS = (1, 3, 4)  # of an image: grey, colours, colours and opacity
 
 
@@ -41,10 +37,9 @@ def split_sizes(n: int, split: Mapping[str, int | float]) -> tuple[int, int, int
     A split with `train` holds counts only, which must add up to `n`. The three sizes always add up to `n`.
 
     Raises:
-        DataError: a part is no such number or would be empty.
+        DataError: a part would be empty.
     """
-    fractions = "train" not in split
-    sizes = {part: _part_size(n, part, value, fractions=fractions) for part, value in split.items()}
+    sizes = {part: _part_size(n, part, value) for part, value in split.items()}
     validation, test = sizes["validation"], sizes.get("test", 0)
     train = sizes.get("train", n - validation - test)
     if train < 1:
@@ -53,21 +48,6 @@ def split_sizes(n: int, split: Mapping[str, int | float]) -> tuple[int, int, int
     if train + validation + test != n:
         raise DataError(f"split: the parts add up to {train + validation + test}, but there are {n} examples")
     return train, validation, test
-
-
-def known_size(dataset: Mapping[str, Any], part: Part = "train") -> int | None:
-    """Number of examples in a part of a resolved data set, without loading it; None where only a function knows.
-
-    The source's own test part counts as none.
-
-    Raises:
-        DataError: the file is missing or unreadable, or the split does not fit its size.
-    """
-    try:
-        n = _size(dataset)
-        return None if n is None else split_sizes(n, dataset["split"])[_PARTS.index(part)]
-    except DataError as error:
-        raise DataError(f"data set {dataset['name']}: {error}") from error
 
 
 def npz_shape(path: Path, key: str) -> tuple[int, ...]:
@@ -171,35 +151,16 @@ def require_file(path: Path) -> None:
         raise DataError(f"there is no file {path}")
 
 
-def _size(dataset: Mapping[str, Any]) -> int | None:
-    source = dataset["source"]
-    if source in ("blobs", "random-labels"):
-        return int(sum(dataset["split"].values()))
-    if source == "npz":
-        shape = npz_shape(Path(dataset["path"]), dataset["x"])
-        if not shape:
-            raise DataError(f"{dataset['path']}: array `{dataset['x']}` is one number; it needs a row per example")
-        return shape[0]
-    if source == "table":
-        return table_rows(Path(dataset["path"]))
-    return None if source == "function" else SOURCE_SIZES[source]
-
-
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - 20} others" if len(names) > 20 else ""
     return ", ".join(map(short, names[:20])) + more
 
 
-def _part_size(n: int, part: str, value: int | float, *, fractions: bool) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
-        return value
-    if fractions and isinstance(value, float) and 0 < value < 1:
-        size = math.floor(value * n + 0.5)
-        if size < 1:
-            raise DataError(f"split: {part}: {value} of {n} examples is less than one example")
-        return size
-    valid = "a count from 1 or a fraction between 0 and 1" if fractions else "a count from 1"
-    raise DataError(f"split: {part} is {value!r}; it must be {valid}")
+def _part_size(n: int, part: str, value: int | float) -> int:
+    size = value if isinstance(value, int) else math.floor(value * n + 0.5)
+    if size < 1:
+        raise DataError(f"split: {part}: {value} of {n} examples is less than one example")
+    return size
 
 
 def _is_parquet(path: Path) -> bool:

@@ -5,17 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from batchscope import text as numbers
+from batchscope.data.sources.registry import SOURCES
 from batchscope.report.content import Definition, Described
 from batchscope.stats import ALPHA, LEVEL
+from batchscope.training.optimizers import SIGNATURES
 
-_SOURCES = {
-    "digits": "real 8×8 images of handwritten digits (UCI, shipped with scikit-learn)",
-    "blobs": "Gaussian blobs drawn at random",
-    "random-labels": "standard normal features with labels drawn independently of them: nothing can be learnt",
-    "mnist": "MNIST, 28×28 images of handwritten digits",
-    "fashion-mnist": "Fashion-MNIST, 28×28 images of clothes",
-    "cifar10": "CIFAR-10, 32×32 colour images of ten kinds",
-}
 _SCALES = {
     "none": "used as they are",
     "unit": "scaled to the range 0 to 1",
@@ -26,7 +20,6 @@ _RULES = {
     "sqrt": "with the square root of the batch size",
     "adam-sde": "with its square root, the betas and epsilon too, by the rule for Adam of Malladi et al. 2022",
 }
-_OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
 
 
 def dataset(resolved: Definition, sizes: tuple[int, int, int]) -> str:
@@ -148,18 +141,9 @@ def machine(study: Described, devices: Sequence[str], numerics: Sequence[Definit
 
 
 def _source(resolved: Definition) -> str:
-    source = resolved["source"]
-    if source == "blobs":
-        return (
-            f"{resolved['classes']} Gaussian blobs in {resolved['features']} dimensions with standard deviation "
-            f"{resolved['cluster_std']:g}, drawn at random"
-        )
-    if source in ("npz", "table"):
-        return f"The file {resolved['path']}"
-    if source == "function":
+    if resolved["source"] == "function":
         return f"What the function {resolved['function']}{_arguments(resolved['arguments'])} returns"
-    text = _SOURCES[source]
-    return text[0].upper() + text[1:]
+    return SOURCES[resolved["source"]].words(resolved)
 
 
 def _model(model: Definition) -> str:
@@ -188,7 +172,7 @@ def _optimizer(optimizer: Definition, scaling: Definition, tuning: Definition | 
     options = {name: option for name, option in optimizer.items() if name not in silent}
     extra = "".join(f", {name} {option}" for name, option in options.items() if option not in (None, False))
     rate = f"learning rate {optimizer['learning_rate']:g}{_rate_rule(scaling)}" if tuning is None else _tuned(tuning)
-    return f"{_OPTIMIZERS[optimizer['name']]} with {rate}{extra}"
+    return f"{SIGNATURES[optimizer['name']].label} with {rate}{extra}"
 
 
 def _tuned(tuning: Definition) -> str:

@@ -10,8 +10,8 @@ from pydantic import Field
 
 from batchscope.config.errors import ConfigError, Locate, below, refuse_unknown
 from batchscope.config.written import DIFFERENT, BatchSize, List, Names, Written, valid
+from batchscope.data.sources.keys import Dataset
 from batchscope.study import definition_files, definitions
-from batchscope.study.datasets import Dataset
 from batchscope.study.definitions import Definition
 from batchscope.study.recipes import Recipe
 

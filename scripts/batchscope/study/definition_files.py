@@ -10,10 +10,10 @@ import inspect
 from collections.abc import Sequence
 from pathlib import Path
 
-from batchscope.config.errors import ConfigError, Key, Locate, choice, refuse_braces, shown
-from batchscope.data import splits
+from batchscope.config.errors import ConfigError, choice, refuse_braces, shown
+from batchscope.data.sources.function.keys import FromFunction
+from batchscope.data.sources.keys import Dataset
 from batchscope.identity import imports
-from batchscope.study.datasets import Arrays, FromFunction, Table
 from batchscope.study.definitions import Definition
 from batchscope.study.networks import OwnModel
 from batchscope.study.recipes import Recipe
@@ -45,50 +45,12 @@ def check(definition: Definition) -> None:
         )
     if isinstance(value, FromFunction):
         _check_function(value, locate(["function"]), "(seed=..., **arguments)", keyword=("seed",))
-    if isinstance(value, (Arrays, Table)):
-        refuse_braces(value.path, locate(["path"]))
-        if not Path(value.path).is_file():
-            raise ConfigError(f"{locate(['path'])}: there is no file {value.path}; valid is the path of a file")
-        if isinstance(value, Table):
-            _check_columns(value, locate)
-        else:
-            _check_arrays(value, locate)
-
-
-def _check_columns(table: Table, locate: Locate) -> None:
-    path = Path(table.path)
-    try:
-        columns = splits.table_columns(path)
-    except splits.DataError as error:
-        raise ConfigError(f"{locate(['path'])}: {error}") from error
-    wanted: list[tuple[list[Key], str]] = [(["target"], table.target)]
-    wanted += [(["features", index], name) for index, name in enumerate(table.features or ())]
-    for keys, name in wanted:
-        if name not in columns:
-            raise ConfigError(f"{locate(keys)}: {table.path} has no column `{name}`{choice(name, columns)}")
-    try:
-        splits.feature_columns(path, table.target, table.features)
-    except splits.DataError as error:
-        raise ConfigError(f"{locate(['path'])}: {error}") from error
-
-
-def _check_arrays(arrays: Arrays, locate: Locate) -> None:
-    """Examples and classes must be arrays of one length; only the headers are read."""
-    for x, y in (("x", "y"), ("x_test", "y_test")):
-        lengths = []
-        for key in (x, y):
-            name = getattr(arrays, key)
-            if name is not None:
-                try:
-                    shape = splits.npz_shape(Path(arrays.path), name)
-                except splits.DataError as error:
-                    raise ConfigError(f"{locate([key])}: {error}") from error
-                lengths.append(shape[0] if shape else 1)
-        if len(set(lengths)) > 1:
-            raise ConfigError(
-                f"{locate([y])}: {arrays.path} has {lengths[1]:,} labels in {getattr(arrays, y)} for the "
-                f"{lengths[0]:,} examples in {getattr(arrays, x)}; valid is one label per example"
-            )
+    if isinstance(value, Dataset) and value.own_file:
+        path = value.plain()["path"]
+        refuse_braces(path, locate(["path"]))
+        if not Path(path).is_file():
+            raise ConfigError(f"{locate(['path'])}: there is no file {path}; valid is the path of a file")
+        value.check_file(locate)
 
 
 def _check_function(

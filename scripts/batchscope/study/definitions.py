@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,8 +21,9 @@ from batchscope.config.spelling import respelt
 from batchscope.config.written import OwnName
 from batchscope.config.yaml_files import locate_in, read_yaml
 from batchscope.data import splits
-from batchscope.study import datasets, recipes
-from batchscope.study.datasets import Arrays, Dataset, Digits, Images
+from batchscope.data.sources import registry
+from batchscope.data.sources.keys import Dataset
+from batchscope.study import recipes
 from batchscope.study.networks import Cnn, Mlp
 from batchscope.study.recipes import Recipe
 from batchscope.training.recipes import Recipe as Resolved
@@ -29,9 +31,6 @@ from batchscope.training.recipes import scaled_optimizer
 
 V = TypeVar("V", bound=written.Written, default=Any)
 Content = dict[str, object]  # as YAML gave it
-
-_NOT_IMAGES = ("blobs", "random-labels", "table")  # sources whose examples are plain rows of features
-_FEATURES = {"digits": 64, "mnist": 784, "fashion-mnist": 784, "cifar10": 3072}
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class Definition(Generic[V]):
         return {"name": self.name, **self.value.plain()}
 
 
-DATASETS: Kind[Dataset] = Kind("datasets", "data set", datasets.DATASET, datasets.settle)
+DATASETS: Kind[Dataset] = Kind("datasets", "data set", registry.DATASET, lambda data, locate: data.settled(locate))
 _UNRESOLVED = TypeAdapter(dict[OwnName, Content])
 RECIPES: Kind[Recipe] = Kind("recipes", "recipe", recipes.RECIPE, recipes.settle)
 
@@ -118,7 +117,7 @@ def _resolve(kind: Kind[V], name: str, known: Mapping[str, Layer]) -> Definition
     for layer in reversed(chain):
         merged = _merge(merged, {key: value for key, value in layer.content.items() if key != "extends"})
     definition = Definition(name, kind.settle(written.read(kind.type, merged, locate), locate), locate)
-    if isinstance(definition.value, (Digits, Images)):  # whose sizes are known without a file
+    if isinstance(definition.value, Dataset) and not definition.value.own_file:
         known_size(definition)
     return definition
 
@@ -127,7 +126,7 @@ def _resolve(kind: Kind[V], name: str, known: Mapping[str, Layer]) -> Definition
 def known_size(dataset: Definition[Dataset], part: splits.Part = "train") -> int | None:
     """Number of examples of a part, or None where only the user's function knows."""
     try:
-        return splits.known_size(dataset.content, part)
+        return registry.known_size(dataset.content, part)
     except splits.DataError as error:
         text = str(error).removeprefix(f"data set {dataset.name}: ")
         if text.startswith("split: "):
@@ -139,20 +138,15 @@ def known_size(dataset: Definition[Dataset], part: splits.Part = "train") -> int
 def check_pair(recipe: Definition[Recipe], dataset: Definition[Dataset]) -> None:
     """Check that a recipe's model fits the examples of a data set, as far as both are known before any job."""
     model, data, tracked = recipe.value.model, dataset.value, recipe.value.tracked_weight
+    shape = data.shape()
+    if shape is None:
+        return
     if isinstance(model, Cnn):
-        place = recipe.locate(["model", "name"])
-        if data.source in _NOT_IMAGES:
-            raise ConfigError(
-                f"{place}: cnn needs images, which {dataset.name} (source {data.source}) does not hold; valid is mlp "
-                "or a function"
-            )
-        if isinstance(data, Arrays):
-            _check_images(data, dataset.name, place)
-    features = _FEATURES.get(data.source) or getattr(data, "features", None)
-    if isinstance(model, Mlp) and tracked and isinstance(features, int) and tracked[0] >= features:
+        _check_images(data, shape, dataset.name, recipe.locate(["model", "name"]))
+    if isinstance(model, Mlp) and tracked and tracked[0] >= math.prod(shape):
         raise ConfigError(
             f"{recipe.locate(['tracked_weight', 0])}: {tracked[0]} is not a feature of {dataset.name}; valid is an "
-            f"integer from 0 to {features - 1}, or null for the whole of tracked_weight"
+            f"integer from 0 to {math.prod(shape) - 1}, or null for the whole of tracked_weight"
         )
 
 
@@ -166,14 +160,14 @@ def check_cell(recipe: Definition[Recipe], batch_size: int | None, place: str) -
         raise ConfigError(f"{place}: {recipe.name}: {error}") from error
 
 
-def _check_images(data: Arrays, name: str, place: str) -> None:
-    shape = splits.npz_shape(Path(data.path), data.x)[1:]
+def _check_images(data: Dataset, shape: tuple[int, ...], name: str, place: str) -> None:
     needs = f"{place}: cnn needs images of shape (height, width, channels), and an example of {name} has {shape}"
     if len(shape) != 3:
         raise ConfigError(f"{needs}; valid is mlp or a function")
     if splits.channels_first(shape):
+        array = getattr(data, "x", "x")
         raise ConfigError(
-            f"{needs}, channels first; valid is an array that was turned with np.moveaxis({data.x}, 1, -1), mlp or a "
+            f"{needs}, channels first; valid is an array that was turned with np.moveaxis({array}, 1, -1), mlp or a "
             "function"
         )
 

@@ -32,10 +32,10 @@ from batchscope.config.written import (
     valid,
 )
 from batchscope.config.yaml_files import locate_in, read_yaml
+from batchscope.data.sources.keys import Dataset
 from batchscope.probes.settings import Settings as ProbeSettings
 from batchscope.study import comparisons, definitions, external_runs, own_claims, probing, published, settings, targets
 from batchscope.study.comparisons import Cell, Comparison, Run
-from batchscope.study.datasets import Dataset
 from batchscope.study.definitions import DATASETS, RECIPES, Definition
 from batchscope.study.external_runs import Measurements
 from batchscope.study.recipes import Recipe

@@ -1,28 +1,47 @@
-"""The optimizer of a recipe and its options, named as in Keras 3."""
+"""The optimizer of a recipe: any of `training.optimizers`, its options checked against its signature."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
+import pydantic
 from pydantic import Field
 
 from batchscope.config.errors import ConfigError, Locate
 from batchscope.config.written import Positive, Share, Written
+from batchscope.training.optimizers import SIGNATURES, Option
 
 _CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")
-_Rate = Annotated[float, Field(gt=0)]
+_Above0 = Annotated[float, Field(gt=0)]
+_From0 = Annotated[float, Field(ge=0)]
+# What Keras does not tell: which values of an option make sense.
+_BOUNDS: dict[str, Any] = {
+    "learning_rate": _Above0,
+    "weight_decay": _From0,
+    "initial_accumulator_value": _From0,
+    "beta_2_decay": Annotated[float, Field(lt=0)],
+    **dict.fromkeys(("momentum", "rho", "beta_1", "beta_2"), Share),
+    **dict.fromkeys(("epsilon", "epsilon_1", "epsilon_2", "clip_threshold"), _Above0),
+}
 
 
-class _Regularisation(Written):
+class _Named(Written):
+    name: str
+    """Optimizer of Keras, by its name in lower case."""
+    learning_rate: _Above0
+    """Learning rate, at the reference batch size where a scaling rule is used."""
+
+
+class Shared(Written):
     """What optimizers have in common, named as in Keras 3."""
 
-    weight_decay: Annotated[float, Field(ge=0)] | None = None
+    weight_decay: _From0 | None = None
     """Each update also takes this share, times the learning rate, off every weight; null for none."""
-    clipnorm: _Rate | None = None
+    clipnorm: _Above0 | None = None
     """Largest norm of the gradient of one weight array; null for no clipping. Only one kind of clipping may be set."""
-    clipvalue: _Rate | None = None
+    clipvalue: _Above0 | None = None
     """Largest absolute value of a gradient's element; null for no clipping."""
-    global_clipnorm: _Rate | None = None
+    global_clipnorm: _Above0 | None = None
     """Largest norm of the gradient of all weights together; null for no clipping."""
     use_ema: bool = False
     """Keep an exponential moving average of the weights; needs `ema_overwrite_frequency`."""
@@ -32,53 +51,27 @@ class _Regularisation(Written):
     """The weights are overwritten by their average each time this many updates are done."""
 
 
-class _Momentum(Written):
-    name: Literal["sgd"]
-    """Keras optimizer."""
-    learning_rate: _Rate = 0.01
-    """Learning rate, at the reference batch size where a scaling rule is used."""
-    momentum: Share = 0.0
-    """Share of the last update that is carried into the next."""
-    nesterov: bool = False
-    """Nesterov momentum; needs a momentum above 0."""
+def _model(name: str) -> type[Written]:
+    """The keys of an optimizer: its name and rate, its own options, and then those that all share."""
+    signature = SIGNATURES[name]
+    fields = {option: _field(option, known) for option, known in signature.options.items()}
+    others = {option: fields.pop(option) for option in signature.options if option in Shared.model_fields}
+    fields["name"] = (Literal[name], ...)
+    own = pydantic.create_model("Own", __base__=_Named, __module__=__name__, **fields)
+    return pydantic.create_model(signature.label, __base__=(Shared, own), __module__=__name__, **others)
 
 
-class _Moments(Written):
-    name: Literal["adam", "adamw"]
-    """Keras optimizer."""
-    learning_rate: _Rate = 0.001
-    """Learning rate, at the reference batch size where a scaling rule is used."""
-    beta_1: Share = 0.9
-    """Decay of the running mean of the gradient, per update."""
-    beta_2: Share = 0.999
-    """Decay of the running mean of the squared gradient, per update."""
-    epsilon: _Rate = 1e-7
-    """Added to the root of the running mean of the squared gradient."""
-    amsgrad: bool = False
-    """Use the largest running mean of the squared gradient so far."""
+def _field(option: str, known: Option) -> Any:
+    described = Field(known.default, description=known.meaning or None)
+    return _BOUNDS.get(option, type(known.default)), described
 
 
-class Sgd(_Regularisation, _Momentum):
-    """Gradient descent."""
+if TYPE_CHECKING:
 
-
-class Adam(_Regularisation, _Moments):
-    """Adam."""
-
-    name: Literal["adam"]
-    """Keras optimizer."""
-
-
-class AdamW(_Regularisation, _Moments):
-    """Adam with decoupled weight decay."""
-
-    name: Literal["adamw"]
-    """Keras optimizer."""
-    weight_decay: float = Field(0.004, ge=0)
-    """Each update also takes this share, times the learning rate, off every weight."""
-
-
-Optimizer = Annotated[Sgd | Adam | AdamW, Field(discriminator="name")]
+    class Optimizer(Shared, _Named):
+        """An optimizer; its own options are fields, too."""
+else:
+    Optimizer = Annotated[Union[tuple(map(_model, SIGNATURES))], Field(discriminator="name")]  # noqa: UP007
 
 
 def check(optimizer: Optimizer, locate: Locate) -> None:
@@ -92,7 +85,7 @@ def check(optimizer: Optimizer, locate: Locate) -> None:
         raise ConfigError(
             f"{locate(['optimizer', clipping[1]])}: {' and '.join(clipping)} exclude each other; valid is one of them"
         )
-    if isinstance(optimizer, Sgd) and optimizer.nesterov and optimizer.momentum == 0:
+    if getattr(optimizer, "nesterov", False) and optimizer.plain()["momentum"] == 0:
         raise ConfigError(f"{locate(['optimizer', 'nesterov'])}: it needs momentum; valid is a momentum above 0")
     frequency = locate(["optimizer", "ema_overwrite_frequency"])
     if optimizer.use_ema and optimizer.ema_overwrite_frequency is None:

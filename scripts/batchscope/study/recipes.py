@@ -12,7 +12,7 @@ from batchscope.config.errors import Fault, Locate
 from batchscope.config.written import DIFFERENT, List, Positive, Seed, Written, defaults, valid
 from batchscope.study import networks, optimizers
 from batchscope.study.networks import Model
-from batchscope.study.optimizers import Optimizer, Sgd
+from batchscope.study.optimizers import Optimizer
 
 _Index = Annotated[int, Field(ge=0)]
 _Rate = Annotated[float, Field(gt=0)]
@@ -184,10 +184,11 @@ class Recipe(Written):
     def conflicts(self) -> Iterator[Fault]:
         """One thing sets the rate of a batch size, and the tracked weight is one of the model's."""
         scaling, epochs = self.learning_rate_scaling, self.budget.epochs
-        if scaling.rule == "adam-sde" and isinstance(self.optimizer, Sgd):
+        if scaling.rule == "adam-sde" and self.optimizer.name not in ("adam", "adamw"):
             yield (
                 ["learning_rate_scaling", "rule"],
-                "adam-sde is a rule for adam and adamw, and the optimizer is sgd; valid is one of none, linear, sqrt",
+                f"adam-sde is a rule for adam and adamw, and the optimizer is {self.optimizer.name}; valid is one of "
+                "none, linear, sqrt",
             )
         if epochs is not None and scaling.warmup_epochs > epochs:
             yield (

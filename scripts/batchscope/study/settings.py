@@ -39,7 +39,7 @@ class Settings(Written):
 
     study: Annotated[str, Field(min_length=1), valid("a name from config/studies/, or the path of a .yaml file")]
     """Study to run, by its name in config/studies/, or the path of a study file (.yaml) of your own."""
-    engine: Literal[engines.NAMES] = "tensorflow"  # type: ignore[valid-type]
+    engine: Literal[engines.NAMES] = engines.NAMES[0]  # type: ignore[valid-type]
     """What trains. `tensorflow` trains every recipe; `numpy` is the reference for tests and teaching: softmax
     regression in double precision, each quantity from its formula.
     """

@@ -1,7 +1,7 @@
 """Engines: the packages that train. Only they name a framework; everything else knows the protocols below.
 
-An engine is a folder beside this file and its name in `NAMES`. The folder has `about.py`, whose `ABOUT` says what must
-be known before the framework is imported, and `engine.py`, whose `ENGINE` is an `Engine`.
+An engine is a folder beside this file and its name in `NAMES`. The folder has `about.py`, whose `ABOUT` says
+what must be known before the framework is imported, and `engine.py`, whose `ENGINE` is an `Engine`.
 """
 
 from __future__ import annotations
@@ -168,7 +168,8 @@ class Engine(Protocol):
         """Choose the device (auto, cpu, gpu) and make results repeatable; to be called once per process, first of all.
 
         Returns `device` (cpu or gpu), its `device_name`, `unused_gpus` (names of GPUs that the driver shows and the
-        framework cannot use, where the device was to be chosen), and the numerical settings that the manifest records.
+        framework cannot use, where the device was to be chosen), and the numerical settings that the manifest records,
+        one of them `precision`.
 
         Raises:
             EngineError: there is no such device.

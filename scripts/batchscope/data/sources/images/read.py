@@ -1,4 +1,4 @@
-"""The published image data sets: where their files are, what they must hash to, and how they are laid out.
+"""Published images: where their files are, what they must hash to, and how they are laid out.
 
 Where the numbers come from (none was computed from a download made for this file):
 
@@ -28,7 +28,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from batchscope.data.download import RemoteFile, read_bytes
+from batchscope.data.download import RemoteFile, obtain, read_bytes
+from batchscope.data.sources.reading import Examples, Place, Source, Values
 from batchscope.data.splits import DataError
 
 IDX_NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
@@ -100,6 +101,7 @@ REMOTE_FILES: Mapping[str, tuple[RemoteFile, ...]] = {
     ),
 }
 
+
 CLASS_NAMES: Mapping[str, tuple[str, ...]] = {
     "mnist": tuple("0123456789"),
     "fashion-mnist": (
@@ -117,6 +119,22 @@ class Images:
     y: NDArray[np.uint8]
     x_test: NDArray[np.uint8]
     y_test: NDArray[np.uint8]
+
+
+def read(dataset: Values, seed: int, place: Place) -> Source:
+    """Training and test images, in the order of the files."""
+    name = dataset["source"]
+    remote, class_names = (place.remote_files or REMOTE_FILES)[name], CLASS_NAMES[name]
+    paths = [obtain(file, name, data_folders=place.data_folders, cache=place.cache) for file in remote]
+    images = read_images(name, paths)
+    return Source(
+        Examples(images.x, images.y, f"{name} training images", f"{name} training labels"),
+        Examples(images.x_test, images.y_test, f"{name} test images", f"{name} test labels"),
+        len(class_names),
+        class_names,
+        # The published hash, also of a copy packed differently: the data set file must not depend on which it was.
+        {file.name: file.sha256 for file in remote},
+    )
 
 
 def read_images(dataset: str, paths: Sequence[Path]) -> Images:

@@ -1,0 +1,1 @@
+"""A normal distribution for each class."""

@@ -1,0 +1,1 @@
+"""Arrays that a function of the user's returns."""

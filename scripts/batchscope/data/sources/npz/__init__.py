@@ -1,0 +1,1 @@
+"""Arrays of a .npz file of the user's."""

@@ -1,0 +1,1 @@
+"""Features that know nothing of the labels."""
