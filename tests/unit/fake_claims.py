@@ -12,7 +12,9 @@ import pandas as pd
 
 from batchscope.claims import definitions
 from batchscope.claims.definitions import Claim
-from batchscope.claims.verdicts import VERDICTS, verdicts
+from batchscope.claims.scope import Design
+from batchscope.claims.verdicts import verdicts
+from batchscope.tables.codebook import dtypes
 
 ROOT = Path(__file__).resolve().parents[2]
 REGISTRY = ROOT / "config" / "claims.yaml"
@@ -59,11 +61,10 @@ def study(
     *chosen: Claim,
     datasets: Sequence[Mapping[str, Any]] = (dataset(),),
     recipes: Sequence[Mapping[str, Any]] = (recipe(),),
-) -> dict[str, Any]:
-    named = {
-        kind: {each["name"]: each for each in given} for kind, given in (("datasets", datasets), ("recipes", recipes))
-    }
-    return {**named, "claims": {f"claim {i}": each.plain() for i, each in enumerate(chosen, start=1)}}
+) -> tuple[dict[str, Claim], Design]:
+    """Claims by name and what they may be about, as `verdicts` takes them after the tables."""
+    named = ({each["name"]: each for each in given} for given in (datasets, recipes))
+    return {f"claim {i}": each for i, each in enumerate(chosen, start=1)}, Design.of(*named)
 
 
 def of_size(size: int | str, n_train: int = 1168) -> dict[str, Any]:
@@ -92,9 +93,9 @@ def runs(
 
 def verdict(tested: Claim, tables: Tables, **given: Any) -> pd.Series:
     """The only row of the verdicts on one claim."""
-    table = verdicts(tables, study(tested, **given))
+    table = verdicts(tables, *study(tested, **given))
     assert len(table) == 1
-    assert list(table.columns) == list(VERDICTS)
+    assert {name: str(dtype) for name, dtype in table.dtypes.items()} == dtypes("verdicts")
     return table.iloc[0]
 
 

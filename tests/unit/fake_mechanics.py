@@ -10,6 +10,7 @@ import pandas as pd
 
 from batchscope.figures.frames import Frames
 from batchscope.probes.overheads.analysis import analyse
+from batchscope.training.checkpoints import END
 from unit import fakes
 from unit.fakes import cell, table
 
@@ -72,7 +73,7 @@ def mode_table(
                 inference = 0.2 * noise(seed) + 0.01 * math.log2(_number(size))
                 training = inference + 2.2 * noise(seed, drawn) / drawn
                 losses = {"inference_loss": inference, "training_loss": training}
-                at = {"moment": "end", "epoch": 20.0, "updates": 740, "train_loss": 0.1, "examples": 256}
+                at = {**END.columns, "epoch": 20.0, "updates": 740, "train_loss": 0.1, "examples": 256}
                 shift = {"training_mode_shift": abs(training - inference), "reason": None}
                 rows.append({**cell(size), "seed": seed, **at, "evaluated_batch_size": drawn, **losses, **shift})
     return table("modes", rows)

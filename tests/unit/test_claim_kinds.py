@@ -342,7 +342,13 @@ def test_what_the_study_lacks_is_not_measured(metric: str, test: dict[str, Any],
 def test_probe_metric_is_read_from_the_table_of_its_probe() -> None:
     values = dict(zip((8, 32, 128), around(0.4, 0.1, 0.025, noise=1e-4), strict=True))
     gradients = runs("gradient_variance", values).drop(columns="outcome")
-    moved = {"batch_size": 8, "moment": "start", "updates": 0, "examples": 1000}
+    moved = {
+        "batch_size": 8,
+        "checkpoint_fraction": 0.0,
+        "checkpoint_train_loss": math.nan,
+        "updates": 0,
+        "examples": 1000,
+    }
     gradients = gradients.assign(drawn_batch_size=gradients["batch_size"], **moved)
     shrunk = (1000 - gradients["drawn_batch_size"]) / 999  # draws without replacement
     gradients["gradient_variance"] *= shrunk

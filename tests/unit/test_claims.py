@@ -29,12 +29,13 @@ from fake_claims import (
 )
 
 from batchscope.analysis.summary import METRICS
-from batchscope.claims import definitions, metrics
+from batchscope.claims import definitions
 from batchscope.claims.parts import contradict, support
 from batchscope.claims.samples import Samples
 from batchscope.claims.verdicts import decide, verdicts
 from batchscope.config.errors import ConfigError
-from batchscope.tables import records
+from batchscope.tables import metrics, records
+from batchscope.tables.cells import Size
 
 ARMS = {"kind": "recipes", "key": "shuffle", "first": False, "second": True, "batch_sizes": [32], "direction": "lower"}
 
@@ -64,7 +65,7 @@ def test_recipes_that_differ_in_one_thing(direction: str, means: tuple[float, fl
     wider = recipe("wider", shuffle=False, model={"name": "mlp", "hidden": [9], "normalization": "none"})
     tested = claim(metric, {**ARMS, "direction": direction}, 0.02)
     table = verdicts(
-        tables, study(tested, recipes=(recipe(snapshots={"at": [1]}), recipe("ordered", shuffle=False), wider))
+        tables, *study(tested, recipes=(recipe(snapshots={"at": [1]}), recipe("ordered", shuffle=False), wider))
     )
     assert list(table["recipe"]) == ["ordered", "wider"]
     assert table["verdict"][0] == expected
@@ -151,7 +152,7 @@ def test_measurements_made_elsewhere_meet_no_scope_but_names() -> None:
 def test_p_values_are_adjusted_over_the_family() -> None:
     values = dict(zip((8, 32, 128), around(0.4, 0.39, 0.38), strict=True))
     tests = [claim(LOSS, trend("falls"), 0.001, family=family) for family in ("a", "a", "b")]
-    table = verdicts({"runs": runs(LOSS, values)}, study(*tests))
+    table = verdicts({"runs": runs(LOSS, values)}, *study(*tests))
     assert table["p_adjusted"].to_list() == pytest.approx([2 * table["p"][0]] * 2 + [table["p"][2]])
 
 
@@ -175,9 +176,9 @@ def test_decisions_of_a_family() -> None:
 
 def simulate(rng: np.random.Generator, n: int, effect: float, margin: float) -> set[str]:
     """Verdicts of ten claims that share runs: batch size 32 is higher by `effect` than each of ten other sizes."""
-    sizes = [(2**i, False) for i in range(6, 16)]
+    sizes = [Size(2**i, False) for i in range(6, 16)]
     noise = rng.normal(size=(len(sizes) + 1, n)) + 2 * rng.normal(size=n)
-    values = {(32, False): effect + noise[0]} | dict(zip(sizes, noise[1:], strict=True))
+    values = {Size(32, False): effect + noise[0]} | dict(zip(sizes, noise[1:], strict=True))
     found = Samples(values, {}, True, "seeds", tuple(range(n)))
     tests = [claim(LOSS, between("higher", [32], [size]), margin) for size, _ in sizes]
     each = [tested.test.parts(tested, found) for tested in tests]
@@ -209,8 +210,7 @@ def test_registry_has_the_thirty_statements() -> None:
 def test_study_of_one_pair_gives_every_statement_a_row() -> None:
     known = definitions.load(REGISTRY, {}, Path("my.yaml"))
     table = runs(LOSS, dict(zip((8, 32, 128), around(0.4, 0.3, 0.35), strict=True)))
-    plain = {name: each.plain() for name, each in known.items()}
-    found = verdicts({"runs": table}, {**study(), "claims": plain}).set_index("claim")
+    found = verdicts({"runs": table}, known, study()[1]).set_index("claim")
     assert list(found.index) == list(known)
     assert found.loc["C01", "verdict"] == "supported"
     assert found.loc["C03", "verdict"] == "supported"

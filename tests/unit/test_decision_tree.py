@@ -17,8 +17,8 @@ def walk(
     tables: Mapping[str, pd.DataFrame], model: Mapping[str, Any] | None = None, about: str = ""
 ) -> list[tuple[str, int]]:
     """Of the steps whose question has a word: the answer up to its colon, and the size to go on with."""
-    resolved = {"recipes": {"mlp": {"model": model or {"normalization": "none"}}}}
-    found = decision_tree.tree(tables, resolved)
+    recipes = {"mlp": {"model": model or {"normalization": "none"}, "micro_batch_size": None}}
+    found = decision_tree.tree(tables, recipes)
     found = found[found["question"].str.contains(about)]
     answers = [answer.partition(":")[0] for answer in found["answer"]]
     return [(answer, int(*numbers(following))) for answer, following in zip(answers, found["next"], strict=True)]
@@ -46,7 +46,7 @@ def test_instability_leads_up_to_the_largest_size_that_the_source_names() -> Non
 
 
 def test_the_number_and_the_threshold_that_decided_are_shown() -> None:
-    measured = decision_tree.tree(study(curve=(2.0, 1.0, 1.05, 0.9)), STUDY)["measured"].tolist()
+    measured = decision_tree.tree(study(curve=(2.0, 1.0, 1.05, 0.9)), STUDY["recipes"])["measured"].tolist()
     assert any(tells(words, 4.5, 10) for words in measured)  # per cent of the whole fall
     assert any(numbers(words)[-1:] == [2.0] for words in measured)  # times as slow
 
@@ -89,7 +89,7 @@ def test_short_memory_leads_to_the_smallest_size_that_fits() -> None:
 def test_measurements_without_curves_are_not_asked() -> None:
     tables = study()
     tables["evaluations"] = tables["evaluations"].iloc[:0]
-    assert decision_tree.tree(tables, STUDY).empty
+    assert decision_tree.tree(tables, STUDY["recipes"]).empty
     row = goal(tables, "decision_tree")
     assert pd.isna(row["batch_size"])
     assert not numbers(row["words"])

@@ -37,14 +37,14 @@ def test_every_row_leads_to_its_manifest(finished):
 
 def test_every_probe_looks_at_the_runs_it_is_asked_for(finished):
     gradients = lasting(finished, "gradients")
-    looked_at = gradients[["recipe", "batch_size", "seed", "moment", "drawn_batch_size"]]
-    expected = [("own", 8, seed, moment, drawn) for seed in (1, 2) for moment in ("end", "start") for drawn in (1, 8)]
+    looked_at = gradients[["recipe", "batch_size", "seed", "checkpoint_fraction", "drawn_batch_size"]]
+    expected = [("own", 8, seed, fraction, drawn) for seed in (1, 2) for fraction in (0, 1) for drawn in (1, 8)]
     assert sorted(looked_at.itertuples(index=False, name=None)) == expected
     assert gradients["reason"].isna().all()
     scales = table(finished, "noise_scale")
     assert (scales["noise_scale"].notna() | scales["reason"].notna()).all()
     sharpness, runs = table(finished, "sharpness"), table(finished, "runs")
-    ends = sharpness[sharpness["moment"] == "end"].merge(runs, on=["recipe", "batch_size", "seed"])
+    ends = sharpness[sharpness["checkpoint_fraction"] == 1].merge(runs, on=["recipe", "batch_size", "seed"])
     assert ends["seed"].tolist() == [1, 2]
     # Dropout is off in both; the loss is that of 32 of the 60 examples.
     assert ends["subset_loss"].to_numpy() == pytest.approx(ends["last_train_loss"].to_numpy(), rel=0.5)

@@ -51,6 +51,12 @@ CELL: dict[str, Column] = {
 
 RUN: dict[str, Column] = {**CELL, "seed": integer("", "seed of the run: initial weights, order, dropout, drawn data")}
 
+# Where a run kept weights: one of the two is null.
+CHECKPOINT: dict[str, Column] = {
+    "checkpoint_fraction": number("", "of the budget that was spent, 0 to 1; null where a training loss decided"),
+    "checkpoint_train_loss": number("nat", "training loss that the run fell to; null where the budget decided"),
+}
+
 FINGERPRINT: dict[str, Column] = {
     "fingerprint": string("SHA-256 over code, resolved data set and recipe, data, batch size, seed and engine"),
 }

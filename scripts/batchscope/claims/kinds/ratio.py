@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from batchscope.claims.kinds.kind import Fault, Kind, Named, with_itself
+from batchscope.claims.parts import Goal, Part, difference
 from batchscope.config.written import List, valid
-from batchscope.text import number
 
 if TYPE_CHECKING:
     from batchscope.claims.definitions import Claim
-    from batchscope.claims.parts import Part
-    from batchscope.claims.samples import Samples, Size
+    from batchscope.claims.samples import Samples
 
 _Pair = Annotated[List[Named], Field(min_length=2, max_length=2), valid("two sizes")]
 
@@ -31,15 +30,7 @@ class Ratio(Kind):
     at_least: Annotated[float, Field(gt=0)] = Field(description="Smallest ratio of each pair.")
 
     needs_margin: ClassVar[bool] = False
-
-    @property
-    def log(self) -> bool:
-        """Ratios are tested by their logarithms."""
-        return True
-
-    def stated(self) -> str:
-        """The ratio."""
-        return f"at least {number(self.at_least)}"
+    of_ratios: ClassVar[bool] = True
 
     def faults(self, metric: str) -> Iterator[Fault]:
         """No size is compared with itself."""
@@ -47,15 +38,7 @@ class Ratio(Kind):
             if first == second:
                 yield with_itself(first, ["pairs", index])
 
-    def of_sizes(self, found: Samples) -> list[Size]:
-        """Those of the pairs."""
-        return sorted({found.size(each) for pair in self.pairs for each in pair})
-
     def parts(self, claim: Claim, found: Samples) -> list[Part]:
         """One ratio per pair."""
-        from batchscope.claims.parts import Goal, difference, refuse_twins
-
         pairs = [(found.size(first), found.size(second)) for first, second in self.pairs]
-        refuse_twins(pairs)
-        goal = Goal("above", math.log(self.at_least))
-        return [difference(found, first, second, goal, log=True) for first, second in pairs]
+        return [difference(found, *pair, Goal("above", math.log(self.at_least)), log=True) for pair in pairs]

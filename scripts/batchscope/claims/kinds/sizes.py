@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from batchscope.claims.kinds.kind import Direction, Fault, Kind, NamedSizes, Scale, SizesOrAll, with_itself
+from batchscope.claims.parts import NotMeasuredError, Part, difference, goal_of
 from batchscope.config.written import valid
 
 if TYPE_CHECKING:
     from batchscope.claims.definitions import Claim
-    from batchscope.claims.parts import Part
-    from batchscope.claims.samples import Samples, Size
+    from batchscope.claims.samples import Samples
 
 
 class Sizes(Kind):
@@ -36,11 +36,6 @@ class Sizes(Kind):
     )
     scale: Scale = "difference"
 
-    @property
-    def is_near(self) -> bool:
-        """Whether the margin is the room that nearness leaves."""
-        return self.direction in ("similar", "not_lower")
-
     def faults(self, metric: str) -> Iterator[Fault]:
         """Sizes are compared with others, and none with itself."""
         if self.than is None:
@@ -54,29 +49,16 @@ class Sizes(Kind):
                 if size in self.batch_sizes:
                     yield with_itself(size, ["than", index])
 
-    def of_sizes(self, found: Samples) -> list[Size]:
-        """Those that are compared."""
-        ours, theirs = self._both(found)
-        return sorted({*ours, *theirs})
-
     def parts(self, claim: Claim, found: Samples) -> list[Part]:
         """Differences, or ratios, of two sizes each."""
-        from batchscope.claims.parts import difference, goal_of, refuse_twins, several
-        from batchscope.claims.samples import NotMeasuredError
-
         goal = goal_of(self.direction, self.margin_of(claim))
         if self.than is None:
-            pairs = list(combinations(several(found, self.batch_sizes), 2))
+            pairs = list(combinations(found.several(self.batch_sizes), 2))
         else:
-            ours, theirs = self._both(found)
+            ours = found.chosen(self.batch_sizes)
+            others = [size for size in found.sizes if size not in ours]
+            theirs = others if self.than == "others" else found.chosen(self.than)
             if not theirs:
                 raise NotMeasuredError("the study has no second batch size to compare with")
             pairs = [(one, other) for one in ours for other in theirs]
-            refuse_twins(pairs)
         return [difference(found, *pair, goal, log=self.log) for pair in pairs]
-
-    def _both(self, found: Samples) -> tuple[list[Size], list[Size]]:
-        ours = found.chosen(self.batch_sizes)
-        if self.than == "others":
-            return ours, found.others(ours)
-        return ours, [] if self.than is None else found.chosen(self.than)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from batchscope.claims.kinds.kind import Fault, Kind, SizesOrAll
-from batchscope.claims.metrics import Metric
-from batchscope.text import number
+from batchscope.claims.parts import Goal, Part, judge
+from batchscope.tables.metrics import Metric
 
 if TYPE_CHECKING:
     from batchscope.claims.definitions import Claim
-    from batchscope.claims.parts import Part
     from batchscope.claims.samples import Samples
 
 
@@ -26,18 +25,11 @@ class Slope(Kind):
     )
     batch_sizes: SizesOrAll = "all"
 
-    @property
-    def is_near(self) -> bool:
-        """The margin is the room that nearness leaves."""
-        return True
+    near: ClassVar[bool] = True
 
     def unit(self, metric: Metric) -> str:
         """A power has none."""
         return ""
-
-    def stated(self) -> str:
-        """The slope."""
-        return f"equal to {number(self.equals)}"
 
     def faults(self, metric: str) -> Iterator[Fault]:
         """A slope needs several sizes."""
@@ -46,8 +38,5 @@ class Slope(Kind):
 
     def parts(self, claim: Claim, found: Samples) -> list[Part]:
         """One slope."""
-        from batchscope.claims.contrasts import power
-        from batchscope.claims.parts import Goal, judge, several
-
-        estimate = power(found, several(found, self.batch_sizes))
+        estimate = found.power(found.several(self.batch_sizes))
         return [judge("log-log slope", estimate, Goal("within", self.equals, self.margin_of(claim)))]

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from batchscope.claims.kinds.kind import Fault, Kind, Named, NamedSizes, with_itself
-from batchscope.claims.metrics import Sampled
+from batchscope.claims.parts import Goal, NotMeasuredError, Part, judge, refuse_twins
+from batchscope.tables.metrics import Sampled
 
 if TYPE_CHECKING:
     from batchscope.claims.definitions import Claim
-    from batchscope.claims.parts import Part
     from batchscope.claims.samples import Samples
 
 
@@ -24,12 +24,8 @@ class Spread(Kind):
     than: NamedSizes = Field(description="The sizes whose standard deviation over seeds is said to be smaller.")
 
     takes: ClassVar[frozenset[Sampled]] = frozenset({"seeds", "tuning seeds"})
+    of_ratios: ClassVar[bool] = True
     n_seeds: ClassVar[int] = 3
-
-    @property
-    def margin_is_factor(self) -> bool:
-        """Standard deviations are compared by their ratio."""
-        return True
 
     def faults(self, metric: str) -> Iterator[Fault]:
         """The size is not among those it is compared with."""
@@ -39,14 +35,10 @@ class Spread(Kind):
 
     def parts(self, claim: Claim, found: Samples) -> list[Part]:
         """One ratio of standard deviations per other size."""
-        from batchscope.analysis.best import label
-        from batchscope.claims.contrasts import spread
-        from batchscope.claims.parts import Goal, judge, refuse_twins
-        from batchscope.claims.samples import NotMeasuredError
-
         if not found.paired:
             raise NotMeasuredError("the runs of the sizes are not paired, which the test of their spread needs")
         one, others = found.size(self.batch_size), found.chosen(self.than)
-        refuse_twins([(one, other) for other in others])
+        for other in others:
+            refuse_twins(one, other)
         goal = Goal("above", 0.0, self.margin_of(claim))
-        return [judge(f"sd {label(*one)} / {label(*other)}", spread(found, one, other), goal) for other in others]
+        return [judge(f"sd {one.label} / {other.label}", found.spread(one, other), goal) for other in others]

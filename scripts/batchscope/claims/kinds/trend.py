@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from batchscope.claims.kinds.kind import Fault, Kind, Scale, SizesOrAll
-from batchscope.claims.metrics import METRICS, Metric, Sampled
+from batchscope.claims.parts import Finding, Part, goal_of, judge
+from batchscope.claims.words import turn
 from batchscope.config.errors import choice
 from batchscope.config.written import valid
+from batchscope.tables.cells import Size
+from batchscope.tables.metrics import METRICS, Metric, Sampled
 
 if TYPE_CHECKING:
     from batchscope.claims.definitions import Claim
-    from batchscope.claims.findings import Evidence, Finding
-    from batchscope.claims.parts import Goal, Part
-    from batchscope.claims.samples import Samples, Size
+    from batchscope.claims.readers import Evidence
+    from batchscope.claims.samples import Samples
+    from batchscope.stats.estimates import Estimate
 
 
 class Trend(Kind):
@@ -63,34 +66,20 @@ class Trend(Kind):
 
     def find(self, claim: Claim, evidence: Evidence) -> Finding:
         """The trend along the other metric, where there is one."""
-        from batchscope.claims.contrasts import along
-        from batchscope.claims.findings import over_sizes
-        from batchscope.claims.parts import judge, several
-
         if self.along is None:
             return super().find(claim, evidence)
         found, other = evidence.samples(METRICS[claim.metric]), evidence.samples(METRICS[self.along])
-        estimate = along(found, other, several(found, self.batch_sizes), log=self.log)
-        return over_sizes(claim, evidence, found, [judge(self._words(), estimate, self._goal(claim))])
+        estimate = found.along(other, found.several(self.batch_sizes), log=self.log)
+        return self.finding(claim, found, [self._part(claim, estimate)])
 
     def parts(self, claim: Claim, found: Samples) -> list[Part]:
         """The trend along the batch size."""
-        from batchscope.claims.contrasts import trend
-        from batchscope.claims.parts import judge, several
-
-        estimate = trend(found, several(found, self.batch_sizes), log=self.log)
-        return [judge(self._words(), estimate, self._goal(claim))]
+        return [self._part(claim, found.trend(found.several(self.batch_sizes), log=self.log))]
 
     def remark(self, found: Samples, sizes: Sequence[Size]) -> str:
         """Where the means turn, of a trend along the batch size."""
-        from batchscope.claims.words import turn
-
         return "" if self.along else turn(found, sizes, self.direction == "falls")
 
-    def _words(self) -> str:
-        return "factor per doubling" if self.log else "change per doubling"
-
-    def _goal(self, claim: Claim) -> Goal:
-        from batchscope.claims.parts import Goal
-
-        return Goal("below" if self.direction == "falls" else "above", 0.0, self.margin_of(claim))
+    def _part(self, claim: Claim, estimate: Estimate | str) -> Part:
+        words = "factor per doubling" if self.log else "change per doubling"
+        return judge(words, estimate, goal_of(self.direction, self.margin_of(claim)))

@@ -13,7 +13,7 @@ from batchscope.data.dataset import Data
 from batchscope.training.engines import Steps
 from batchscope.training.engines.tensorflow.framework import keras
 from batchscope.training.engines.tensorflow.fused import Loop
-from batchscope.training.engines.tensorflow.network import Network
+from batchscope.training.engines.tensorflow.losses import Network
 from batchscope.training.plans import Plan
 
 UPDATES_PER_EPOCH = 200

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from batchscope.training.engines import Steps
 from batchscope.training.engines.tensorflow.framework import tf
-from batchscope.training.engines.tensorflow.losses import added_losses
-from batchscope.training.engines.tensorflow.network import Network
+from batchscope.training.engines.tensorflow.losses import Network, added_losses
 from batchscope.training.plans import Plan
 
 Tensor = Any  # TensorFlow has no usable type stubs

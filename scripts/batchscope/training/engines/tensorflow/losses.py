@@ -1,11 +1,12 @@
-"""What a Keras model adds to the loss of a batch: penalties on its weights, and losses that come from the examples.
+"""The losses of a Keras model: cross-entropies, penalties on its weights, and what it adds for the examples itself.
 
-Keras adds both to the mean loss of the batch, as they are. The loss of an `activity_regularizer` is divided by the size
-of the batch; what a layer gives to `add_loss` is not.
+Keras adds the last two to the mean loss of the batch, as they are. The loss of an `activity_regularizer` is divided by
+the size of the batch; what a layer gives to `add_loss` is not.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from batchscope.data.functions import FunctionError
@@ -14,6 +15,19 @@ from batchscope.training.engines.tensorflow.framework import keras, tf
 Tensor = Any  # TensorFlow has no usable type stubs
 
 _SAME = 1e-3  # relative difference of a loss of examples once and twice that rounding may explain
+
+
+@dataclass(frozen=True)
+class Network:
+    """A model, its optimizer, and whether it returns logits or probabilities."""
+
+    model: keras.Model
+    optimizer: keras.optimizers.Optimizer
+    from_logits: bool
+
+    def losses(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy per example, shape (n,)."""
+        return keras.losses.sparse_categorical_crossentropy(labels, outputs, from_logits=self.from_logits)
 
 
 def added_losses(model: keras.Model, of: Literal["all", "examples", "weights"] = "all") -> list[Tensor]:
