@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from batchscope.claims.samples import Samples
     from batchscope.stats.estimates import Estimate
 
+Effect = tuple[str, "Estimate | str"]  # what it is in words, and its estimate or the reason why there is none
+
 
 class NotMeasuredError(Exception):
     """What a claim is about was not measured; the text says why."""
@@ -118,11 +120,11 @@ def judge(words: str, estimate: Estimate | str, goal: Goal) -> Part:
     return Part(words, estimate, *found, estimate.untestable if None in found else "")
 
 
-def difference(found: Samples, first: Size, second: Size, goal: Goal, *, log: bool) -> Part:
+def difference(found: Samples, first: Size, second: Size, *, log: bool) -> Effect:
     """The metric at one size minus (or divided by) that at another; raise `NotMeasuredError` where both are one."""
     refuse_twins(first, second)
     words = f"{first.label} {'/' if log else '−'} {second.label}"
-    return judge(words, found.contrast({first: 1.0, second: -1.0}, log=log), goal)
+    return words, found.contrast({first: 1.0, second: -1.0}, log=log)
 
 
 def refuse_twins(first: Size, second: Size) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 from batchscope import text
 from batchscope.analysis.rates import optima
 from batchscope.analysis.summary import GAP, with_gap, without_core
-from batchscope.claims.parts import NotMeasuredError
+from batchscope.claims.parts import Effect, NotMeasuredError
 from batchscope.claims.samples import Samples, Values
 from batchscope.claims.scope import Design
 from batchscope.probes.sharpness.analysis import MIN_SIZES, complete_sizes, lowest_common_loss
@@ -115,6 +115,11 @@ class Fit:
     n_runs: int
     estimate: Estimate | str
     tightest: bool
+
+    @property
+    def effect(self) -> Effect:
+        """What is tested."""
+        return self.where, f"{self.where}: {self.estimate}" if isinstance(self.estimate, str) else self.estimate
 
 
 def _fit(fit: pd.Series[Any], *, tightest: bool) -> Fit:

@@ -30,7 +30,7 @@ class Case(Written):
 class Count(Kind):
     """The counts of the source, and those of the study's own runs, are N/B rounded up."""
 
-    kind: Literal["count"] = Field(description="Kind of test.")
+    kind: Literal["count"]
     cases: Annotated[List[Case], Field(min_length=1), valid("a list of at least one case")] = Field(
         description="Updates of an epoch as the source counts them; all must be N/B rounded up. So must be those of "
         "the study's own runs."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from batchscope.claims.kinds.kind import Kind
-from batchscope.claims.parts import Finding, Goal, NotMeasuredError, judge
+from batchscope.claims.parts import Finding, Goal, NotMeasuredError
 from batchscope.stats import FITTED_SIZES
 from batchscope.tables.metrics import CRITICAL, Metric, Sampled
 from batchscope.text import count, number
@@ -25,7 +25,7 @@ class Critical(Kind):
     tightens, so one number cannot be right at all of them.
     """
 
-    kind: Literal["critical"] = Field(description="Kind of test.")
+    kind: Literal["critical"]
     equals: Annotated[float, Field(gt=0)] = Field(description="Critical batch size that is claimed, in examples.")
 
     takes: ClassVar[frozenset[Sampled]] = frozenset({"targets"})
@@ -38,17 +38,17 @@ class Critical(Kind):
         """The size itself is shown, no ratio."""
         return metric.unit
 
+    def goal(self, margin: float) -> Goal:
+        """Near to the number, by a factor."""
+        return Goal("within", math.log(self.equals), margin)
+
     def find(self, claim: Claim, evidence: Evidence) -> Finding:
         """The fits of a study, each with its interval."""
         fits, n_sizes = evidence.fits(), evidence.rows("to_target")["batch_size"].nunique()
         if n_sizes < FITTED_SIZES:  # a recipe without the sizes that the law needs was not made to show it
             raise NotMeasuredError(f"{count(n_sizes, 'batch size')}; the fit needs {FITTED_SIZES}")
-        goal = Goal("within", math.log(self.equals), self.margin_of(claim))
         used = [fit for fit in fits if fit.tightest]
-        tested = [
-            judge(fit.where, f"{fit.where}: {fit.estimate}" if isinstance(fit.estimate, str) else fit.estimate, goal)
-            for fit in used or fits
-        ]
+        tested = self.judged(claim, (fit.effect for fit in used or fits))
         shown = [f"{'none' if isinstance(fit.estimate, str) else number(fit.size)} {fit.where}" for fit in fits]
         n = min((fit.n_runs for fit in used), default=0)
         found = f": {', '.join(shown)}" if len(shown) > 1 or not used else ""

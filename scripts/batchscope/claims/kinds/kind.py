@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from batchscope.claims import words
-from batchscope.claims.parts import Finding, Part
+from batchscope.claims.parts import Effect, Finding, Goal, Part, goal_of, judge
 from batchscope.claims.scope import Design, several, shown
 from batchscope.config.errors import Key
 from batchscope.config.written import DIFFERENT, List, Positive, Written, valid
@@ -45,11 +45,12 @@ _STATING = {"equals": "equal to", "at_least": "at least", "at_most": "at most", 
 class Kind(Written):
     """A kind of test.
 
-    A subclass has the keys that a user writes, one of them `kind`, and says with `parts` which effects it estimates;
-    where values by batch size are not what it is about, it has its own `find`.
+    A subclass has the keys that a user writes, one of them `kind`, and says with `effects` what it estimates and with
+    `goal` what is stated of that; where values by batch size are not what it is about, it has its own `find`.
     """
 
     kind: str
+    """Kind of test."""
 
     takes: ClassVar[frozenset[Sampled]] = frozenset({"seeds", "tuning seeds", "windows"})
     """What the values of its metric may be repeated over."""
@@ -128,13 +129,22 @@ class Kind(Written):
         chosen = (found.sizes if size in ("all", "others") else [found.size(size)] for _, size in self._sizes())
         return sorted({size for sizes in chosen for size in sizes})
 
-    def parts(self, claim: Claim, found: Samples) -> list[Part]:
-        """The comparisons of a claim on the values of one data set and recipe.
+    def goal(self, margin: float) -> Goal:
+        """What is stated of every effect; the margin is on their scale."""
+        return goal_of(self.direction, margin)  # type: ignore[attr-defined]  # a kind without one has its own goal
+
+    def effects(self, found: Samples, evidence: Evidence) -> Sequence[Effect]:
+        """What is estimated on the values of one data set and recipe.
 
         Raises:
             NotMeasuredError: the study lacks a size that the claim names, or has too few.
         """
         raise NotImplementedError(type(self).__name__)
+
+    def judged(self, claim: Claim, effects: Iterable[Effect]) -> list[Part]:
+        """Effects with the p-values for and against what is stated of them."""
+        goal = self.goal(self.margin_of(claim))
+        return [judge(words, estimate, goal) for words, estimate in effects]
 
     def remark(self, found: Samples, sizes: Sequence[Size]) -> str:
         """What a reader must know of the values beside the effects; empty for nothing."""
@@ -146,15 +156,17 @@ class Kind(Written):
         Raises:
             NotMeasuredError: the study lacks the metric, a size that the claim names, or a recipe to compare with.
         """
-        found = evidence.samples(METRICS[claim.metric])
-        return self.finding(claim, found, self.parts(claim, found))
-
-    def finding(self, claim: Claim, found: Samples, parts: Sequence[Part]) -> Finding:
-        """The finding on the values of the metric at some batch sizes."""
-        metric, sizes = METRICS[claim.metric], self.of_sizes(found)
+        metric = METRICS[claim.metric]
+        found = evidence.samples(metric)
+        effects, sizes = self.effects(found, evidence), self.of_sizes(found)
         means = f"{words.named(metric, found)}: {words.series(metric, found, sizes)}"
         text = "; ".join(filter(None, [means, self.remark(found, sizes), found.warning]))
-        return Finding(parts, found.of, found.fewest(sizes), sizes, text)
+        return Finding(self.judged(claim, effects), found.of, found.fewest(sizes), sizes, text)
+
+    def needs_several(self, what: str, sizes: Sequence[int | str] | str) -> Iterator[Fault]:
+        """The fault of naming a single size."""
+        if not isinstance(sizes, str) and len(sizes) < 2:
+            yield ("batch_sizes",), f"{what} needs more than one size; valid are two or more, or all"
 
     def _sizes(self) -> Iterator[tuple[list[Key], int | str]]:
         """Every batch size that its keys hold, also those that a study tells, and its place."""

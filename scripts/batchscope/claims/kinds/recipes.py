@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from batchscope.claims import scope, words
 from batchscope.claims.kinds.kind import Direction, Fault, Kind, Scale, SizesOrAll, with_itself
-from batchscope.claims.parts import Finding, NotMeasuredError, Part, goal_of, judge
+from batchscope.claims.parts import Effect, Finding, NotMeasuredError
 from batchscope.config.errors import choice
 from batchscope.config.written import List, valid
 from batchscope.tables.cells import Pair, Size
@@ -26,7 +26,7 @@ _Value = Annotated[str | bool, valid("a value of the key")]
 class Recipes(Kind):
     """A recipe is lower, higher, not lower or similar beside others that differ from it in one key, seed by seed."""
 
-    kind: Literal["recipes"] = Field(description="Kind of test.")
+    kind: Literal["recipes"]
     key: Literal[
         "model",
         "optimizer",
@@ -94,9 +94,9 @@ class Recipes(Kind):
 
     def find(self, claim: Claim, evidence: Evidence) -> Finding:
         """Differences seed by seed, at each size, from every recipe to compare with."""
-        metric, mine, goal = METRICS[claim.metric], evidence.pair[1], goal_of(self.direction, self.margin_of(claim))
+        metric, mine = METRICS[claim.metric], evidence.pair[1]
         found = evidence.samples(metric)
-        tested: list[Part] = []
+        effects: list[Effect] = []
         texts: list[str] = []
         sizes: set[Size] = set()
         for twin in self._twins(evidence):
@@ -105,14 +105,12 @@ class Recipes(Kind):
             if not chosen or (self.batch_sizes != "all" and len(chosen) < len(self.batch_sizes)):
                 raise NotMeasuredError(f"{mine} and {twin[1]} do not share the batch sizes")
             name = f"{'divided by' if self.log else 'minus'} {twin[1]} at"
-            for size in chosen:
-                estimate = found.apart(other, size, twin[1], log=self.log)
-                tested.append(judge(f"{name} {size.label}", estimate, goal))
+            effects += [(f"{name} {size.label}", found.apart(other, size, twin[1], log=self.log)) for size in chosen]
             texts.append(f"with {twin[1]} {words.series(metric, other, chosen)}")
             sizes |= set(chosen)
         ordered = sorted(sizes)
         head = f"{words.named(metric, found)}: with {mine} {words.series(metric, found, ordered)}"
-        return Finding(tested, found.of, found.fewest(ordered), ordered, "; ".join([head, *texts]))
+        return Finding(self.judged(claim, effects), found.of, found.fewest(ordered), ordered, "; ".join([head, *texts]))
 
     def _twins(self, evidence: Evidence) -> Iterator[Pair]:
         """The recipes to compare with; raise `NotMeasuredError` where there is none with some value."""

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from batchscope.claims.kinds.kind import Fault, Kind, Named
-from batchscope.claims.parts import Goal, Part, judge
+from batchscope.claims.parts import Effect, Goal
 from batchscope.config.written import List, valid
 from batchscope.stats import FITTED_SIZES
 from batchscope.tables.metrics import METRICS, Metric
 
 if TYPE_CHECKING:
-    from batchscope.claims.definitions import Claim
+    from batchscope.claims.readers import Evidence
     from batchscope.claims.samples import Samples
 
 
 class Value(Kind):
     """The metric is at least, at most or between."""
 
-    kind: Literal["value"] = Field(description="Kind of test.")
+    kind: Literal["value"]
     batch_size: Named = Field(description="A batch size.")
     at_least: Annotated[float | None, valid("a number, or null")] = Field(
         None,
@@ -56,13 +56,14 @@ class Value(Kind):
             low, high = self.between
             yield ("between",), f"{low:g} is not below {high:g}; valid are a lower and an upper end"
 
-    def parts(self, claim: Claim, found: Samples) -> list[Part]:
-        """The value of one size."""
-        size = found.size(self.batch_size)
+    def goal(self, margin: float) -> Goal:
+        """Within the bounds."""
         if self.between:
             low, high = self.between
-            goal = Goal("within", (low + high) / 2, (high - low) / 2)
-        else:
-            goal = Goal("below", self.at_most or 0.0) if self.at_least is None else Goal("above", self.at_least)
-        estimate = found.fitted[size] if size in found.fitted else found.contrast({size: 1.0})
-        return [judge(f"at {size.label}", estimate, goal)]
+            return Goal("within", (low + high) / 2, (high - low) / 2)
+        return Goal("below", self.at_most or 0.0) if self.at_least is None else Goal("above", self.at_least)
+
+    def effects(self, found: Samples, evidence: Evidence) -> list[Effect]:
+        """The value of one size."""
+        size = found.size(self.batch_size)
+        return [(f"at {size.label}", found.fitted[size] if size in found.fitted else found.contrast({size: 1.0}))]
