@@ -105,16 +105,15 @@ def test_the_lock_of_a_killed_run_is_removed(locked):
 def test_the_lock_of_a_running_snakemake_is_left_alone(locked):
     program = locked / "snakemake"
     program.write_text("import time; print('up', flush=True); time.sleep(60)")
-    running = subprocess.Popen([sys.executable, program], cwd=locked, stdout=subprocess.PIPE)
-    try:
-        running.stdout.readline()
-        done = clear_lock(locked)
-        assert done.returncode == 1
-        assert f"process {running.pid}" in done.stderr
-        assert list((locked / ".snakemake/locks").iterdir())
-    finally:
-        running.kill()
-        running.wait()
+    with subprocess.Popen([sys.executable, program], cwd=locked, stdout=subprocess.PIPE) as running:
+        try:
+            running.stdout.readline()
+            done = clear_lock(locked)
+            assert done.returncode == 1
+            assert f"process {running.pid}" in done.stderr
+            assert list((locked / ".snakemake/locks").iterdir())
+        finally:
+            running.kill()
 
 
 def test_a_batch_larger_than_data_that_only_a_function_knows_is_one_sentence(tmp_path):
