@@ -17,8 +17,12 @@ from batchscope.training.engines import Engine, EngineError
 from batchscope.training.plans import Plan
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = engines.names()
-MODELS = {"softmax": softmax(), "network": recipe(model={"activation": "tanh", "normalization": "batch"})}
+NAMES = tuple(os.environ.get("ENGINES", "tensorflow numpy").split())  # Keras has one backend in a process, see test_jax
+MODELS = {
+    "softmax": softmax(),
+    "network": recipe(model={"activation": "tanh", "normalization": "batch"}),
+    "layer": recipe(model={"activation": "tanh", "normalization": "layer"}),  # its statistics have second derivatives
+}
 LOSS = 1e-5  # relative rounding of a loss in single precision
 
 

@@ -6,26 +6,31 @@ of the batch; what a layer gives to `add_loss` is not.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from batchscope.data.functions import FunctionError
-from batchscope.training.engines.tensorflow.framework import keras, tf
+from batchscope.training.engines.keras.framework import keras
 
-Tensor = Any  # TensorFlow has no usable type stubs
+Tensor = Any  # Keras has no usable types
 
 _SAME = 1e-3  # relative difference of a loss of examples once and twice that rounding may explain
 
 
-def added_losses(model: keras.Model, of: Literal["all", "examples", "weights"] = "all") -> list[Tensor]:
+Origin = Literal["all", "examples", "weights"]
+
+
+def added_losses(model: keras.Model, of: Origin = "all", found: Sequence[Tensor] | None = None) -> list[Tensor]:
     """The scalars that the model adds to the mean loss of the batch that it was called on last.
 
-    Those that come `of` its examples, of its weights alone, or all: first those of the examples.
+    Those that come `of` its examples, of its weights alone, or all: first those of the examples. They are those of the
+    model unless they are given, as a call without state `found` them.
     """
-    every = model.losses
+    every = model.losses if found is None else found
     # Keras puts the penalties last, one for each weight that has a regularizer.
     weights = len(every) - sum(variable.regularizer is not None for variable in model.trainable_variables)
     chosen = {"all": every, "examples": every[:weights], "weights": every[weights:]}[of]
-    return [loss if loss.shape.rank == 0 else tf.reduce_sum(loss) for loss in chosen]
+    return [loss if len(loss.shape) == 0 else keras.ops.sum(loss) for loss in chosen]
 
 
 def check_added_losses(model: keras.Model, examples: Tensor, name: str) -> None:
@@ -33,7 +38,7 @@ def check_added_losses(model: keras.Model, examples: Tensor, name: str) -> None:
 
     A sum over the examples would weigh more, the larger the batch: every batch size would train for another aim.
     """
-    once, twice = (_of_examples(model, tf.concat([examples] * times, axis=0)) for times in (1, 2))
+    once, twice = (_of_examples(model, keras.ops.concatenate([examples] * times)) for times in (1, 2))
     if abs(twice - once) > _SAME * abs(once):
         raise FunctionError(
             f"{name} adds a loss that grows with the batch, {once:.4g} for some examples and {twice:.4g} for the same "

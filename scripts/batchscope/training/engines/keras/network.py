@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from batchscope.training.engines.tensorflow.framework import keras
+from batchscope.training.engines.keras.framework import keras
 
-Tensor = Any  # TensorFlow has no usable type stubs
+Tensor = Any  # Keras has no usable types
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,13 @@ class Network:
     model: keras.Model
     optimizer: keras.optimizers.Optimizer
     from_logits: bool
+
+    @property
+    def training_mode(self) -> Mapping[str, bool]:
+        """How the model is called in training: one of a user's own whose `call` takes no `training` is called without
+        it, as `model.fit` calls it.
+        """
+        return {"training": True} if self.model._call_has_training_arg else {}
 
     def losses(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy per example, shape (n,)."""
