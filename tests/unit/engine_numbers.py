@@ -19,7 +19,7 @@ CNN = {
     "name": "cnn",
     "filters": [4],
     "kernel_size": 3,
-    "dense": 8,
+    "dense": 32,
     "activation": "relu",
     "dropout": 0.0,
     "normalization": "none",
@@ -29,7 +29,8 @@ CNN = {
 def cases() -> Iterator[tuple[str, dict[str, Any], Any]]:
     """Recipes without random layers, each with its data."""
     for normalization in ("none", "batch", "layer", "group"):
-        yield f"mlp {normalization}", recipe(model={"normalization": normalization, "activation": "tanh"}), FLAT
+        mlp = {"hidden": [32], "normalization": normalization, "activation": "tanh"}
+        yield f"mlp {normalization}", recipe(model=mlp), FLAT
         yield f"cnn {normalization}", {**recipe(), "model": {**CNN, "normalization": normalization}}, IMAGES
     for optimizer in OPTIMIZERS:
         yield f"optimizer {optimizer}", recipe() | {"optimizer": optimizer}, FLAT

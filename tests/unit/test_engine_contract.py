@@ -169,6 +169,16 @@ def test_single_gradients_have_the_mean_of_their_batch(case):
     np.testing.assert_allclose(single[4], frozen.batch_gradient(batch[4:5]), rtol=1e-9, atol=1e-14)
 
 
+@pytest.mark.parametrize("width", [1, 4, 8, 16])
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "numpy"])
+def test_normalization_of_any_width_lets_the_examples_through(name, width):
+    if width == 1:
+        return
+    case = Case(configured(name), recipe(model={"hidden": [width], "normalization": "group", "activation": "tanh"}))
+    gradients = case.freeze(case.build()).example_gradients(np.arange(60))
+    assert np.ptp(gradients[:, -3 - 3 * width :], axis=0).min() > 0.1
+
+
 @pytest.mark.parametrize("micro", [4, 5, 16])
 @pytest.mark.parametrize("name", NAMES)
 def test_accumulated_micro_batches_make_the_update_of_the_whole_batch(name, micro):
