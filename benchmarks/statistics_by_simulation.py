@@ -23,11 +23,11 @@ from batchscope.analysis.best import best
 from batchscope.claims.parts import Goal, judge
 from batchscope.stats import ALPHA
 from batchscope.stats.estimates import over_seeds
-from batchscope.stats.intervals import holm, one_sample, paired_test, t_interval
+from batchscope.stats.families import holm
+from batchscope.stats.intervals import one_sample, paired_test, t_interval
 from batchscope.stats.power import detectable_effect
-from batchscope.stats.ranks import rank_probabilities
 from batchscope.stats.spread import spread_test
-from batchscope.stats.trends import page_trend, slopes
+from batchscope.stats.trends import page_trend, rank_probabilities, slopes
 from batchscope.tables import records
 
 Floats = NDArray[np.float64]

@@ -10,7 +10,7 @@ rule tabulate:
         windows=timing_files("windows.parquet"),
         timing_manifest=timing_files("manifest.json"),
         trials=all_tuning_files("trials.parquet"),
-        measurements=given(external_runs.files(STUDY.measurements)),
+        measurements=given(STUDY.measured_files),
         tuning_manifest=all_tuning_files("manifest.json"),
         probe_manifest=all_probe_files("manifest.json"),
     output:

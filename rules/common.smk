@@ -25,8 +25,9 @@ from batchscope.data import facts, own as own_data
 from batchscope.data.splits import DataError
 from batchscope.identity import asked, digests, imports
 from batchscope.jobs import machine, provenance, stamps
+from batchscope.jobs.warm import WORKFLOW as WARM_STARTS_OF
 from batchscope.probes.registry import PROBES, STUDY_FIGURES, STUDY_TABLES
-from batchscope.study import definition_files, external_runs, model as studies
+from batchscope.study import definition_files, model as studies
 from batchscope.training import engines, recipes
 
 # For the manifest; jobs inherit it, and it may not be a param, which would make every new command a reason to run again.
@@ -53,7 +54,7 @@ if workflow.is_main_process:
     for warning in told:
         logger.warning(str(warning.message))
 # A job looks here for downloaded files. It is no param, as another folder is no reason to make data again.
-config.setdefault("data_folders", STUDY.settings["data_folders"])
+config.setdefault("data_folders", list(STUDY.settings.data_folders))
 
 
 @functools.cache
@@ -69,17 +70,19 @@ def content(files):
     return {str(file): digests.file_sha256(file) for file in files}
 
 
-ENVIRONMENT = "train-gpu" if STUDY.settings["device"] == "gpu" else "train"
-PROBED = [PROBES[name] for name, settings in STUDY.probes.items() if settings]
+ENVIRONMENT = "train-gpu" if STUDY.settings.device == "gpu" else "train"
+PROBED = [PROBES[name] for name in STUDY.probes]
 with in_one_sentence():
     ASKED = asked.Asked(
         study=STUDY.describe(),
         code={
-            name: code(f"{name}.py")
+            name: code(f"{name}.py", engine=STUDY.settings.engine)
             for name in ("make_dataset", "tune_cell", "train", "time_cell")
         }
         | {
-            f"probe_{probe.name}": code("probe.py", probe=probe.name)
+            f"probe_{probe.name}": code(
+                "probe.py", probe=probe.name, engine=STUDY.settings.engine
+            )
             for probe in PROBED
         },
         software=digests.fingerprint(
@@ -87,22 +90,22 @@ with in_one_sentence():
         ),
         files={
             "datasets": {
-                name: content(definition_files.dataset_files(dataset))
+                name: content(definition_files.files(dataset))
                 for name, dataset in STUDY.datasets.items()
             },
             "recipes": {
-                name: content(definition_files.recipe_files(recipe))
+                name: content(definition_files.files(recipe))
                 for name, recipe in STUDY.recipes.items()
             },
         },
         environment={
             name: os.environ[name]
-            for name in engines.about(STUDY.settings["engine"]).environment
+            for name in engines.about(STUDY.settings.engine).environment
             if name in os.environ
         },
         probes={probe.name: probe.looks_at for probe in PROBED},
     )
-    MEASURED = content(external_runs.files(STUDY.measurements))
+    MEASURED = content(STUDY.measured_files)
 # What the tables and the description of the study are made for.
 MADE_FOR = digests.fingerprint([vars(ASKED), MEASURED])
 
@@ -120,18 +123,18 @@ def any_of(names):
 def all_cores(wildcards):
     """Every core of this machine; on a cluster, whose profile gives the job a node of its own, those that it uses."""
     on_cluster = workflow.non_local_exec or workflow.remote_exec
-    return STUDY.settings["threads"] if on_cluster else workflow.cores
+    return STUDY.settings.threads if on_cluster else workflow.cores
 
 
 def dataset_file(dataset, seed, suffix="npz"):
     """The data that a run of this seed trains on, or what is known of them (json)."""
-    draw = asked.draw(STUDY.datasets[dataset], int(seed))
+    draw = asked.draw(STUDY.datasets[dataset].content, int(seed))
     return f"results/datasets/{dataset}/{draw}.{suffix}"
 
 
 def model_files(wildcards):
     """The user's files that the model of a recipe is built from."""
-    return given(definition_files.recipe_files(STUDY.recipes[wildcards.recipe]))
+    return given(definition_files.files(STUDY.recipes[wildcards.recipe]))
 
 
 def run_files(name):
@@ -152,13 +155,13 @@ def timing_files(name):
 
 def tuning_data(dataset, recipe, suffix="npz"):
     """The data of every tuning seed of a recipe: one file, or one per seed where each draws its own."""
-    seeds = STUDY.recipes[recipe]["tuning"]["seeds"]
+    seeds = STUDY.recipes[recipe].value.tuning.seeds
     return list(dict.fromkeys(dataset_file(dataset, seed, suffix) for seed in seeds))
 
 
 def tuning_files(name, dataset, recipe, batch_size, **rest):
     """One file of the tuning that a run's learning rate comes from; none where the rate is not tuned."""
-    tuned = STUDY.recipes[recipe]["tuning"] is not None
+    tuned = STUDY.recipes[recipe].value.tuning is not None
     return (
         [f"results/tunings/{dataset}/{recipe}/bs{batch_size}/{name}"] if tuned else []
     )
@@ -301,7 +304,7 @@ def check_data():
     for name, dataset in STUDY.datasets.items():
         seed = next(run.seed for run in STUDY.runs if run.dataset == name)
         made = PREFIX / dataset_file(name, seed, "json")
-        ask = ASKED.dataset(name, asked.draw(dataset, seed))
+        ask = ASKED.dataset(name, asked.draw(dataset.content, seed))
         if facts.is_made(made, ask):
             studies.check_sizes(STUDY, name, facts.known(made)["n_train"])
         else:
@@ -324,7 +327,7 @@ def announce():
 
 def warn_of_unused_gpu():
     """Say so before the first job where `device: auto` is going to leave a GPU of this machine unused."""
-    if STUDY.settings["device"] == "auto" and machine.has_nvidia_driver():
+    if STUDY.settings.device == "auto" and machine.has_nvidia_driver():
         # All of CUDA's packages lie in one folder of this name.
         if importlib.util.find_spec("nvidia") is None:
             logger.warning(
@@ -345,11 +348,17 @@ if (
 ):  # this is a job of a cluster, whose memory is what was asked for
     os.environ.update(BATCHSCOPE_ON_CLUSTER="1")
 
+# Jobs on this machine start from one process that lives as long as this one; the jobs of a cluster are elsewhere.
+if workflow.remote_exec or workflow.non_local_exec or not STUDY.settings.warm_starts:
+    os.environ.pop(WARM_STARTS_OF, None)
+elif workflow.is_main_process:
+    os.environ[WARM_STARTS_OF] = str(os.getpid())
+
 
 def refuse_missing_gpu():
     """Refuse `device: gpu` where no job can have one, before outputs of the first job are removed."""
     here = machine.may_have_gpu() or workflow.non_local_exec
-    if STUDY.settings["device"] == "gpu" and not here:
+    if STUDY.settings.device == "gpu" and not here:
         sys.exit(
             "device is gpu, and no driver shows an NVIDIA GPU on this machine; valid is auto or cpu"
         )

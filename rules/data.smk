@@ -3,7 +3,7 @@ rule make_dataset:
     input:
         ancient(
             lambda wildcards: given(
-                definition_files.dataset_files(STUDY.datasets[wildcards.dataset])
+                definition_files.files(STUDY.datasets[wildcards.dataset])
             )
         ),
     output:

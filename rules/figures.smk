@@ -27,7 +27,7 @@ def figure_files():
         f"results/{STUDY.name}/figures/{dataset}/{recipe}/{name}.svg"
         for dataset, recipe in STUDY.pairs
         for name, figure in STUDY_FIGURES.items()
-        if (figure.group == "runs" and STUDY.measurements is None)
+        if (figure.group == "runs" and STUDY.file.measurements is None)
         or (figure.group == "targets" and STUDY.has_targets(dataset))
         or (dataset, recipe) in pairs.get(figure.group, ())
     ]

@@ -6,7 +6,7 @@ def probe_inputs(probe):
     """What the jobs of a probe read: the data, the user's model and, for a probe of weights, the run that kept them."""
 
     def seed(wildcards):
-        return wildcards.get("seed", STUDY.seeds[0])
+        return wildcards.get("seed", STUDY.file.seeds[0])
 
     inputs = {
         "data": ancient(
@@ -76,11 +76,11 @@ for PROBE in PROBED:
             else 0
         conda:
             f"../envs/{ENVIRONMENT}.yaml"
-        threads: all_cores if PROBE.looks_at == "cells" else STUDY.settings["threads"]
+        threads: all_cores if PROBE.looks_at == "cells" else STUDY.settings.threads
         resources:
             mem_mb=4000,
             runtime=PROBE.minutes,
-            gpu=1 if STUDY.settings["device"] == "gpu" else 0,
+            gpu=1 if STUDY.settings.device == "gpu" else 0,
             attempt=lambda wildcards, attempt: attempt,
         params:
             ask=probe_ask(PROBE),

@@ -5,7 +5,7 @@ rule describe:
         timing_manifest=timing_files("manifest.json"),
         tuning_manifest=all_tuning_files("manifest.json"),
         probe_manifest=all_probe_files("manifest.json"),
-        measurements=given(external_runs.files(STUDY.measurements)),
+        measurements=given(STUDY.measured_files),
     output:
         study="results/{study}/study.json",
         manifest="results/{study}/manifest.json",
@@ -52,7 +52,7 @@ rule render_report:
         runtime=30,
     params:
         # Functions, since Snakemake takes braces in a text for wildcards.
-        title=lambda wildcards: STUDY.title,
+        title=lambda wildcards: STUDY.file.title,
         template=lambda wildcards: str(ROOT / "reports" / "report.py"),
         code=[
             code("render_report.py"),

@@ -13,11 +13,11 @@ rule tune_cell:
         "logs/tune_cell/{dataset}/{recipe}/bs{batch_size}.log",
     conda:
         f"../envs/{ENVIRONMENT}.yaml"
-    threads: STUDY.settings["threads"]
+    threads: STUDY.settings.threads
     resources:
         mem_mb=4000,
         runtime=720,
-        gpu=1 if STUDY.settings["device"] == "gpu" else 0,
+        gpu=1 if STUDY.settings.device == "gpu" else 0,
         attempt=lambda wildcards, attempt: attempt,
     params:
         ask=lambda wildcards: ASKED.tuning(**wildcards),
@@ -45,11 +45,11 @@ rule train:
         "logs/train/{dataset}/{recipe}/bs{batch_size}/seed{seed}.log",
     conda:
         f"../envs/{ENVIRONMENT}.yaml"
-    threads: STUDY.settings["threads"]
+    threads: STUDY.settings.threads
     resources:
         mem_mb=4000,
         runtime=240,
-        gpu=1 if STUDY.settings["device"] == "gpu" else 0,
+        gpu=1 if STUDY.settings.device == "gpu" else 0,
         attempt=lambda wildcards, attempt: attempt,
     params:
         ask=lambda wildcards: ASKED.run(
@@ -67,8 +67,12 @@ rule train:
 rule time_cell:
     input:
         # Time does not depend on the draw, so a set that is drawn anew per run is timed on its first draw.
-        data=ancient(lambda wildcards: dataset_file(wildcards.dataset, STUDY.seeds[0])),
-        facts=lambda wildcards: dataset_file(wildcards.dataset, STUDY.seeds[0], "json"),
+        data=ancient(
+            lambda wildcards: dataset_file(wildcards.dataset, STUDY.file.seeds[0])
+        ),
+        facts=lambda wildcards: dataset_file(
+            wildcards.dataset, STUDY.file.seeds[0], "json"
+        ),
         model=ancient(model_files),
     output:
         timing="results/timings/{dataset}/{recipe}/bs{batch_size}/timing.parquet",
@@ -86,7 +90,7 @@ rule time_cell:
     resources:
         mem_mb=4000,
         runtime=60,
-        gpu=1 if STUDY.settings["device"] == "gpu" else 0,
+        gpu=1 if STUDY.settings.device == "gpu" else 0,
         attempt=lambda wildcards, attempt: attempt,
     params:
         ask=lambda wildcards: ASKED.timing(**wildcards),

@@ -24,12 +24,12 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 from batchscope.claims import definitions  # noqa: E402
 from batchscope.config.sentences import branches, follow  # noqa: E402
-from batchscope.config.settings import SETTINGS  # noqa: E402
 from batchscope.config.written import NAME, Schema, json_schema  # noqa: E402
 from batchscope.probes.registry import PROBE_COLUMNS, STUDY_TABLES  # noqa: E402
 from batchscope.study.datasets import DATASET  # noqa: E402
 from batchscope.study.model import STUDY  # noqa: E402
 from batchscope.study.recipes import RECIPE  # noqa: E402
+from batchscope.study.settings import SETTINGS  # noqa: E402
 from batchscope.tables import codebook  # noqa: E402
 
 README = ROOT / "config" / "README.md"

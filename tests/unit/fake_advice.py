@@ -113,7 +113,8 @@ def study(
 def advised(tables: Mapping[str, pd.DataFrame], resolved: Mapping[str, Any] = STUDY) -> pd.DataFrame:
     """The advice, with the tables that the study makes before it."""
     front = advice.pareto(tables["runs"], tables["timings"])
-    return advice.advice({**tables, "pareto": front, "tree": decision_tree.tree(tables, resolved)}, resolved)
+    made = {**tables, "pareto": front, "tree": decision_tree.tree(tables, resolved["recipes"])}
+    return advice.advice(made, resolved["measurements"])
 
 
 def goal(tables: Mapping[str, pd.DataFrame], name: str, resolved: Mapping[str, Any] = STUDY) -> pd.Series[Any]:

@@ -12,7 +12,9 @@ import pandas as pd
 
 from batchscope.claims import definitions
 from batchscope.claims.definitions import Claim
-from batchscope.claims.verdicts import VERDICTS, verdicts
+from batchscope.claims.scope import Design
+from batchscope.claims.verdicts import verdicts
+from batchscope.tables.codebook import dtypes
 
 ROOT = Path(__file__).resolve().parents[2]
 REGISTRY = ROOT / "config" / "claims.yaml"
@@ -59,11 +61,10 @@ def study(
     *chosen: Claim,
     datasets: Sequence[Mapping[str, Any]] = (dataset(),),
     recipes: Sequence[Mapping[str, Any]] = (recipe(),),
-) -> dict[str, Any]:
-    named = {
-        kind: {each["name"]: each for each in given} for kind, given in (("datasets", datasets), ("recipes", recipes))
-    }
-    return {**named, "claims": {f"claim {i}": each.plain() for i, each in enumerate(chosen, start=1)}}
+) -> tuple[dict[str, Claim], Design]:
+    """Claims by name and what they may be about, as `verdicts` takes them after the tables."""
+    named = ({each["name"]: each for each in given} for given in (datasets, recipes))
+    return {f"claim {i}": each for i, each in enumerate(chosen, start=1)}, Design.of(*named)
 
 
 def of_size(size: int | str, n_train: int = 1168) -> dict[str, Any]:
@@ -92,9 +93,9 @@ def runs(
 
 def verdict(tested: Claim, tables: Tables, **given: Any) -> pd.Series:
     """The only row of the verdicts on one claim."""
-    table = verdicts(tables, study(tested, **given))
+    table = verdicts(tables, *study(tested, **given))
     assert len(table) == 1
-    assert list(table.columns) == list(VERDICTS)
+    assert {name: str(dtype) for name, dtype in table.dtypes.items()} == dtypes("verdicts")
     return table.iloc[0]
 
 
@@ -103,4 +104,50 @@ def around(*means: float, noise: float = 0.001) -> list[np.ndarray]:
     return [mean + noise * (5 * NOISE + np.roll(NOISE, i)) for i, mean in enumerate(means, start=1)]
 
 
+def by_size(*means: float, sizes: Sequence[int] = (8, 32, 128), noise: float = 0.001) -> dict[int | str, Any]:
+    """`around` these means at the first of these sizes."""
+    return dict(zip(sizes, around(*means, noise=noise), strict=False))
+
+
 LOSS = "selected_validation_loss"
+
+
+def targets(values: Mapping[float, Mapping[int, Sequence[float]]]) -> pd.DataFrame:
+    """Rows of `to_target`: updates by target, size and seed; nan where it was not reached."""
+    rows = [
+        {
+            **{"dataset": "digits", "recipe": "mlp", **of_size(size), "seed": seed},
+            **{"metric": "validation_loss", "target": target, "reached": not math.isnan(updates)},
+            **{"updates": updates, "epochs": updates * size, "seconds": math.nan},
+        }
+        for target, sizes in values.items()
+        for size, given in sizes.items()
+        for seed, updates in enumerate(given, start=1)
+    ]
+    return pd.DataFrame(rows)
+
+
+def trials(power: float, edge: bool = False) -> pd.DataFrame:
+    """Trials of four sizes whose best rate grows as a power of the size."""
+    rates = np.geomspace(1e-4, 1e2, 25)
+    rows = []
+    for size in (8, 16, 32, 64):
+        for seed in (101, 102, 103):
+            best = 1e-2 * (size / 8) ** power * (1 + 0.02 * (seed - 102) * (1 + size / 64)) * (1e9 if edge else 1)
+            for rate in rates:
+                row = {"dataset": "digits", "recipe": "mlp", **of_size(size), "seed": seed, "learning_rate": rate}
+                rows.append({**row, "outcome": "ok", LOSS: 0.1 + math.log(rate / best) ** 2})
+    return pd.DataFrame(rows)
+
+
+def critical(*rows: tuple[float, float, float, bool], n_sizes: int = 4) -> Tables:
+    content = [
+        {
+            **{"dataset": "digits", "recipe": "mlp", "metric": "validation_loss", "target": 0.5 - 0.1 * i},
+            **{"b_crit": value, "ci_low": low, "ci_high": high, "accepted": ok, "reason": "" if ok else "it misfits"},
+            **{"n_runs": 25, "n_sizes": 5, "e_min": 5.0 + i},
+        }
+        for i, (value, low, high, ok) in enumerate(rows)
+    ]
+    reached = targets({0.5: {size: [1.0] for size in (8, 32, 128, 512)[:n_sizes]}})
+    return {"critical_batch_size": pd.DataFrame(content), "to_target": reached}

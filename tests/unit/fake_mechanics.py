@@ -12,6 +12,7 @@ import pandas as pd
 from batchscope.figures.frames import Frames, select
 from batchscope.probes.overheads.analysis import analyse
 from batchscope.probes.registry import STUDY_TABLES
+from batchscope.training.checkpoints import END
 from unit.fake_probes import COLUMNS
 
 Row = dict[str, Any]
@@ -86,7 +87,7 @@ def mode_table(
                 inference = 0.2 * noise(seed) + 0.01 * math.log2(_number(size))
                 training = inference + 2.2 * noise(seed, drawn) / drawn
                 losses = {"inference_loss": inference, "training_loss": training}
-                at = {"moment": "end", "epoch": 20.0, "updates": 740, "train_loss": 0.1, "examples": 256}
+                at = {**END.columns, "epoch": 20.0, "updates": 740, "train_loss": 0.1, "examples": 256}
                 shift = {"training_mode_shift": abs(training - inference), "reason": None}
                 rows.append({**cell(size), "seed": seed, **at, "evaluated_batch_size": drawn, **losses, **shift})
     return table("modes", rows)

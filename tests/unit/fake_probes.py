@@ -17,11 +17,17 @@ from batchscope.probes.gradients.analysis import gradient_slopes
 from batchscope.probes.registry import PROBES, STUDY_TABLES
 from batchscope.probes.sharpness.analysis import sharpness_trends, with_gap
 from batchscope.tables import records
+from batchscope.tables.cells import CHECKPOINT
+from batchscope.training.checkpoints import END, START, Checkpoint
 from unit import fake_evidence
 
 Row = dict[str, Any]
 PAIR: Row = {"dataset": "digits", "recipe": "mlp"}
-MOMENTS: Mapping[str, tuple[float, float]] = {"start": (0.0, 2.3), "50 %": (20.0, 0.4), "end": (40.0, 0.1)}
+CHECKPOINTS: Mapping[Checkpoint, tuple[float, float]] = {
+    START: (0.0, 2.3),
+    Checkpoint(fraction=0.5): (20.0, 0.4),
+    END: (40.0, 0.1),
+}
 N_TRAIN = 1168
 COLUMNS = {table: record.columns for probe in PROBES.values() for table, record in probe.records.items()}
 
@@ -32,19 +38,19 @@ class FakeProbes:
 
     `gradient_sizes` are the runs whose gradients are looked at, `drawn` the sizes of batches, from `examples`. `met`
     are training losses at which every run kept its weights. `lost` are (batch size, seed) without any weights; the
-    estimates at (batch size, moment) of `open_ended` have no upper end, those of `not_estimable` no value.
+    estimates at (batch size, checkpoint) of `open_ended` have no upper end, those of `not_estimable` no value.
     """
 
     batch_sizes: Sequence[int | str] = (4, 16, 64, 256, "full")
     seeds: Sequence[int] = (1, 2, 3)
     gradient_sizes: Sequence[int] = (16, 256)
-    moments: Mapping[str, tuple[float, float]] = field(default_factory=lambda: MOMENTS)
+    checkpoints: Mapping[Checkpoint, tuple[float, float]] = field(default_factory=lambda: CHECKPOINTS)
     drawn: Sequence[int] = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
     examples: int = 1024
     met: Sequence[float] = (0.5, 0.2)
     lost: Sequence[tuple[int, int]] = ()
-    open_ended: Sequence[tuple[int, str]] = ()
-    not_estimable: Sequence[tuple[int, str]] = ()
+    open_ended: Sequence[tuple[int, Checkpoint]] = ()
+    not_estimable: Sequence[tuple[int, Checkpoint]] = ()
     targets: bool = True
     momentum: bool = True
 
@@ -66,7 +72,9 @@ def make(study: FakeProbes) -> Frames:
 def tables(study: FakeProbes) -> dict[str, pd.DataFrame]:
     """The tables of `study` by name."""
     gradients = typed("gradients", [row for run in study.runs for row in _gradients(study, run)])
-    sharpness = with_gap(typed("sharpness", [row for run in study.runs for row in _sharpness(study, run)]))
+    sharpness = with_gap(
+        typed("sharpness", [row for run in study.runs for row in _sharpness(study, run)]).assign(interpolated=False)
+    )
     found = {
         "runs": pd.DataFrame([{**run, "outcome": "ok", "n_train": N_TRAIN} for run in study.runs]),
         "gradients": gradients,
@@ -94,16 +102,21 @@ def typed(table: str, rows: Sequence[Row]) -> pd.DataFrame:
         return found
 
 
-def one_example(run: Row, moment: str) -> tuple[float, float]:
+def one_example(run: Row, checkpoint: Checkpoint) -> tuple[float, float]:
     """Trace of the covariance of single gradients and squared length of the full one: noisier the later."""
-    rng = np.random.default_rng([run["batch_size"], run["seed"], len(moment)])
-    factor = {"start": 1.0, "50 %": 0.5, "end": 0.2}.get(moment, 0.3) * math.exp(rng.normal(0, 0.2))
+    rng = np.random.default_rng([run["batch_size"], run["seed"], _number(checkpoint)])
+    factor = {START: 1.0, Checkpoint(fraction=0.5): 0.5, END: 0.2}.get(checkpoint, 0.3) * math.exp(rng.normal(0, 0.2))
     return 40.0 * factor, factor**2.2
 
 
-def _at(study: FakeProbes, run: Row, moment: str, epoch: float, loss: float) -> Row:
+def _number(checkpoint: Checkpoint) -> int:
+    """A number of its own for the random numbers of a checkpoint."""
+    return round(100 * sum(end or 0.0 for end in checkpoint.columns.values()))
+
+
+def _at(study: FakeProbes, run: Row, checkpoint: Checkpoint, epoch: float, loss: float) -> Row:
     updates = round(epoch * math.ceil(N_TRAIN / run["batch_size"]))
-    here = {"moment": moment, "epoch": epoch, "updates": updates, "train_loss": loss}
+    here = {**checkpoint.columns, "epoch": epoch, "updates": updates, "train_loss": loss}
     return {**run, **here, "examples": study.examples}
 
 
@@ -115,17 +128,17 @@ def _looked_at(study: FakeProbes, run: Row) -> bool:
 
 def _gradients(study: FakeProbes, run: Row) -> list[Row]:
     rows, n = [], study.examples
-    for moment, (epoch, loss) in study.moments.items() if _looked_at(study, run) else ():
-        trace, norm = one_example(run, moment)
+    for checkpoint, (epoch, loss) in study.checkpoints.items() if _looked_at(study, run) else ():
+        trace, norm = one_example(run, checkpoint)
         for size in study.drawn:
-            rng = np.random.default_rng([run["batch_size"], run["seed"], size, len(moment)])
+            rng = np.random.default_rng([run["batch_size"], run["seed"], size, _number(checkpoint)])
             expected = trace / size * (n - size) / (n - 1)
             ratio = 0.05 * math.sqrt(norm / expected)
             cosine = 1 / math.sqrt(1 + expected / norm)
             followed = {"coordinate": 17, "coordinate_mean": 0.01, "coordinate_std": 0.2 / math.sqrt(size)}
             rows.append(
                 {
-                    **_at(study, run, moment, epoch, loss),
+                    **_at(study, run, checkpoint, epoch, loss),
                     "drawn_batch_size": size,
                     "batches": max(200, 4 * n // size),
                     "bias_batches": 10**6 // size,
@@ -151,9 +164,9 @@ def _gradients(study: FakeProbes, run: Row) -> list[Row]:
 
 def _noise_scale(study: FakeProbes, run: Row) -> list[Row]:
     rows = []
-    for moment, (epoch, loss) in study.moments.items() if _looked_at(study, run) else ():
-        trace, norm = one_example(run, moment)
-        at, here = _at(study, run, moment, epoch, loss), (run["batch_size"], moment)
+    for checkpoint, (epoch, loss) in study.checkpoints.items() if _looked_at(study, run) else ():
+        trace, norm = one_example(run, checkpoint)
+        at, here = _at(study, run, checkpoint, epoch, loss), (run["batch_size"], checkpoint)
         row: Row = {**at, "covariance_trace": trace, "gradient_norm_squared": norm, "noise_scale": trace / norm}
         row |= {"noise_scale_ci_low": 0.7 * trace / norm, "noise_scale_ci_high": 1.6 * trace / norm, "reason": None}
         if here in study.open_ended:
@@ -165,19 +178,19 @@ def _noise_scale(study: FakeProbes, run: Row) -> list[Row]:
     return rows
 
 
-def _moments(study: FakeProbes, run: Row) -> list[Row]:
+def _kept(study: FakeProbes, run: Row) -> list[Row]:
     """Where the run fell to the losses of `met`, and its end, later and at a higher loss the larger the batch."""
     if (run["batch_size"], run["seed"]) in study.lost:
         return []
     slow = math.log2(run["batch_size"])
-    rows = [_at(study, run, f"train loss {loss:g}", slow / loss, 0.99 * loss) for loss in study.met]
-    return [*rows, _at(study, run, "end", 100.0, 0.01 * slow)]
+    rows = [_at(study, run, Checkpoint(train_loss=loss), slow / loss, 0.99 * loss) for loss in study.met]
+    return [*rows, _at(study, run, END, 100.0, 0.01 * slow)]
 
 
 def _sharpness(study: FakeProbes, run: Row) -> list[Row]:
     rows, size = [], run["batch_size"]
-    for at in _moments(study, run):
-        rng = np.random.default_rng([size, run["seed"], len(at["moment"])])
+    for at in _kept(study, run):
+        rng = np.random.default_rng([size, run["seed"], _number(Checkpoint(*(at[name] for name in CHECKPOINT)))])
         curvature = 8 * size**0.4 * (1.5 - at["train_loss"]) * math.exp(rng.normal(0, 0.15))
         gap = 0.02 + 0.01 * math.log2(size) + rng.normal(0, 0.004)
         rows.append(
@@ -204,7 +217,7 @@ def _sharpness(study: FakeProbes, run: Row) -> list[Row]:
 
 def _slices(study: FakeProbes, run: Row) -> list[Row]:
     rows = []
-    for at in _moments(study, run):
+    for at in _kept(study, run):
         width = 4 / run["batch_size"] ** 0.2 * (1 + 0.05 * run["seed"])
         for position in np.linspace(-1, 1, 21):
             loss = at["train_loss"] + 3 * (1 - math.exp(-((float(position) / width) ** 2)))

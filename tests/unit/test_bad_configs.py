@@ -132,7 +132,7 @@ def test_good_study_is_accepted(folder: Path) -> None:
 def test_a_python_file_may_say_how_it_is_encoded(folder: Path, content: bytes) -> None:
     (folder / "own.py").write_bytes(content)
     (folder / "my.yaml").write_text(study_text(**changes({"dataset": "{source: function, function: 'own.py:make'}"})))
-    assert model.load({"study": "my.yaml"}, Path()).datasets["mine"]["function"] == "own.py:make"
+    assert model.load({"study": "my.yaml"}, Path()).datasets["mine"].content["function"] == "own.py:make"
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -204,7 +204,7 @@ def test_a_sentence_names_the_line(change: tuple[str, str], expected: str | None
     recipes = RECIPES.replace("epochs: 20}}", "epochs: 20}, tracked_weight: [2, 0]}", 1)
     (folder / "config" / "recipes.yaml").write_text(recipes)
     if expected is None:
-        assert model.load({"study": "my.yaml"}, Path()).recipes["wider"]["model"]["hidden"] == [12, 13]
+        assert model.load({"study": "my.yaml"}, Path()).recipes["wider"].content["model"]["hidden"] == [12, 13]
     else:
         assert_says(refusal({"study": "my.yaml"}), f"{expected}...")
 
@@ -402,7 +402,7 @@ def test_study_file_that_is_no_text_is_refused(folder: Path) -> None:
 
 def test_micro_batches_are_refused_in_the_fit_loop(folder: Path) -> None:
     (folder / "my.yaml").write_text(study_text(**changes({"recipe": "{extends: adam-mlp, micro_batch_size: 4}"})))
-    assert model.load({"study": "my.yaml"}, Path()).recipes["mine"]["micro_batch_size"] == 4
+    assert model.load({"study": "my.yaml"}, Path()).recipes["mine"].content["micro_batch_size"] == 4
     assert refusal({"study": "my.yaml", "loop": "fit"}) == (
         CONFIG
         + "loop: fit cannot accumulate the micro batches of 4 that my.yaml, line 5: recipes.mine.micro_batch_size asks "

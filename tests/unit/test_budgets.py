@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from batchscope.analysis.budgets import equal_budget
+from batchscope.analysis.curves import equal_budget
 from batchscope.tables.codebook import dtypes
 
 NAN = float("nan")

@@ -8,23 +8,23 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 import pytest
-from fake_claims import LOSS, NOISE, Tables, around, between, claim, of_size, recipe, runs, trend, verdict
+from fake_claims import LOSS, NOISE, Tables, around, between, by_size, claim, critical, recipe, runs, trend, verdict
 from pydantic import Field
 
-from batchscope.claims import kinds, metrics
+from batchscope.claims import kinds
 from batchscope.claims.definitions import Claim
 from batchscope.claims.kinds.kind import Kind, Named
-from batchscope.claims.metrics import METRICS, Metric
-from batchscope.claims.parts import Goal, Part, difference
-from batchscope.claims.readers import READERS
+from batchscope.claims.parts import Effect, Goal, difference
+from batchscope.claims.readers import READERS, Evidence
 from batchscope.claims.samples import Samples
+from batchscope.tables.metrics import METRICS, Metric
 
 ACCURACY = "last_test_accuracy"
 Example = tuple[Claim, Tables, dict[str, Any]]
 
 
 def over(*means: float, metric: str = LOSS) -> Tables:
-    return {"runs": runs(metric, dict(zip((8, 32, 128), around(*means), strict=False)))}
+    return {"runs": runs(metric, by_size(*means))}
 
 
 def scattered(factor: float) -> Tables:
@@ -32,14 +32,6 @@ def scattered(factor: float) -> Tables:
     other = np.array([0.3, -0.2, 0.9, 0.1, -1.1])
     scale = factor * other.std() / NOISE.std()
     return {"runs": runs(ACCURACY, {1: 0.5 + 0.001 * scale * NOISE, 32: 0.5 + 0.001 * other})}
-
-
-def fitted(value: float, low: float, high: float, n_sizes: int = 4) -> Tables:
-    head = {"dataset": "digits", "recipe": "mlp", "metric": "validation_loss", "target": 0.5}
-    fit = {"b_crit": value, "ci_low": low, "ci_high": high, "accepted": True, "reason": "", "e_min": 5.0}
-    reached = [{**head, **of_size(size), "seed": 1, "reached": True} for size in (8, 32, 128, 512)[:n_sizes]]
-    fits = pd.DataFrame([{**head, **fit, "n_runs": 25, "n_sizes": 5}])
-    return {"critical_batch_size": fits, "to_target": pd.DataFrame(reached)}
 
 
 def two_recipes(ordered: float, shuffled: float) -> tuple[Tables, dict[str, Any]]:
@@ -68,7 +60,7 @@ EXAMPLES: dict[str, dict[str, tuple[float, Example]]] = {
     "count": {
         "supported": (math.nan, (counted(106), over(0.1, 0.1), {})),
         "contradicted": (math.nan, (counted(105), over(0.1, 0.1), {})),
-        "not measured": (math.nan, (counted(106), fitted(1, 1, 1), {})),
+        "not measured": (math.nan, (counted(106), critical((1, 1, 1, True)), {})),
     },
     "sizes": {
         "supported": (-0.1, (LOWER, over(0.5, 0.3, 0.4), {})),
@@ -107,10 +99,13 @@ EXAMPLES: dict[str, dict[str, tuple[float, Example]]] = {
         "not measured": (math.nan, (SPREAD, over(0.8, metric=ACCURACY), {})),
     },
     "critical": {
-        "supported": (140.0, (CRITICAL, fitted(140, 125, 160), {"datasets": (), "recipes": ()})),
-        "contradicted": (900.0, (CRITICAL, fitted(900, 700, 1100), {"datasets": (), "recipes": ()})),
-        "undecided": (120.0, (CRITICAL, fitted(120, 40, 400), {"datasets": (), "recipes": ()})),
-        "not measured": (math.nan, (CRITICAL, fitted(140, 125, 160, n_sizes=3), {"datasets": (), "recipes": ()})),
+        "supported": (140.0, (CRITICAL, critical((140, 125, 160, True)), {"datasets": (), "recipes": ()})),
+        "contradicted": (900.0, (CRITICAL, critical((900, 700, 1100, True)), {"datasets": (), "recipes": ()})),
+        "undecided": (120.0, (CRITICAL, critical((120, 40, 400, True)), {"datasets": (), "recipes": ()})),
+        "not measured": (
+            math.nan,
+            (CRITICAL, critical((140, 125, 160, True), n_sizes=3), {"datasets": (), "recipes": ()}),
+        ),
     },
     "recipes": {
         "supported": (-0.4, (ARMS, *two_recipes(0.5, 0.9))),
@@ -151,7 +146,7 @@ def test_every_kind_is_read_again_from_what_it_gave(kind: str) -> None:
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
 def test_every_metric_has_a_reader_and_a_kind_of_test(metric: Metric) -> None:
-    assert metric.table in READERS or metric == metrics.CRITICAL
+    assert metric.table in READERS or metric.name == "critical_batch_size"
     assert any(metric.of in kind.takes for kind in kinds.KINDS.values())
     assert metric.words[0] == metric.words[0].lower() or metric.words.startswith("CPU")
 
@@ -164,9 +159,11 @@ class Doubled(Kind):
 
     needs_margin: ClassVar[bool] = False
 
-    def parts(self, claim: Claim, found: Samples) -> list[Part]:
-        goal = Goal("above", math.log(2))
-        return [difference(found, found.size(self.batch_size), found.size("smallest"), goal, log=True)]
+    def goal(self, margin: float) -> Goal:
+        return Goal("above", math.log(2))
+
+    def effects(self, found: Samples, evidence: Evidence) -> list[Effect]:
+        return [difference(found, found.size(self.batch_size), found.size("smallest"), log=True)]
 
 
 def test_a_new_kind_and_a_new_metric_are_one_registration_each(monkeypatch: pytest.MonkeyPatch) -> None:

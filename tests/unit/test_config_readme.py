@@ -15,9 +15,9 @@ import referencing
 import yaml
 
 from batchscope.claims import definitions
-from batchscope.claims.metrics import METRICS
 from batchscope.config.yaml_files import read_yaml
 from batchscope.study import model
+from batchscope.tables.metrics import METRICS
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "config" / "README.md"

@@ -13,8 +13,8 @@ from batchscope.analysis import decision_tree
 
 
 def walk(tables: Mapping[str, pd.DataFrame], model: Mapping[str, Any] | None = None) -> list[tuple[str, str, str]]:
-    resolved = {"recipes": {"mlp": {"model": model or {"normalization": "none"}}}}
-    found = decision_tree.tree(tables, resolved)
+    resolved = {"recipes": {"mlp": {"model": model or {"normalization": "none"}, "micro_batch_size": None}}}
+    found = decision_tree.tree(tables, resolved["recipes"])
     return list(zip(found["question"], found["answer"], found["next"], strict=True))
 
 
@@ -44,7 +44,7 @@ def test_instability_leads_up_to_the_largest_size_that_the_source_names() -> Non
 
 
 def test_the_number_and_the_threshold_that_decided_are_shown() -> None:
-    measured = decision_tree.tree(study(curve=(2.0, 1.0, 1.05, 0.9)), STUDY)["measured"].tolist()
+    measured = decision_tree.tree(study(curve=(2.0, 1.0, 1.05, 0.9)), STUDY["recipes"])["measured"].tolist()
     assert any(
         "4.5 % of its whole fall (ours: a run diverged, or the rise is over 10 %)" in words for words in measured
     )
@@ -98,7 +98,7 @@ def test_short_memory_leads_to_the_smallest_size_that_fits() -> None:
 def test_measurements_without_curves_are_not_asked() -> None:
     tables = study()
     tables["evaluations"] = tables["evaluations"].iloc[:0]
-    assert decision_tree.tree(tables, STUDY).empty
+    assert decision_tree.tree(tables, STUDY["recipes"]).empty
     row = goal(tables, "decision_tree")
     assert pd.isna(row["batch_size"])
     assert row["words"].startswith("Not followed")

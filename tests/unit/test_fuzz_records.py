@@ -18,7 +18,8 @@ from batchscope.identity import files
 from batchscope.identity.digests import sealed
 from batchscope.jobs import job, provenance, tables
 from batchscope.tables import codebook, records
-from batchscope.training import checkpoints
+from batchscope.training import snapshots
+from batchscope.training.checkpoints import END
 
 moderate = settings(max_examples=60, deadline=None)
 
@@ -152,13 +153,13 @@ def test_any_file_of_weights(tmp_path_factory: pytest.TempPathFactory, change: C
     folder = place(tmp_path_factory.mktemp("fuzz"))
     folder.mkdir(parents=True)
     file, manifest = folder / "weights.npz", folder / "manifest.json"
-    checkpoints.write([checkpoints.Snapshot("end", 1.0, 8, 0.5, [np.ones((2, 3))])], file)
+    snapshots.write([snapshots.Snapshot(END, 1.0, 8, 0.5, [np.ones((2, 3))])], file)
     ask = ASKED.run(*RUN)
     job.write_manifest({}, {**ask, "data": "d"}, ask, {"weights": str(file), "manifest": str(manifest)})
     whole = file.read_bytes()
     content = change(whole)
     file.write_bytes(content)
     if content == whole:
-        assert list(checkpoints.read(provenance.require_whole(file, manifest))) == ["end"]
+        assert list(snapshots.read(provenance.require_whole(file, manifest))) == [END]
     else:
         assert_refused_and_kept(file, content, lambda: provenance.require_whole(file, manifest))

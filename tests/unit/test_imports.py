@@ -97,7 +97,7 @@ def test_a_file_that_is_no_python_counts_by_its_bytes(tmp_path: Path) -> None:
         ("train", "training/plans.py training/recipes.py training/loop.py training/engines/tensorflow/engine.py"),
         ("train", "training/engines/keras/models.py data/functions.py"),
         ("tabulate", "claims/scope.py training/recipes.py jobs/provenance.py stats/intervals.py"),
-        ("probe", "probes/gradients/measure.py training/recipes.py training/checkpoints.py"),
+        ("probe", "probes/gradients/measure.py training/recipes.py training/snapshots.py"),
         ("make_dataset", "data/splits.py data/functions.py data/prepare.py"),
         ("draw_figures", "figures/curves.py"),
     ],

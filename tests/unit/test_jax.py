@@ -1,4 +1,4 @@
-"""The engine on JAX: what every engine keeps, and the numbers of the one on TensorFlow. Each has a process of its own."""
+"""The engine on JAX keeps what every engine keeps, and has the numbers of TensorFlow. Each has its own process."""
 
 import os
 import subprocess

@@ -14,8 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from batchscope.analysis.external_runs import MeasurementError, check_columns, read
-from batchscope.analysis.savings import savings
-from batchscope.analysis.targets import summarise
+from batchscope.analysis.targets import savings, summarise
 from batchscope.jobs import tables
 from batchscope.tables import records
 from batchscope.tables.codebook import dtypes

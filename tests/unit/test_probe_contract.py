@@ -28,8 +28,9 @@ from batchscope.study.probing import settings_of
 from batchscope.tables import records
 from batchscope.tables.columns import CELL, RUN
 from batchscope.tables.contents import TABLES
-from batchscope.training.checkpoints import Snapshot
+from batchscope.training.checkpoints import END, START, Checkpoint
 from batchscope.training.plans import Plan
+from batchscope.training.snapshots import Snapshot
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 PAIR = ("blobs", "small")
@@ -58,7 +59,7 @@ def settings(name: str) -> dict[str, Any]:
 
 
 def subject(name: str, engine: Any) -> Subject:
-    """A run of eight examples per update on sixty, with the weights of its start for those of all its moments."""
+    """A run of eight examples per update on sixty, with the weights of its start for those of all its checkpoints."""
     data = blobs()
     cell = {"dataset": PAIR[0], "recipe": PAIR[1], "batch_size": 8, "full_batch": False}
     asked = {**TIMES, "engine": "tensorflow", "loop": "fused", **settings(name)}
@@ -66,12 +67,12 @@ def subject(name: str, engine: Any) -> Subject:
     kept: dict[str, Any] = {}
     if PROBES[name].looks_at == "weights":
         weights = engine.build(Plan(SMALL, 8, seed, "fused"), data).get_weights()
-        moments = {"start": (0.0, 1.1), "train loss 0.9": (1.0, 0.85), "end": (3.0, 0.5)}
+        taken = {START: (0.0, 1.1), Checkpoint(train_loss=0.9): (1.0, 0.85), END: (3.0, 0.5)}
         kept["snapshots"] = {
-            moment: Snapshot(moment, epoch, round(8 * epoch), loss, weights)
-            for moment, (epoch, loss) in moments.items()
+            checkpoint: Snapshot(checkpoint, epoch, round(8 * epoch), loss, weights)
+            for checkpoint, (epoch, loss) in taken.items()
         }
-        kept["run"] = {"learning_rate": 0.05}
+        kept["learning_rate"] = 0.05
     return Subject(engine, data, SMALL, asked, cell, seed, **kept)
 
 
@@ -95,8 +96,9 @@ def study_tables(name: str, rows: Tables, folder: Path) -> dict[str, pd.DataFram
         file = folder / f"{table}.parquet"
         records.write_table(table, rows[table], file, record.columns)
         found[table] = concat(table, [file], record)
-    if PROBES[name].derived is not None:
-        found = import_module(f"batchscope.probes.{name}.analysis").analyse(found)
+    if PROBES[name].derived:
+        found |= import_module(f"batchscope.probes.{name}.analysis").analyse(found)
+    found = {table: found[table] for table in PROBES[name].tables}
     for table, frame in found.items():
         save(table, frame, folder / "saved.parquet", folder / "saved.csv")
         found[table] = load(folder / "saved.parquet")

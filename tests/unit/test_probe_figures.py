@@ -16,6 +16,7 @@ from batchscope.figures import theme
 from batchscope.figures.frames import Frames
 from batchscope.probes.registry import STUDY_FIGURES
 from batchscope.probes.sharpness.analysis import lowest_common_loss
+from batchscope.training.checkpoints import END, START, at
 
 NAMES = [name for name, figure in STUDY_FIGURES.items() if figure.group in ("gradients", "sharpness")]
 STUDIES: dict[str, FakeProbes] = {
@@ -26,7 +27,7 @@ STUDIES: dict[str, FakeProbes] = {
     "no targets, no momentum": FakeProbes(targets=False, momentum=False),
     "nothing met": FakeProbes(met=()),
     "a lost run": FakeProbes(lost=((4, 2), (16, 1))),
-    "open and not estimable": FakeProbes(open_ended=((16, "end"),), not_estimable=((256, "end"),)),
+    "open and not estimable": FakeProbes(open_ended=((16, END),), not_estimable=((256, END),)),
 }
 
 
@@ -73,9 +74,9 @@ def test_labels_stay_inside_and_ticks_are_apart(name: str) -> None:
 
 
 def test_the_variance_is_drawn_beside_what_is_expected_of_random_draws() -> None:
-    study = FakeProbes(gradient_sizes=(16,), seeds=(1,), moments={"start": (0.0, 2.3)})
+    study = FakeProbes(gradient_sizes=(16,), seeds=(1,), checkpoints={START: (0.0, 2.3)})
     axes = drawn("gradient_variance", make(study))[0]
-    trace, _ = one_example(study.runs[1], "start")
+    trace, _ = one_example(study.runs[1], START)
     solid, dashed = (
         dict(zip(line.get_xdata(), line.get_ydata(), strict=True))
         for line in axes.lines
@@ -91,7 +92,7 @@ def test_the_variance_is_drawn_beside_what_is_expected_of_random_draws() -> None
 def test_the_noise_scale_of_all_seeds_is_a_ratio_of_means() -> None:
     frames = make(STUDIES["open and not estimable"])
     rows = frames.of("noise_scale")
-    here = rows[(rows["batch_size"] == 16) & (rows["moment"] == "start")]
+    here = rows[(rows["batch_size"] == 16) & (rows["checkpoint_fraction"] == 0)]
     lines = [line for line in drawn("noise_scale", frames)[0].lines if line.get_marker() == "o"]
     means = [y for line in lines if line.get_markersize() == 6 for y in line.get_ydata()]
     assert here["covariance_trace"].mean() / here["gradient_norm_squared"].mean() == pytest.approx(means[0])
@@ -114,9 +115,7 @@ def test_critical_batch_sizes_of_the_same_runs_stand_beside_the_noise_scale() ->
 
 def test_sharpness_is_compared_at_the_lowest_training_loss_that_all_runs_reached() -> None:
     frames = make(FakeProbes())
-    moment = lowest_common_loss(frames.of("sharpness"), frames.runs)
-    assert moment is not None
-    rows = frames.of("sharpness")[frames.of("sharpness")["moment"] == moment]
+    rows = at(frames.of("sharpness"), lowest_common_loss(frames.of("sharpness"), frames.runs))
     expected = rows.groupby("batch_size")["lambda_max"].mean()
     means = [*large(drawn("sharpness_vs_batch", frames)[0], 5.5).values()]
     assert all(any(value == pytest.approx(mean) for mean in means) for value in expected)

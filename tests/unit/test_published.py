@@ -12,11 +12,14 @@ import pytest
 from bs4 import BeautifulSoup
 from fake_claims import runs
 
-from batchscope.claims.replication import PUBLISHED, published
+from batchscope.claims.published import Published
+from batchscope.claims.replication import published
 from batchscope.probes.gradients.analysis import noise_scale_over_seeds
 from batchscope.report.content import Content
 from batchscope.report.published import published as section
 from batchscope.stats.intervals import fieller, t_quantile
+from batchscope.tables.codebook import dtypes, frame
+from batchscope.training.checkpoints import END, START
 
 ACCURACY = "last_test_accuracy"
 ENTRY = {
@@ -34,14 +37,21 @@ def entry(**keys: Any) -> dict[str, Any]:
 
 
 def of(table: pd.DataFrame, *entries: dict[str, Any], **tables: pd.DataFrame) -> pd.DataFrame:
-    return published({"runs": table, **tables}, {"published": list(entries)})
+    return published({"runs": table, **tables}, map(Published.model_validate, entries))
 
 
 def weights(**columns: Any) -> pd.DataFrame:
-    """Three seeds at two moments of runs with batch size 32."""
+    """Three seeds at two checkpoints of runs with batch size 32."""
     rows = [
-        {"dataset": "digits", "recipe": "mlp", "batch_size": 32, "full_batch": False, "seed": seed, "moment": moment}
-        for moment in ("start", "end")
+        {
+            "dataset": "digits",
+            "recipe": "mlp",
+            "batch_size": 32,
+            "full_batch": False,
+            "seed": seed,
+            **checkpoint.columns,
+        }
+        for checkpoint in (START, END)
         for seed in (1, 2, 3)
     ]
     return pd.DataFrame(rows).assign(**columns)
@@ -50,7 +60,7 @@ def weights(**columns: Any) -> pd.DataFrame:
 def test_means_of_runs_stand_beside_the_published_number() -> None:
     table = of(runs(ACCURACY, {8: [0.9, 0.94], 32: [0.8, 0.82]}), entry(metric=ACCURACY, batch_size=8, plus_minus=0.01))
     row = table.iloc[0]
-    assert {name: str(dtype) for name, dtype in table.dtypes.items()} == PUBLISHED
+    assert {name: str(dtype) for name, dtype in table.dtypes.items()} == dtypes("published")
     assert (row["batch_size"], row["published"], row["published_plus_minus"], row["n"]) == (8, 0.98, 0.01, 2)
     assert row["value"] == pytest.approx(0.92)
     assert row["sd"] == pytest.approx(0.04 / math.sqrt(2))
@@ -69,12 +79,12 @@ def test_a_lost_run_leaves_no_number() -> None:
     assert row["reason"] == "1 of 2 runs diverged, and count with the accuracy they had"
 
 
-def test_sharpness_is_that_of_the_moment() -> None:
+def test_sharpness_is_that_of_the_checkpoint() -> None:
     sharpness = weights(keskar_0_001=[1.0, 1.0, 1.0, 2.0, 3.0, 4.0])
     row = of(
         runs(ACCURACY, {32: [0.9] * 3}), entry(metric="keskar_0_001", batch_size=32, at=1), sharpness=sharpness
     ).iloc[0]
-    assert (row["moment"], row["value"], row["n"], row["sd"]) == ("end", 3.0, 3, 1.0)
+    assert (row["checkpoint_fraction"], row["value"], row["n"], row["sd"]) == (1, 3.0, 3, 1.0)
 
 
 def test_weights_of_some_runs_give_no_number() -> None:
@@ -133,10 +143,8 @@ def test_nothing_published_gives_no_rows() -> None:
 
 
 def page(*rows: dict[str, Any]) -> str:
-    table = pd.DataFrame(
-        [{"dataset": "digits", "recipe": "mlp", "reason": "", "source": "A paper & its table", **row} for row in rows],
-        columns=list(PUBLISHED),
-    ).astype(PUBLISHED)
+    known = {"dataset": "digits", "recipe": "mlp", "reason": "", "source": "A paper & its table"}
+    table = frame("published", [{**known, **row} for row in rows])
     return section(Content(study={}, manifest={}, tables={"published": table}, figures=Path()))
 
 
@@ -147,7 +155,7 @@ def test_the_report_prints_both_numbers_with_where_they_are_from() -> None:
         | {"ci_low": 0.884, "ci_high": 0.888, "sd": 0.0016},
         {"metric": "critical_batch_size", "published": 200, "target_metric": "train_loss", "target": 0.2, "n": 20}
         | {"reason": "no critical batch size: too few sizes"},
-        {**size, "metric": "noise_scale", "published": 50, "moment": "start", "value": 40.0},
+        {**size, "metric": "noise_scale", "published": 50, "checkpoint_fraction": 0.0, "value": 40.0},
     )
     words = [" ".join(row.get_text(" ").split()) for row in BeautifulSoup(html, "html.parser").select("tbody tr")]
     assert words[0].startswith(

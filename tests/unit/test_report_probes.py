@@ -11,6 +11,8 @@ from fake_probes import FakeProbes, tables
 
 from batchscope.report import probes
 from batchscope.report.content import Content
+from batchscope.tables.cells import CHECKPOINT
+from batchscope.training.checkpoints import END
 
 PAIR = ("digits", "mlp")
 SECTIONS = {each.name: each for probe in ("gradients", "sharpness") for each in probes.sections_of(probe)}
@@ -38,7 +40,7 @@ def floats(page: str, name: str) -> list[float]:
 
 
 def test_the_noise_scale_stands_beside_that_of_the_examples_themselves():
-    made = content(FakeProbes(not_estimable=((256, "end"),)))
+    made = content(FakeProbes(not_estimable=((256, END),)))
     page = html(made, "noise-scale")
     frame = made.tables["noise_scale"]
     known = frame["noise_scale"].dropna()
@@ -54,13 +56,13 @@ def test_the_noise_scale_stands_beside_that_of_the_examples_themselves():
 def test_gradients_are_means_over_the_seeds():
     made = content(FakeProbes())
     frame = made.tables["gradients"]
-    keys = ["batch_size", "moment", "drawn_batch_size"]
+    keys = ["batch_size", "checkpoint_fraction", "drawn_batch_size"]
     expected = frame.groupby(keys)["gradient_variance"].mean()
     assert sorted(floats(html(made, "gradients"), "Variance")) == pytest.approx(sorted(expected))
 
 
-def test_sharpness_is_a_mean_over_the_seeds_of_a_size_at_a_moment():
+def test_sharpness_is_a_mean_over_the_seeds_of_a_size_at_a_checkpoint():
     made = content(FakeProbes())
     frame = made.tables["sharpness"]
-    expected = frame.groupby(["batch_size", "moment"])["lambda_max"].mean()
+    expected = frame.groupby(["batch_size", *CHECKPOINT], dropna=False)["lambda_max"].mean()
     assert sorted(floats(html(made, "sharpness"), "λ_max")) == pytest.approx(sorted(expected))

@@ -43,8 +43,8 @@ def test_old_keys_are_read_and_told(tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump(STUDY, sort_keys=False))
     with pytest.warns(SpellingWarning) as told:
         study = model.load({"study": str(file)}, ROOT)
-    assert study.recipes["old"]["optimizer"]["name"] == "sgd"
-    assert study.recipes["old"]["model"]["normalization"] == "batch"
+    assert study.recipes["old"].value.optimizer.name == "sgd"
+    assert study.recipes["old"].content["model"]["normalization"] == "batch"
     assert study.claims["own"].scope.recipe.plain()["optimizer"] == ["sgd"]
     said = [str(each.message).partition("old.yaml, line ")[2] for each in told]
     assert {sentence.partition(": ")[2] for sentence in said} == {

@@ -17,15 +17,14 @@ from hypothesis.extra import numpy as arrays
 from scipy import stats
 from statsmodels.stats.weightstats import DescrStatsW
 
-from batchscope.analysis.ranks import ranks
+from batchscope.analysis.best import ranks
 from batchscope.claims.parts import Goal, judge
 from batchscope.stats.estimates import over_seeds
 from batchscope.stats.intervals import one_sample, t_interval
 from batchscope.stats.power import detectable_effect
-from batchscope.stats.ranks import rank_probabilities
 from batchscope.stats.spread import spread_test
 from batchscope.stats.survival import restricted_mean, survival_median
-from batchscope.stats.trends import page_trend, slopes
+from batchscope.stats.trends import page_trend, rank_probabilities, slopes
 
 pytestmark = pytest.mark.filterwarnings("error")
 

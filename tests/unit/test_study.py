@@ -16,10 +16,12 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batchscope.config.written import BatchSize
 from batchscope.config.yaml_files import read_yaml
 from batchscope.data import splits
 from batchscope.identity.asked import draw
 from batchscope.study import model as study
+from batchscope.study.definition_files import files
 
 ROOT = Path(__file__).resolve().parents[2]
 DATASETS = yaml.safe_load((ROOT / "config" / "datasets.yaml").read_text(encoding="utf-8"))
@@ -46,13 +48,13 @@ def budget(**given: object) -> dict[str, object]:
 
 
 def resolved_recipe(folder: Path, definition: dict[str, Any]) -> dict[str, Any]:
-    return load(folder, minimal(recipe="mine", recipes={"mine": definition})).recipes["mine"]
+    return load(folder, minimal(recipe="mine", recipes={"mine": definition})).recipes["mine"].content
 
 
 def resolved_dataset(folder: Path, definition: dict[str, Any]) -> dict[str, Any]:
     content = minimal("mine", datasets={"mine": definition})
     content["comparisons"][0]["batch_sizes"] = [1]
-    return load(folder, content).datasets["mine"]
+    return load(folder, content).datasets["mine"].content
 
 
 MEASURED = [path for path in STUDIES if "\nmeasurements:" in path.read_text()]
@@ -68,8 +70,30 @@ def test_a_study_of_measurements_finds_its_files_in_the_data_folders(path: Path,
         study.load({"study": path.stem}, ROOT)
     loaded = study.load({"study": path.stem, "data_folders": [str(tmp_path)]}, ROOT)
     assert loaded.runs == ()
+    assert loaded.cells == ()
     assert len(loaded.pairs) == 1
     assert loaded.has_targets(loaded.pairs[0][0])
+
+
+def test_a_study_of_measurements_may_make_claims_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text("size,run,loss\n8,1,0.5\n")
+    runs = {
+        "path": "own.csv",
+        "dataset": "flowers",
+        "recipe": "deep",
+        "columns": {"batch_size": "size", "seed": "run", "last_test_loss": "loss"},
+    }
+    claim = {
+        "statement": "S.",
+        "source": "hope",
+        "metric": "last_test_loss",
+        "margin": 0.1,
+        "test": {"kind": "sizes", "batch_sizes": [8], "direction": "lower", "than": "others"},
+    }
+    content = {"title": "T", "question": "Q?", "measurements": {"runs": runs}, "claims": {"own": claim}}
+    loaded = load(tmp_path, {**content, "verdicts": ["own"]})
+    assert list(loaded.claims) == ["own"]
+    assert loaded.measured_files == [str(tmp_path / "own.csv")]
 
 
 @pytest.mark.parametrize("path", [path for path in STUDIES if path not in MEASURED], ids=lambda path: path.stem)
@@ -79,14 +103,14 @@ def test_every_study_of_the_repository_loads(path: Path) -> None:
     assert loaded.runs
     assert {run.dataset for run in loaded.runs} == set(loaded.datasets)
     assert {run.recipe for run in loaded.runs} == set(loaded.recipes)
-    assert {run.seed for run in loaded.runs} == set(loaded.seeds)
+    assert {run.seed for run in loaded.runs} == set(loaded.file.seeds)
 
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_every_data_set_of_the_registry_can_be_selected(name: str, tmp_path: Path) -> None:
     loaded = load(tmp_path, minimal(name))
     assert list(loaded.datasets) == [name]
-    assert splits.known_size(loaded.datasets[name]) is not None
+    assert splits.known_size(loaded.datasets[name].content) is not None
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -96,13 +120,13 @@ def test_every_recipe_of_the_registry_can_be_selected(name: str, tmp_path: Path)
 
 def test_config_yaml_holds_the_defaults_and_every_key() -> None:
     written = read_yaml(ROOT / "config" / "config.yaml")
-    settings = study.load({"study": written["study"]}, ROOT).settings
+    settings = study.load({"study": written["study"]}, ROOT).settings.plain()
     assert settings == written
     assert list(settings) == list(written)
 
 
 def test_settings_given_in_part_keep_the_other_defaults(tmp_path: Path) -> None:
-    settings = load(tmp_path, minimal(), timing={"windows": 9}, threads=3).settings
+    settings = load(tmp_path, minimal(), timing={"windows": 9}, threads=3).settings.plain()
     assert settings["timing"] == {"warmup_seconds": 1.0, "windows": 9, "window_seconds": 1.0}
     assert settings["threads"] == 3
     assert settings["telemetry"] == {"interval_seconds": 0.25}
@@ -116,15 +140,15 @@ def test_runs_are_every_combination_in_the_order_of_the_file(tmp_path: Path) -> 
     ]
     loaded = load(tmp_path, content)
     assert loaded.runs[:3] == (
-        study.Run("blobs", "blobs-mlp", "full", 4),
-        study.Run("blobs", "blobs-mlp", "full", 2),
-        study.Run("blobs", "blobs-mlp", "2", 4),
+        study.Run("blobs", "blobs-mlp", BatchSize(None), 4),
+        study.Run("blobs", "blobs-mlp", BatchSize(None), 2),
+        study.Run("blobs", "blobs-mlp", BatchSize(2), 4),
     )
-    assert loaded.runs[-1] == study.Run("digits", "task08-mlp", "1168", 2)
+    assert loaded.runs[-1] == study.Run("digits", "task08-mlp", BatchSize(1168), 2)
     assert len(loaded.runs) == 2 * (2 * 2 + 1)
     assert loaded.cells == tuple(dict.fromkeys(run.cell for run in loaded.runs))
     assert len(loaded.cells) == 5
-    assert loaded.seeds == (4, 2)
+    assert loaded.file.seeds == (4, 2)
 
 
 def test_study_without_timing_times_nothing(tmp_path: Path) -> None:
@@ -170,8 +194,8 @@ def test_a_comparison_may_leave_out_its_timings(tmp_path: Path) -> None:
     content = minimal()
     content["comparisons"].append({**content["comparisons"][0], "batch_sizes": [3], "timing": False})
     loaded = load(tmp_path, content)
-    assert [run.batch_size for run in loaded.runs] == ["8", "3"]
-    assert [cell.batch_size for cell in loaded.cells] == ["8"]
+    assert [run.batch_size.examples for run in loaded.runs] == [8, 3]
+    assert [cell.batch_size.examples for cell in loaded.cells] == [8]
 
 
 def test_a_comparison_may_take_the_timings_of_another_recipe(tmp_path: Path) -> None:
@@ -243,7 +267,7 @@ def test_numbers_are_floats_wherever_keras_wants_floats(tmp_path: Path) -> None:
         learning_rate_scaling: {warmup_epochs: 1}
         budget: {epochs: 3}
     """
-    recipe = load(tmp_path, content).recipes["mine"]
+    recipe = load(tmp_path, content).recipes["mine"].content
     wanted = {"learning_rate": 1.0, "momentum": 0.0, "weight_decay": 0.001, "clipnorm": 2.0}
     got = {key: recipe["optimizer"][key] for key in wanted}
     assert got == wanted
@@ -258,7 +282,7 @@ def test_extends_merges_mapping_by_mapping_along_the_chain(tmp_path: Path) -> No
         "one": {"extends": "task08-mlp", "budget": {"early_stopping": {"patience": 9}}},
         "two": {"extends": "one", "model": {"hidden": [7, 5]}, "optimizer": {"beta_1": 0.5}},
     }
-    recipe = load(tmp_path, minimal(recipe="two", recipes=recipes)).recipes["two"]
+    recipe = load(tmp_path, minimal(recipe="two", recipes=recipes)).recipes["two"].content
     assert recipe["name"] == "two"
     assert "extends" not in recipe
     stopping = {"patience": 9, "restore_best": True}
@@ -294,7 +318,7 @@ def test_arguments_that_look_like_kinds_are_merged(tmp_path: Path) -> None:
         "mine": {"extends": "base", "arguments": {"name": "b"}},
     }
     loaded = load(tmp_path, minimal("mine", datasets=datasets))
-    assert loaded.datasets["mine"]["arguments"] == {"n": 3, "name": "b"}
+    assert loaded.datasets["mine"].content["arguments"] == {"n": 3, "name": "b"}
 
 
 def test_inherited_reference_is_dropped_with_the_rule(tmp_path: Path) -> None:
@@ -323,14 +347,14 @@ def test_paths_are_relative_to_the_file_that_names_them(tmp_path: Path, monkeypa
     )
     loaded = load(folder, content)
     assert loaded.path == Path("studies/one/mine.yaml")
-    assert loaded.datasets["mine"]["path"] == "studies/data.npz"
-    assert loaded.recipes["mine"]["model"]["function"] == "studies/one/own.py:net"
-    assert study.dataset_files(loaded.datasets["mine"]) == ["studies/data.npz"]
-    assert study.recipe_files(loaded.recipes["mine"]) == ["studies/one/own.py"]
+    assert loaded.datasets["mine"].content["path"] == "studies/data.npz"
+    assert loaded.recipes["mine"].content["model"]["function"] == "studies/one/own.py:net"
+    assert files(loaded.datasets["mine"]) == ["studies/data.npz"]
+    assert files(loaded.recipes["mine"]) == ["studies/one/own.py"]
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
-    assert load(folder, content).datasets["mine"]["path"] == str(tmp_path / "studies" / "data.npz")
+    assert load(folder, content).datasets["mine"].content["path"] == str(tmp_path / "studies" / "data.npz")
 
 
 def test_modules_beside_the_file_that_a_link_leads_to_are_files_of_the_recipe(tmp_path: Path) -> None:
@@ -339,14 +363,16 @@ def test_modules_beside_the_file_that_a_link_leads_to_are_files_of_the_recipe(tm
     (tmp_path / "shared/helper.py").write_text("width = 6\n")
     (tmp_path / "shared/model.py").write_text("from helper import width\ndef net(input_shape, classes): ...\n")
     (tmp_path / "study/model.py").symlink_to(tmp_path / "shared/model.py")
-    files = study.recipe_files({"model": {"function": f"{tmp_path / 'study/model.py'}:net"}})
-    assert files == [str(tmp_path / "study/model.py"), str(tmp_path / "shared/helper.py")]
+    model = {"function": "study/model.py:net", "outputs": "logits"}
+    recipe = {"model": model, "optimizer": {"name": "sgd"}, "budget": {"epochs": 1}}
+    loaded = load(tmp_path, minimal(recipe="mine", recipes={"mine": recipe}))
+    assert files(loaded.recipes["mine"]) == [str(tmp_path / "study/model.py"), str(tmp_path / "shared/helper.py")]
 
 
 def test_built_in_definitions_depend_on_no_file_of_the_user(tmp_path: Path) -> None:
     loaded = load(tmp_path, minimal())
-    assert study.dataset_files(loaded.datasets["digits"]) == []
-    assert study.recipe_files(loaded.recipes["task08-mlp"]) == []
+    assert files(loaded.datasets["digits"]) == []
+    assert files(loaded.recipes["task08-mlp"]) == []
 
 
 def test_npz_with_test_arrays_has_no_test_split(tmp_path: Path) -> None:
@@ -362,7 +388,7 @@ def test_batch_size_may_be_as_large_as_the_data_of_a_table(tmp_path: Path) -> No
     table = {"source": "table", "path": "own.csv", "target": "kind", "split": {"validation": 5, "test": 5}}
     content = minimal("mine", datasets={"mine": table})
     content["comparisons"][0]["batch_sizes"] = [10]
-    assert load(tmp_path, content).runs[0].batch_size == "10"
+    assert load(tmp_path, content).runs[0].batch_size == BatchSize(10)
     content["comparisons"][0]["batch_sizes"] = [11]
     with pytest.raises(study.ConfigError, match="11 is larger than the 10 training examples of mine"):
         load(tmp_path, content)
@@ -384,8 +410,8 @@ def test_functions_that_can_be_called_are_accepted_unimported(code: str, tmp_pat
 
 
 def test_draw_says_which_data_a_seed_sees(tmp_path: Path) -> None:
-    assert draw(load(tmp_path, minimal("blobs")).datasets["blobs"], 7) == "seed7"
-    assert draw(load(tmp_path, minimal()).datasets["digits"], 7) == "fixed"
+    assert draw(load(tmp_path, minimal("blobs")).datasets["blobs"].content, 7) == "seed7"
+    assert draw(load(tmp_path, minimal()).datasets["digits"].content, 7) == "fixed"
 
 
 def test_study_of_the_repository_is_found_by_name_from_anywhere(
@@ -424,8 +450,8 @@ def test_order_of_keys_never_changes_what_a_job_is_handed(tmp_path_factory: Any,
         recipes={"slow": {"extends": "blobs-mlp", "optimizer": {"learning_rate": 0.001, "nesterov": True}}},
     )
     first, second = load(folder, content), load(folder, shuffled(content, random))
-    assert repr(first) == repr(second)
-    assert plain([first.settings, first.datasets, first.recipes])
+    assert repr(first.describe()) == repr(second.describe())
+    assert plain(first.describe())
 
 
 def test_a_dry_run_loads_no_framework_and_no_pandas(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ class Clockwork:
 def test_windows_give_the_time_of_an_update_and_last_as_long_as_asked(monkeypatch, batch_size, expected):
     engine = Clockwork(monkeypatch)
     measured = timing.measure(
-        engine, blobs(), Plan(recipe(), batch_size, 0, "fused"), SETTINGS, contextlib.nullcontext()
+        engine, blobs(), Plan(recipe(), batch_size, 0, "fused"), contextlib.nullcontext(), **SETTINGS
     )
     assert len(measured.windows) == 5
     for window in measured.windows:
@@ -59,13 +59,13 @@ def test_the_observer_sees_the_windows_only(monkeypatch):
         yield
         seen.append(engine.now)
 
-    measured = timing.measure(engine, blobs(), Plan(recipe(), 8, 0, "fused"), SETTINGS, observer())
+    measured = timing.measure(engine, blobs(), Plan(recipe(), 8, 0, "fused"), observer(), **SETTINGS)
     assert seen[1] - seen[0] == pytest.approx(sum(window["seconds"] for window in measured.windows))
 
 
 def test_too_little_memory_is_an_outcome_without_windows(monkeypatch):
     engine = Clockwork(monkeypatch, out_of_memory_at=16)
-    measured = timing.measure(engine, blobs(), Plan(recipe(), 16, 0, "fused"), SETTINGS, contextlib.nullcontext())
+    measured = timing.measure(engine, blobs(), Plan(recipe(), 16, 0, "fused"), contextlib.nullcontext(), **SETTINGS)
     assert (measured.outcome, measured.outcome_detail) == ("out_of_memory", "no room for the batch")
     assert measured.windows == []
 

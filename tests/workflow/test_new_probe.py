@@ -23,9 +23,6 @@ class Settings(settings.Settings):
 
     recipes: settings.Names = Field(description="Recipes whose runs are counted.")
 
-
-def check(request: settings.Request) -> None:
-    """Nothing to refuse."""
 ''',
     "columns": """
 from batchscope.probes.columns import Record

@@ -23,16 +23,16 @@ def data(folder):
         return arrays["x_train"].astype(np.float64), arrays["y_train"]
 
 
-def kept(folder, seed, moment):
-    """Kernel and bias at one moment of a run."""
+def kept(folder, seed, fraction):
+    """Kernel and bias at a fraction of the budget of a run."""
     with np.load(run_folder(folder, seed) / "weights.npz") as file:
-        number = [entry["moment"] for entry in json.loads(str(file["meta"]))].index(moment)
+        number = [entry["checkpoint_fraction"] for entry in json.loads(str(file["meta"]))].index(fraction)
         return file[f"{number}/0"], file[f"{number}/1"]
 
 
-def by_definition(folder, seed, moment):
-    """Loss, gradient of each example and whole Hessian at one moment, from the definition of softmax regression."""
-    (x, y), (kernel, bias) = data(folder), kept(folder, seed, moment)
+def by_definition(folder, seed, fraction):
+    """Loss, gradient of each example and whole Hessian there, from the definition of softmax regression."""
+    (x, y), (kernel, bias) = data(folder), kept(folder, seed, fraction)
     odds = np.exp(x @ kernel + bias)
     p = odds / odds.sum(axis=1, keepdims=True)
     inputs = np.concatenate([x, np.ones((len(x), 1))], axis=1)  # the bias is the kernel's last row
@@ -63,23 +63,23 @@ def test_the_tuned_rate_is_the_best_of_its_trials_and_used_by_the_runs(tabulated
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_losses_of_a_run_are_those_of_the_weights_that_it_kept(tabulated, seed):
     curve = table(tabulated, "evaluations").query("recipe == 'own' and seed == @seed")["train_loss"]
-    for moment, loss in (("start", curve.iloc[0]), ("end", curve.iloc[-1])):
-        assert by_definition(tabulated, seed, moment)[0] == pytest.approx(loss, rel=1e-12)
+    for fraction, loss in ((0, curve.iloc[0]), (1, curve.iloc[-1])):
+        assert by_definition(tabulated, seed, fraction)[0] == pytest.approx(loss, rel=1e-12)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_sharpness_is_that_of_the_whole_hessian(tabulated, seed):
-    loss, _, hessian = by_definition(tabulated, seed, "end")
+    loss, _, hessian = by_definition(tabulated, seed, 1)
     (found,) = table(tabulated, "sharpness").query("seed == @seed").to_dict("records")
     assert found["subset_loss"] == pytest.approx(loss, rel=1e-12)
     assert found["lambda_max"] == pytest.approx(np.linalg.eigvalsh(hessian)[-1], rel=1e-6)
     assert found["trace_ci_low"] < np.trace(hessian) < found["trace_ci_high"]
 
 
-@pytest.mark.parametrize("moment", ["start", "end"])
-def test_the_noise_scale_is_the_trace_of_the_covariance_over_the_squared_gradient(tabulated, moment):
-    for found in table(tabulated, "noise_scale").query("moment == @moment").to_dict("records"):
-        _, gradients, _ = by_definition(tabulated, found["seed"], moment)
+@pytest.mark.parametrize("fraction", [0, 1])
+def test_the_noise_scale_is_the_trace_of_the_covariance_over_the_squared_gradient(tabulated, fraction):
+    for found in table(tabulated, "noise_scale").query("checkpoint_fraction == @fraction").to_dict("records"):
+        _, gradients, _ = by_definition(tabulated, found["seed"], fraction)
         trace = gradients.var(axis=0, ddof=1).sum()
         squared = (gradients.mean(axis=0) ** 2).sum() - trace / EXAMPLES
         assert found["covariance_trace"] == pytest.approx(trace, rel=1e-9)
@@ -90,7 +90,7 @@ def test_the_noise_scale_is_the_trace_of_the_covariance_over_the_squared_gradien
 
 def test_the_variance_of_a_batch_gradient_falls_as_one_over_its_size(tabulated):
     for found in table(tabulated, "gradients").to_dict("records"):
-        _, gradients, _ = by_definition(tabulated, found["seed"], found["moment"])
+        _, gradients, _ = by_definition(tabulated, found["seed"], found["checkpoint_fraction"])
         size = found["drawn_batch_size"]
         expected = gradients.var(axis=0).sum() / size * (EXAMPLES - size) / (EXAMPLES - 1)
         assert found["gradient_variance_expected"] == pytest.approx(expected, rel=1e-9)

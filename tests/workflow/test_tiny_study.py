@@ -92,15 +92,15 @@ def test_verdicts_are_given_and_stand_in_the_report(finished):
 
 def test_every_probe_looks_at_the_runs_it_is_asked_for(finished):
     gradients = tables(finished, "gradients")
-    looked_at = gradients[["recipe", "batch_size", "seed", "moment", "drawn_batch_size"]]
-    expected = [("own", 8, seed, moment, drawn) for seed in (1, 2) for moment in ("end", "start") for drawn in (1, 8)]
+    looked_at = gradients[["recipe", "batch_size", "seed", "checkpoint_fraction", "drawn_batch_size"]]
+    expected = [("own", 8, seed, fraction, drawn) for seed in (1, 2) for fraction in (0, 1) for drawn in (1, 8)]
     assert sorted(looked_at.itertuples(index=False, name=None)) == expected
     assert gradients["reason"].isna().all()
     scales = tables(finished, "noise_scale")
     assert (scales["noise_scale"].notna() | scales["reason"].notna()).all()
     sharpness, runs = tables(finished, "sharpness"), tables(finished, "runs")
     assert set(sharpness["batch_size"]) == {8, 60}
-    ends = sharpness[sharpness["moment"] == "end"].merge(runs, on=["recipe", "batch_size", "seed"])
+    ends = sharpness[sharpness["checkpoint_fraction"] == 1].merge(runs, on=["recipe", "batch_size", "seed"])
     assert len(ends) == 4
     # Dropout is off in both; the loss is that of 32 of the 60 examples.
     assert ends["subset_loss"].to_numpy() == pytest.approx(ends["last_train_loss"].to_numpy(), rel=0.5)

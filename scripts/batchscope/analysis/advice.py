@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from batchscope import text
 from batchscope.analysis import decision_tree
 from batchscope.analysis.choosing import Answer, Choice, choose, in_words, may_be_equal, per_seed, span
+from batchscope.analysis.external_runs import Measurements
 from batchscope.analysis.scaling import MAX_RESOLUTION
 from batchscope.stats.intervals import t_interval
-from batchscope.tables.cells import CELL, PAIR, Size, of_pair, of_size, pairs, sizes_of
+from batchscope.tables.cells import CELL, PAIR, Size, about, of_pair, of_size, pairs, sizes_of
 from batchscope.tables.codebook import frame
+from batchscope.tables.metrics import TARGETS
 
 GOALS = ("time_to_target", "test_accuracy", "memory", "energy", "decision_tree")
 Tables = Mapping[str, pd.DataFrame]
@@ -23,20 +25,13 @@ Tables = Mapping[str, pd.DataFrame]
 SAME_MEMORY = 1.05
 _MEGA = 1e6
 
-_METRICS = {
-    "validation_loss": "a validation loss of",
-    "validation_error": "a validation error of",
-    "train_loss": "a training loss of",
-    "train_error": "a training error of",
-}
 
-
-def advice(tables: Tables, study: Mapping[str, Any]) -> pd.DataFrame:
+def advice(tables: Tables, measurements: Measurements | None) -> pd.DataFrame:
     """One row per data set, recipe and goal (`GOALS`): the size with the best mean, and what else it may be.
 
-    `tables` are those of the study: runs, timings, summary, targets, to_target, pareto and tree; `study` is the
-    resolved study. Sizes are compared over equal seeds by paired t-tests (runs that were imported share nothing:
-    Welch's), adjusted over all pairs of sizes of the question (`choosing.choose`).
+    `tables` are those of the study: runs, timings, summary, targets, to_target, pareto and tree; `measurements` are
+    those that it names, if it trains nothing. Sizes are compared over equal seeds by paired t-tests (runs that were
+    imported share nothing: Welch's), adjusted over all pairs of sizes of the question (`choosing.choose`).
 
     - time_to_target: seconds to the tightest target, of the metric named first, that some size reaches with all its
       runs. Only such sizes can be named. Where a run did not get there its time so far is a lower bound: the size is
@@ -46,17 +41,17 @@ def advice(tables: Tables, study: Mapping[str, Any]) -> pd.DataFrame:
     - energy: joules to the target of time_to_target where known, else per epoch, which is one measurement per size.
     - decision_tree: where `tree` ends, held against the sizes named for test accuracy and time.
     """
-    paired = not study.get("measurements")
+    paired = measurements is None
     rows: list[dict[str, Any]] = []
     for pair in pairs(tables["runs"]):
         found = {name: of_pair(table, pair) for name, table in tables.items() if set(PAIR) <= set(table.columns)}
-        time = _time_to_target(found, study)
+        time = _time_to_target(found, measurements)
         accuracy = _test_accuracy(found, paired=paired)
         answers = {
             "time_to_target": time,
             "test_accuracy": accuracy,
             "memory": _memory(found, paired=paired),
-            "energy": _energy(found, study),
+            "energy": _energy(found, measurements),
             "decision_tree": decision_tree.ending(found["tree"], accuracy.choice, time.choice),
         }
         rows += [{**dict(zip(PAIR, pair, strict=True)), "goal": goal, **answers[goal].row()} for goal in GOALS]
@@ -73,23 +68,23 @@ def pareto(runs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
     """
     per_update = timings.set_index(CELL)["seconds_per_update"].dropna().to_dict()
     rows: list[dict[str, Any]] = []
-    for cell, group in runs.groupby(CELL, sort=False):
+    for name, group in about(runs, CELL):
+        cell = tuple(name.values())
         epoch, per_epoch, accuracy = (
-            group[name].to_numpy(np.float64, na_value=np.nan)
-            for name in ("selected_epoch", "updates_per_epoch", "selected_test_accuracy")
+            group[column].to_numpy(np.float64, na_value=np.nan)
+            for column in ("selected_epoch", "updates_per_epoch", "selected_test_accuracy")
         )
         usable = (group["outcome"] == "ok").all() and np.isfinite([epoch, per_epoch, accuracy]).all()
         if not usable or cell not in per_update:
             continue
         rows.append(
             {
-                **dict(zip(CELL, cell, strict=True)),
+                **name,
                 "seconds_mean": float(_updates(epoch, group).mean()) * float(per_update[cell]),
                 **t_interval(1 - accuracy).columns("test_error"),
             }
         )
-    front = [_undominated(row, rows) for row in rows]
-    return frame("pareto", [{**row, "on_front": on} for row, on in zip(rows, front, strict=True)])
+    return frame("pareto", [{**row, "on_front": _undominated(row, rows)} for row in rows])
 
 
 def _updates(epoch: NDArray[np.float64], runs: pd.DataFrame) -> NDArray[np.float64]:
@@ -111,15 +106,15 @@ def _undominated(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> b
     )
 
 
-def _time_to_target(tables: Tables, study: Mapping[str, Any]) -> Answer:
-    ordered = _deciding(tables["targets"], study)
+def _time_to_target(tables: Tables, measurements: Measurements | None) -> Answer:
+    ordered = _deciding(tables["targets"], measurements)
     if tables["to_target"].empty:
         return Answer(words="Not measured: the study names no target.")
     if not ordered:
         return Answer(words="No size can be named: at none did all runs reach a target within the budget.")
     if tables["to_target"]["seconds"].isna().all():
         return Answer(words="Not measured: seconds to a target need a timing of the updates, which is not there.")
-    paired = not study.get("measurements")
+    paired = measurements is None
     answer = _to_target(tables, ordered[0], "seconds", paired=paired)
     others = [
         (target, _to_target(tables, (metric, target), "seconds", paired=paired).choice)
@@ -135,15 +130,15 @@ def _time_to_target(tables: Tables, study: Mapping[str, Any]) -> Answer:
     return answer.saying(f"At looser targets the lowest mean is that of {'; '.join(named)}.")
 
 
-def _deciding(targets: pd.DataFrame, study: Mapping[str, Any]) -> list[tuple[str, float]]:
+def _deciding(targets: pd.DataFrame, measurements: Measurements | None) -> list[tuple[str, float]]:
     """Metric and value of the targets that some size reaches with all its runs, tightest first, of the first metric."""
     reached = targets[(targets["n"] > 0) & (targets["n_reached"] == targets["n"])]
     if reached.empty:
         return []
     metric = next(name for name in targets["metric"] if (reached["metric"] == name).any())
-    imported = (study.get("measurements") or {}).get("runs", {})
+    higher = measurements is not None and measurements["runs"]["better"] == "higher"
     values = {float(value) for value in reached.loc[reached["metric"] == metric, "target"]}
-    return [(metric, value) for value in sorted(values, reverse=imported.get("better") == "higher")]
+    return [(metric, value) for value in sorted(values, reverse=higher)]
 
 
 def _to_target(tables: Tables, target: tuple[str, float], quantity: str, *, paired: bool) -> Answer:
@@ -173,7 +168,8 @@ def _to_target(tables: Tables, target: tuple[str, float], quantity: str, *, pair
     unit, what = {"seconds": ("s", "the lowest mean time to"), "joules": ("J", "the lowest mean energy to")}[quantity]
     if choice is None:
         return Answer(words=f"Not measured: no size that reaches the target with all runs has its {quantity}.")
-    goal = f"{_METRICS.get(target[0], target[0])} {target[1]:g}"
+    named = f"a {TARGETS[target[0]].words} of" if target[0] in TARGETS else target[0]
+    goal = f"{named} {target[1]:g}"
     unclear = _unclear(choice.best, table, quantity)
     if unclear:
         sizes = span([choice.best, *unclear], choice.sizes)
@@ -287,10 +283,10 @@ def _same_memory(choice: Choice, kind: str) -> str:
     )
 
 
-def _energy(tables: Tables, study: Mapping[str, Any]) -> Answer:
-    ordered = _deciding(tables["targets"], study)
+def _energy(tables: Tables, measurements: Measurements | None) -> Answer:
+    ordered = _deciding(tables["targets"], measurements)
     if ordered and tables["to_target"]["joules"].notna().any():
-        return _to_target(tables, ordered[0], "joules", paired=not study.get("measurements"))
+        return _to_target(tables, ordered[0], "joules", paired=measurements is None)
     table = tables["summary"]
     joules = _by_size(table, "energy_per_epoch_joules")
     if not joules:

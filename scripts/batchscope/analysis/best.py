@@ -1,4 +1,4 @@
-"""Which batch size was fastest and which reached the lowest validation loss, and which cannot be told apart from it."""
+"""Which batch size was fastest and which reached the lowest validation loss, and how sure that order is."""
 
 from __future__ import annotations
 
@@ -13,13 +13,17 @@ from numpy.typing import NDArray
 
 from batchscope.analysis.summary import epoch_seconds, finished_values
 from batchscope.stats import ALPHA
-from batchscope.stats.intervals import PairedTest, holm, paired_test, t_interval, t_quantile
+from batchscope.stats.families import adjusted
+from batchscope.stats.intervals import MeanTest, paired_test, t_interval, t_quantile
 from batchscope.stats.power import detectable_effect
-from batchscope.tables.cells import CELL, PAIR, Size, of_pair
+from batchscope.stats.trends import rank_probabilities
+from batchscope.tables.cells import CELL, PAIR, Size, about, of_pair
 from batchscope.tables.codebook import frame
+from batchscope.tables.metrics import METRICS
 
 LOSS = "selected_validation_loss"
 ACCURACY = "selected_test_accuracy"
+RANKED = (LOSS, ACCURACY)
 
 BEST = "best"
 COMPARED = "compared"
@@ -27,6 +31,7 @@ NOT_COMPARABLE = "not comparable"
 NOT_TESTABLE = "not testable"
 
 Cell = tuple[Any, ...]
+Floats = NDArray[np.float64]
 
 
 def best(runs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
@@ -43,21 +48,42 @@ def best(runs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
     comparable` (a seed of the size has no value: it diverged, say) or `not testable` (fewer than two seeds, or every
     seed differs by exactly the same amount).
     """
+    values = [complete(of_pair) for _, of_pair in about(runs, PAIR)]
+    tests = {(a, b): paired_test(whole[a], whole[b]) for whole in values for a, b in combinations(whole, 2)}
+    p_values = adjusted({two: test.p for two, test in tests.items()})
+    level = ALPHA / max(1, len(p_values))
     rows: list[dict[str, Any]] = []
-    groups = {pair: by_size(group) for pair, group in runs.groupby(PAIR, sort=False)}
-    tests = {pair: _tests(sizes) for pair, sizes in groups.items()}
-    testable = [
-        (pair, two, test.p) for pair, found in tests.items() for two, test in found.items() if test.p is not None
-    ]
-    adjusted = dict(zip([(pair, two) for pair, two, _ in testable], holm([p for _, _, p in testable]), strict=True))
-    for pair, sizes in groups.items():
-        timed = _speed(of_pair(timings, pair))
-        level = ALPHA / max(1, len(testable))
-        loss = _loss(sizes, tests[pair], {two: adjusted.get((pair, two)) for two in tests[pair]}, level)
-        for cell, found in sizes.items():
-            head = {**dict(zip(CELL, cell, strict=True)), "n_runs": len(found)}
-            rows.append({**head, **loss[cell], **timed.get(cell, {}), **_interval(found, ACCURACY, "accuracy")})
+    for (pair, group), whole in zip(about(runs, PAIR), values, strict=True):
+        timed = _speed(of_pair(timings, list(pair.values())))
+        for name, found in about(group, CELL):
+            cell, in_order = tuple(name.values()), found.sort_values("seed")
+            loss, accuracy = (t_interval(finished_values(in_order, metric)) for metric in (LOSS, ACCURACY))
+            row = {**name, "n_runs": len(found), "n": loss.n, **loss.columns("loss"), **accuracy.columns("accuracy")}
+            rows.append({**row, **_compared(cell, whole, p_values, level), **timed.get(cell, {})})
     return frame("best", rows)
+
+
+def ranks(runs: pd.DataFrame) -> pd.DataFrame:
+    """One row per cell and metric that has a value for every seed of its data set and recipe.
+
+    Ranked are the selected validation loss (low is best) and the test accuracy at the same epoch (high is best), among
+    the complete sizes of a data set and recipe; the sizes left out are those that `best` calls not comparable. The
+    probabilities and ranks (`rank_probabilities`) are null for fewer than two seeds or two complete sizes, where there
+    is no order to be sure of.
+    """
+    rows: list[dict[str, Any]] = []
+    for _, group in about(runs, PAIR):
+        for metric in RANKED:
+            values = complete(group, metric)
+            found = np.full((2, len(values)), np.nan)
+            if len(values) > 1 and len(next(iter(values.values()))) > 1:
+                found[:] = rank_probabilities(
+                    np.stack(list(values.values())), lower_is_better=METRICS[metric].better == "lower"
+                )
+            for cell, probability, rank in zip(values, *found, strict=True):
+                row = {**dict(zip(CELL, cell, strict=True)), "metric": metric, "n": len(values[cell])}
+                rows.append({**row, "probability_best": probability, "rank_mean": rank})
+    return frame("ranks", rows)
 
 
 def label(batch_size: int, full_batch: bool) -> str:
@@ -84,68 +110,44 @@ def _overlap(one: tuple[float, float], other: tuple[float, float]) -> bool | Non
     return bool(one[0] <= other[1] and other[0] <= one[1])
 
 
-def by_size(pair: pd.DataFrame) -> dict[Cell, pd.DataFrame]:
-    """The runs of each cell of a data set and recipe, in the order of their seeds."""
-    return {cell: found.sort_values("seed") for cell, found in pair.groupby(CELL, sort=False)}
+def complete(pair: pd.DataFrame, metric: str = LOSS) -> dict[Cell, Floats]:
+    """Values by cell, in the order of the seeds: of each whose run of every seed of the `pair` ended ok and has one."""
+    seeds = sorted(set(pair["seed"]))
+    values: dict[Cell, Floats] = {}
+    for name, rows in about(pair, CELL):
+        found = rows.sort_values("seed")
+        numbers = found[metric].to_numpy(np.float64, na_value=np.nan)
+        if list(found["seed"]) == seeds and (found["outcome"] == "ok").all() and np.isfinite(numbers).all():
+            values[tuple(name.values())] = numbers
+    return values
 
 
-def complete(by_size: Mapping[Cell, pd.DataFrame], metric: str = LOSS) -> dict[Cell, NDArray[np.float64]]:
-    """Values, in the order of the seeds, of the sizes whose every run of the pair's seeds ended ok and has one."""
-    seeds = sorted({seed for found in by_size.values() for seed in found["seed"]})
-    values = {cell: found[metric].to_numpy(np.float64, na_value=np.nan) for cell, found in by_size.items()}
+def _compared(
+    cell: Cell, values: Mapping[Cell, Floats], p_values: Mapping[tuple[Cell, Cell], float], level: float
+) -> dict[str, Any]:
+    """The part of a row of `best` that compares its validation loss with that of the best of the complete `values`."""
+    if cell not in values:
+        return {"status": NOT_COMPARABLE}
+    best = min(values, key=lambda each: float(values[each].mean()))
+    if cell == best:
+        return {"status": BEST}
+    test = paired_test(values[cell], values[best])
+    p = p_values.get((cell, best), p_values.get((best, cell)))
     return {
-        cell: values[cell]
-        for cell, found in by_size.items()
-        if list(found["seed"]) == seeds and (found["outcome"] == "ok").all() and np.isfinite(values[cell]).all()
+        "status": NOT_TESTABLE if p is None else COMPARED,
+        "difference": test.mean,
+        "difference_ci_low": test.low,
+        "difference_ci_high": test.high,
+        "p": test.p,
+        "p_adjusted": p,
+        "told_apart": None if p is None else p <= ALPHA,
+        "detectable": _detectable(test, level),
     }
 
 
-def _tests(by_size: Mapping[Cell, pd.DataFrame]) -> dict[tuple[Cell, Cell], PairedTest]:
-    """The paired test of every two complete sizes of a data set and recipe."""
-    values = complete(by_size)
-    return {(one, other): paired_test(values[one], values[other]) for one, other in combinations(values, 2)}
-
-
-def _loss(
-    by_size: Mapping[Cell, pd.DataFrame],
-    tests: Mapping[tuple[Cell, Cell], PairedTest],
-    adjusted: Mapping[tuple[Cell, Cell], float | None],
-    level: float,
-) -> dict[Cell, dict[str, Any]]:
-    """The part of the rows of `best` that compares the validation losses of the sizes of one pair."""
-    values = complete(by_size)
-    rows = {cell: {**_interval(found, LOSS, "loss"), **_verdict(NOT_COMPARABLE)} for cell, found in by_size.items()}
-    if not values:
-        return rows
-    chosen = min(values, key=lambda cell: float(values[cell].mean()))
-    rows[chosen] |= _verdict(BEST)
-    for cell in values:
-        if cell != chosen:
-            p = adjusted[(cell, chosen) if (cell, chosen) in tests else (chosen, cell)]
-            status = NOT_TESTABLE if p is None else COMPARED
-            test = paired_test(values[cell], values[chosen])
-            rows[cell] |= _verdict(status, test, p) | {"detectable": _detectable(test, level)}
-    return rows
-
-
-def _verdict(status: str, test: PairedTest | None = None, p_adjusted: float | None = None) -> dict[str, Any]:
-    found: dict[str, Any] = {"status": status}
-    if test is not None:
-        found |= {"difference": test.difference, "difference_ci_low": test.low, "difference_ci_high": test.high}
-        found |= {"p": test.p, "p_adjusted": p_adjusted}
-    if p_adjusted is not None:
-        found["told_apart"] = p_adjusted <= ALPHA
-    return found
-
-
-def _detectable(test: PairedTest, level: float) -> float | None:
+def _detectable(test: MeanTest, level: float) -> float | None:
     """The difference that so many pairs, with this spread, would find with 80 % power at a level."""
-    if test.high is None or test.difference is None:
+    if test.high is None or test.mean is None:
         return None
-    sd = (test.high - test.difference) / t_quantile(test.n) * math.sqrt(test.n)
+    sd = (test.high - test.mean) / t_quantile(test.n) * math.sqrt(test.n)
     return detectable_effect(sd, test.n, level)
-
-
-def _interval(found: pd.DataFrame, metric: str, name: str) -> dict[str, Any]:
-    interval = t_interval(finished_values(found, metric))
-    return {**interval.columns(name), **({"n": interval.n} if metric == LOSS else {})}

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from batchscope import text
 from batchscope.stats import ALPHA
-from batchscope.stats.intervals import ROUNDING, Interval, holm, paired_test, t_interval, welch_p
+from batchscope.stats.families import adjusted
+from batchscope.stats.intervals import ROUNDING, Interval, paired_test, t_interval, welch_p
 from batchscope.tables.cells import Size, of_size, sizes_of
 
 Floats = NDArray[np.float64]
@@ -168,25 +169,20 @@ def _worse(
     """Per size other than `best` whether it is told apart as worse; None where it cannot be tested."""
     values = {**full, **limited}
     pairs_of_sizes = [*combinations(full, 2), *product(full, limited)]
-    tests = {two: _p(values[two[0]], values[two[1]], rules) for two in pairs_of_sizes}
-    known = [(two, p) for two, p in tests.items() if p is not None]
-    adjusted = dict(zip([two for two, _ in known], holm([p for _, p in known]), strict=True))
+    p_values = adjusted(
+        {two: _p(values[two[0]], values[two[1]], paired=rules.paired, exact=rules.exact) for two in pairs_of_sizes}
+    )
     verdicts: dict[Size, bool | None] = {}
     for size in values:
-        if size == best:
-            continue
-        two = (size, best) if (size, best) in tests else (best, size)
-        p = adjusted.get(two)
-        in_order = _in_order(size, best, values, rules)
-        verdicts[size] = None if p is None else p <= ALPHA and in_order
+        if size != best:
+            p = p_values.get((size, best), p_values.get((best, size)))
+            verdicts[size] = None if p is None else p <= ALPHA and _in_order(size, best, values, rules)
     return verdicts
 
 
-def _p(one: Floats, other: Floats, rules: _Rules) -> float | None:
-    if rules.paired:
-        p = paired_test(one, other).p
-        return 0.0 if p is None and rules.exact and len(one) > 1 else p
-    return welch_p(one, other)
+def _p(one: Floats, other: Floats, *, paired: bool, exact: bool = False) -> float | None:
+    p = paired_test(one, other).p if paired else welch_p(one, other)
+    return 0.0 if p is None and paired and exact and len(one) > 1 else p
 
 
 def may_be_equal(one: pd.Series[float], other: pd.Series[float], *, paired: bool) -> bool:
@@ -197,7 +193,7 @@ def may_be_equal(one: pd.Series[float], other: pd.Series[float], *, paired: bool
     first, second = _complete(one, seeds), _complete(other, seeds)
     if first is None or second is None:
         return False
-    p = paired_test(first, second).p if paired else welch_p(first, second)
+    p = _p(first, second, paired=paired)
     return p is not None and p > ALPHA
 
 
@@ -238,9 +234,10 @@ def in_words(choice: Choice, unit: str, superlative: str, times: str) -> Answer:
         sentences.append("All other sizes are told apart from it.")
     if apart and times:
         nearest = min(apart, key=lambda size: choice.means[size])
-        ratio = choice.means[nearest] / choice.means[choice.best] if choice.means[choice.best] else None
-        if ratio is not None:
-            sentences.append(f"Of those told apart, the nearest is {nearest.label}: {_times(ratio)} {times}.")
+        if choice.means[choice.best]:
+            ratio = choice.means[nearest] / choice.means[choice.best]
+            digits = text.fixed(ratio, 2) if ratio < 1.05 else text.ratio(ratio)  # two would say 1.0
+            sentences.append(f"Of those told apart, the nearest is {nearest.label}: {digits} {times}.")
     if len(choice.sizes) == 1:
         sentences.append("There is no other size to compare it with.")
     return Answer(
@@ -254,11 +251,6 @@ def in_words(choice: Choice, unit: str, superlative: str, times: str) -> Answer:
         words=" ".join(sentences),
         choice=choice,
     )
-
-
-def _times(ratio: float) -> str:
-    """Two digits, three where two would say 1.0."""
-    return text.fixed(ratio, 2) if ratio < 1.05 else text.ratio(ratio)
 
 
 def span(chosen: Sequence[Size], among: Sequence[Size]) -> str:

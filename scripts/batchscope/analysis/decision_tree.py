@@ -23,6 +23,7 @@ from batchscope.stats.intervals import ROUNDING
 from batchscope.stats.quantiles import median
 from batchscope.tables.cells import Size, of_pair, of_size, pairs, sizes_of
 from batchscope.tables.codebook import frame
+from batchscope.training.recipes import Recipe
 
 Tables = Mapping[str, pd.DataFrame]
 
@@ -45,7 +46,7 @@ class _Case:
     """What the tree is asked about: the tables of one data set and recipe, its recipe, and its sizes in order."""
 
     tables: Tables
-    recipe: Mapping[str, Any]
+    recipe: Recipe | None
     sizes: Sequence[Size]
 
 
@@ -59,19 +60,19 @@ class _Step:
     at: Size
 
 
-def tree(tables: Tables, study: Mapping[str, Any]) -> pd.DataFrame:
+def tree(tables: Tables, recipes: Mapping[str, Recipe]) -> pd.DataFrame:
     """One row per question that was asked on the way through the tree, per data set and recipe that was trained.
 
-    `tables` are those of the study (runs, evaluations, timings, summary), `study` the resolved study. A change of size
-    goes to the next size of the study, where the same question is asked again. Imported measurements have no rows: they
-    lack the curves.
+    `tables` are those of the study (runs, evaluations, timings, summary), `recipes` its recipes by name. A change of
+    size goes to the next size of the study, where the same question is asked again. Imported measurements have no rows:
+    they lack the curves.
     """
     rows: list[dict[str, Any]] = []
     for pair in pairs(tables["runs"]):
         found = {name: of_pair(tables[name], pair) for name in ("runs", "evaluations", "timings", "summary")}
         if found["evaluations"]["train_loss"].isna().all():
             continue
-        case = _Case(found, study.get("recipes", {}).get(pair[1], {}), sizes_of(found["runs"]))
+        case = _Case(found, recipes.get(pair[1]), sizes_of(found["runs"]))
         for number, step in enumerate(_walk(case), 1):
             rows.append(
                 {
@@ -221,13 +222,12 @@ def _generalisation(case: _Case, at: Size) -> list[_Step]:
 
 def _normalization(case: _Case, at: Size) -> list[_Step]:
     question = "Is there batch normalization?"
-    model = case.recipe.get("model") or {}
-    if "normalization" not in model:
+    if case.recipe is None or "normalization" not in case.recipe["model"]:
         return [_Step(question, "the recipe does not say", "not known: keep the size", at)]
-    measured = f"the recipe's normalization is {model['normalization']}"
-    if model["normalization"] != "batch":
+    normalization, micro = case.recipe["model"]["normalization"], case.recipe["micro_batch_size"]
+    measured = f"the recipe's normalization is {normalization}"
+    if normalization != "batch":
         return [_Step(question, measured, "no", at)]
-    micro = case.recipe.get("micro_batch_size")
     if micro is not None:
         measured += f", over micro batches of {text.integer(micro)}"
     found = [size for size in case.sizes if size[0] >= NORMALIZED_FROM]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from batchscope.analysis.targets import Baseline
 from batchscope.data import splits
+from batchscope.identity.digests import file_sha256
 from batchscope.tables import codebook, records
 from batchscope.tables.cells import CELL, RUN
 
@@ -24,9 +25,7 @@ IMPORTED = "imported"
 # Exactly one of them says how long a run took to its target; the others follow from it where n_train is known.
 _LENGTHS = ("epochs", "updates", "examples")
 _OF_TARGET = (*_LENGTHS, "seconds", "joules", "budget_epochs", "target")
-_DTYPES = {"string": "str", "integer": "Int64", "number": "float64", "boolean": "boolean"}
 _EMPTY = ("", "nan", "na", "n/a", "null")  # in any case: how programs write a cell without a value
-_WHOLE = {"integer": "int64", "boolean": "bool"}  # columns without a null
 _WHOLE_TEXT = re.compile(r"[+-]?[0-9]{1,40}(\.0*)?")
 _HIGHEST = 2**63 - 1
 TIMINGS_BY_LIMIT = {
@@ -44,20 +43,43 @@ class MeasurementError(ValueError):
     """A file of measurements does not hold what the study file says of it."""
 
 
+class TimingsFile(TypedDict):
+    """A file, and which of its columns holds what (`ours: theirs`)."""
+
+    path: str
+    columns: dict[str, str]
+
+
+class RunsFile(TimingsFile):
+    """The file of runs, and what all its rows are about; null where a column says it or nobody knows."""
+
+    dataset: str
+    recipe: str
+    n_train: int | None
+    metric: str | None
+    target: float | None
+    better: str
+
+
+class Measurements(TypedDict):
+    """The key `measurements` of a resolved study."""
+
+    runs: RunsFile
+    timings: TimingsFile | None
+    baseline: Baseline | None
+
+
 @dataclass(frozen=True)
 class Imported:
     """Tables of a study that trains nothing: those of runs, the times to target, and the timings at all power limits.
 
-    Columns of `runs`, `evaluations`, `steps`, `timings` and `windows` are those of the tables in `records`, null where
-    the file has no such thing; evaluations, steps and windows have no rows. `timings` are those at the power limit of
-    the baseline, `timings_by_limit` has the columns of `TIMINGS_BY_LIMIT`.
+    Columns of `runs` and `timings` are those of the tables `run` and `timing` of `records`, null where the file has no
+    such thing. `timings` are those at the power limit of the baseline, `timings_by_limit` has the columns of
+    `TIMINGS_BY_LIMIT`.
     """
 
     runs: pd.DataFrame
-    evaluations: pd.DataFrame
-    steps: pd.DataFrame
     timings: pd.DataFrame
-    windows: pd.DataFrame
     to_target: pd.DataFrame
     timings_by_limit: pd.DataFrame
 
@@ -77,30 +99,28 @@ class _Source:
         return MeasurementError(f"{self.path}: {column}, row {row + 1} after the header: {what}; valid is {valid}")
 
 
-def check_columns(measurements: Mapping[str, Any]) -> None:
+def check_columns(measurements: Measurements) -> None:
     """Read the headers only, and refuse files that lack a column that the study file names.
 
     Raises:
         MeasurementError: a file is missing, is no table, or lacks a column.
     """
-    for part in ("runs", "timings"):
-        if measurements[part] is None:
+    for part, file in (("runs", measurements["runs"]), ("timings", measurements["timings"])):
+        if file is None:
             continue
-        path, columns = Path(measurements[part]["path"]), measurements[part]["columns"]
-        key = f"measurements.{part}.columns"
         try:
-            there = splits.table_columns(path)
+            there = splits.table_columns(Path(file["path"]))
         except splits.DataError as error:
             raise MeasurementError(f"measurements.{part}.path: {error}") from error
-        for ours, theirs in columns.items():
+        for ours, theirs in file["columns"].items():
             if theirs not in there:
                 raise MeasurementError(
-                    f"{path}: {key}.{ours} names the column `{theirs}`, which is not there; valid is one of: "
-                    f"{', '.join(there) or 'none, the file is empty'}"
+                    f"{Path(file['path'])}: measurements.{part}.columns.{ours} names the column `{theirs}`, which is "
+                    f"not there; valid is one of: {', '.join(there) or 'none, the file is empty'}"
                 )
 
 
-def read(measurements: Mapping[str, Any]) -> Imported:
+def read(measurements: Measurements) -> Imported:
     """The tables of a study from the files that its resolved mapping `measurements` names.
 
     A row of the file of runs is one run, or one run and target. The run has not reached the target where the cell for
@@ -112,30 +132,27 @@ def read(measurements: Mapping[str, Any]) -> Imported:
     Where no column holds `budget_epochs`, it is not known how long a run that missed the target was followed.
 
     Args:
-        measurements: keys runs, timings and baseline, as resolved by the study, with paths of files that are there.
+        measurements: as resolved by the study, with paths of files that are there.
 
     Raises:
         MeasurementError: in one sentence, which file, column and row is wrong, and what would be valid.
     """
     check_columns(measurements)
-    runs = _source(measurements, "runs")
+    runs = _source("runs", measurements["runs"])
     identity = _identity(runs, measurements["runs"])
     timings = _timings(measurements)
     table = _runs(runs, identity, measurements["runs"]["n_train"])
     return Imported(
         runs=table,
-        evaluations=_frame("evaluations", {}, 0),
-        steps=_frame("steps", {}, 0),
         timings=_timing_table(timings, table, measurements),
-        windows=_frame("windows", {}, 0),
         to_target=_to_target(runs, identity, measurements, timings),
         timings_by_limit=timings,
     )
 
 
-def _source(measurements: Mapping[str, Any], part: str) -> _Source:
+def _source(part: str, file: TimingsFile) -> _Source:
     """The rows of a file with the columns that are used, under our names, as text or as the file types them."""
-    path, columns = Path(measurements[part]["path"]), measurements[part]["columns"]
+    path, columns = Path(file["path"]), file["columns"]
     if path.suffix.lower() == ".parquet":
         rows = _read_parquet(path, list(dict.fromkeys(columns.values())))
     else:
@@ -209,9 +226,9 @@ def _whole_number(cell: Any) -> int | None:
         return None
 
 
-def _identity(source: _Source, settings: Mapping[str, Any]) -> pd.DataFrame:
+def _identity(source: _Source, settings: RunsFile) -> pd.DataFrame:
     """What each row is about: the columns of a run, metric and target. The same twice is refused."""
-    target = settings["target"]
+    target: Numbers | float | None = settings["target"]
     if "target" in source.columns:
         target = _numbers(source, "target", "a number, the value that was to be reached")
     identity = pd.DataFrame(
@@ -248,11 +265,9 @@ def _runs(source: _Source, identity: pd.DataFrame, n_train: int | None) -> pd.Da
             row = int(np.argmax(differ))
             raise source.error(name, row, "rows of the same run differ", "one value for all targets of a run")
     values = values.drop_duplicates(RUN).sort_values(["batch_size", "seed"], ignore_index=True)
-    fixed: dict[str, Any] = dict.fromkeys(("engine", "loop", "device", "host", "started_at"), IMPORTED)
-    fixed |= {"fingerprint": hashlib.sha256(source.path.read_bytes()).hexdigest(), "outcome": "ok"}
     if n_train is not None:
-        fixed |= {"n_train": n_train, "updates_per_epoch": -(-n_train // values["batch_size"].to_numpy())}
-    return _frame("run", {**{name: values[name].to_numpy() for name in values.columns}, **fixed}, len(values))
+        values = values.assign(n_train=n_train, updates_per_epoch=-(-n_train // values["batch_size"]))
+    return _typed("run", values, source.path)
 
 
 def _result(source: _Source, name: str) -> Numbers:
@@ -268,7 +283,7 @@ def _result(source: _Source, name: str) -> Numbers:
 
 
 def _to_target(
-    source: _Source, identity: pd.DataFrame, measurements: Mapping[str, Any], timings: pd.DataFrame
+    source: _Source, identity: pd.DataFrame, measurements: Measurements, timings: pd.DataFrame
 ) -> pd.DataFrame:
     given = next((name for name in _LENGTHS if name in source.columns), "")
     if not given:
@@ -307,11 +322,11 @@ def _budgets(source: _Source, table: pd.DataFrame) -> Numbers:
     return budgets
 
 
-def _timings(measurements: Mapping[str, Any]) -> pd.DataFrame:
+def _timings(measurements: Measurements) -> pd.DataFrame:
     """The file of timings: one row per batch size and power limit (null where power was not limited)."""
     if measurements["timings"] is None:
         return pd.DataFrame(columns=list(TIMINGS_BY_LIMIT)).astype(TIMINGS_BY_LIMIT)
-    source = _source(measurements, "timings")
+    source = _source("timings", measurements["timings"])
     above = float(np.nextafter(0, 1))
     table = pd.DataFrame({"batch_size": _whole(source, "batch_size", low=1)})
     for name in source.columns:
@@ -331,7 +346,7 @@ def _timings(measurements: Mapping[str, Any]) -> pd.DataFrame:
     return table
 
 
-def _check_baseline(source: _Source, table: pd.DataFrame, baseline: Mapping[str, Any] | None) -> None:
+def _check_baseline(source: _Source, table: pd.DataFrame, baseline: Baseline | None) -> None:
     if baseline is None:
         return
     limit, size = baseline["power_limit_watts"], baseline["batch_size"]
@@ -345,7 +360,7 @@ def _check_baseline(source: _Source, table: pd.DataFrame, baseline: Mapping[str,
         )
 
 
-def _limit(measurements: Mapping[str, Any]) -> float | None:
+def _limit(measurements: Measurements) -> float | None:
     baseline = measurements["baseline"]
     return None if baseline is None else baseline["power_limit_watts"]
 
@@ -357,25 +372,18 @@ def _at_limit(timings: pd.DataFrame, limit: float | None) -> pd.DataFrame:
     return kept
 
 
-def _timing_table(timings: pd.DataFrame, runs: pd.DataFrame, measurements: Mapping[str, Any]) -> pd.DataFrame:
+def _timing_table(timings: pd.DataFrame, runs: pd.DataFrame, measurements: Measurements) -> pd.DataFrame:
     """The table of timings, one row per batch size that has runs; quartiles, windows and memory are not known."""
     cells = runs.drop_duplicates(CELL)[[*CELL, "n_train", "updates_per_epoch"]]
     found = cells.merge(_at_limit(timings, _limit(measurements)), on="batch_size")
-    if found.empty:
-        return _frame("timing", {}, 0)
-    fixed: dict[str, Any] = dict.fromkeys(("engine", "loop", "device", "host", "started_at"), IMPORTED)
-    path = Path(measurements["timings"]["path"])
-    fixed |= {"fingerprint": hashlib.sha256(path.read_bytes()).hexdigest(), "outcome": "ok"}
-    fixed["examples_per_second"] = (found["batch_size"] / found["seconds_per_update"]).to_numpy()
-    return _frame("timing", {**{name: found[name].to_numpy() for name in found.columns}, **fixed}, len(found))
+    found["examples_per_second"] = found["batch_size"] / found["seconds_per_update"]
+    return _typed("timing", found, measurements["timings"] and Path(measurements["timings"]["path"]))
 
 
-def _frame(table: str, values: Mapping[Any, Any], n: int) -> pd.DataFrame:
-    """`n` rows with the columns of a table of `records`; a column that `values` lacks is null."""
-    kinds = {name: column.kind for name, column in records.TABLES[table].items()}
-    columns = {
-        name: pd.Series(values.get(name, [None] * n), index=range(n), dtype=_DTYPES[kind])
-        for name, kind in kinds.items()
-    }
-    whole = {name: _WHOLE[kind] for name, kind in kinds.items() if kind in _WHOLE and not columns[name].hasnans}
-    return pd.DataFrame(columns).astype(whole)
+def _typed(table: str, rows: pd.DataFrame, source: Path | None) -> pd.DataFrame:
+    """`rows` from the file `source` with the columns of a table of `records`; one that they lack is null."""
+    fixed = dict.fromkeys(("engine", "loop", "device", "host", "started_at"), IMPORTED) | {"outcome": "ok"}
+    fixed["fingerprint"] = "" if source is None else file_sha256(source)
+    expected = pa.schema([field.with_nullable(True) for field in records.schema(records.TABLES[table])])
+    whole = rows.assign(**fixed).reindex(columns=expected.names)
+    return codebook.to_pandas(pa.Table.from_pandas(whole, schema=expected, preserve_index=False))

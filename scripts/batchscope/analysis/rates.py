@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from batchscope.stats.intervals import t_interval
-from batchscope.tables.cells import CELL, PAIR
+from batchscope.tables.cells import CELL, PAIR, about
 from batchscope.tables.codebook import frame
 
 LOSS = "selected_validation_loss"
@@ -72,9 +72,9 @@ def rates(runs: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
     """
     tried = dict(list(trials.groupby(CELL, sort=False)))
     rows = []
-    for cell, group in runs.groupby(CELL, sort=False):
-        used = group["learning_rate"].unique()
-        row: dict[str, Any] = {**dict(zip(CELL, cell, strict=True)), "tuned": cell in tried}
+    for name, group in about(runs, CELL):
+        cell, used = tuple(name.values()), group["learning_rate"].unique()
+        row: dict[str, Any] = {**name, "tuned": cell in tried}
         row |= {"learning_rate": used[0] if len(used) == 1 else None, "n_trials": 0, "n_seeds": 0}
         if cell in tried:
             found = optima(tried[cell])
@@ -111,11 +111,11 @@ def slopes(trials: pd.DataFrame) -> pd.DataFrame:
     sizes or two seeds.
     """
     rows = []
-    for (dataset, recipe), group in trials.groupby(PAIR, sort=False):
+    for pair, group in about(trials, PAIR):
         seeds = sorted(int(seed) for seed in group["seed"].unique())
         found = [(int(part["batch_size"].iloc[0]), optima(part).ends(seeds)) for _, part in group.groupby(CELL)]
         ends = [(size, *each) for size, each in found if each and each[0].min() > 0 and np.isfinite(each[1]).all()]
-        row: dict[str, Any] = {"dataset": dataset, "recipe": recipe, "n": len(seeds), "n_sizes": len(ends)}
+        row: dict[str, Any] = {**pair, "n": len(seeds), "n_sizes": len(ends)}
         row["n_bounded"] = sum(bool((low < high).any()) for _, low, high in ends)
         if len(ends) > 1 and len(seeds) > 1:
             x = np.log([float(size) for size, _, _ in ends])

@@ -18,7 +18,7 @@ from scipy.optimize import least_squares
 
 from batchscope.stats import ALPHA, FITTED_SIZES
 from batchscope.stats.intervals import percentile_interval, pooled_p, t_quantile
-from batchscope.tables.cells import CELL, OF_TARGET
+from batchscope.tables.cells import CELL, OF_TARGET, about
 from batchscope.tables.codebook import frame
 
 # Two parameters; with four sizes there are two degrees of freedom left to see a misfit.
@@ -90,13 +90,13 @@ def critical_batch_sizes(
         seed: of the bootstrap.
     """
     rows = []
-    for _, group in to_target.groupby(OF_TARGET, sort=False, dropna=False):
+    for target, group in about(to_target, OF_TARGET):
         sizes = _sizes(group)
         found = fit([size.batch_size for size in sizes], [size.epochs.mean() for size in sizes])
         low, high, bounded = _interval(sizes, resamples, seed, paired) if found else (None, None, True)
         reason = _reason(group, sizes, found, bounded)
-        row = {name: group[name].iloc[0] for name in OF_TARGET}
-        row |= {"n_sizes": len({size.batch_size for size in sizes}), "n_runs": sum(len(size.epochs) for size in sizes)}
+        n_sizes, n_runs = len({size.batch_size for size in sizes}), sum(len(size.epochs) for size in sizes)
+        row = {**target, "n_sizes": n_sizes, "n_runs": n_runs}
         row |= {"accepted": not reason, "reason": reason}
         if sizes:
             row |= {"min_batch_size": sizes[0].batch_size, "max_batch_size": sizes[-1].batch_size}
@@ -148,13 +148,8 @@ def fit(batch_sizes: Sequence[int], epochs: Sequence[float]) -> Fit | None:
     return Fit(float(e_min), float(b_crit), float(np.sqrt(np.mean(found.fun**2))))
 
 
-def _usable(runs: pd.DataFrame) -> bool:
-    """Whether a size takes part in the fit: all its runs reach the target, after some training."""
-    return bool(runs["reached"].all() and (runs["epochs"] > 0).all())
-
-
 def _sizes(group: pd.DataFrame) -> list[_Size]:
-    """The sizes of one target that take part in the fit, the smallest first."""
+    """The sizes of one target that take part in the fit, since all their runs reach it; the smallest first."""
     return [
         _Size(
             int(runs["batch_size"].iloc[0]),
@@ -163,7 +158,7 @@ def _sizes(group: pd.DataFrame) -> list[_Size]:
             tuple(runs["seed"]),
         )
         for _, runs in group.sort_values("seed").groupby(CELL, sort=True)
-        if _usable(runs)
+        if runs["reached"].all() and (runs["epochs"] > 0).all()  # after some training
     ]
 
 

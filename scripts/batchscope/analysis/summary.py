@@ -11,36 +11,16 @@ from numpy.typing import NDArray
 
 from batchscope.stats.intervals import t_interval
 from batchscope.stats.quantiles import median, quantile
-from batchscope.tables import columns
-from batchscope.tables.cells import CELL, PAIR
+from batchscope.tables import metrics as metrics_of
+from batchscope.tables.cells import CELL, PAIR, about
 from batchscope.tables.codebook import frame
 
 OUTCOMES = ("ok", "diverged", "out_of_memory")
 GAP = "generalisation_gap"
 
-# Column of the table `run` (or the gap, which is made here) by the name of the metric.
-METRICS = (
-    "selected_validation_loss",
-    "selected_validation_accuracy",
-    "selected_train_loss",
-    "selected_train_accuracy",
-    "selected_test_loss",
-    "selected_test_accuracy",
-    "last_validation_loss",
-    "last_train_loss",
-    "last_train_accuracy",
-    "last_test_loss",
-    "last_test_accuracy",
-    GAP,
-    "epochs",
-    "selected_epoch",
-    "updates",
-    "examples",
-    "step_loss_noise",
-    "gpu_energy_joules",
-    "cpu_package_energy_joules",
-    "host_memory_peak_bytes",
-    "cpu_percent_mean",
+# Columns of the table `run`, and the gap, which is made here; updates per epoch are the same in every run.
+METRICS = tuple(
+    name for name, metric in metrics_of.METRICS.items() if metric.table == "runs" and name != "updates_per_epoch"
 )
 
 # In `summary`, mean and interval of these metrics under these names.
@@ -80,15 +60,15 @@ def metrics(runs: pd.DataFrame) -> pd.DataFrame:
     """
     runs = with_gap(runs)
     rows = []
-    for cell, group in runs.groupby(CELL, sort=False):
+    for name, group in about(runs, CELL):
         for metric in METRICS:
             values = finished_values(group, metric)
             interval = t_interval(values)
             rows.append(
                 {
-                    **dict(zip(CELL, cell, strict=True)),
+                    **name,
                     "metric": metric,
-                    "unit": "" if metric == GAP else columns.TABLES["run"][metric].unit,
+                    "unit": metrics_of.METRICS[metric].unit,
                     "n": interval.n,
                     "n_runs": len(group),
                     "mean": interval.mean,

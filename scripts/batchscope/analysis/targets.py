@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -13,16 +13,32 @@ from numpy.typing import ArrayLike, NDArray
 from batchscope.stats.intervals import ROUNDING, t_interval
 from batchscope.stats.quantiles import median
 from batchscope.stats.survival import restricted_mean, survival_median
-from batchscope.tables.cells import CELL, OF_TARGET, PAIR, RUN
+from batchscope.tables.cells import CELL, OF_TARGET, PAIR, RUN, about
 from batchscope.tables.codebook import frame
 from batchscope.tables.derived import AMOUNTS
+from batchscope.tables.metrics import TARGETS
 
-_ERRORS = {"validation_error": "validation_accuracy", "train_error": "train_accuracy"}
 _ENERGY = ("gpu_energy_joules", "cpu_package_energy_joules")
 
 
+class Target(TypedDict):
+    """Values of a metric that runs have to reach, on these data sets or (None) on all."""
+
+    datasets: Sequence[str] | None
+    metric: str
+    values: Sequence[float]
+    evaluations_in_a_row: int
+
+
+class Baseline(TypedDict):
+    """The batch size and power limit (None where power was not limited) that savings are counted against."""
+
+    batch_size: int
+    power_limit_watts: float | None
+
+
 def to_target(
-    runs: pd.DataFrame, evaluations: pd.DataFrame, timings: pd.DataFrame, targets: Sequence[Mapping[str, Any]]
+    runs: pd.DataFrame, evaluations: pd.DataFrame, timings: pd.DataFrame, targets: Sequence[Target]
 ) -> pd.DataFrame:
     """One row per run and target that applies to its data set: whether and when the run reached it.
 
@@ -43,17 +59,16 @@ def to_target(
         runs: the table of that name.
         evaluations: the table of that name.
         timings: the table of that name.
-        targets: of the resolved study; each has datasets (names, or None for all), metric, values and
-            evaluations_in_a_row.
+        targets: of the resolved study.
     """
     costs = _costs(timings)
     curves = {run: curve.sort_values("evaluation") for run, curve in evaluations.groupby(RUN, sort=False)}
     rows: list[dict[str, Any]] = []
-    for _, group in runs.groupby(PAIR, sort=False):
+    for pair, group in about(runs, PAIR):
         keys = list(group[RUN].itertuples(index=False, name=None))
         found = {key: curves[key] for key in keys if key in curves}
         longest = max((float(curve["epoch"].max()) for curve in found.values()), default=0.0)
-        for (metric, target), in_a_row in _wanted(targets, group["dataset"].iloc[0]).items():
+        for (metric, target), in_a_row in _wanted(targets, pair["dataset"]).items():
             values = {key: _values(curve, metric) for key, curve in found.items()}
             if not any(np.isfinite(value).any() for value in values.values()):
                 continue
@@ -100,19 +115,39 @@ def summarise(to_target: pd.DataFrame, runs: pd.DataFrame, timings: pd.DataFrame
     """
     per_epoch = _per_epoch(to_target, runs, timings)
     rows = []
-    for _, of_target in to_target.groupby(OF_TARGET, sort=False, dropna=False):
+    for target, of_target in about(to_target, OF_TARGET):
         horizon = _horizon(of_target)
-        for cell, group in of_target.groupby(CELL, sort=False):
-            first = group.iloc[0]
-            row: dict[str, Any] = {**dict(zip(CELL, cell, strict=True)), "metric": first["metric"]}
-            row |= {"target": first["target"], "n": len(group), "n_reached": int(group["reached"].sum())}
+        for name, group in about(of_target, CELL):
+            row = {**name, **target, "n": len(group), "n_reached": int(group["reached"].sum())}
             for amount in AMOUNTS:
                 row |= _interval(group, amount)
-            rows.append({**row, **_survival(group, horizon), **per_epoch[cell]})
+            rows.append({**row, **_survival(group, horizon), **per_epoch[tuple(name.values())]})
     return frame("targets", rows)
 
 
-def _wanted(targets: Sequence[Mapping[str, Any]], dataset: str) -> dict[tuple[str, float], int]:
+def savings(to_target: pd.DataFrame, timings_by_limit: pd.DataFrame, baseline: Baseline | None) -> pd.DataFrame:
+    """Up to four rows per data set, recipe, metric and target: the baseline, and what costs least energy.
+
+    Energy to the target is the mean over the `n` runs of the epochs to it, times the seconds per epoch, times the mean
+    power. `choice` is `baseline`; `batch_size`, the best size at the baseline's power limit; `power_limit`, the best
+    limit at its size; or `both`. The baseline itself is among the candidates, so no saving is below zero. Sizes at
+    which not all runs reach the target are no candidates; where that is so of the baseline, savings are null. The best
+    of several estimates is chosen by those estimates, so the saving is a little too large, and it holds no interval.
+
+    Args:
+        to_target: the table of that name.
+        timings_by_limit: batch_size, power_limit_watts (null where power was not limited), seconds_per_epoch and
+            power_watts.
+        baseline: None for no rows.
+    """
+    rows: list[dict[str, Any]] = []
+    if baseline is not None:
+        for target, group in about(to_target, OF_TARGET):
+            rows += [target | row for row in _choices(_energies(group, timings_by_limit), baseline)]
+    return frame("savings", rows)
+
+
+def _wanted(targets: Sequence[Target], dataset: str) -> dict[tuple[str, float], int]:
     """Evaluations in a row by metric and value of the targets that apply to `dataset`."""
     return {
         (entry["metric"], float(value)): int(entry["evaluations_in_a_row"])
@@ -123,8 +158,9 @@ def _wanted(targets: Sequence[Mapping[str, Any]], dataset: str) -> dict[tuple[st
 
 
 def _values(curve: pd.DataFrame, metric: str) -> NDArray[np.float64]:
-    values = curve[_ERRORS.get(metric, metric)].to_numpy(dtype=np.float64, na_value=np.nan)
-    return 1 - values if metric in _ERRORS else values
+    known = TARGETS[metric]
+    values = curve[known.column].to_numpy(dtype=np.float64, na_value=np.nan)
+    return 1 - values if known.one_minus else values
 
 
 def _costs(timings: pd.DataFrame) -> dict[Any, tuple[float, float]]:
@@ -204,3 +240,32 @@ def _survival(group: pd.DataFrame, horizon: float | None) -> dict[str, float | N
         "epochs_restricted_mean": mean,
         "restricted_to_epochs": horizon,
     }
+
+
+def _energies(of_target: pd.DataFrame, timings_by_limit: pd.DataFrame) -> pd.DataFrame:
+    """Energy to one target of every batch size and power limit; null where a run misses the target."""
+    sizes = of_target.groupby("batch_size")
+    epochs = pd.DataFrame({"n": sizes.size(), "epochs_mean": sizes["epochs"].mean()})
+    epochs["epochs_mean"] = epochs["epochs_mean"].where(sizes["reached"].all())
+    table = timings_by_limit.merge(epochs, left_on="batch_size", right_index=True)
+    return table.assign(joules=table["epochs_mean"] * table["seconds_per_epoch"] * table["power_watts"])
+
+
+def _choices(energies: pd.DataFrame, baseline: Baseline) -> list[dict[Any, Any]]:
+    limit = baseline["power_limit_watts"]
+    limits = energies["power_limit_watts"]
+    same_limit = limits.isna() if limit is None else limits.isna() | (limits == limit)
+    same_size = energies["batch_size"] == baseline["batch_size"]
+    candidates = {"baseline": same_limit & same_size, "batch_size": same_limit}
+    if limits.notna().any():
+        candidates |= {"power_limit": same_size, "both": limits.notna()}
+    kept = ["batch_size", "power_limit_watts", "n", "epochs_mean", "joules"]
+    reference = energies.loc[candidates["baseline"], "joules"].max()
+    rows = []
+    for choice, chosen in candidates.items():
+        found = energies[chosen & (energies["joules"].notna() | (choice == "baseline"))]
+        if len(found):
+            best = found.sort_values("joules", kind="stable").iloc[0]
+            saving = 100 * (1 - best["joules"] / reference)
+            rows.append({"choice": choice, **best[kept].to_dict(), "saving_percent": saving})
+    return rows

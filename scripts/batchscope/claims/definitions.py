@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Union
+from typing import Annotated, Union
 
 import pydantic
 from pydantic import Field, TypeAdapter
@@ -19,7 +19,6 @@ from pydantic.json_schema import JsonSchemaValue
 
 from batchscope.claims.kinds import KINDS, OLD_KINDS
 from batchscope.claims.kinds.kind import Fault, Kind
-from batchscope.claims.metrics import METRICS
 from batchscope.claims.scope import Scope
 from batchscope.config.errors import ConfigError, Locate, below, choice, either, shown
 from batchscope.config.sentences import refusal
@@ -27,6 +26,7 @@ from batchscope.config.spelling import SPELLINGS, SpellingWarning, respelt
 from batchscope.config.written import Schema, Text, Written, json_schema, read, valid
 from batchscope.config.yaml_files import locate_in, read_yaml
 from batchscope.probes.registry import STUDY_FIGURES
+from batchscope.tables.metrics import METRICS
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_-]*"
 _NAME_WORDS = "letters, digits, - and _, starting with a letter or digit"
@@ -79,7 +79,7 @@ def schema(generator: type[Schema] = Schema) -> JsonSchemaValue:
 
 
 def load(
-    registry_path: Path, own: Mapping[str, Any], study_path: Path, replaced: Mapping[str, str] = MappingProxyType({})
+    registry_path: Path, own: Mapping[str, object], study_path: Path, replaced: Mapping[str, str] = MappingProxyType({})
 ) -> dict[str, Claim]:
     """The claims of the registry and those that a study defines under `claims`, by name, in their order.
 
@@ -97,7 +97,7 @@ def load(
     return registry | {name: _renamed(claim, replaced) for name, claim in found.items()}
 
 
-def resolved(plain: Mapping[str, Any]) -> dict[str, Claim]:
+def resolved(plain: Mapping[str, object]) -> dict[str, Claim]:
     """Claims as `Claim.plain` gave them, by name."""
     return adapter().validate_python(dict(plain))
 
@@ -116,11 +116,10 @@ def _adapter(kinds: tuple[type[Kind], ...]) -> TypeAdapter[dict[str, Claim]]:
     return TypeAdapter(dict[str, claim])  # type: ignore[valid-type]
 
 
-def _read(content: Mapping[str, Any], locate: Locate) -> dict[str, Claim]:
+def _read(content: Mapping[str, object], locate: Locate) -> dict[str, Claim]:
     for name in content:
         if not re.fullmatch(_NAME, name):
             raise ConfigError(f"{locate([])}: {refusal(name, {'x-valid': _NAME_WORDS})}")
-    _refuse_old_kinds(content, locate)
     found = read(adapter(), {name: _respelt(claim, below(locate, name)) for name, claim in content.items()}, locate)
     for name, claim in found.items():
         if fault := next(_faults(claim), None):
@@ -128,27 +127,22 @@ def _read(content: Mapping[str, Any], locate: Locate) -> dict[str, Claim]:
     return found
 
 
-def _refuse_old_kinds(content: Mapping[str, Any], locate: Locate) -> None:
-    """A direction was a kind once."""
-    for name, claim in content.items():
-        test = claim.get("test") if isinstance(claim, dict) else None
-        kind = test.get("kind") if isinstance(test, dict) else None
-        if isinstance(kind, str) and kind in OLD_KINDS:
-            place = below(locate, name)(["test", "kind"])
-            raise ConfigError(f"{place}: {kind} is written otherwise now; valid is {OLD_KINDS[kind]}")
-
-
 def _respelt(claim: object, locate: Locate) -> object:
-    """A claim with today's keys where it names those of recipes."""
+    """A claim with today's keys where it names those of recipes; a direction that was a kind once is refused."""
     if not isinstance(claim, dict):
         return claim
     found, scope, test = dict(claim), claim.get("scope"), claim.get("test")
     if isinstance(scope, dict):
         found["scope"] = respelt(scope, below(locate, "scope"), ["recipe"])
-    if isinstance(test, dict) and test.get("key") in SPELLINGS:
-        name = SPELLINGS[test["key"]]
-        warnings.warn(f"{locate(['test', 'key'])}: the key is {name} now", SpellingWarning, stacklevel=2)
-        found["test"] = {**test, "key": name}
+    if not isinstance(test, dict):
+        return found
+    kind, key = test.get("kind"), test.get("key")
+    if isinstance(kind, str) and kind in OLD_KINDS:
+        place = locate(["test", "kind"])
+        raise ConfigError(f"{place}: {kind} is written otherwise now; valid is {OLD_KINDS[kind]}")
+    if key in SPELLINGS:
+        warnings.warn(f"{locate(['test', 'key'])}: the key is {SPELLINGS[key]} now", SpellingWarning, stacklevel=2)
+        found["test"] = {**test, "key": SPELLINGS[key]}
     return found
 
 
@@ -190,7 +184,7 @@ def _faults_of_margin(claim: Claim) -> Iterator[Fault]:
         if margin is not None:
             yield ("margin",), f"a test of the kind {test.kind} names itself what counts; valid is null"
         return
-    lowest = 1 if test.margin_is_factor else 0
+    lowest = 1 if test.log else 0
     valid = f"a {'factor' if lowest else 'number'} {'above' if test.is_near else 'of at least'} {lowest}"
     if margin is None:
         yield ("margin",), f"a test of the kind {test.kind} needs the smallest effect that counts; valid is {valid}"

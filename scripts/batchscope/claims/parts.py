@@ -14,18 +14,27 @@ A statement with several parts is supported when every part is, so its p is the 
 Berger 1982, Technometrics 24, 295-300: no correction is needed); it is contradicted when any part is, so its p is the
 smallest times the number of parts (Bonferroni). A part that cannot be tested, since a run of it diverged, say, leaves
 the whole without support, and contradiction to the others.
+
+Nothing here imports numpy, since the kinds of test, which a dry run reads, are written with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from batchscope.analysis.best import label
-from batchscope.claims.contrasts import contrast
-from batchscope.claims.samples import NotMeasuredError, Samples, Size, Wanted
-from batchscope.stats.estimates import NO_SPREAD, ONE, Estimate
+from batchscope.tables.cells import Size
+
+if TYPE_CHECKING:
+    from batchscope.claims.samples import Samples
+    from batchscope.stats.estimates import Estimate
+
+Effect = tuple[str, "Estimate | str"]  # what it is in words, and its estimate or the reason why there is none
+
+
+class NotMeasuredError(Exception):
+    """What a claim is about was not measured; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +57,34 @@ class Part:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class Finding:
+    """What a study says about a claim on one data set and recipe.
+
+    Attributes:
+        parts: the comparisons, empty where the claim is decided by counting.
+        of: what the values are repeated over.
+        n: how many of them there are at each size; the fewest.
+        sizes: the batch sizes that the verdict is about.
+        numbers: the values at these sizes, in words.
+        counted: whether everything that was counted is as stated; None for a claim that is tested.
+    """
+
+    parts: Sequence[Part]
+    of: str
+    n: int
+    sizes: Sequence[Size]
+    numbers: str
+    counted: bool | None = None
+
+
 def goal_of(direction: str, margin: float) -> Goal:
-    """What a direction (`lower`, `higher`, `not_lower` or `similar`) says of one thing minus another."""
+    """What a direction says of one thing minus another, or of a slope."""
     goals = {
         "lower": Goal("below", 0.0, margin),
+        "falls": Goal("below", 0.0, margin),
         "higher": Goal("above", 0.0, margin),
+        "rises": Goal("above", 0.0, margin),
         "not_lower": Goal("above", -margin),  # no worse by more than the margin
         "similar": Goal("within", 0.0, margin),
     }
@@ -84,28 +116,18 @@ def judge(words: str, estimate: Estimate | str, goal: Goal) -> Part:
         (above_low, below_low), (above_high, below_high) = test(at - margin), test(at + margin)
         near = None if above_low is None or below_high is None else max(above_low, below_high)
         sides = [side for side in (below_low, above_high) if side is not None]
-        far = min(1.0, 2 * min(sides)) if sides else None
-        found = near, far
-    reason = "" if None not in found else ONE if estimate.n < 2 else NO_SPREAD
-    return Part(words, estimate, *found, reason)
+        found = near, min(1.0, 2 * min(sides)) if sides else None
+    return Part(words, estimate, *found, estimate.untestable if None in found else "")
 
 
-def difference(found: Samples, first: Size, second: Size, goal: Goal, *, log: bool) -> Part:
-    """The metric at one size minus (or divided by) that at another."""
-    words = f"{label(*first)} {'/' if log else '−'} {label(*second)}"
-    return judge(words, contrast(found, {first: 1.0, second: -1.0}, log=log), goal)
+def difference(found: Samples, first: Size, second: Size, *, log: bool) -> Effect:
+    """The metric at one size minus (or divided by) that at another; raise `NotMeasuredError` where both are one."""
+    refuse_twins(first, second)
+    words = f"{first.label} {'/' if log else '−'} {second.label}"
+    return words, found.contrast({first: 1.0, second: -1.0}, log=log)
 
 
-def several(found: Samples, wanted: Wanted) -> list[Size]:
-    """The sizes that a claim names, at least two; else `NotMeasuredError`."""
-    sizes = found.chosen(wanted)
-    if len({size[0] for size in sizes}) < 2:
-        raise NotMeasuredError("the study has fewer than two of the batch sizes")
-    return sizes
-
-
-def refuse_twins(pairs: Sequence[tuple[Size, Size]]) -> None:
+def refuse_twins(first: Size, second: Size) -> None:
     """`full` and `smallest` may turn out to be the size they are compared with."""
-    for first, second in pairs:
-        if first == second:
-            raise NotMeasuredError(f"the study has only batch size {label(*first)} where two are compared")
+    if first == second:
+        raise NotMeasuredError(f"the study has only batch size {first.label} where two are compared")

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 
-from batchscope.claims.metrics import CRITICAL, NOISE_SCALE, Metric
-from batchscope.claims.metrics import PUBLISHED as METRICS
-from batchscope.claims.readers import samples
-from batchscope.claims.samples import NotMeasuredError, rows_of
-from batchscope.claims.scope import Pair
+from batchscope.claims.parts import NotMeasuredError
+from batchscope.claims.published import FittedTarget, Published
+from batchscope.claims.readers import Evidence, Tables
+from batchscope.claims.samples import Values
+from batchscope.config.written import BatchSize
 from batchscope.probes.gradients.analysis import noise_scale_over_seeds
 from batchscope.stats.intervals import t_interval
-from batchscope.tables.cells import pairs
-from batchscope.tables.codebook import dtypes
+from batchscope.tables.cells import Size, pairs
+from batchscope.tables.codebook import frame
+from batchscope.tables.metrics import CRITICAL, NOISE_SCALE, PUBLISHED, Metric
 from batchscope.training import checkpoints
+from batchscope.training.checkpoints import Checkpoint
 
-Tables = Mapping[str, pd.DataFrame]
-Row = dict[str, Any]
-
-PUBLISHED = dtypes("published")
+Row = Mapping[str, object]
 
 
-def published(tables: Tables, study: Mapping[str, Any]) -> pd.DataFrame:
+def published(tables: Tables, numbers: Iterable[Published]) -> pd.DataFrame:
     """One row per published number and data set and recipe that the study measures it on, in the order of the study.
 
     `value` is the mean over the `n` seeds with its 95 % t-interval and standard deviation; of the noise scale the ratio
@@ -35,39 +33,40 @@ def published(tables: Tables, study: Mapping[str, Any]) -> pd.DataFrame:
 
     Args:
         tables: those of the study.
-        study: `Study.describe()`; used is `published`.
+        numbers: what others published.
 
     Returns:
-        The columns of `PUBLISHED`, also where there are no rows.
+        The table `published`.
     """
     rows = []
-    for entry in study["published"]:
+    for entry in numbers:
         for pair in pairs(tables["runs"]):
-            found = _found(entry, pair, tables)
+            found = _found(entry, Evidence(tables, pair))
             if found is not None:
-                known = {"metric": entry["metric"], "published": entry["value"], "source": entry["source"]}
-                known |= {"dataset": pair[0], "recipe": pair[1], "published_plus_minus": entry["plus_minus"]}
+                known = {"metric": entry.metric, "published": entry.value, "source": entry.source}
+                known |= {"dataset": pair[0], "recipe": pair[1], "published_plus_minus": entry.plus_minus}
                 rows.append({"reason": "", **known, **found})
-    return pd.DataFrame(rows, columns=list(PUBLISHED)).astype(PUBLISHED)
+    return frame("published", rows)
 
 
-def _found(entry: Mapping[str, Any], pair: Pair, tables: Tables) -> Row | None:
+def _found(entry: Published, evidence: Evidence) -> Row | None:
     """What the study measured; None where it does not measure that on this data set and recipe."""
-    metric = METRICS[entry["metric"]]
-    if metric == CRITICAL:
-        return _critical(entry["target"], rows_of(tables[metric.table], pair))
-    return _of_weights(entry, metric, pair, tables) if metric.probe else _of_runs(entry, metric, pair, tables)
+    metric = PUBLISHED[entry.metric]
+    if metric == CRITICAL and entry.target:
+        return _critical(entry.target, evidence.known(metric.table))
+    if entry.batch_size is None:
+        return None
+    return (_of_weights if metric.probe else _of_runs)(entry, entry.batch_size, metric, evidence)
 
 
-def _of_weights(entry: Mapping[str, Any], metric: Metric, pair: Pair, tables: Tables) -> Row | None:
-    """What a probe measured at the weights that every run kept at one moment."""
-    moment = checkpoints.at(entry["at"])
-    rows = rows_of(tables[metric.table], pair)
-    rows = _of_size(rows[rows["moment"] == moment], entry["batch_size"])
+def _of_weights(entry: Published, batch_size: BatchSize, metric: Metric, evidence: Evidence) -> Row | None:
+    """What a probe measured at the weights that every run kept at one checkpoint."""
+    checkpoint = Checkpoint(fraction=entry.at or 0.0)
+    rows = _of_size(checkpoints.at(evidence.known(metric.table), checkpoint), batch_size)
     if rows.empty:
         return None
-    head = {"moment": moment, "n": len(rows), **rows.iloc[0][["batch_size", "full_batch"]]}
-    n_runs = len(_of_size(rows_of(tables["runs"], pair), entry["batch_size"]))
+    head = {"checkpoint_fraction": entry.at, "n": len(rows), **rows.iloc[0][["batch_size", "full_batch"]]}
+    n_runs = len(_of_size(evidence.known("runs"), batch_size))
     if len(rows) < n_runs:
         return {**head, "reason": f"only {len(rows)} of {n_runs} runs got there"}
     if metric == NOISE_SCALE:
@@ -75,41 +74,37 @@ def _of_weights(entry: Mapping[str, Any], metric: Metric, pair: Pair, tables: Ta
         reason = "" if value is not None else "noise hides the gradient: |G|² is not above zero"
         return {**head, "value": value, "ci_low": low, "ci_high": high, "reason": reason}
     values = rows[metric.name].to_numpy(np.float64, na_value=np.nan)
-    if not np.isfinite(values).all():
-        return {**head, "reason": "a run has no value"}
-    return {**head, **_mean(values)}
+    return {**head, **_mean(values)} if np.isfinite(values).all() else {**head, "reason": "a run has no value"}
 
 
-def _of_runs(entry: Mapping[str, Any], metric: Metric, pair: Pair, tables: Tables) -> Row | None:
-    rows = _of_size(rows_of(tables["runs"], pair), entry["batch_size"])
+def _of_runs(entry: Published, batch_size: BatchSize, metric: Metric, evidence: Evidence) -> Row | None:
+    rows = _of_size(evidence.known("runs"), batch_size)
     if rows.empty:
         return None
-    size = int(rows["batch_size"].iloc[0]), bool(rows["full_batch"].iloc[0])
-    head: Row = {"batch_size": size[0], "full_batch": size[1]}
+    size = Size(int(rows["batch_size"].iloc[0]), bool(rows["full_batch"].iloc[0]))
     try:
-        found = samples(metric, tables, pair)
+        found = evidence.samples(metric)
     except NotMeasuredError as error:
-        return {**head, "reason": str(error)}
+        return {**size._asdict(), "reason": str(error)}
     if size not in found.values:
-        return {**head, "reason": found.problems[size]}
-    return {**head, **_mean(found.values[size]), "reason": found.remarks.get(size, "")}
+        return {**size._asdict(), "reason": found.problems[size]}
+    return {**size._asdict(), **_mean(found.values[size]), "reason": found.remarks.get(size, "")}
 
 
-def _of_size(rows: pd.DataFrame, size: int | str) -> pd.DataFrame:
-    found: pd.DataFrame = rows[rows["full_batch"] if size == "full" else rows["batch_size"] == size]
-    return found
+def _of_size(rows: pd.DataFrame, size: BatchSize) -> pd.DataFrame:
+    return rows[rows["full_batch"] if size.examples is None else rows["batch_size"] == size.examples]
 
 
-def _mean(values: Any) -> Row:
+def _mean(values: Values) -> Row:
     found = t_interval(values)
     return {"n": found.n, "value": found.mean, "ci_low": found.low, "ci_high": found.high, "sd": found.sd}
 
 
-def _critical(target: Mapping[str, Any], fits: pd.DataFrame) -> Row | None:
-    fits = fits[(fits["metric"] == target["metric"]) & (fits["target"] == target["value"])]
+def _critical(target: FittedTarget, fits: pd.DataFrame) -> Row | None:
+    fits = fits[(fits["metric"] == target.metric) & (fits["target"] == target.value)]
     if fits.empty:
         return None
-    fit, head = fits.iloc[0], {"target_metric": target["metric"], "target": target["value"]}
+    fit, head = fits.iloc[0], {"target_metric": target.metric, "target": target.value}
     if not fit["accepted"]:
         return {**head, "n": fit["n_runs"], "reason": f"no critical batch size: {fit['reason']}"}
     return {**head, "n": fit["n_runs"], "value": fit["b_crit"], "ci_low": fit["ci_low"], "ci_high": fit["ci_high"]}

@@ -1,34 +1,36 @@
-"""The numbers that a claim is about: those of a metric per batch size, over seeds or timed windows."""
+"""The numbers that a claim is about, those of a metric per batch size over seeds or timed windows, and what they give.
+
+Estimates are differences, trends, powers and ratios of spreads; where the values give none, the reason stands for it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from batchscope.claims.scope import Pair
-from batchscope.stats.estimates import Estimate
+from batchscope.analysis.rates import weighted_ends
+from batchscope.claims.parts import NotMeasuredError
+from batchscope.stats.estimates import (
+    NO_SPREAD,
+    ON_A_LINE,
+    ONE,
+    Estimate,
+    by_ranks,
+    largest,
+    over_seeds,
+    regression,
+    welch,
+)
+from batchscope.stats.intervals import ROUNDING
+from batchscope.stats.spread import spread_test
+from batchscope.stats.trends import slopes
+from batchscope.tables.cells import Size
 
-Tables = Mapping[str, pd.DataFrame]
-Size = tuple[int, bool]  # batch_size and full_batch
-Wanted = Sequence[int | str] | str  # the sizes that a claim names, or `all`
 Values = NDArray[np.float64]
-
-_NOTHING = {
-    "runs": "there are no runs",
-    "windows": "nothing was timed",
-    "summary": "there is no summary",
-    "to_target": "no target was set",
-    "trials": "no learning rate was tuned",
-    "critical_batch_size": "no critical batch size was fitted",
-}
-
-
-class NotMeasuredError(Exception):
-    """What a claim is about was not measured; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Samples:
         of: what the values are repeated over, in words.
         seeds: the seeds, empty where the values are not paired.
         note: what else a reader must know of the metric, such as the target.
+        warning: what may have disturbed the values; empty for nothing.
         remarks: by size, what else a reader must know of its values.
         fitted: by size, its estimate, where the value is what a fit over all sizes gives there.
         bounds: by size, the two ends that each value lies between (0 and infinity where it has none) where that is all
@@ -54,6 +57,7 @@ class Samples:
     of: str
     seeds: tuple[int, ...] = ()
     note: str = ""
+    warning: str = ""
     remarks: Mapping[Size, str] = field(default_factory=dict)
     fitted: Mapping[Size, Estimate] = field(default_factory=dict)
     bounds: Mapping[Size, tuple[Values, Values]] = field(default_factory=dict)
@@ -74,24 +78,141 @@ class Samples:
             raise NotMeasuredError(f"the study has no {what}")
         return matching[0]
 
-    def chosen(self, wanted: Wanted) -> list[Size]:
+    def chosen(self, wanted: Sequence[int | str] | str) -> list[Size]:
         """The sizes of a list, or those of the study for `all`, in ascending order."""
         return self.sizes if isinstance(wanted, str) else sorted({self.size(each) for each in wanted})
 
-    def others(self, chosen: Sequence[Size]) -> list[Size]:
-        """The sizes of the study beside some of them, in ascending order."""
-        return [size for size in self.sizes if size not in chosen]
+    def several(self, wanted: Sequence[int | str] | str) -> list[Size]:
+        """The sizes of a list, or those of the study, at least two; else `NotMeasuredError`."""
+        sizes = self.chosen(wanted)
+        if len({size[0] for size in sizes}) < 2:
+            raise NotMeasuredError("the study has fewer than two of the batch sizes")
+        return sizes
+
+    def fewest(self, sizes: Iterable[Size]) -> int:
+        """The fewest repetitions behind the values at some sizes."""
+        if self.fitted:
+            return min(estimate.n for estimate in self.fitted.values())
+        repeated = [len(self.values[size]) for size in sizes if size in self.values]
+        return len(repeated) if self.of == "sizes" else min(repeated, default=0)
+
+    def contrast(self, weights: Mapping[Size, float], *, log: bool = False) -> Estimate | str:
+        """The weighted sum of the values (or their logarithms) at several sizes."""
+        problem = self._problem(weights)
+        return problem or self._combined([self.values[size] for size in weights], list(weights.values()), log)
+
+    def apart(self, other: Samples, size: Size, name: str, *, log: bool) -> Estimate | str:
+        """The values at one size minus (or divided by) those of the recipe `name`, seed by seed."""
+        if problem := self._problem([size]) or other._problem([size]):
+            return problem
+        if self.seeds != other.seeds:
+            return f"{name} was not run with the same seeds"
+        return self._combined([self.values[size], other.values[size]], [1.0, -1.0], log)
+
+    def trend(self, sizes: Sequence[Size], *, log: bool) -> Estimate | str:
+        """The slope of the values (or their logarithms) per doubling of the batch size.
+
+        Of one value per size, the scatter about the straight line is the only error. Values without a spread are tested
+        by their ranks alone, which cannot know a margin.
+        """
+        alone = self.of == "sizes"
+        if alone and len(sizes) < 3:
+            return ON_A_LINE
+        weights = slope_weights(sizes, 2)
+        estimate = self.contrast(weights, log=log)
+        if isinstance(estimate, str):
+            return estimate
+        if alone:
+            y = np.array([self.values[size][0] for size in sizes])
+            estimate = regression(np.log(y) if log else y, np.array(list(weights.values())), estimate.value)
+        repeated = self.paired and len(self.seeds) > 1
+        if estimate.test(0.0) == (None, None) and len(sizes) > 2 and (repeated or alone):
+            estimate = by_ranks(estimate, np.array([self.values[size] for size in sizes]))
+        return estimate
+
+    def along(self, other: Samples, sizes: Sequence[Size], *, log: bool) -> Estimate | str:
+        """The slope of the values (or their logarithms) per doubling of another metric, over the sizes of each seed."""
+        if problem := self._problem(sizes) or other._problem(sizes):
+            return problem
+        y, x = (np.array([each.values[size] for size in sizes]) for each in (self, other))
+        if x.min() <= 0 or (log and y.min() <= 0) or y.shape != x.shape:
+            return "a value is not above zero, so it has no logarithm"
+        x = np.log2(x)
+        if np.ptp(x, axis=0).min() <= ROUNDING * largest(x):
+            return "the other metric is the same at all sizes of a seed"
+        y = np.log(y) if log else y
+        return over_seeds(slopes(y, x), largest(y) / float(np.ptp(x, axis=0).min()))
+
+    def power(self, sizes: Sequence[Size]) -> Estimate | str:
+        """The slope of the logarithm of the values on that of the batch size; between two ends where values are."""
+        weights = slope_weights(sizes, math.e)
+        bounded = any(size in self.bounds for size in sizes)
+        if bounded and all(size in self.values or size in self.bounds for size in sizes):
+            return self._between(weights)
+        return self.contrast(weights, log=True)
+
+    def spread(self, one: Size, other: Size) -> Estimate | str:
+        """The logarithm of the ratio of two standard deviations over the same seeds."""
+        if problem := self._problem([one, other]):
+            return problem
+        first, second = self.values[one], self.values[other]
+        whole = spread_test(first, second)
+        if whole.log_ratio is None:
+            return ONE if len(first) < 2 else NO_SPREAD
+
+        def test(threshold: float) -> tuple[float | None, float | None]:
+            against = spread_test(first, math.exp(threshold) * second)
+            return against.p_greater, against.p_less
+
+        return Estimate(whole.n, whole.log_ratio, whole.low, whole.high, None, test)
+
+    def _problem(self, sizes: Iterable[Size]) -> str:
+        """Why the first of some sizes that has no values has none; empty where all have."""
+        lacking = (size for size in sizes if size not in self.values)
+        return next((f"batch size {size.label}: {self.problems.get(size, 'not measured')}" for size in lacking), "")
+
+    def _combined(self, values: Sequence[Values], weights: Sequence[float], log: bool) -> Estimate | str:
+        """A weighted sum of values, or of their logarithms.
+
+        Paired samples give one sum per seed and a t-test over seeds. Others give a sum of means, whose variance is the
+        sum of the squared weights times s²/n, with Welch and Satterthwaite's degrees of freedom.
+        """
+        if log and min(float(each.min()) for each in values) <= 0:
+            return "a value is not above zero, so there is no ratio"
+        values = [np.log(each) for each in values] if log else values
+        if not self.paired:
+            return welch(values, weights)
+        total = sum((w * each for w, each in zip(weights, values, strict=True)), np.zeros(len(self.seeds)))
+        return over_seeds(total, largest(*values) * max(map(abs, weights)))
+
+    def _between(self, weights: Mapping[Size, float]) -> Estimate | str:
+        """The weighted sum of the logarithms of paired values, some only known to lie between two ends.
+
+        Each side is tested with the ends that favour it least, and the interval reaches from that of the lowest sum to
+        that of the highest; a side on which an end is open has neither. Where both are, a reason.
+        """
+        ends = [self.bounds.get(size) or (self.values[size], self.values[size]) for size in weights]
+        with np.errstate(divide="ignore"):
+            logs = np.log(np.array(ends))
+        w = np.array(list(weights.values()))
+        scale = largest(logs[np.isfinite(logs)]) * largest(w)
+        sums = weighted_ends(w, logs[:, 0], logs[:, 1])
+        lowest, highest = (over_seeds(each, scale) if np.isfinite(each).all() else None for each in sums)
+        known = [each.value for each in (lowest, highest) if each]
+        if not known:
+            return "the rates tried bound the slope on neither side"
+
+        def test(threshold: float) -> tuple[float | None, float | None]:
+            above = lowest.test(threshold)[0] if lowest else None
+            return above, highest.test(threshold)[1] if highest else None
+
+        low, high = lowest.low if lowest else None, highest.high if highest else None
+        reach = lowest.value if lowest else None, highest.value if highest else None
+        return Estimate(len(self.seeds), sum(known) / len(known), low, high, None, test, reach)
 
 
-def of_pair(tables: Tables, table: str, pair: Pair) -> pd.DataFrame:
-    """The rows of a table about one data set and recipe; raise `NotMeasuredError` where there are none."""
-    frame = tables.get(table)
-    found = None if frame is None else rows_of(frame, pair)
-    if found is None or found.empty:
-        raise NotMeasuredError(_NOTHING.get(table, f"there is no table {table}"))
-    return found
-
-
-def rows_of(frame: pd.DataFrame, pair: Pair) -> pd.DataFrame:
-    """The rows of `frame` about one data set and recipe, also where there are none."""
-    return frame[(frame["dataset"] == pair[0]) & (frame["recipe"] == pair[1])]
+def slope_weights(sizes: Sequence[Size], base: float) -> dict[Size, float]:
+    """Weights whose sum with the values is the least-squares slope on the logarithm of the batch size."""
+    x = np.log([float(size[0]) for size in sizes]) / math.log(base)
+    x -= x.mean()
+    return dict(zip(sizes, (x / (x @ x)).tolist(), strict=True))

@@ -5,17 +5,17 @@ Nothing here imports pandas, so that a study can be checked at once.
 
 from __future__ import annotations
 
-import copy
 import typing
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from batchscope.config.written import List, Text, Written, valid
+from batchscope.tables.cells import Pair, Size
 from batchscope.text import count, integer, listing
 
 if TYPE_CHECKING:
@@ -23,21 +23,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Value = str | bool
-Definition = Mapping[str, Any]
-Pair = tuple[str, str]  # data set and recipe
+Content = Mapping[str, object]  # a resolved data set or recipe, each of its keys by its path, as `optimizer.name`
 
 _RECORDS = ("name", "snapshots", "tracked_weight")  # keys of a recipe that change nothing in its training
-# Keys of a resolved recipe that a key of the scope stands for.
-_MEANS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "model": (("model",),),
-    "optimizer": (("optimizer",),),
-    "learning_rate": (("learning_rate_scaling",), ("tuning",), ("optimizer", "learning_rate")),
-    "shuffle": (("shuffle",),),
-    "last_batch": (("last_batch",),),
-    "normalization": (("model", "normalization"),),
-    "budget": (("budget",),),
-    "early_stopping": (("budget", "early_stopping"),),
-    "accumulation": (("micro_batch_size",),),
+# Paths of a resolved recipe that a key of the scope stands for, where they are not its name.
+_MEANS = {
+    "learning_rate": ("learning_rate_scaling", "tuning", "optimizer.learning_rate"),
+    "normalization": ("model.normalization",),
+    "early_stopping": ("budget.early_stopping",),
+    "accumulation": ("micro_batch_size",),
 }
 
 
@@ -69,7 +63,7 @@ class Conditions(Written):
         found = {name: getattr(self, name) for name in type(self).model_fields}
         return {name: values for name, values in found.items() if values}
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> dict[str, object]:
         """The conditions that there are."""
         return {name: list(values) for name, values in self.given().items()}
 
@@ -139,115 +133,139 @@ class Scope(Written):
         return "; ".join(words)
 
 
+@dataclass(frozen=True)
+class Design:
+    """The data sets and recipes of a study as claims know them, by name; of measurements made elsewhere there are none.
+
+    Attributes:
+        datasets: resolved data sets.
+        recipes: resolved recipes.
+    """
+
+    datasets: Mapping[str, Content] = field(default_factory=dict)
+    recipes: Mapping[str, Content] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, datasets: Mapping[str, object], recipes: Mapping[str, object]) -> Design:
+        """From what a study resolved, or its description."""
+        return cls(*({name: dict(_flat(content)) for name, content in each.items()} for each in (datasets, recipes)))
+
+    def fits(self, claim: Claim, pair: Pair) -> bool:
+        """Whether a data set and recipe meet a claim's conditions; of imported ones only the names are known."""
+        dataset, recipe = self.datasets.get(pair[0], {}), features(self.recipes.get(pair[1], {}))
+        known = ((claim.scope.dataset, {**dataset, "name": pair[0]}), (claim.scope.recipe, {**recipe, "name": pair[1]}))
+        condition = claim.test.condition()
+        return all(
+            any(same(content.get(key), value) for value in values)
+            for wanted, content in known
+            for key, values in wanted.given().items()
+        ) and (condition is None or same(recipe.get(condition[0]), condition[1]))
+
+    def twins(self, key: str, value: Value, pair: Pair, pairs: Iterable[Pair]) -> list[Pair]:
+        """Those of `pairs` on the data set of `pair` whose recipe differs in `key` only, and has `value` there."""
+        if pair[1] not in self.recipes:
+            return []
+        bare = _without(self.recipes[pair[1]], key)
+        return [
+            other
+            for other in pairs
+            if other != pair
+            and other[0] == pair[0]
+            and other[1] in self.recipes
+            and same(features(self.recipes[other[1]])[key], value)
+            and _without(self.recipes[other[1]], key) == bare
+        ]
+
+    def described(self, pair: Pair) -> str:
+        """A data set and recipe in words, as far as they are known."""
+        dataset, recipe = self.datasets.get(pair[0]), self.recipes.get(pair[1])
+        if not dataset or not recipe:
+            return f"data set {pair[0]}, recipe {pair[1]} (measured elsewhere)"
+        known, rate = features(recipe), f"learning rate {recipe['optimizer.learning_rate']:g}"
+        rule = {"fixed": f"{rate} at every size", "tuned": "learning rate tuned for each size"}.get(
+            str(known["learning_rate"]),
+            f"{rate} scaled by {known['learning_rate']} from {recipe['learning_rate_scaling.reference_batch_size']}",
+        )
+        drawn = ", drawn anew for each seed" if dataset["draw"] == "per-seed" else ""
+        ordered = ", in the order of its classes" if dataset["order"] == "by-class" else ""
+        return f"data set {pair[0]}{drawn}{ordered}; recipe {pair[1]} ({known['model']}, {known['optimizer']}, {rule})"
+
+    def budget(self, recipe: str) -> str:
+        """The budget of a recipe in words."""
+        if recipe not in self.recipes:
+            return "not known"
+        known = self.recipes[recipe]
+        unit = str(features(known)["budget"])
+        amount, patience = known[f"budget.{unit}"], known.get("budget.early_stopping.patience")
+        words = count(typing.cast(int, amount), unit.removesuffix("s"))
+        return words if patience is None else f"up to {words}, early stopping with patience {patience}"
+
+
 def shown(value: Value) -> str:
     """A value as a user writes it."""
     return str(value).lower() if isinstance(value, bool) else value
 
 
-def features(recipe: Definition) -> dict[str, Any]:
-    """A resolved recipe as scopes describe it; None where it is not known."""
-    model = recipe["model"]
-    rule = recipe["learning_rate_scaling"]["rule"]
+def features(recipe: Content) -> dict[str, object]:
+    """A recipe as scopes describe it, None where that is not known; nothing of a recipe that is not known."""
+    if not recipe:
+        return {}
+    rule = recipe["learning_rate_scaling.rule"]
     return {
         "name": recipe["name"],
-        "model": model.get("name", "function"),
-        "optimizer": recipe["optimizer"]["name"],
-        "learning_rate": "tuned" if recipe.get("tuning") else {"none": "fixed"}.get(rule, rule),
+        "model": recipe.get("model.name", "function"),
+        "optimizer": recipe["optimizer.name"],
+        "learning_rate": "tuned" if _below(recipe, "tuning") else "fixed" if rule == "none" else rule,
         "shuffle": recipe["shuffle"],
         "last_batch": recipe["last_batch"],
-        "normalization": model.get("normalization"),
-        "budget": "updates" if recipe["budget"].get("updates") is not None else "epochs",
-        "early_stopping": recipe["budget"].get("early_stopping") is not None,
+        "normalization": recipe.get("model.normalization"),
+        "budget": "updates" if recipe.get("budget.updates") is not None else "epochs",
+        "early_stopping": _below(recipe, "budget.early_stopping"),
         "accumulation": recipe["micro_batch_size"] is not None,
     }
 
 
-def fits(claim: Claim, pair: Pair, study: Mapping[str, Any]) -> bool:
-    """Whether a data set and recipe of a study meet a claim's conditions; of imported ones only the names are known."""
-    dataset, recipe = study["datasets"].get(pair[0]), study["recipes"].get(pair[1])
-    known_dataset = {"name": pair[0]} | ({key: dataset[key] for key in ("source", "draw", "order")} if dataset else {})
-    known_recipe = features(recipe) if recipe else {"name": pair[1]}
-    if not (_meets(claim.scope.dataset, known_dataset) and _meets(claim.scope.recipe, known_recipe)):
-        return False
-    condition = claim.test.condition()
-    return condition is None or same(known_recipe.get(condition[0]), condition[1])
-
-
 def wanted(claim: Claim) -> str:
-    """What `fits` asks for, in words; empty where it asks for nothing."""
+    """What `Design.fits` asks for, in words; empty where it asks for nothing."""
     condition = claim.test.condition()
     of_test = f"recipe with {_words(condition[0])} {shown(condition[1])}" if condition else ""
     return "; ".join(filter(None, [claim.scope.words(), of_test]))
 
 
-def twins(key: str, value: Any, pair: Pair, pairs: Sequence[Pair], study: Mapping[str, Any]) -> list[Pair]:
-    """The pairs of a study on the data set of `pair` whose recipe differs in `key` only, and has `value` there."""
-    recipes = study["recipes"]
-    if pair[1] not in recipes:
-        return []
-    bare = _without(recipes[pair[1]], key)
-    return [
-        other
-        for other in pairs
-        if other != pair
-        and other[0] == pair[0]
-        and other[1] in recipes
-        and same(features(recipes[other[1]])[key], value)
-        and _without(recipes[other[1]], key) == bare
-    ]
-
-
-def same(known: Any, wanted: Any) -> bool:
+def same(known: object, wanted: object) -> bool:
     """Equality in which true is not 1."""
-    return type(known) is type(wanted) and bool(known == wanted)
+    return type(known) is type(wanted) and known == wanted
 
 
-def described(pair: Pair, study: Mapping[str, Any]) -> str:
-    """A data set and recipe in words, as far as the study knows them."""
-    dataset, recipe = study["datasets"].get(pair[0]), study["recipes"].get(pair[1])
-    if not dataset or not recipe:
-        return f"data set {pair[0]}, recipe {pair[1]} (measured elsewhere)"
-    known = features(recipe)
-    scaling, rate = recipe["learning_rate_scaling"], recipe["optimizer"]["learning_rate"]
-    rates = {"fixed": f"learning rate {rate:g} at every size", "tuned": "learning rate tuned for each size"}
-    mode = known["learning_rate"]
-    rule = rates.get(mode) or f"learning rate {rate:g} scaled by {mode} from {scaling['reference_batch_size']}"
-    drawn = ", drawn anew for each seed" if dataset["draw"] == "per-seed" else ""
-    ordered = ", in the order of its classes" if dataset["order"] == "by-class" else ""
-    return f"data set {pair[0]}{drawn}{ordered}; recipe {pair[1]} ({known['model']}, {known['optimizer']}, {rule})"
-
-
-def budget(recipe: Definition | None) -> str:
-    """The budget of a recipe in words."""
-    if not recipe:
-        return "not known"
-    given = recipe["budget"]
-    unit = "updates" if given.get("updates") is not None else "epochs"
-    amount = count(given[unit], unit.removesuffix("s"))
-    stopping = given.get("early_stopping")
-    return f"up to {amount}, early stopping with patience {stopping['patience']}" if stopping else amount
-
-
-def sizes_in_words(sizes: Sequence[tuple[int, bool]]) -> str:
+def sizes_in_words(sizes: Sequence[Size]) -> str:
     """`batch sizes 8, 32 and 1,168 (full)`."""
     words = [f"{integer(size)} (full)" if full else integer(size) for size, full in sizes]
     return f"batch size{'s' if len(words) > 1 else ''} {listing(words)}" if words else ""
-
-
-def _meets(wanted: Conditions, known: Mapping[str, Any]) -> bool:
-    return all(any(same(known.get(key), value) for value in values) for key, values in wanted.given().items())
 
 
 def _words(key: str) -> str:
     return key.replace("_", " ")
 
 
-def _without(recipe: Definition, key: str) -> dict[str, Any]:
+def _flat(content: object, above: str = "") -> Iterable[tuple[str, object]]:
+    """The keys of nested mappings by their paths, with their values."""
+    if isinstance(content, Mapping) and content:
+        for key, value in content.items():
+            yield from _flat(value, f"{above}.{key}" if above else key)
+    else:
+        yield above, content
+
+
+def _below(recipe: Content, path: str) -> bool:
+    """Whether a recipe has a mapping at a path, and not null."""
+    return any(each.startswith(f"{path}.") for each in recipe)
+
+
+def _without(recipe: Content, key: str) -> Content:
     """A recipe without its name, what it merely records, and what `key` stands for."""
-    content = copy.deepcopy({name: value for name, value in recipe.items() if name not in _RECORDS})
-    for *above, last in _MEANS[key]:
-        mapping: Any = content
-        for step in above:
-            mapping = mapping[step]
-        mapping.pop(last, None)
-    return content
+    left_out = (*_RECORDS, *_MEANS.get(key, (key,)))
+    return {
+        path: value
+        for path, value in recipe.items()
+        if not any(path == each or path.startswith(f"{each}.") for each in left_out)
+    }

@@ -15,27 +15,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
 from batchscope.claims import scope, words
-from batchscope.claims.definitions import Claim, resolved
-from batchscope.claims.findings import Evidence, Finding
-from batchscope.claims.parts import Part, contradict, support
-from batchscope.claims.samples import NotMeasuredError, Tables
-from batchscope.claims.scope import Pair
+from batchscope.claims.definitions import Claim
+from batchscope.claims.parts import Finding, NotMeasuredError, Part, contradict, support
+from batchscope.claims.readers import Evidence, Tables
+from batchscope.claims.scope import Design
 from batchscope.stats import ALPHA
-from batchscope.stats.intervals import holm
-from batchscope.tables.codebook import dtypes
+from batchscope.stats.estimates import Estimate
+from batchscope.stats.families import holm
+from batchscope.stats.power import detectable_effect
+from batchscope.tables import codebook
+from batchscope.tables.cells import Pair, pairs
+from batchscope.tables.metrics import METRICS
 from batchscope.text import count
 
 Sides = tuple[float | None, float | None]  # one-sided p for a statement and against it
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 NOT_MEASURED = "not measured"
-
-VERDICTS = dtypes("verdicts")
+_WITH_PAIRS = ("runs", "timings", "to_target", "critical_batch_size")  # tables that name what a study is about
 
 
 @dataclass(frozen=True)
@@ -87,25 +88,25 @@ def _decision(for_it: float, against: float, for_adjusted: float, against_adjust
     return Decision(UNDECIDED, min(1.0, 2 * min(for_it, against)), min(for_adjusted, against_adjusted))
 
 
-def verdicts(tables: Tables, study: Mapping[str, Any]) -> pd.DataFrame:
+def verdicts(tables: Tables, claims: Mapping[str, Claim], design: Design) -> pd.DataFrame:
     """The verdict on every selected claim for every data set and recipe that meets its scope.
 
     Args:
         tables: the tables of the study, by name; those that a claim needs and that are not there leave it not measured.
-        study: `Study.describe()`; used are datasets, recipes (resolved, by name; empty for measurements made elsewhere)
-            and claims (resolved, by name, in order).
+        claims: by name, in order.
+        design: the data sets and recipes of the study; empty for measurements made elsewhere.
 
     Returns:
-        The columns of `VERDICTS`. `effect` with its 95 % interval (not adjusted) is that of the part that decides: of
+        The table `verdicts`. `effect` with its 95 % interval (not adjusted) is that of the part that decides: of
         several comparisons the weakest for the statement, or the strongest against it; of a test by ratio it is the
         ratio, and of a value or a critical size the value itself. `p` is two-sided, `p_adjusted` adjusted for the
         family; both are null where nothing was tested. `detectable` is the smallest mean difference that as many seeds
         would find with 80 % power at the level of the first test of the family. A claim that applies nowhere has one
         row without data set and recipe.
     """
-    pairs = _pairs(tables)
-    claims = resolved(study["claims"])
-    rows = [row for name, claim in claims.items() for row in _rows(name, claim, pairs, tables, study)]
+    measured = list(dict.fromkeys(pair for name in _WITH_PAIRS if name in tables for pair in pairs(tables[name])))
+    every = [Evidence(tables, pair, measured, design, paired=pair[1] in design.recipes) for pair in measured]
+    rows = [row for name, claim in claims.items() for row in _rows(name, claim, every, design)]
     decisions: dict[int, Decision] = {}
     tests: dict[str, int] = {}
     for family in dict.fromkeys(row.claim.family for row in rows):
@@ -113,10 +114,9 @@ def verdicts(tables: Tables, study: Mapping[str, Any]) -> pd.DataFrame:
         tested = {i: sides for i, sides in found.items() if sides is not None}
         decisions |= dict(zip(tested, decide(list(tested.values())), strict=True))
         tests[family] = len(tested)
-    content = [
-        _content(row, decisions.get(i) or _untested(row), tests[row.claim.family], study) for i, row in enumerate(rows)
-    ]
-    return pd.DataFrame(content, columns=list(VERDICTS)).astype(VERDICTS)
+    decided = [decisions.get(i) or _untested(row) for i, row in enumerate(rows)]
+    content = [_content(row, made, tests[row.claim.family], design) for row, made in zip(rows, decided, strict=True)]
+    return codebook.frame("verdicts", content)
 
 
 def _untested(row: _Row) -> Decision:
@@ -127,69 +127,60 @@ def _untested(row: _Row) -> Decision:
     return Decision(UNDECIDED)
 
 
-def _pairs(tables: Tables) -> list[Pair]:
-    """Data sets and recipes, in the order of the study."""
-    found: dict[Pair, None] = {}
-    for name in ("runs", "timings", "to_target", "critical_batch_size"):
-        if name in tables:
-            found |= dict.fromkeys(zip(tables[name]["dataset"], tables[name]["recipe"], strict=True))
-    return list(found)
-
-
-def _rows(name: str, claim: Claim, pairs: Sequence[Pair], tables: Tables, study: Mapping[str, Any]) -> Iterator[_Row]:
-    fitting = [pair for pair in pairs if scope.fits(claim, pair, study)]
-    for pair in fitting:
+def _rows(name: str, claim: Claim, every: Sequence[Evidence], design: Design) -> Iterator[_Row]:
+    fitting = [evidence for evidence in every if design.fits(claim, evidence.pair)]
+    for evidence in fitting:
         try:
-            yield _Row(name, claim, pair, claim.test.find(claim, Evidence(pair, pairs, tables, study)))
+            yield _Row(name, claim, evidence.pair, claim.test.find(claim, evidence))
         except NotMeasuredError as error:
-            yield _Row(name, claim, pair, None, str(error))
+            yield _Row(name, claim, evidence.pair, None, str(error))
     if not fitting:
-        yield _Row(name, claim, None, None, _nowhere(claim, study))
+        why = (
+            "nothing in the study meets its conditions"
+            if design.recipes
+            else "measured elsewhere, so that it is not known whether this applies"
+        )
+        yield _Row(name, claim, None, None, f"{why}: {scope.wanted(claim)}")
 
 
-def _nowhere(claim: Claim, study: Mapping[str, Any]) -> str:
-    wanted = scope.wanted(claim)
-    if not study["recipes"]:
-        return f"measured elsewhere, so that it is not known whether this applies: {wanted}"
-    return f"nothing in the study meets its conditions: {wanted}"
-
-
-def _content(row: _Row, decision: Decision, tests: int, study: Mapping[str, Any]) -> dict[str, Any]:
-    claim, finding, pair = row.claim, row.finding, row.pair or (None, None)
-    content: dict[str, Any] = {
+def _content(row: _Row, decision: Decision, tests: int, design: Design) -> dict[str, object]:
+    claim, finding, pair = row.claim, row.finding, row.pair
+    content: dict[str, object] = {
         "claim": row.name,
         "statement": claim.statement,
         "source": claim.source,
         "margin": claim.margin,
-        "dataset": pair[0],
-        "recipe": pair[1],
         "verdict": decision.verdict,
         "figure": claim.figure or "",
         "unit": "",
-        "budget": scope.budget(study["recipes"].get(pair[1])) if row.pair else "",
-        "scope": scope.described(row.pair, study) if row.pair else claim.scope.words() or "any",
+        "budget": design.budget(pair[1]) if pair else "",
+        "scope": design.described(pair) if pair else claim.scope.words() or "any",
         "measured": "",
         "reason": row.reason,
     }
+    if pair:
+        content |= {"dataset": pair[0], "recipe": pair[1]}
     if finding is None:
         return content
-    content |= {"n": finding.n, "unit": finding.unit, "p": decision.p, "p_adjusted": decision.p_adjusted}
+    log, unit = claim.test.log, claim.test.unit(METRICS[claim.metric])
     repeated = "" if finding.of == "sizes" else count(finding.n, finding.of.removesuffix("s"))
-    content["scope"] = "; ".join(filter(None, [content["scope"], scope.sizes_in_words(finding.sizes), repeated]))
-    content["measured"] = finding.numbers
+    parts = [str(content["scope"]), scope.sizes_in_words(finding.sizes), repeated]
+    content |= {"n": finding.n, "unit": unit, "p": decision.p, "p_adjusted": decision.p_adjusted}
+    content["scope"] = "; ".join(filter(None, parts))
+    measured = [finding.numbers]
     part = _deciding(finding.parts, decision.verdict)
     if part is not None and part.estimate is not None:
         bounds = {"effect": part.estimate.value, "ci_low": part.estimate.low, "ci_high": part.estimate.high}
-        content |= {name: words.shown(value, finding.log) for name, value in bounds.items()}
-        content["unit"] = words.kind_of_bound(part.estimate) or finding.unit
+        content |= {name: words.shown(value, log) for name, value in bounds.items()}
+        content["unit"] = words.kind_of_bound(part.estimate) or unit
         if not claim.test.is_near:  # of being near to something, the distance from zero says nothing
-            content["detectable"] = words.shown(words.detectable(part.estimate, tests), finding.log)
-        content["measured"] += f"; {words.effect(part, finding.unit, finding.of, finding.log)}"
+            content["detectable"] = words.shown(_detectable(part.estimate, tests), log)
+        measured.append(words.effect(part, unit, finding.of, log))
     if decision.smaller:
-        content["measured"] += f"; there, but smaller than what counts ({claim.margin:g})"
+        measured.append(f"there, but smaller than what counts ({claim.margin:g})")
     if decision.verdict == UNDECIDED:
         content["reason"] = words.undecided(finding.parts, decision.p, decision.p_adjusted, tests)
-    return content
+    return {**content, "measured": "; ".join(measured)}
 
 
 def _deciding(parts: Sequence[Part], verdict: str) -> Part | None:
@@ -198,3 +189,10 @@ def _deciding(parts: Sequence[Part], verdict: str) -> Part | None:
     if verdict == CONTRADICTED:
         return min(known, key=lambda part: 2.0 if part.contradict is None else part.contradict, default=None)
     return max(known, key=lambda part: 2.0 if part.support is None else part.support, default=None)
+
+
+def _detectable(estimate: Estimate, tests: int) -> float | None:
+    """The smallest mean difference that as many seeds would find with 80 % power, as the first of so many tests."""
+    if estimate.sd is None or estimate.sd == 0 or estimate.n < 2 or estimate.low is None:
+        return None
+    return detectable_effect(estimate.sd, estimate.n, ALPHA / tests)

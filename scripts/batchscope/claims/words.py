@@ -5,15 +5,16 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from batchscope import text as numbers
-from batchscope.analysis.best import label
-from batchscope.claims.metrics import Metric
 from batchscope.claims.parts import Part
-from batchscope.claims.samples import Samples, Size
-from batchscope.stats import ALPHA
-from batchscope.stats.estimates import Estimate
-from batchscope.stats.power import detectable_effect
+from batchscope.tables.cells import Size
+from batchscope.tables.metrics import Metric
+
+if TYPE_CHECKING:
+    from batchscope.claims.samples import Samples
+    from batchscope.stats.estimates import Estimate
 
 
 def shown(value: float | None, log: bool) -> float | None:
@@ -21,11 +22,6 @@ def shown(value: float | None, log: bool) -> float | None:
     if value is None or not log:
         return value
     return math.exp(value) if value < 700 else math.inf
-
-
-def means(metric: Metric, found: Samples, sizes: Sequence[Size]) -> str:
-    """`Best validation loss: 0.313 nat at 8, 0.299 nat at 32`."""
-    return f"{named(metric, found)}: {series(metric, found, sizes)}"
 
 
 def named(metric: Metric, found: Samples) -> str:
@@ -40,12 +36,12 @@ def series(metric: Metric, found: Samples, sizes: Sequence[Size]) -> str:
     for size in sizes:
         if size in found.values:
             remark = f" ({found.remarks[size]})" if size in found.remarks else ""
-            words.append(f"{quantity(float(found.values[size].mean()), metric.unit)} at {label(*size)}{remark}")
+            words.append(f"{quantity(float(found.values[size].mean()), metric.unit)} at {size.label}{remark}")
         elif size in found.bounds:
             low, high = float(found.bounds[size][0].min()), float(found.bounds[size][1].max())
-            words.append(f"{span(low or None, high if math.isfinite(high) else None)} at {label(*size)}")
+            words.append(f"{span(low or None, high if math.isfinite(high) else None)} at {size.label}")
         else:
-            words.append(f"none at {label(*size)} ({found.problems[size]})")
+            words.append(f"none at {size.label} ({found.problems[size]})")
     return ", ".join(words)
 
 
@@ -77,16 +73,14 @@ def effect(part: Part, unit: str, of: str, log: bool) -> str:
     estimate = part.estimate
     assert estimate is not None
     value, low, high = (shown(each, log) for each in (estimate.value, estimate.low, estimate.high))
-    text = numbers.interval(value, low, high)
-    if " − " in part.words and value is not None and value > 0:
-        text = f"+{text}"
-    unit = unit.partition(" per doubling")[0]  # the words of a trend say it
-    unit = f" {unit}" if unit not in ("", "×") and not unit.startswith("per doubling") else ""
     repeated = of.removesuffix("s") if estimate.n == 1 else of
     if estimate.ends:
         reach = f"; with the spread of {repeated} {span(low, high)}" if low is not None or high is not None else ""
         return f"{part.words} {span(*estimate.ends)}{reach}, n = {estimate.n} {repeated}"
-    return f"{part.words} = {text}{unit}, n = {estimate.n} {repeated}"
+    sign = "+" if " − " in part.words and value is not None and value > 0 else ""
+    unit = unit.partition("per doubling")[0].strip().removeprefix("×")  # words of a trend say it, those of ratios, too
+    text = f"{sign}{numbers.interval(value, low, high)} {unit}".rstrip()
+    return f"{part.words} = {text}, n = {estimate.n} {repeated}"
 
 
 def turn(found: Samples, sizes: Sequence[Size], falls: bool) -> str:
@@ -100,14 +94,7 @@ def turn(found: Samples, sizes: Sequence[Size], falls: bool) -> str:
     if len(against) == len(steps):
         return f"the mean {way} throughout" if len(steps) > 1 else ""
     one, other = against[0]
-    return f"not monotone: the mean {way} from {label(*one)} to {label(*other)}"
-
-
-def detectable(estimate: Estimate | None, tests: int) -> float | None:
-    """The smallest mean difference that as many seeds would find with 80 % power, as the first of so many tests."""
-    if estimate is None or estimate.sd is None or estimate.sd == 0 or estimate.n < 2 or estimate.low is None:
-        return None
-    return detectable_effect(estimate.sd, estimate.n, ALPHA / tests)
+    return f"not monotone: the mean {way} from {one.label} to {other.label}"
 
 
 def undecided(parts: Sequence[Part], p: float | None, p_adjusted: float | None, tests: int) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 Key = str | int
+Fault = tuple[Sequence[Key], str]  # keys below what was read, and the end of the sentence
 Locate = Callable[[Sequence[Key]], str]  # where the user wrote a value: "file, line 12: key.path"
 
 
@@ -35,6 +37,22 @@ def refuse_braces(path: str | Path, place: str) -> None:
     """Raise `ConfigError` for a path that Snakemake would take for one with wildcards."""
     if set("{}") & set(str(path)):
         raise ConfigError(f"{place}: Snakemake fills in the braces of {path}; valid is a path without braces")
+
+
+def refuse_unknown(
+    names: Mapping[Any, object] | Sequence[object], known: Collection[object], locate: Locate, says: str
+) -> None:
+    """Raise `ConfigError` for the first of `names`, each at its key or position, that is not `known`.
+
+    Args:
+        names: what a user wrote.
+        known: the names that are valid.
+        locate: where the user wrote each.
+        says: what is wrong, with `{}` for the name.
+    """
+    for key, name in names.items() if isinstance(names, Mapping) else enumerate(names):
+        if name not in known:
+            raise ConfigError(f"{locate([key])}: {says.format(name)}{choice(name, map(str, known))}")
 
 
 def key_path(keys: Sequence[Key]) -> str:

@@ -40,10 +40,13 @@ def problem(error: ErrorDetails, root: JsonSchemaValue) -> Problem:
         return Problem(1, keys, f"the key is missing; valid is {valid(rule, root)}")
     if kind.startswith("union_tag") and isinstance(value, dict):
         return _kind(keys, value, rule, root)
+    if kind == "conflict":
+        return Problem(3, (*keys, *error["ctx"]["keys"]), error["ctx"]["sentence"])
+    sentence = refusal(value, rule, root)
     if kind == "twice":
         twice = next(item for item in value if value.count(item) > 1)
-        return Problem(2, keys, f"{written(twice)} is listed twice; valid is {valid(rule, root)}")
-    return Problem(2, keys, refusal(value, rule, root))
+        sentence = f"{written(twice)} is listed twice; valid is {valid(rule, root)}"
+    return Problem(2, keys, sentence)
 
 
 def refusal(value: object, rule: JsonSchemaValue, root: JsonSchemaValue | None = None) -> str:
@@ -51,7 +54,7 @@ def refusal(value: object, rule: JsonSchemaValue, root: JsonSchemaValue | None =
     names = _enum(rule)
     if names and isinstance(value, str) and "x-valid" not in rule:
         return f"{written(value)} is not valid{choice(value, names)}"
-    hint = " (write it in quotes)" if _is_number(value) and rule.get("type") == "string" else _hint(value)
+    hint = " (write it in quotes)" if type(value) in (int, float) and rule.get("type") == "string" else _hint(value)
     return f"{written(value)} is not valid; valid is {valid(rule, root or {})}{hint}"
 
 
@@ -165,14 +168,6 @@ def _all_keys(root: JsonSchemaValue) -> set[str]:
 
 def _enum(rule: JsonSchemaValue) -> list[str]:
     return [rule["const"]] if "const" in rule else list(rule.get("enum", ()))
-
-
-def _is_number(value: object) -> bool:
-    """An int or a finite float: neither true nor NaN, and no integer beyond what a float can hold."""
-    try:
-        return type(value) in (int, float) and math.isfinite(float(value))  # type: ignore[arg-type]
-    except OverflowError:
-        return False
 
 
 def _hint(value: object) -> str:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, TypeVar, cast
+from typing import Annotated, Any, ClassVar, Self, TypeVar, cast
 
 import pydantic
-from pydantic import AfterValidator, ConfigDict, Field, Strict, TypeAdapter
+from pydantic import AfterValidator, ConfigDict, Field, Strict, TypeAdapter, model_validator
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import PydanticCustomError, core_schema
 
 from batchscope.config import sentences
-from batchscope.config.errors import ConfigError, Locate
+from batchscope.config.errors import ConfigError, Fault, Locate
 
 T = TypeVar("T")
 
@@ -28,6 +28,16 @@ class Written(pydantic.BaseModel):
         strict=True, frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True
     )
 
+    def conflicts(self) -> Iterator[Fault]:
+        """What is wrong with keys that are right one by one."""
+        yield from ()
+
+    @model_validator(mode="after")
+    def _refuse_conflicts(self) -> Self:
+        for keys, sentence in self.conflicts():
+            raise PydanticCustomError("conflict", "keys do not fit together", {"keys": keys, "sentence": sentence})
+        return self
+
     def plain(self) -> dict[str, Any]:
         """The mapping with every default, of built-in scalars, lists and dicts; keys in the order of the fields."""
         kept = (name for name, field in type(self).model_fields.items() if not field.exclude)
@@ -42,6 +52,11 @@ class BatchSize:
 
     def __str__(self) -> str:
         return "full" if self.examples is None else str(self.examples)
+
+    @property
+    def written(self) -> int | str:
+        """As a user writes it."""
+        return self.examples or "full"
 
     def of(self, n_train: int | None) -> int | None:
         """Examples per update where there are `n_train` to train on; None where that is not known."""
@@ -67,7 +82,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, Written):
         return value.plain()
     if isinstance(value, BatchSize):
-        return value.examples or "full"
+        return value.written
     if isinstance(value, dict):
         return {key: plain(each) for key, each in value.items()}
     return [plain(each) for each in value] if isinstance(value, (list, tuple)) else value
@@ -116,6 +131,7 @@ Function = Annotated[str, Field(pattern=r"\.py:[A-Za-z_][A-Za-z_0-9]*$"), valid(
 Arguments = Annotated[dict[str, object], SORTED]
 NAME = r"^[a-z0-9][a-z0-9_-]*$"
 NAME_WORDS = "lower-case letters, digits, - and _, starting with a letter or digit"
+OwnName = Annotated[str, Field(pattern=NAME), valid(NAME_WORDS)]
 
 
 class Schema(GenerateJsonSchema):

@@ -17,14 +17,9 @@ from numpy.typing import NDArray
 from batchscope.figures import theme
 from batchscope.figures.frames import Frames, Size, known, of_size
 from batchscope.figures.words import plain
+from batchscope.tables.metrics import TARGETS
 
 Numbers = NDArray[np.float64]
-NAMES = {
-    "validation_loss": "validation loss",
-    "validation_error": "validation error",
-    "train_loss": "training loss",
-    "train_error": "training error",
-}
 # Updates of an import that does not say n_train: epochs over the batch size, which are updates over n_train.
 RELATIVE = "relative"
 # Not the triangle: it says that a run ended before the target.
@@ -100,7 +95,7 @@ class Law:
 
 def metric_words(metric: str) -> str:
     """A metric in words; the name that an import gave it where it is none of ours."""
-    return NAMES.get(metric, metric or "target")
+    return TARGETS[metric].words if metric in TARGETS else metric or "target"
 
 
 def sentence_case(words: str) -> str:
@@ -125,8 +120,8 @@ def targets_of(frames: Frames, metric: str, table: str = "to_target") -> list[Ta
 def _higher_is_harder(frames: Frames, metric: str) -> bool:
     """Whether `metric` grows as a run improves. An import does not say so, but the epochs to its targets do."""
     rows = frames.to_target
-    if metric in NAMES or rows.empty:
-        return False
+    if metric in TARGETS or rows.empty:
+        return metric in TARGETS and TARGETS[metric].better == "higher"
     rows = rows[(rows["metric"].fillna("") == metric) & rows["reached"].astype(bool)].dropna(subset=["epochs"])
     by_target = rows.pivot_table(index=["batch_size", "full_batch", "seed"], columns="target", values="epochs").dropna()
     if by_target.shape[0] == 0 or by_target.shape[1] < 2:

@@ -6,19 +6,62 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from batchscope import telemetry
 from batchscope.data import dataset
-from batchscope.identity.asked import Ask
 from batchscope.identity.digests import file_sha256, fingerprint, sealed
 from batchscope.identity.files import set_aside, write_json
 from batchscope.jobs import manifest, memory, provenance
 from batchscope.tables import records
 from batchscope.tables.columns import Columns
 from batchscope.training import engines, recipes
+from batchscope.training.recipes import Recipe
 
 Note = Callable[[str, Any], None]
+Paths = Mapping[str, str]
+Row = dict[str, Any]
+
+
+class Cell(TypedDict):
+    """Which job it is; the batch size as in paths, so `full` or digits."""
+
+    dataset: str
+    recipe: str
+    batch_size: str
+    seed: NotRequired[int]
+
+
+class Settings(TypedDict):
+    """How the job computes; a probe has further keys of its own."""
+
+    engine: str
+    loop: str
+    device: str
+    threads: int
+    environment: dict[str, str]
+    telemetry_interval_seconds: NotRequired[float]
+    step_records: NotRequired[int]
+    warmup_seconds: NotRequired[float]
+    windows: NotRequired[int]
+    window_seconds: NotRequired[float]
+
+
+class Sources(TypedDict):
+    """What the job's code, software, data and files are, so that it runs again where one of them changes."""
+
+    data: list[str]
+    model: dict[str, str]
+
+
+class Ask(TypedDict):
+    """What a study asks of a job, see `asked.Asked`: read as it comes, since its fingerprint is that of the study."""
+
+    cell: Cell
+    recipe: Recipe
+    settings: Settings
+    sources: Sources
+    probe: NotRequired[str]
 
 
 class JobError(ValueError):
@@ -38,13 +81,13 @@ class Job:
 
     def __init__(
         self,
-        inputs: Mapping[str, str],
+        inputs: Paths,
         ask: Ask,
         note: Note = lambda name, value: None,
-        recipe: Mapping[str, Any] | None = None,
+        recipe: Recipe | None = None,
     ) -> None:
         self.ask, self.settings = ask, ask["settings"]
-        self.recipe = ask["recipe"] if recipe is None else recipe
+        self.recipe: Recipe = ask["recipe"] if recipe is None else recipe
         self.started_at = manifest.now()
         provenance.require_unchanged(ask["sources"]["model"])
         self.peaks: tuple[tuple[int | None, str], ...] = ()
@@ -83,9 +126,7 @@ class Job:
         gpus = telemetry.first(telemetry.available_gpus()) if on_gpu else telemetry.no_gpus()
         return telemetry.Sampler(self.settings["telemetry_interval_seconds"], gpus=gpus)
 
-    def finish(
-        self, sampler: telemetry.Sampler, outcome: str, measured: Mapping[str, Any]
-    ) -> tuple[dict[str, Any], dict[str, str]]:
+    def finish(self, sampler: telemetry.Sampler, outcome: str, measured: Row) -> tuple[Row, dict[str, str]]:
         """The row of the job and the reason for every quantity in it that was not measured."""
         if not self.peaks:
             self.read_memory()
@@ -118,45 +159,32 @@ class Job:
 
     def write(
         self,
-        tables: Mapping[str, list[dict[str, Any]]],
-        outputs: Mapping[str, str],
+        tables: Mapping[str, list[Row]],
+        outputs: Paths,
         not_measured: Mapping[str, str] | None = None,
+        *,
         columns: Mapping[str, Columns] = records.TABLES,
-        **more: Any,
+        sampler: telemetry.Sampler | None = None,
     ) -> None:
-        """Write the tables, which have `columns`, then the manifest with their digests: it stands only where all do."""
+        """Write the tables, which have `columns`, then the manifest with their digests: it stands only where all do.
+
+        What was sampled meanwhile becomes the table `telemetry`.
+        """
         provenance.require_unchanged(self.ask["sources"]["model"])  # a module may have been imported late
-        for table, rows in tables.items():
-            records.write_table(table, rows, outputs[table], columns[table])
         content = {
             **self.facts,
             "started_at": self.started_at,
             "ended_at": manifest.now(),
             "numerics": self.numerics,
             "not_measured": dict(not_measured or {}),
-            **more,
         }
+        if sampler is not None:
+            identity = {**self.cell, "seed": self.ask["cell"].get("seed")}
+            tables = {**tables, "telemetry": [{**identity, **sample} for sample in sampler.result.series]}
+            content |= {"gpus": sampler.result.devices, "measured_in_part": sampler.result.notes}
+        for table, rows in tables.items():
+            records.write_table(table, rows, outputs[table], columns[table])
         write_manifest(content, self.identity, self.ask, outputs)
-
-    def write_with_telemetry(
-        self,
-        table: str,
-        row: Mapping[str, Any],
-        sampler: telemetry.Sampler,
-        not_measured: Mapping[str, str],
-        outputs: Mapping[str, str],
-        **tables: list[dict[str, Any]],
-    ) -> None:
-        """Write the row of a run or a timing, its other tables, what was sampled meanwhile, and the manifest."""
-        identity = {**self.cell, "seed": row.get("seed")}
-        series = [{**identity, **sample} for sample in sampler.result.series]
-        self.write(
-            {**tables, "telemetry": series, table: [dict(row)]},
-            outputs,
-            not_measured,
-            gpus=sampler.result.devices,
-            measured_in_part=sampler.result.notes,
-        )
 
 
 def load_data(file: str, facts: str, ask: Ask) -> dataset.Data:
@@ -180,7 +208,7 @@ def load_data(file: str, facts: str, ask: Ask) -> dataset.Data:
     return data
 
 
-def cell_columns(cell: Mapping[str, Any], n_train: int) -> dict[str, Any]:
+def cell_columns(cell: Cell, n_train: int) -> Row:
     """The columns `records.CELL` of a cell as the study asks for it."""
     return {
         "dataset": cell["dataset"],
@@ -195,14 +223,12 @@ def quantities() -> set[str]:
     return {name for table in ("run", "timing") for name, c in records.TABLES[table].items() if c.kind == "number"}
 
 
-def write_manifest(
-    content: Mapping[str, Any], identity: Mapping[str, Any], ask: Ask, outputs: Mapping[str, str]
-) -> None:
+def write_manifest(content: Row, identity: Row, ask: Ask, outputs: Paths) -> None:
     """Write a job's manifest, last of its files: whence it comes, what was asked, and the digest of every file."""
     files = {Path(path).name: file_sha256(path) for name, path in outputs.items() if name != "manifest"}
     whole = {
         **content,
-        "identity": dict(identity),
+        "identity": identity,
         "fingerprint": fingerprint(identity),
         "asked": fingerprint(ask),
         "files": files,

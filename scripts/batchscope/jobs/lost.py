@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from batchscope.identity.asked import Ask
 from batchscope.identity.digests import fingerprint
-from batchscope.jobs import job, manifest, provenance
+from batchscope.jobs import job, manifest, probe, provenance
+from batchscope.jobs.job import Ask, Paths, Row
 from batchscope.jobs.supervise import Death
 from batchscope.jobs.tune import rows
 from batchscope.tables import records
 from batchscope.tables.columns import Columns
-from batchscope.training import checkpoints, engines, recipes, tuning
+from batchscope.training import engines, recipes, snapshots, tuning
 
 OUTCOME = "out_of_memory"
-Row = dict[str, Any]
 
 
-def write_run(inputs: Mapping[str, str], ask: Ask, outputs: Mapping[str, str], death: Death) -> None:
+def write_run(inputs: Paths, ask: Ask, outputs: Paths, death: Death) -> None:
     """The outputs of `train_job.train_run` for a run of which nothing is known but that it died, and how."""
     row = {
         **_common(inputs, ask, death),
@@ -29,43 +27,44 @@ def write_run(inputs: Mapping[str, str], ask: Ask, outputs: Mapping[str, str], d
         "stopped_early": False,
         **dict.fromkeys(("epochs", "evaluations", "updates", "examples"), 0),
     }
-    checkpoints.write([], outputs["weights"])
+    snapshots.write([], outputs["weights"])
     _write(inputs, ask, outputs, death, run=[_whole("run", row)], steps=[], evaluations=[], telemetry=[])
 
 
-def write_timing(inputs: Mapping[str, str], ask: Ask, outputs: Mapping[str, str], death: Death) -> None:
+def write_timing(inputs: Paths, ask: Ask, outputs: Paths, death: Death) -> None:
     """The outputs of `time_job.time_cell` for a timing that died."""
     row = {**_common(inputs, ask, death), "windows": 0}
     _write(inputs, ask, outputs, death, timing=[_whole("timing", row)], windows=[], telemetry=[])
 
 
-def write_tuning(inputs: Mapping[str, str], ask: Ask, outputs: Mapping[str, str], death: Death) -> None:
+def write_tuning(listed: Mapping[str, Sequence[str]], ask: Ask, outputs: Paths, death: Death) -> None:
     """The outputs of `tune_job.tune_cell` for a tuning that died, in its first trial as far as anybody knows."""
+    inputs = {name: files[0] for name, files in listed.items()}
     plan = ask["recipe"]["tuning"]
+    assert plan is not None
     trial = tuning.Trial(plan["learning_rates"][0], plan["seeds"][0], "grid", OUTCOME, None, None)
     _write(inputs, ask, outputs, death, trials=rows(_cell(inputs, ask), [trial]))
 
 
-def write_probe(
-    inputs: Mapping[str, str], ask: Ask, outputs: Mapping[str, str], death: Death, columns: Mapping[str, Columns]
-) -> None:
-    """The outputs of a probe that died: its tables, with `columns` and without rows, and the reason in the manifest."""
+def write_probe(inputs: Paths, ask: Ask, outputs: Paths, death: Death) -> None:
+    """The outputs of a probe that died: its tables without rows, and the reason in the manifest."""
+    columns = probe.columns(ask["probe"])
     _write(inputs, ask, outputs, death, columns, **{name: [] for name in columns})
 
 
-def _facts(inputs: Mapping[str, str]) -> Row:
+def _facts(inputs: Paths) -> Row:
     return dict(provenance.read(Path(inputs["facts"])))
 
 
-def _cell(inputs: Mapping[str, str], ask: Ask) -> Row:
+def _cell(inputs: Paths, ask: Ask) -> Row:
     return job.cell_columns(ask["cell"], _facts(inputs)["n_train"])
 
 
-def _identity(inputs: Mapping[str, str], ask: Ask) -> Row:
+def _identity(inputs: Paths, ask: Ask) -> Row:
     return {**ask, "data": _facts(inputs)["arrays"]}
 
 
-def _common(inputs: Mapping[str, str], ask: Ask, death: Death) -> Row:
+def _common(inputs: Paths, ask: Ask, death: Death) -> Row:
     """What the rows of runs and timings share."""
     facts, settings, cell = _facts(inputs), ask["settings"], _cell(inputs, ask)
     return {
@@ -90,9 +89,9 @@ def _whole(table: str, row: Row) -> Row:
 
 
 def _write(
-    inputs: Mapping[str, str],
+    inputs: Paths,
     ask: Ask,
-    outputs: Mapping[str, str],
+    outputs: Paths,
     death: Death,
     columns: Mapping[str, Columns] = records.TABLES,
     **tables: list[Row],

@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 
+from batchscope.identity.digests import file_sha256
 from batchscope.jobs import machine, provenance
 
 ANALYSIS_PACKAGES = ("numpy", "scipy", "statsmodels", "pandas", "pyarrow", "matplotlib", "seaborn", "snakemake")
@@ -113,7 +114,7 @@ def summarise(jobs: Mapping[str, Sequence[str | Path]], measurements: Sequence[s
         a mapping whose lists hold more than one entry only where jobs differ, as on a cluster with several hosts.
     """
     contents = {kind: [provenance.read(Path(file)) for file in files] for kind, files in jobs.items()}
-    files = [{"file": Path(file).name, "sha256": _digest(Path(file))} for file in measurements]
+    files = [{"file": Path(file).name, "sha256": file_sha256(file)} for file in measurements]
     if files:
         return {"measurements": files, **_analysis(), "code": [code()]}
     every = [content for group in contents.values() for content in group]
@@ -141,10 +142,6 @@ def _analysis() -> dict[str, Any]:
         "versions_analysis": {"python": platform.python_version(), **versions(ANALYSIS_PACKAGES)},
         "command": os.environ.get("BATCHSCOPE_COMMAND"),
     }
-
-
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _distinct(values: Iterable[Any]) -> list[Any]:

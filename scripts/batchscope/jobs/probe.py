@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import cast
 
-from batchscope.identity.asked import Ask
 from batchscope.jobs import provenance
-from batchscope.jobs.job import Job, Note
-from batchscope.probes.subject import Subject, Tables
+from batchscope.jobs.job import Ask, Job, Note, Paths, Row
+from batchscope.probes.subject import Cell, Subject, Tables
 from batchscope.tables import records
 from batchscope.tables.columns import Columns
-from batchscope.training import checkpoints
-
-Paths = Mapping[str, str]
+from batchscope.training import snapshots
 
 
 def run_probe(inputs: Paths, ask: Ask, outputs: Paths, note: Note = lambda name, value: None) -> None:
@@ -28,7 +24,7 @@ def run_probe(inputs: Paths, ask: Ask, outputs: Paths, note: Note = lambda name,
         tables |= measure(ask["probe"], subject(inputs, job))
     except MemoryError as error:
         reasons = dict.fromkeys(tables, f"memory ran out: {error}")
-    job.write(tables, outputs, reasons, written)
+    job.write(tables, outputs, reasons, columns=written)
 
 
 def columns(probe: str) -> dict[str, Columns]:
@@ -46,11 +42,11 @@ def measure(probe: str, found: Subject) -> Tables:
 
 def subject(inputs: Paths, job: Job) -> Subject:
     """What a job measures on: also the run and the weights that it kept, where `inputs` have them."""
-    kept: dict[str, Any] = {}
+    kept: Row = {}
     if "weights" in inputs:
         run, weights = (
             provenance.require_whole(Path(inputs[n]), Path(inputs["run_manifest"])) for n in ("run", "weights")
         )
         (row,) = records.read_table("run", run).to_pylist()
-        kept = {"run": row, "snapshots": checkpoints.read(weights)}
-    return Subject(job.engine, job.data, job.recipe, job.settings, job.cell, job.seed, **kept)
+        kept = {"learning_rate": row["learning_rate"], "snapshots": snapshots.read(weights)}
+    return Subject(job.engine, job.data, job.recipe, job.settings, cast("Cell", job.cell), job.seed, **kept)

@@ -6,25 +6,27 @@ import json
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batchscope.analysis import advice, budgets, decision_tree, rates, savings, scaling, targets
-from batchscope.analysis.best import best
-from batchscope.analysis.curves import learning_curves
-from batchscope.analysis.external_runs import read
-from batchscope.analysis.ranks import ranks
+from batchscope.analysis import advice, decision_tree, rates, scaling, targets
+from batchscope.analysis.best import best, ranks
+from batchscope.analysis.curves import equal_budget, learning_curves
+from batchscope.analysis.external_runs import Measurements, read
 from batchscope.analysis.summary import metrics, summary
-from batchscope.claims import replication, verdicts
+from batchscope.claims import definitions, replication, verdicts
+from batchscope.claims.published import Published
+from batchscope.claims.scope import Design
 from batchscope.identity.files import atomic_path
 from batchscope.probes.columns import Record
 from batchscope.probes.registry import PROBE_COLUMNS, PROBES, STUDY_TABLES
 from batchscope.tables import codebook, records
 from batchscope.tables.cells import CELL, PAIR, RUN
+from batchscope.training.recipes import Recipe
 
 # Which columns tell one row of a concatenated table from every other.
 _KEYS = {
@@ -38,13 +40,33 @@ _KEYS = {
 STEPS_PER_RUN = 400
 
 
-def study_tables(study: Mapping[str, Any], **files: Sequence[Path]) -> dict[str, pd.DataFrame]:
+class Borrowed(TypedDict):
+    """A data set and recipe that takes its timings from another recipe."""
+
+    dataset: str
+    recipe: str
+    timed_recipe: str
+
+
+class Study(TypedDict):
+    """What tables are made of besides the records: a part of `Study.describe()`."""
+
+    datasets: dict[str, dict[str, Any]]
+    recipes: dict[str, Recipe]
+    claims: dict[str, dict[str, Any]]
+    published: Sequence[dict[str, Any]]
+    borrowed_timings: Sequence[Borrowed]
+    targets: Sequence[targets.Target]
+    measurements: Measurements | None
+
+
+def study_tables(study: Study, **files: Sequence[Path]) -> dict[str, pd.DataFrame]:
     """All tables of a study (the keys are `STUDY_TABLES`) from the files of its jobs, or from measurements.
 
     The order of data sets and recipes is that of the `run` files; sizes and seeds are sorted.
 
     Args:
-        study: `Study.describe()`.
+        study: what the study is.
         files: run, evaluations, steps, timing, windows and trials: tables of `records`; run_manifest and
             timing_manifest: JSON. All empty where `study` names measurements instead. The records of probes and
             probe_manifest may be missing.
@@ -54,38 +76,41 @@ def study_tables(study: Mapping[str, Any], **files: Sequence[Path]) -> dict[str,
         records.TableError: a file holds something else.
         ValueError: the files do not describe the same runs.
     """
-    paired = study["measurements"] is None
+    measured = study["measurements"]
     probed = {
         probe.name: {name: concat(name, files.pop(name, ()), record) for name, record in probe.records.items()}
         for probe in PROBES.values()
     }
-    tables = _analysed(probed) | (_recorded(study, **files) if paired else _imported(study["measurements"]))
+    tables = _analysed(probed) | (_recorded(study, **files) if measured is None else _imported(measured))
     runs, timings, of_target = tables["runs"], tables["timings"], tables["to_target"]
-    n_train = {name: _number(size) for name, size in zip(runs["dataset"], runs["n_train"], strict=True)}
+    sizes = runs.drop_duplicates("dataset").set_index("dataset")["n_train"]
+    n_train = {str(name): None if pd.isna(size) else int(size) for name, size in sizes.items()}
     tables |= {
         "metrics": metrics(runs),
         "summary": summary(runs, timings, tables["not_measured"], tables["steps"]),
         "learning_curves": learning_curves(tables["evaluations"], runs),
         "best": best(runs, timings),
         "ranks": ranks(runs),
-        "equal_budget": budgets.equal_budget(tables["evaluations"], runs, timings),
+        "equal_budget": equal_budget(tables["evaluations"], runs, timings),
         "rates": rates.rates(runs, tables["trials"]),
         "tuning_curves": rates.curves(tables["trials"]),
         "rate_slopes": rates.slopes(tables["trials"]),
-        "critical_batch_size": scaling.critical_batch_sizes(of_target, n_train, paired=paired),
+        "critical_batch_size": scaling.critical_batch_sizes(of_target, n_train, paired=measured is None),
         "pareto": advice.pareto(runs, timings),
     }
     reached = targets.summarise(of_target, runs, timings)
     tables["targets"] = scaling.with_residuals(reached, tables["critical_batch_size"])
-    tables["tree"] = decision_tree.tree(tables, study)
-    tables["advice"] = advice.advice(tables, study)
-    tables["verdicts"] = verdicts.verdicts(tables, study)
-    tables["published"] = replication.published(tables, study)
+    tables["tree"] = decision_tree.tree(tables, study["recipes"])
+    tables["advice"] = advice.advice(tables, measured)
+    tables["verdicts"] = verdicts.verdicts(
+        tables, definitions.resolved(study["claims"]), Design.of(study["datasets"], study["recipes"])
+    )
+    tables["published"] = replication.published(tables, map(Published.model_validate, study["published"]))
     return {name: tables[name] for name in STUDY_TABLES}
 
 
 def _recorded(
-    study: Mapping[str, Any],
+    study: Study,
     *,
     run: Sequence[Path],
     evaluations: Sequence[Path],
@@ -111,37 +136,33 @@ def _recorded(
     }
     _check_same_runs(runs, timed, tables)
     to_target = targets.to_target(runs, tables["evaluations"], timings, study["targets"])
-    return {**tables, "to_target": to_target, "savings": savings.savings(to_target, pd.DataFrame(), None)}
+    return {**tables, "to_target": to_target, "savings": targets.savings(to_target, pd.DataFrame(), None)}
 
 
 def _analysed(probed: Mapping[str, dict[str, pd.DataFrame]]) -> dict[str, pd.DataFrame]:
     """The tables that follow from what each probe recorded."""
     tables: dict[str, pd.DataFrame] = {}
     for probe, recorded in probed.items():
-        if PROBES[probe].derived is None:
-            tables |= recorded
-        else:
+        tables |= recorded
+        if PROBES[probe].derived:
             tables |= import_module(f"batchscope.probes.{probe}.analysis").analyse(recorded)
     return tables
 
 
-def _imported(measurements: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+def _imported(measurements: Measurements) -> dict[str, pd.DataFrame]:
     """What a study's measurements say, in the form of records."""
     found = read(measurements)
     return {
         "runs": found.runs,
-        "evaluations": found.evaluations,
-        "steps": found.steps,
         "timings": with_borrowed(found.timings, found.runs, []),
-        "windows": found.windows,
+        **{name: concat(name, []) for name in ("evaluations", "steps", "windows", "trials")},
         "not_measured": not_measured(),
-        "trials": concat("trials", []),
         "to_target": found.to_target,
-        "savings": savings.savings(found.to_target, found.timings_by_limit, measurements["baseline"]),
+        "savings": targets.savings(found.to_target, found.timings_by_limit, measurements["baseline"]),
     }
 
 
-def with_borrowed(timings: pd.DataFrame, runs: pd.DataFrame, borrowed: Sequence[Mapping[str, str]]) -> pd.DataFrame:
+def with_borrowed(timings: pd.DataFrame, runs: pd.DataFrame, borrowed: Sequence[Borrowed]) -> pd.DataFrame:
     """`timings` and, for each data set and recipe that takes them from another recipe, those under its own name.
 
     Adds the column timed_recipe: the recipe that was trained when the seconds were measured.
@@ -149,7 +170,7 @@ def with_borrowed(timings: pd.DataFrame, runs: pd.DataFrame, borrowed: Sequence[
     Args:
         timings: the table `timing` of `records`.
         runs: the table `run`; only sizes that the borrower has runs of are taken.
-        borrowed: keys dataset, recipe and timed_recipe.
+        borrowed: what is taken from where.
     """
     parts = [timings.assign(timed_recipe=timings["recipe"])]
     cells = runs[CELL].drop_duplicates()
@@ -157,10 +178,6 @@ def with_borrowed(timings: pd.DataFrame, runs: pd.DataFrame, borrowed: Sequence[
         found = parts[0][(timings["dataset"] == item["dataset"]) & (timings["recipe"] == item["timed_recipe"])]
         parts.append(found.assign(recipe=item["recipe"]).merge(cells, on=CELL))
     return pd.concat(parts, ignore_index=True)
-
-
-def _number(size: Any) -> int | None:
-    return None if pd.isna(size) else int(size)
 
 
 def concat(table: str, paths: Sequence[Path], record: Record | None = None) -> pd.DataFrame:
@@ -172,7 +189,7 @@ def concat(table: str, paths: Sequence[Path], record: Record | None = None) -> p
     columns, keys = (records.TABLES[table], _KEYS[table]) if record is None else (record.columns, record.keys)
     parts = [records.read_table(table, path, columns) for path in paths]
     content = pa.concat_tables(parts) if parts else records.schema(columns).empty_table()
-    frame = _to_pandas(content)
+    frame = codebook.to_pandas(content)
     twice = frame.duplicated(keys)
     if twice.any():
         first = frame.loc[twice, keys].iloc[0].to_dict()
@@ -237,16 +254,7 @@ def load(parquet_path: str | Path) -> pd.DataFrame:
     Raises:
         records.TableError: the file is damaged and has been set aside.
     """
-    return _to_pandas(records.read_parquet(parquet_path).replace_schema_metadata())
-
-
-def _to_pandas(content: pa.Table) -> pd.DataFrame:
-    nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
-    frame: pd.DataFrame = content.to_pandas(types_mapper=nullable.get, ignore_metadata=True)
-    for name in frame.columns:
-        if frame[name].dtype in nullable.values() and not frame[name].hasnans:
-            frame[name] = frame[name].astype("bool" if frame[name].dtype == pd.BooleanDtype() else "int64")
-    return frame
+    return codebook.to_pandas(records.read_parquet(parquet_path).replace_schema_metadata())
 
 
 def _read_reasons(path: Path) -> Mapping[str, str]:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import numpy as np
-
-from batchscope.identity.asked import Ask
-from batchscope.jobs.job import Job, Note
+from batchscope.jobs.job import Ask, Job, Note, Paths
+from batchscope.stats.quantiles import quartiles
 from batchscope.training import plans, timing
 
 
-def time_cell(
-    inputs: Mapping[str, str], ask: Ask, outputs: Mapping[str, str], note: Note = lambda name, value: None
-) -> None:
+def time_cell(inputs: Paths, ask: Ask, outputs: Paths, note: Note = lambda name, value: None) -> None:
     """Time one (data set, recipe, batch size) and write `outputs`: timing, windows, telemetry and manifest.
 
     The arguments are those of `train_job.train_run`; the settings of `ask` also hold warmup_seconds, windows and
@@ -22,9 +16,17 @@ def time_cell(
     job = Job(inputs, ask, note)
     sampler = job.sampler()
     plan = plans.Plan(job.recipe, job.batch_size, 0, job.settings["loop"])
-    measured = timing.measure(job.engine, job.data, plan, job.settings, sampler, job.read_memory)
-    per_update = [window["seconds_per_update"] for window in measured.windows]
-    low, median, high = np.quantile(per_update, [0.25, 0.5, 0.75]).tolist() if per_update else (None, None, None)
+    measured = timing.measure(
+        job.engine,
+        job.data,
+        plan,
+        sampler,
+        windows=job.settings["windows"],
+        window_seconds=job.settings["window_seconds"],
+        warmup_seconds=job.settings["warmup_seconds"],
+        at_peak=job.read_memory,
+    )
+    low, median, high = quartiles([window["seconds_per_update"] for window in measured.windows])
     row, reasons = job.finish(
         sampler,
         measured.outcome,
@@ -42,4 +44,4 @@ def time_cell(
         },
     )
     windows = [{**job.cell, **window} for window in measured.windows]
-    job.write_with_telemetry("timing", row, sampler, reasons, outputs, windows=windows)
+    job.write({"timing": [row], "windows": windows}, outputs, reasons, sampler=sampler)

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from batchscope.identity.asked import Ask
 from batchscope.jobs import provenance
-from batchscope.jobs.job import Job, Note
+from batchscope.jobs.job import Ask, Job, Note, Paths, Row
 from batchscope.tables import records
-from batchscope.training import checkpoints, loop, plans, recipes
+from batchscope.training import loop, plans, recipes, snapshots
 
 log = logging.getLogger(__name__)
 
 FIT_LOOP = "the loop fit does not hand it out; the fused loop does"
 
 
-def train_run(
-    inputs: Mapping[str, str], ask: Ask, outputs: Mapping[str, str], note: Note = lambda name, value: None
-) -> None:
+def train_run(inputs: Paths, ask: Ask, outputs: Paths, note: Note = lambda name, value: None) -> None:
     """Train one run and write `outputs`: run, steps, evaluations, telemetry (Parquet), weights (.npz), manifest (JSON).
 
     Args:
@@ -49,19 +44,16 @@ def train_run(
         reasons["step_loss_noise"] = "the run has fewer than three whole batches"
     if job.settings["loop"] == "fit":
         reasons |= {"gradient_norm": FIT_LOOP, "weight": FIT_LOOP}
-    checkpoints.write(progress.snapshots, outputs["weights"])
-    job.write_with_telemetry(
-        "run",
-        row,
-        sampler,
-        reasons,
-        outputs,
-        steps=[{**identity, **step} for step in progress.steps],
-        evaluations=[{**identity, **evaluation} for evaluation in progress.evaluations],
-    )
+    snapshots.write(progress.snapshots, outputs["weights"])
+    tables = {
+        "run": [row],
+        "steps": [{**identity, **step} for step in progress.steps],
+        "evaluations": [{**identity, **evaluation} for evaluation in progress.evaluations],
+    }
+    job.write(tables, outputs, reasons, sampler=sampler)
 
 
-def _measured(job: Job, progress: loop.Progress) -> dict[str, Any]:
+def _measured(job: Job, progress: loop.Progress) -> Row:
     """The columns of the table `run` that are about this training."""
     seconds = progress.clocks.seconds
     return {
@@ -87,7 +79,7 @@ def _measured(job: Job, progress: loop.Progress) -> dict[str, Any]:
     }
 
 
-def _chosen_rate(inputs: Mapping[str, str]) -> float:
+def _chosen_rate(inputs: Paths) -> float:
     """The rate that the table of trials marks as chosen."""
     trials = provenance.require_whole(Path(inputs["trials"]), Path(inputs["tuning_manifest"]))
     table = records.read_table("trials", trials).to_pylist()

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from batchscope.identity.asked import Ask
-from batchscope.jobs.job import Job, Note, load_data
+from batchscope.jobs.job import Ask, Job, Note, Paths, Row, load_data
 from batchscope.training import loop, plans, recipes, tuning
 
 log = logging.getLogger(__name__)
@@ -16,7 +14,7 @@ log = logging.getLogger(__name__)
 def tune_cell(
     inputs: Mapping[str, Sequence[str]],
     ask: Ask,
-    outputs: Mapping[str, str],
+    outputs: Paths,
     note: Note = lambda name, value: None,
 ) -> None:
     """Choose the learning rate of one (data set, recipe, batch size) and write `outputs`: trials and manifest.
@@ -28,6 +26,7 @@ def tune_cell(
     files = list(zip(inputs["data"], inputs["facts"], strict=True))
     job = Job(dict(zip(("data", "facts"), files[0], strict=True)), ask, note)
     plan = job.recipe["tuning"]
+    assert plan is not None
     data = dict.fromkeys(plan["seeds"], job.data)
     if len(files) > 1:
         data = {seed: load_data(*pair, ask) for seed, pair in zip(plan["seeds"], files, strict=True)}
@@ -44,7 +43,7 @@ def tune_cell(
     job.write({"trials": rows(job.cell, trials)}, outputs)
 
 
-def rows(cell: Mapping[str, Any], trials: Sequence[tuning.Trial]) -> list[dict[str, Any]]:
+def rows(cell: Row, trials: Sequence[tuning.Trial]) -> list[Row]:
     """The table of trials; where every rate failed, the smallest one is chosen."""
     chosen = tuning.best(trials) or min(trial.learning_rate for trial in trials)
     return [

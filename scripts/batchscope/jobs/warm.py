@@ -11,6 +11,7 @@ import array
 import contextlib
 import fcntl
 import hashlib
+import importlib
 import json
 import os
 import pickle
@@ -34,33 +35,30 @@ _SUPPORTED = hasattr(os, "pidfd_open")
 
 @dataclass(frozen=True)
 class Task:
-    """What a child does.
-
-    Attributes:
-        module: with the function.
-        function: called with the arguments, and with a function that notes a fact.
-        arguments: plain values, which are sent to the host.
-        log: the job's log file.
-    """
+    """A call that can be sent to another process: of a function of a module, with plain values as arguments."""
 
     module: str
     function: str
     arguments: tuple[Any, ...]
-    log: str
+
+    def __call__(self, *more: Any) -> None:
+        """Make the call, with more arguments at its end."""
+        getattr(importlib.import_module(self.module), self.function)(*self.arguments, *more)
 
 
 @dataclass(frozen=True)
 class Message:
-    """A task, and what makes the child of a host the same process as a child of the job's own."""
+    """A task with its log, and what makes the child of a host the same process as a child of the job's own."""
 
     task: Task
+    log: str
     folder: str
     environment: dict[str, str]
     path: list[str]
     group: int
 
 
-class HostDied(Exception):
+class HostDiedError(Exception):
     """The host is gone, and nobody knows how its child ends."""
 
 
@@ -75,7 +73,7 @@ class Child:
         """The exit code of the child (negative: a signal); None where it still works after so many seconds.
 
         Raises:
-            HostDied: the child was ended, too.
+            HostDiedError: the child was ended, too.
         """
         self._connection.settimeout(seconds)
         try:
@@ -84,7 +82,7 @@ class Child:
             return None
         except ConnectionError as error:
             self.kill()
-            raise HostDied from error
+            raise HostDiedError(str(error)) from error
 
     def kill(self) -> None:
         """End the child, where it still works."""
@@ -92,11 +90,12 @@ class Child:
             signal.pidfd_send_signal(self._handle, signal.SIGKILL)
 
 
-def start(task: Task, engine: str, environment: Mapping[str, str], pipes: tuple[int, int]) -> Child | None:
+def start(task: Task, log: str, engine: str, environment: Mapping[str, str], pipes: tuple[int, int]) -> Child | None:
     """A child of the host that works; None where there is no host, so that the job has to start cold.
 
     Args:
         task: what the child does.
+        log: the job's log file.
         engine: whose framework it needs.
         environment: variables that the framework reads while it is imported.
         pipes: file descriptors that the child gets beside the standard ones: for notes, and to hear of the job's end.
@@ -104,7 +103,7 @@ def start(task: Task, engine: str, environment: Mapping[str, str], pipes: tuple[
     workflow = os.environ.get(WORKFLOW)
     if workflow is None or not _SUPPORTED:
         return None
-    message = pickle.dumps(Message(task, os.getcwd(), dict(os.environ), sys.path, os.getpgrp()))  # noqa: PTH109
+    message = pickle.dumps(Message(task, log, os.getcwd(), dict(os.environ), sys.path, os.getpgrp()))  # noqa: PTH109
     files = array.array("i", [0, 1, 2, *pipes])
     try:
         connection = _connect(int(workflow), engine, environment)

@@ -16,19 +16,22 @@ import pickle
 import selectors
 import signal
 import socket
+import struct
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from batchscope.jobs import supervise
+from batchscope.jobs import logs, supervise
 from batchscope.jobs.warm import NUMBER, Message
 from batchscope.training import engines
 
 _PRELOADED = ("numpy", "psutil", "pyarrow.parquet")
 _PATIENCE_SECONDS = 10  # for a job to send what it wants
 _FILES = 5  # that a job hands over
+
+
+Job = tuple[Message, list[int]]  # what a child does, and the files that it gets
 
 
 @dataclass(frozen=True)
@@ -44,50 +47,59 @@ class Started:
         _, status = os.waitpid(self.pid, 0)
         with contextlib.suppress(OSError):  # of a job that is gone
             self.connection.sendall(NUMBER.pack(status))
+        self.close()
+
+    def close(self) -> None:
+        """Close its files, here or in a child that got them by its fork."""
         self.connection.close()
         os.close(self.handle)
 
 
-def serve(address: Path, workflow: int, engine: str, ready: int) -> None:
-    """Import the framework of an engine, and fork children until the workflow ends."""
+def serve(address: Path, workflow: int, engine: str, ready: int) -> Job | None:
+    """Import an engine's framework, and fork children until the workflow ends: None then, and in a child its job."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTSTP):
         signal.signal(number, signal.SIG_IGN)  # a terminal sends them; what they do to the workflow counts here, too
     ends = os.pidfd_open(workflow)
     os.chdir("/")
     for name in _PRELOADED:
         importlib.import_module(name)
-    engines.preload(engine)
+    engines.load(engine)
     gc.freeze()  # memory that no collection touches stays shared
+    listener, selector = socket.socket(socket.AF_UNIX), selectors.DefaultSelector()
+    listener.bind(str(address))
+    listener.listen(64)
+    for each in (listener, ends):
+        selector.register(each, selectors.EVENT_READ)
+    os.write(ready, b"!")
+    os.close(ready)
     children: dict[int, Started] = {}
-    with socket.socket(socket.AF_UNIX) as listener, selectors.DefaultSelector() as selector:
-        listener.bind(str(address))
-        listener.listen(64)
-        selector.register(listener, selectors.EVENT_READ)
-        selector.register(ends, selectors.EVENT_READ)
-        os.write(ready, b"!")
-        os.close(ready)
-        try:
-            while True:
-                for found in {key.fd for key, _ in selector.select()}:
-                    if found == ends:
-                        return
-                    if found == listener.fileno():
-                        child = _accept(listener, [found, ends, selector.fileno(), *children])
-                        if child is not None:
-                            children[child.handle] = child
-                            selector.register(child.handle, selectors.EVENT_READ)
-                    else:
-                        selector.unregister(found)
-                        children.pop(found).tell()
-        finally:
-            for handle in children:
-                signal.pidfd_send_signal(handle, signal.SIGKILL)
-            for file in (address, address.with_suffix(".lock")):
-                file.unlink(missing_ok=True)
+    job = None
+    while job is None and ends not in (found := {key.fd for key, _ in selector.select()}):
+        for handle in found & set(children):
+            selector.unregister(handle)
+            children.pop(handle).tell()
+        if listener.fileno() in found:
+            started = _accept(listener)
+            if isinstance(started, Started):
+                children[started.handle] = started
+                selector.register(started.handle, selectors.EVENT_READ)
+            else:
+                job = started
+    if job is None:
+        for child in children.values():
+            signal.pidfd_send_signal(child.handle, signal.SIGKILL)
+        for file in (address, address.with_suffix(".lock")):
+            file.unlink(missing_ok=True)
+    for child in children.values():
+        child.close()
+    listener.close()
+    selector.close()
+    os.close(ends)
+    return job
 
 
-def _accept(listener: socket.socket, own: Iterable[int]) -> Started | None:
-    """A child for the job that knocks; None where that is gone again. The child closes the files of its `own` host."""
+def _accept(listener: socket.socket) -> Started | Job | None:
+    """A child for the job that knocks, and in the child its job; None where the job is gone again."""
     connection, _ = listener.accept()
     connection.settimeout(_PATIENCE_SECONDS)
     files = array.array("i")
@@ -96,18 +108,16 @@ def _accept(listener: socket.socket, own: Iterable[int]) -> Started | None:
         for _level, _kind, data in passed:
             files.frombytes(data[: len(data) - len(data) % files.itemsize])
         with connection.makefile("rb") as stream:
-            message = pickle.loads(stream.read(NUMBER.unpack(head)[0]))
-    except (OSError, EOFError):
+            message: Message = pickle.loads(stream.read(NUMBER.unpack(head)[0]))
+    except (OSError, EOFError, struct.error, pickle.UnpicklingError):
         connection.close()
         for file in files:
             os.close(file)
         return None
     child = os.fork()
     if child == 0:
-        for file in own:
-            os.close(file)
-        connection.detach()
-        _work(message, files)
+        connection.close()
+        return message, list(files)
     for file in files:
         os.close(file)
     with contextlib.suppress(OSError):
@@ -115,11 +125,13 @@ def _accept(listener: socket.socket, own: Iterable[int]) -> Started | None:
     return Started(child, os.pidfd_open(child), connection)
 
 
-def _work(message: Message, files: array.array[int]) -> NoReturn:
+def work(message: Message, files: list[int]) -> NoReturn:
     """The child: the same process as one that the job would have forked, with a framework."""
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTSTP):
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-    for number, file in enumerate(files[:3]):
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for kind in (signal.SIGHUP, signal.SIGTSTP):
+        signal.signal(kind, signal.SIG_DFL)
+    *standard, notes, alive = files
+    for number, file in enumerate(standard):
         os.dup2(file, number)
         os.close(file)
     os.setpgid(0, message.group)
@@ -127,8 +139,11 @@ def _work(message: Message, files: array.array[int]) -> NoReturn:
     os.environ.clear()
     os.environ.update(message.environment)
     sys.path[:] = message.path
-    supervise.work(message.task, *files[3:])
+    logs.to_standard_error()
+    supervise.do(message.task, message.log, notes, alive)
 
 
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
+    found = serve(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
+    if found is not None:
+        work(*found)

@@ -1,10 +1,10 @@
-"""What tables of probes have in common: how their rows are told apart, and the columns of a moment of a run."""
+"""What tables of probes have in common: how their rows are told apart, and the columns of weights that a run kept."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from batchscope.tables.columns import CELL, RUN, Column, Columns, integer, number, string
+from batchscope.tables.columns import CELL, CHECKPOINT, RUN, Column, Columns, integer, number
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,11 @@ class Record:
         return [*(RUN if "seed" in self.columns else CELL), *self.further]
 
 
-MOMENT: dict[str, Column] = {
+AT_CHECKPOINT: dict[str, Column] = {
     **RUN,
-    "moment": string("of the run: start, a share of its budget, end, or where the training loss fell to a value"),
-    "epoch": number("epochs", "passes over the training part up to that moment", nullable=False),
-    "updates": integer("updates", "updates up to that moment"),
-    "train_loss": number("nat", "loss of the whole training part at that moment"),
+    **CHECKPOINT,
+    "epoch": number("epochs", "passes over the training part up to that checkpoint", nullable=False),
+    "updates": integer("updates", "updates up to that checkpoint"),
+    "train_loss": number("nat", "loss of the whole training part at that checkpoint"),
     "examples": integer("examples", "training examples that the probe looked at"),
 }

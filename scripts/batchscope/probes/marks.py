@@ -1,8 +1,8 @@
-"""What figures of probes draw alike: markers of moments, bars, and the limits of a log axis."""
+"""What figures of probes draw alike: markers of checkpoints, bars, and the limits of a log axis."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -11,24 +11,26 @@ from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
 from batchscope.figures import theme
-from batchscope.probes.moments import known, name
+from batchscope.probes.moments import known
+from batchscope.training.checkpoints import Checkpoint
 
 _MARKERS = "osD^vPXh"
 
 
-def looks(moments: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Marker and grey of each moment, darker the later; colours are those of the batch sizes alone."""
-    greys = np.linspace(0.66, 0.05, len(moments)) if len(moments) > 1 else [0.2]
+def looks(checkpoints: Collection[Checkpoint]) -> dict[Checkpoint, dict[str, Any]]:
+    """Marker and grey of each checkpoint, darker the later; colours are those of the batch sizes alone."""
+    greys = np.linspace(0.66, 0.05, len(checkpoints)) if len(checkpoints) > 1 else [0.2]
     return {
-        moment: {"marker": _MARKERS[i % len(_MARKERS)], "color": str(round(float(grey), 3))}
-        for i, (moment, grey) in enumerate(zip(moments, greys, strict=True))
+        checkpoint: {"marker": _MARKERS[i % len(_MARKERS)], "color": str(round(float(grey), 3))}
+        for i, (checkpoint, grey) in enumerate(zip(checkpoints, greys, strict=True))
     }
 
 
-def handles(moments: Sequence[str]) -> list[Line2D]:
-    """Entries of a legend for the looks of `moments`."""
+def handles(checkpoints: Collection[Checkpoint]) -> list[Line2D]:
+    """Entries of a legend for the looks of `checkpoints`."""
     return [
-        Line2D([], [], linewidth=0, markersize=5, label=name(moment), **look) for moment, look in looks(moments).items()
+        Line2D([], [], linewidth=0, markersize=5, label=checkpoint.label, **look)
+        for checkpoint, look in looks(checkpoints).items()
     ]
 
 

@@ -1,4 +1,4 @@
-"""Moments of a run at which probes look at its weights: their order and names, and numbers over its seeds."""
+"""What tables of probes say of a run by checkpoint, in order and in words, and numbers over its seeds."""
 
 from __future__ import annotations
 
@@ -12,43 +12,23 @@ from numpy.typing import ArrayLike, NDArray
 from batchscope.figures.frames import Frames, Size, of_size
 from batchscope.figures.words import plain
 from batchscope.stats.intervals import Interval, t_interval
+from batchscope.tables.cells import SIZE
 from batchscope.text import integer, listing
+from batchscope.training.checkpoints import by_checkpoint, of_rows
 
 Numbers = NDArray[np.float64]
 
-CROSSED, EQUAL = "train loss ", "equal loss "  # how the names of moments begin; a number follows
-
-
-def in_order(frame: pd.DataFrame) -> list[str]:
-    """The moments of a probe's table: shares of the budget, training losses from high to low, and the end."""
-    return sorted((str(moment) for moment in frame["moment"].unique()), key=_rank)
-
-
-def name(moment: str) -> str:
-    """A moment in a legend: `start`, `50 % of the budget`, `training loss 0.3`, `first below training loss 0.3`."""
-    if moment.startswith(CROSSED):
-        return f"first below training loss {moment.removeprefix(CROSSED)}"
-    if moment.startswith(EQUAL):
-        return f"training loss {moment.removeprefix(EQUAL)}"
-    return f"{moment} of the budget" if moment.endswith("%") else moment
-
-
-def when(moment: str) -> str:
-    """A moment in a sentence: `before the first update`, `at 50 % of the budget`, `at training loss 0.3`."""
-    words = {"start": "before the first update", "end": "at the end"}
-    return words.get(moment, name(moment) if moment.startswith(CROSSED) else f"at {name(moment)}")
-
 
 def ordered(frame: pd.DataFrame, *further: str) -> pd.DataFrame:
-    """The rows of a probe's table by batch size, then moment, then the columns `further`."""
-    place = {moment: i for i, moment in enumerate(in_order(frame))}
-    ranked = frame.assign(_place=frame["moment"].map(place))
-    return ranked.sort_values(["batch_size", "full_batch", "_place", *further], ignore_index=True, kind="stable")
+    """The rows of a probe's table by batch size, then checkpoint, then the columns `further`."""
+    place = {checkpoint: i for i, checkpoint in enumerate(by_checkpoint(frame))}
+    ranked = frame.assign(_place=[place[found] for found in of_rows(frame)])
+    return ranked.sort_values([*SIZE, "_place", *further], ignore_index=True, kind="stable")
 
 
 def named(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows with the names of their moments, see `name`."""
-    return frame.assign(moment=[name(str(moment)) for moment in frame["moment"]])
+    """The rows with the labels of their checkpoints in a column `checkpoint`."""
+    return frame.assign(checkpoint=[found.label for found in of_rows(frame)])
 
 
 def sizes_of(frames: Frames, rows: pd.DataFrame) -> list[Size]:
@@ -118,25 +98,15 @@ def estimate(value: float | None, low: float | None, high: float | None, n: int)
 
 
 def missing_in_words(frames: Frames, rows: pd.DataFrame, sizes: Sequence[Size]) -> str:
-    """A sentence on the runs with one of `sizes` that have no weights at a moment of `rows`; empty without such."""
+    """A sentence on the runs with one of `sizes` that have no weights at a checkpoint of `rows`; empty without such."""
     parts = []
-    for moment in in_order(rows):
-        there = rows[rows["moment"] == moment]
+    for checkpoint, there in by_checkpoint(rows).items():
         lacking = {size: of_size(frames.runs, size)["seed"].nunique() - _seeds_of(there, size) for size in sizes}
         cells = [f"{count} at batch size {size.label}" for size, count in lacking.items() if count > 0]
         if cells:
-            parts.append(f"{listing(cells)} {when(moment)}")
+            parts.append(f"{listing(cells)} {checkpoint.when}")
     return f"Runs without weights to look at: {'; '.join(parts)}." if parts else ""
 
 
 def _seeds_of(rows: pd.DataFrame, size: Size) -> int:
     return int(of_size(rows, size)["seed"].nunique())
-
-
-def _rank(moment: str) -> tuple[int, float, float]:
-    for place, kind in ((2.0, EQUAL), (2.5, CROSSED)):
-        if moment.startswith(kind):
-            return 2, -float(moment.removeprefix(kind)), place
-    if moment.endswith("%"):
-        return 1, float(moment.removesuffix("%")), 0.0
-    return (0, 0.0, 0.0) if moment == "start" else (3, 0.0, 0.0)

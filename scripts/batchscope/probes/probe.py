@@ -2,11 +2,11 @@
 
 A probe is a folder here and a name in `registry`. In its folder are
 
-    settings.py  its keys in a study (`Settings`), and `check`, which refuses what cannot be measured
+    settings.py  its keys in a study (`Settings`), whose `check` refuses what cannot be measured
     columns.py   the tables that its jobs write (`RECORDS`)
     spec.py      all else that is known beforehand (`PROBE`)
     measure.py   `measure(subject)`: the rows of those tables
-    analysis.py  `analyse(records)`: the tables of the study, where these are not the records as they are
+    analysis.py  `analyse(records)`: the tables of the study that are not the records as they are, where there are some
     figures.py   `draw_NAME`, `caption_NAME` and `alt_NAME` of each of its figures, where it has some
     section.py   its sections of the report (`SECTIONS`)
 
@@ -17,7 +17,7 @@ and `columns`, so that it is not made again where only a figure, an analysis or 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from types import ModuleType
 from typing import Literal
@@ -51,8 +51,8 @@ class Probe:
         looks_at: `weights` that the runs kept; `runs` that it makes itself, one job per run; or `cells`, each timed in
             isolation, once and not per seed.
         records: the tables that a job writes, by name.
-        rows: what a row of each of its tables of the study is.
-        derived: the tables of the study that its `analysis` makes of them; None where the records are these tables.
+        rows: what a row of each of its tables of the study is; those that `derived` does not name are records.
+        derived: the tables of the study that its `analysis` makes.
         figures: drawn for each data set and recipe that it looks at.
         minutes: after which a job is given up.
     """
@@ -62,11 +62,12 @@ class Probe:
     looks_at: Literal["weights", "runs", "cells"]
     records: Mapping[str, Record]
     rows: Mapping[str, str]
-    derived: Mapping[str, Columns] | None = None
+    derived: Mapping[str, Columns] = field(default_factory=dict)
     figures: tuple[ProbeFigure, ...] = ()
     minutes: int = 240
 
     @property
     def tables(self) -> Mapping[str, Columns]:
         """The columns of its tables of the study, by name."""
-        return {name: made.columns for name, made in self.records.items()} if self.derived is None else self.derived
+        known = {name: record.columns for name, record in self.records.items()} | {**self.derived}
+        return {name: known[name] for name in self.rows}

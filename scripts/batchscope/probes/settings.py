@@ -8,8 +8,11 @@ from typing import Any, Protocol
 
 from batchscope.config.errors import ConfigError, Key, Locate
 from batchscope.config.written import Names, Sizes, Written
+from batchscope.data.splits import Part
+from batchscope.training import checkpoints
+from batchscope.training.checkpoints import Checkpoint
 
-__all__ = ["Names", "Request", "Settings", "Sizes", "refuse_snapshots"]
+__all__ = ["Names", "Request", "Settings", "Sizes", "kept", "refuse_snapshots"]
 
 
 class Settings(Written):
@@ -17,6 +20,15 @@ class Settings(Written):
     that is common to all: `trained_with`, only runs of these batch sizes; `batch_size`, a size of its own in their
     place; and `batch_sizes`, sizes of batches that are drawn or evaluated.
     """
+
+    recipes: Names
+
+    def check(self, request: Request) -> None:
+        """Refuse what cannot be measured.
+
+        Raises:
+            ConfigError: one sentence on what to change.
+        """
 
 
 class Definition(Protocol):
@@ -36,21 +48,31 @@ class Request:
     """What a study asks of a probe.
 
     Attributes:
-        settings: the keys of the probe.
-        locate: where the user wrote one of them.
+        locate: where the user wrote a key of the probe.
         recipes: those that the probe looks at, by name.
         examples: number of examples of a part (train, validation) of each data set that it looks at, by name; None
             where it is not known before the data are read.
     """
 
-    settings: Mapping[str, Any]
     locate: Locate
     recipes: Mapping[str, Definition]
-    examples: Callable[[str], Mapping[str, int | None]]
+    examples: Callable[[Part], Mapping[str, int | None]]
 
     def refuse(self, *key: Key, why: str) -> ConfigError:
         """The error on a key of the probe."""
         return ConfigError(f"{self.locate(key)}: {why}")
+
+    def refuse_larger(self, part: Part, size: int, *key: Key, lowest: int = 1) -> None:
+        """Refuse a batch that is larger than the `part` of a data set.
+
+        Raises:
+            ConfigError: it is.
+        """
+        name = {"train": "training"}.get(part, part)
+        for dataset, limit in self.examples(part).items():
+            if limit is not None and size > limit:
+                fits = f"valid is an integer from {lowest} to {limit}"
+                raise self.refuse(*key, why=f"{size} is larger than the {limit:,} {name} examples of {dataset}; {fits}")
 
     def refuse_accumulating(self) -> None:
         """Refuse recipes that accumulate micro batches.
@@ -62,6 +84,11 @@ class Request:
             if recipe.content["micro_batch_size"] is not None:
                 why = f"{name} accumulates micro batches itself; valid is a recipe with micro_batch_size: null"
                 raise self.refuse("recipes", position, why=why)
+
+
+def kept(recipe: Definition) -> list[Checkpoint]:
+    """Where the runs of a recipe keep their weights."""
+    return checkpoints.kept(**recipe.content["snapshots"])
 
 
 def refuse_snapshots(recipe: Definition, why: str) -> ConfigError:

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from batchscope.data.dataset import Data
 from batchscope.training import plans, recipes
-from batchscope.training.checkpoints import Snapshot
+from batchscope.training.checkpoints import Checkpoint
 from batchscope.training.engines import Engine, Frozen, Precision
 from batchscope.training.plans import Plan
+from batchscope.training.recipes import Recipe
+from batchscope.training.snapshots import Snapshot
 
 Row = dict[str, Any]
 Tables = dict[str, list[Row]]
 
 SUBSET = 31  # the stream of random numbers that chooses the examples looked at: the same for every run of a data set
+
+
+class Cell(TypedDict):
+    """The columns of `tables.CELL`."""
+
+    dataset: str
+    recipe: str
+    batch_size: int
+    full_batch: bool
 
 
 @dataclass(frozen=True)
@@ -32,18 +44,18 @@ class Subject:
         settings: of the probe and of the job: the keys of the study, engine, loop, the lengths of timings, ….
         cell: the columns of `tables.CELL`.
         seed: of the run; 0 of a cell.
-        run: the row of the table `run`; empty for a probe that does not look at weights.
-        snapshots: the weights that the run kept, by moment; none for a probe that does not look at weights.
+        learning_rate: of the run, before any schedule; not a number for a probe that does not look at weights.
+        snapshots: the weights that the run kept, by checkpoint; none for a probe that does not look at weights.
     """
 
     engine: Engine
     data: Data
-    recipe: Mapping[str, Any]
+    recipe: Recipe
     settings: Mapping[str, Any]
-    cell: Mapping[str, Any]
+    cell: Cell
     seed: int
-    run: Mapping[str, Any] = field(default_factory=dict)
-    snapshots: Mapping[str, Snapshot] = field(default_factory=dict)
+    learning_rate: float = math.nan
+    snapshots: Mapping[Checkpoint, Snapshot] = field(default_factory=dict)
 
     @property
     def plan(self) -> Plan:
@@ -55,20 +67,13 @@ class Subject:
         """The columns of `tables.RUN`."""
         return {**self.cell, "seed": self.seed}
 
-    def taken(self, moments: Sequence[str]) -> Iterator[Snapshot]:
-        """The weights at `moments`; a run that diverged or never fell so far lacks some."""
-        return (self.snapshots[moment] for moment in moments if moment in self.snapshots)
+    def taken(self, checkpoints: Iterable[Checkpoint]) -> Iterator[Snapshot]:
+        """The weights at `checkpoints`; a run that diverged or never fell so far lacks some."""
+        return (self.snapshots[checkpoint] for checkpoint in checkpoints if checkpoint in self.snapshots)
 
     def at(self, snapshot: Snapshot, n_examples: int) -> Row:
-        """The columns of `probes.columns.MOMENT` of weights that are looked at on `n_examples`."""
-        return {
-            **self.identity,
-            "moment": snapshot.moment,
-            "epoch": snapshot.epoch,
-            "updates": snapshot.updates,
-            "train_loss": snapshot.train_loss,
-            "examples": n_examples,
-        }
+        """The columns `probes.columns.AT_CHECKPOINT` of weights that are looked at on `n_examples`."""
+        return {**self.identity, **snapshot.columns, "examples": n_examples}
 
     def frozen(self, snapshot: Snapshot, precision: Precision) -> Frozen:
         """The model with these weights, on `settings["examples"]` of the training part, the same for every run."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from batchscope import text
-from batchscope.claims.scope import Pair
 from batchscope.report import elements
 from batchscope.report.content import Content, Row, number, pair_title, rows, size
 from batchscope.report.elements import Cell, Column
+from batchscope.tables.cells import Pair
 
 GOALS = {
     "time_to_target": "Least time to a target",

@@ -9,11 +9,11 @@ import pandas as pd
 
 from batchscope import text
 from batchscope.analysis.best import BEST, COMPARED, NOT_COMPARABLE, NOT_TESTABLE
-from batchscope.claims.scope import Pair
 from batchscope.report import elements
 from batchscope.report.content import Content, Row, number, pair_title, rows, size
 from batchscope.report.tables import disturbed
 from batchscope.stats import ALPHA, LEVEL
+from batchscope.tables.cells import Pair
 
 ENOUGH_SEEDS = 5
 _ENDED = ["batch_size", "full_batch", "outcome", "outcome_detail"]

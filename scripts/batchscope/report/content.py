@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from batchscope.claims.scope import twins
+from batchscope.claims.scope import Design
 from batchscope.figures import frames, sheets
 from batchscope.jobs import tables as study_tables
 from batchscope.probes.registry import STUDY_FIGURES, STUDY_TABLES
@@ -49,7 +49,7 @@ class Content:
 
     def twins(self, key: str, value: Any, pair: tuple[str, str]) -> list[tuple[str, str]]:
         """The pairs on the same data set whose recipe differs in `key` only, and has `value` there."""
-        return twins(key, value, pair, self.pairs, self.study)
+        return Design.of({}, self.study["recipes"]).twins(key, value, pair, self.pairs)
 
     @property
     def trained(self) -> bool:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from batchscope import text
-from batchscope.claims.scope import Pair
 from batchscope.figures.targets import metric_words
 from batchscope.report import elements
 from batchscope.report.content import Content, Row, number, rows, size_cell, spread_cells
 from batchscope.report.elements import Cell, Column
 from batchscope.stats import LEVEL
+from batchscope.tables.cells import Pair
 
 Columns = list[tuple[Column, Sequence[Cell]]]
 

@@ -8,13 +8,13 @@ from html import escape
 import pandas as pd
 
 from batchscope import text
-from batchscope.claims.metrics import NOISE_SCALE, PUBLISHED
 from batchscope.figures.targets import metric_words
-from batchscope.probes.moments import when
 from batchscope.report import elements
 from batchscope.report.content import Content, Row, number, pair_title, rows, size
 from batchscope.report.elements import Cell, Column
 from batchscope.stats import LEVEL
+from batchscope.tables.metrics import NOISE_SCALE, PUBLISHED
+from batchscope.training.checkpoints import Checkpoint
 
 
 def published(content: Content) -> str:
@@ -43,8 +43,8 @@ def _what(row: Row) -> Cell:
     words = [metric.words[0].upper() + metric.words[1:]]
     if not pd.isna(row["batch_size"]):
         words.append(f"of runs with batch size {size(row)}" if metric == NOISE_SCALE else f"at batch size {size(row)}")
-    if not pd.isna(row["moment"]):
-        words.append(when(str(row["moment"])))
+    if not pd.isna(row["checkpoint_fraction"]):
+        words.append(Checkpoint(fraction=float(row["checkpoint_fraction"])).when)
     if not pd.isna(row["target"]):
         words.append(f"to {metric_words(str(row['target_metric']))} {text.number(float(row['target']))}")
     head = f"{', '.join(words)}{f' ({metric.unit})' if metric.unit else ''}"

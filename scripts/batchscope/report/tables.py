@@ -10,11 +10,11 @@ import pandas as pd
 from batchscope import text
 from batchscope.analysis.best import BEST, COMPARED, LOSS, NOT_COMPARABLE, NOT_TESTABLE
 from batchscope.analysis.summary import WHOLE_CORE_PERCENT, without_core
-from batchscope.claims.scope import Pair
 from batchscope.report import elements
 from batchscope.report.content import Content, Row, number, rows, size, size_cell, spread_cells
 from batchscope.report.elements import Cell, Column
 from batchscope.stats import ALPHA, LEVEL
+from batchscope.tables.cells import Pair
 
 SIZE = Column("Batch size", "examples")
 _VERDICTS = {

@@ -40,6 +40,11 @@ class Estimate:
     test: Test
     ends: tuple[float | None, float | None] | None = None
 
+    @property
+    def untestable(self) -> str:
+        """Why it cannot be tested, where it cannot."""
+        return ONE if self.n < 2 else NO_SPREAD
+
 
 def over_seeds(values: NDArray[np.float64], scale: float) -> Estimate:
     """The mean of one value per seed; `scale` is the largest of the numbers they come from, to know rounding by.

@@ -1,4 +1,4 @@
-"""Intervals, differences and the correction for many comparisons, on plain sequences of numbers.
+"""Intervals and tests of means and of their differences, on plain sequences of numbers.
 
 How often the intervals cover and the tests err is measured in benchmarks/statistics_by_simulation.py.
 """
@@ -36,22 +36,7 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class PairedTest:
-    """Mean of the paired differences first - second, its t-interval and two-sided p-value.
-
-    `p`, `low` and `high` are None where `n` < 2, or where every pair differs by the same amount other than zero:
-    without a spread there is no test. Pairs that are all equal have p = 1 and no interval.
-    """
-
-    n: int
-    difference: float | None
-    low: float | None
-    high: float | None
-    p: float | None
-
-
-@dataclass(frozen=True)
-class OneSided:
+class MeanTest:
     """Mean of `n` values, its two-sided 95 % t-interval, and one-sided p-values for "the mean is above (below) it".
 
     `p_greater` is small where the values speak for a mean above the threshold, `p_less` for one below; where they are
@@ -65,6 +50,11 @@ class OneSided:
     high: float | None
     p_greater: float | None
     p_less: float | None
+
+    @property
+    def p(self) -> float | None:
+        """Two-sided p-value."""
+        return None if self.p_greater is None or self.p_less is None else min(1.0, 2 * min(self.p_greater, self.p_less))
 
 
 def t_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
@@ -125,11 +115,11 @@ def t_quantile(n: int, confidence: float = CONFIDENCE) -> float:
     return float(special.stdtrit(n - 1, 0.5 + confidence / 2))
 
 
-def paired_test(first: ArrayLike, second: ArrayLike) -> PairedTest:
-    """Paired two-sided t-test of `first` against `second`, which hold the same seeds in the same order.
+def paired_test(first: ArrayLike, second: ArrayLike) -> MeanTest:
+    """Paired t-test of `first` against `second`, which hold the same seeds in the same order: of first - second.
 
     >>> found = paired_test([0.9, 0.8, 1.0], [0.7, 0.7, 0.8])
-    >>> round(found.difference, 3), round(found.p, 3)
+    >>> round(found.mean, 3), round(found.p, 3)
     (0.167, 0.038)
 
     Raises:
@@ -138,19 +128,7 @@ def paired_test(first: ArrayLike, second: ArrayLike) -> PairedTest:
     one, other = _finite(first), _finite(second)
     if one.shape != other.shape:
         raise ValueError(f"paired values need the same seeds on both sides, not {len(one)} against {len(other)}")
-    differences = one - other
-    interval = t_interval(differences)
-    if interval.n < 2:
-        return PairedTest(interval.n, interval.mean, None, None, None)
-    assert interval.sd is not None
-    assert interval.mean is not None
-    scale = float(max(np.abs(one).max(), np.abs(other).max()))
-    if interval.sd <= ROUNDING * scale:
-        equal = abs(interval.mean) <= ROUNDING * scale
-        return PairedTest(interval.n, interval.mean, None, None, 1.0 if equal else None)
-    statistic = interval.mean / (interval.sd / math.sqrt(interval.n))
-    p = 2 * float(special.stdtr(interval.n - 1, -abs(statistic)))
-    return PairedTest(interval.n, interval.mean, interval.low, interval.high, p)
+    return one_sample(one - other, scale=float(np.abs([one, other]).max(initial=0.0)))
 
 
 def welch_p(first: ArrayLike, second: ArrayLike) -> float | None:
@@ -186,7 +164,7 @@ def pooled_p(groups: Sequence[Floats], first: int, second: int) -> float:
     return float(special.stdtr(freedom, -(one.mean() - other.mean()) / error)) if error > 0 else 0.0
 
 
-def one_sample(values: ArrayLike, threshold: float = 0.0, *, scale: float = 0.0) -> OneSided:
+def one_sample(values: ArrayLike, threshold: float = 0.0, *, scale: float = 0.0) -> MeanTest:
     """One-sided t-tests of the mean of independent `values` against `threshold`, in both directions.
 
     `scale` is the largest size of the numbers whose differences `values` are. It tells a spread from rounding: without
@@ -199,36 +177,17 @@ def one_sample(values: ArrayLike, threshold: float = 0.0, *, scale: float = 0.0)
     sample = _finite(values)
     interval = t_interval(sample)
     if interval.n < 2:
-        return OneSided(interval.n, interval.mean, None, None, None, None)
+        return MeanTest(interval.n, interval.mean, None, None, None, None)
     assert interval.sd is not None
     assert interval.mean is not None
     rounding = ROUNDING * max(float(np.abs(sample).max()), abs(threshold), scale)
     if interval.sd <= rounding:
         p = 1.0 if abs(interval.mean - threshold) <= rounding else None
-        return OneSided(interval.n, interval.mean, None, None, p, p)
+        return MeanTest(interval.n, interval.mean, None, None, p, p)
+    # Not SciPy's `ttest_1samp`: it knows no rounding, and its p-values and intervals are these but for the last bit.
     statistic = (interval.mean - threshold) / (interval.sd / math.sqrt(interval.n))
     greater, less = (float(special.stdtr(interval.n - 1, side * statistic)) for side in (-1, 1))
-    return OneSided(interval.n, interval.mean, interval.low, interval.high, greater, less)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjusted p-values, in the order given.
-
-    With p(1) <= ... <= p(m): adjusted(i) = max over j <= i of min(1, (m - j + 1) p(j)). Rejecting where the adjusted
-    value is at most alpha keeps the chance of any false rejection below alpha, whatever the dependence (Holm 1979,
-    Scandinavian Journal of Statistics 6, 65-70).
-
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    if not all(0 <= p <= 1 for p in p_values):
-        raise ValueError(f"p-values lie between 0 and 1: {list(p_values)}")
-    adjusted = [0.0] * len(p_values)
-    largest = 0.0
-    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = largest
-    return adjusted
+    return MeanTest(interval.n, interval.mean, interval.low, interval.high, greater, less)
 
 
 def _finite(values: ArrayLike) -> Floats:

@@ -24,3 +24,16 @@ def quantile(values: ArrayLike, share: float) -> float | None:
     """
     sample = np.asarray(values, dtype=np.float64)
     return float(np.quantile(sample, share)) if len(sample) else None
+
+
+def quartiles(values: ArrayLike) -> tuple[float, float, float] | tuple[None, None, None]:
+    """First quartile, median and third quartile of `values`; three times None of no values.
+
+    >>> quartiles([0, 1, 2, 3, 4])
+    (1.0, 2.0, 3.0)
+    """
+    sample = np.asarray(values, dtype=np.float64)
+    if not len(sample):
+        return None, None, None
+    low, middle, high = np.quantile(sample, [0.25, 0.5, 0.75]).tolist()
+    return low, middle, high

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from batchscope.config.errors import ConfigError, Locate, below, choice
+from batchscope.config.errors import ConfigError, Locate, below, refuse_unknown
 from batchscope.config.written import DIFFERENT, BatchSize, List, Names, Written, valid
 from batchscope.study import definition_files, definitions
 from batchscope.study.datasets import Dataset
 from batchscope.study.definitions import Definition
 from batchscope.study.recipes import Recipe
+
+if TYPE_CHECKING:
+    from batchscope.study.model import Study
 
 # Keys of a recipe that change nothing in the work of one update.
 _WITHOUT_WORK = ("budget", "learning_rate_scaling", "tuning", "tracked_weight", "evaluation_batch_size", "snapshots")
@@ -34,9 +37,9 @@ class Comparison(Written):
         valid("a list of integers from 1 to the number of training examples, or `full`"),
     ]
     """Examples per update. `full` is all the training examples, one update per epoch."""
-    timing: bool | str | None = Field(
-        None, json_schema_extra={"x-valid": "true, false, the name of a recipe of this study that is timed, or null"}
-    )
+    timing: Annotated[
+        bool | str | None, valid("true, false, the name of a recipe of this study that is timed, or null")
+    ] = None
     """Whether the cells of this comparison are timed; null for what the study says. Recipes that differ only in
     budget, learning rate or its tuning take the same time per update, so one may name another whose timings it takes.
     """
@@ -46,7 +49,11 @@ class Comparison(Written):
         for dataset in self.datasets:
             for recipe in self.recipes:
                 for size in self.batch_sizes:
-                    yield Cell(dataset, recipe, str(size))
+                    yield Cell(dataset, recipe, size)
+
+    def is_timed(self, otherwise: bool) -> bool:
+        """Whether its cells are timed themselves; `otherwise` is what the study says where it says nothing."""
+        return (otherwise if self.timing is None else self.timing) is True
 
     def on(self, replaced: Mapping[str, str]) -> Comparison:
         """The comparison on other data sets."""
@@ -55,20 +62,17 @@ class Comparison(Written):
 
 @dataclass(frozen=True)
 class Cell:
-    """A data set, a recipe and a batch size (as text: digits, or `full`): what is timed."""
+    """A data set, a recipe and a batch size: what is timed."""
 
     dataset: str
     recipe: str
-    batch_size: str
+    batch_size: BatchSize
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Cell):
     """A cell and a seed: what is trained, one job each."""
 
-    dataset: str
-    recipe: str
-    batch_size: str
     seed: int
 
     @property
@@ -77,73 +81,67 @@ class Run:
         return Cell(self.dataset, self.recipe, self.batch_size)
 
 
-def expand(
+def check(
     comparisons: Sequence[Comparison],
     datasets: Mapping[str, Definition[Dataset]],
     recipes: Mapping[str, Definition[Recipe]],
     locate: Locate,
-) -> tuple[Cell, ...]:
-    """Every cell of the comparisons, in their order, once its names and sizes are checked."""
-    cells: dict[Cell, int] = {}  # and the comparison each came from
-    sizes: dict[str, int | None] = {}
-    for index, comparison in enumerate(comparisons):
-        here = below(locate, "comparisons", index)
-        _check_names(comparison.datasets, datasets, below(here, "datasets"))
-        _check_names(comparison.recipes, recipes, below(here, "recipes"))
-        for dataset in (datasets[name] for name in comparison.datasets):
-            if dataset.name not in sizes:
-                sizes[dataset.name] = definitions.known_size(dataset)
-            n_train = sizes[dataset.name]
-            for recipe in (recipes[each] for each in comparison.recipes):
-                definitions.check_pair(recipe, dataset)
-                for position, size in enumerate(comparison.batch_sizes):
-                    place = here(["batch_sizes", position])
-                    _check_size(size, n_train, dataset, recipe, place)
-                    definitions.check_cell(recipe, size.of(n_train), place)
-                    cell = Cell(dataset.name, recipe.name, str(size))
-                    _check_new(cell, cells, n_train, place)
-                    cells[cell] = index
-    return tuple(cells)
+) -> None:
+    """Refuse comparisons of what nobody defines, of what does not fit together, and the same run twice.
 
-
-def timed(comparisons: Sequence[Comparison], timing: bool) -> tuple[Cell, ...]:
-    """The cells that are timed themselves, in the order of the study file; `timing` is what the study says."""
-    own = (item for item in comparisons if (timing if item.timing is None else item.timing) is True)
-    return tuple(cell for item in own for cell in item.cells())
-
-
-def borrowed_timings(
-    comparisons: Sequence[Comparison],
-    own: Sequence[Cell],
-    recipes: Mapping[str, Definition[Recipe]],
-    locate: Locate,
-) -> dict[tuple[str, str], str]:
-    """By data set and recipe, the recipe whose timings stand in for its own, once it is known that they can.
+    Args:
+        comparisons: those of the study.
+        datasets: every data set that it may name.
+        recipes: every recipe that it may name.
+        locate: where the user wrote a key of the study.
 
     Raises:
-        ConfigError: where a comparison names timings of something else, or that are not made.
+        ConfigError: one sentence on what to change.
     """
-    borrowed = {}
-    for index, item in enumerate(comparisons):
+    seen: dict[tuple[str, str, int | None], tuple[BatchSize, int]] = {}  # how a size was written, in which comparison
+    for index, comparison in enumerate(comparisons):
+        here = below(locate, "comparisons", index)
+        refuse_unknown(comparison.datasets, datasets, below(here, "datasets"), "`{}` is not defined")
+        refuse_unknown(comparison.recipes, recipes, below(here, "recipes"), "`{}` is not defined")
+        for name in comparison.datasets:
+            definition_files.check(datasets[name])
+        for name in comparison.recipes:
+            definition_files.check(recipes[name])
+        for cell in comparison.cells():
+            dataset, recipe, size = datasets[cell.dataset], recipes[cell.recipe], cell.batch_size
+            n_train, place = definitions.known_size(dataset), here(["batch_sizes", comparison.batch_sizes.index(size)])
+            definitions.check_pair(recipe, dataset)
+            _check_size(size, n_train, dataset, recipe, place)
+            definitions.check_cell(recipe, size.of(n_train), place)
+            if known := seen.get((cell.dataset, cell.recipe, size.of(n_train))):
+                raise ConfigError(f"{place}: {_twice(cell, *known, n_train)}")
+            seen[cell.dataset, cell.recipe, size.of(n_train)] = size, index
+
+
+def check_timings(study: Study, locate: Locate) -> None:
+    """Refuse a comparison that takes the timings of something else, or timings that are not made.
+
+    Raises:
+        ConfigError: one sentence on what to change.
+    """
+    for index, item in enumerate(study.file.comparisons):
         if not isinstance(item.timing, str):
             continue
-        name, place = item.timing, locate(["comparisons", index, "timing"])
-        if name not in recipes:
-            raise ConfigError(f"{place}: no run of the study uses the recipe `{name}`{choice(name, recipes)}")
+        name, here = item.timing, below(locate, "comparisons", index)
+        refuse_unknown({"timing": name}, study.recipes, here, "no run of the study uses the recipe `{}`")
+        place = here(["timing"])
         for cell in item.cells():
-            if Cell(cell.dataset, name, cell.batch_size) not in own:
+            if Cell(cell.dataset, name, cell.batch_size) not in study.cells:
                 raise ConfigError(
                     f"{place}: {name} is not timed on {cell.dataset} at batch size {cell.batch_size}; valid is a "
                     "recipe that this study times at every size of this comparison, or true"
                 )
-            differing = _differences(recipes[cell.recipe].value, recipes[name].value)
+            differing = _differences(study.recipes[cell.recipe].value, study.recipes[name].value)
             if differing:
                 raise ConfigError(
                     f"{place}: {cell.recipe} and {name} differ in {', '.join(differing)}, so an update may take "
                     "another time; valid is a recipe that differs only in budget, learning rate or its tuning, or true"
                 )
-            borrowed[cell.dataset, cell.recipe] = name
-    return borrowed
 
 
 def check_replaced(
@@ -151,18 +149,8 @@ def check_replaced(
 ) -> None:
     """Refuse to put a data set in the place of one that the study does not name, or one that nobody defines."""
     named = sorted({name for item in comparisons for name in item.datasets})
-    for old, new in replaced.items():
-        if old not in named:
-            raise ConfigError(f"{locate([old])}: the study does not name `{old}`{choice(old, named)}")
-        if new not in datasets:
-            raise ConfigError(f"{locate([old])}: `{new}` is not defined{choice(new, datasets)}")
-
-
-def _check_names(names: Sequence[str], known: Mapping[str, Definition], locate: Locate) -> None:
-    for position, name in enumerate(names):
-        if name not in known:
-            raise ConfigError(f"{locate([position])}: `{name}` is not defined{choice(name, known)}")
-        definition_files.check(known[name])
+    refuse_unknown({name: name for name in replaced}, named, locate, "the study does not name `{}`")
+    refuse_unknown(replaced, datasets, locate, "`{}` is not defined")
 
 
 def _differences(recipe: Recipe, other: Recipe) -> list[str]:
@@ -192,14 +180,9 @@ def _check_size(
         )
 
 
-def _check_new(cell: Cell, cells: Mapping[Cell, int], n_train: int | None, place: str) -> None:
-    """The same run may not be asked for twice, nor the same batch size as a number and as `full`."""
+def _twice(cell: Cell, first: BatchSize, index: int, n_train: int | None) -> str:
+    """Why the same run may not be asked for twice, nor the same batch size as a number and as `full`."""
     what = f"{cell.dataset} with {cell.recipe} at batch size {cell.batch_size}"
-    if cell in cells:
-        raise ConfigError(f"{place}: {what} is in comparisons[{cells[cell]}] already; valid is to ask for it once")
-    twin = {"full": str(n_train), str(n_train): "full"}.get(cell.batch_size)
-    if twin is not None and Cell(cell.dataset, cell.recipe, twin) in cells:
-        raise ConfigError(
-            f"{place}: {what} repeats {twin}, since {cell.dataset} has {n_train} training examples; "
-            "valid is one of the two"
-        )
+    if first == cell.batch_size:
+        return f"{what} is in comparisons[{index}] already; valid is to ask for it once"
+    return f"{what} repeats {first}, since {cell.dataset} has {n_train} training examples; valid is one of the two"

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from batchscope.config.errors import ConfigError, Key, Locate, choice, refuse_braces, shown
 from batchscope.data import splits
@@ -20,14 +19,18 @@ from batchscope.study.networks import OwnModel
 from batchscope.study.recipes import Recipe
 
 
-def dataset_files(dataset: Mapping[str, Any]) -> list[str]:
-    """The user's files that a resolved data set is made from; the job that makes it has them as inputs."""
-    return [dataset["path"]] if "path" in dataset else _function_files(dataset)
+def files(definition: Definition) -> list[str]:
+    """The user's files that a data set or recipe is made from; the jobs that use it have them as inputs.
 
-
-def recipe_files(recipe: Mapping[str, Any]) -> list[str]:
-    """The user's files that a resolved recipe needs; every job that trains with it has them as inputs."""
-    return _function_files(recipe["model"])
+    Beside the file of a function these are the modules beside it that it imports, directly or not.
+    """
+    keys = {**definition.content, **definition.content.get("model", {})}
+    if "function" not in keys:
+        return [keys["path"]] if "path" in keys else []
+    file = Path(keys["function"].rpartition(":")[0])
+    real = file.resolve()  # where its imports are looked for, too
+    imported = [each for each in imports.closure(real, real.parent) if each != real]
+    return [str(file), *map(shown, imported)]
 
 
 def check(definition: Definition) -> None:
@@ -50,16 +53,6 @@ def check(definition: Definition) -> None:
             _check_columns(value, locate)
         else:
             _check_arrays(value, locate)
-
-
-def _function_files(mapping: Mapping[str, Any]) -> list[str]:
-    """The file of a function, if any, and the modules beside it that it imports, directly or not."""
-    if "function" not in mapping:
-        return []
-    file = Path(mapping["function"].rpartition(":")[0])
-    real = file.resolve()  # where its imports are looked for, too
-    imported = [each for each in imports.closure(real, real.parent) if each != real]
-    return [str(file), *map(shown, imported)]
 
 
 def _check_columns(table: Table, locate: Locate) -> None:
@@ -133,20 +126,12 @@ def _check_function(
 
 
 def _signature(arguments: ast.arguments) -> inspect.Signature:
-    """The signature of a function that was parsed, not imported."""
-    plain = [*arguments.posonlyargs, *arguments.args]
-    defaults: list[ast.expr | None] = [None] * (len(plain) - len(arguments.defaults)) + [*arguments.defaults]
-    kinds: list[Any] = [inspect.Parameter.POSITIONAL_ONLY] * len(arguments.posonlyargs)
-    kinds += [inspect.Parameter.POSITIONAL_OR_KEYWORD] * len(arguments.args)
-    parameters = [_parameter(*each) for each in zip(plain, kinds, defaults, strict=True)]
-    if arguments.vararg:
-        parameters.append(_parameter(arguments.vararg, inspect.Parameter.VAR_POSITIONAL, None))
-    for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
-        parameters.append(_parameter(argument, inspect.Parameter.KEYWORD_ONLY, default))
-    if arguments.kwarg:
-        parameters.append(_parameter(arguments.kwarg, inspect.Parameter.VAR_KEYWORD, None))
-    return inspect.Signature(parameters)
-
-
-def _parameter(argument: ast.arg, kind: Any, default: ast.expr | None) -> inspect.Parameter:
-    return inspect.Parameter(argument.arg, kind, default=inspect.Parameter.empty if default is None else default)
+    """The signature of a function that was parsed, not imported: that of a lambda with the same parameters."""
+    none = ast.Constant(None)
+    arguments.defaults = [none for _ in arguments.defaults]
+    arguments.kw_defaults = [default and none for default in arguments.kw_defaults]
+    for each in ast.walk(arguments):
+        if isinstance(each, ast.arg):
+            each.annotation = None
+    stand_in = ast.fix_missing_locations(ast.Expression(ast.Lambda(arguments, none)))
+    return inspect.signature(eval(compile(stand_in, "<parameters>", "eval")))

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import copy
-import re
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic
+from typing import Any, Generic, cast
 
 from pydantic import TypeAdapter
 from typing_extensions import TypeVar
 
 from batchscope.config import written
-from batchscope.config.errors import ConfigError, Key, Locate, below, choice, shown
+from batchscope.config.errors import ConfigError, Key, Locate, below, refuse_unknown, shown
 from batchscope.config.sentences import refusal
 from batchscope.config.spelling import respelt
-from batchscope.config.yaml_files import locate_in
+from batchscope.config.written import OwnName
+from batchscope.config.yaml_files import locate_in, read_yaml
 from batchscope.data import splits
 from batchscope.study import datasets, recipes
 from batchscope.study.datasets import Arrays, Dataset, Digits, Images
 from batchscope.study.networks import Cnn, Mlp
 from batchscope.study.recipes import Recipe
+from batchscope.training.recipes import Recipe as Resolved
 from batchscope.training.recipes import scaled_optimizer
 
 V = TypeVar("V", bound=written.Written, default=Any)
@@ -57,7 +59,7 @@ class Layer:
     locate: Locate
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Definition(Generic[V]):
     """A definition with everything filled in, and where the user wrote each of its values."""
 
@@ -72,46 +74,56 @@ class Definition(Generic[V]):
 
 
 DATASETS: Kind[Dataset] = Kind("datasets", "data set", datasets.DATASET, datasets.settle)
+_UNRESOLVED = TypeAdapter(dict[OwnName, Content])
 RECIPES: Kind[Recipe] = Kind("recipes", "recipe", recipes.RECIPE, recipes.settle)
 
 
-def layers(kind: Kind[V], content: Content, path: Path, prefix: Sequence[str] = ()) -> dict[str, Layer]:
+def load(kind: Kind[V], inline: Content, study: Path, registry: Path) -> dict[str, Definition[V]]:
+    """Every definition of the registry and of the study, selected or not: a typo is found before it is needed.
+
+    Files are not looked at: a registry may name data that this machine lacks, as long as no study selects them
+    (`definition_files.check`).
+
+    Raises:
+        ConfigError: one sentence on what to change.
+    """
+    shared, own = _layers(kind, read_yaml(registry), registry), _layers(kind, inline, study, [kind.key])
+    for name, layer in own.items():
+        if name in shared:
+            raise ConfigError(f"{layer.locate([])}: {shown(registry)} has this name already; valid is another name")
+    return {name: _resolve(kind, name, shared) for name in shared} | {
+        name: _resolve(kind, name, {**shared, **own}) for name in own
+    }
+
+
+def _layers(kind: Kind[V], content: Content, path: Path, prefix: Sequence[str] = ()) -> dict[str, Layer]:
     """The definitions of one file, by name; their paths are relative to the file's folder."""
     locate = locate_in(shown(path), prefix)
     found = {}
-    for name, definition in content.items():
-        if not re.fullmatch(written.NAME, name):
-            raise ConfigError(f"{locate([])}: {refusal(name, {'x-valid': written.NAME_WORDS})}")
-        if not isinstance(definition, dict):
-            raise ConfigError(f"{locate([name])}: {refusal(definition, {'type': 'object'})}")
-        if not isinstance(definition.get("extends", ""), str):
-            place = locate([name, "extends"])
-            raise ConfigError(
-                f"{place}: {refusal(definition['extends'], {'x-valid': f'the name of another {kind.noun}'})}"
-            )
+    for name, definition in written.read(_UNRESOLVED, content, locate).items():
         where = below(locate, name)
+        if not isinstance(definition.get("extends", ""), str):
+            valid = f"the name of another {kind.noun}"
+            raise ConfigError(f"{where(['extends'])}: {refusal(definition['extends'], {'x-valid': valid})}")
         today = respelt(definition, where, ["model"]) if kind.key == "recipes" else definition
         found[name] = Layer(_with_paths(today, path.parent), where)
     return found
 
 
-def resolve(kind: Kind[V], name: str, known: Mapping[str, Layer]) -> Definition[V]:
-    """Merge a definition over what it extends, check the whole, and fill in the defaults.
-
-    Files are not looked at: a registry may name data that this machine lacks, as long as no study selects them
-    (`definition_files.check`).
-    """
+def _resolve(kind: Kind[V], name: str, known: Mapping[str, Layer]) -> Definition[V]:
+    """Merge a definition over what it extends, check the whole, and fill in the defaults."""
     chain = _chain(kind, name, known)
     locate = _locate_in_layers(chain)
     merged: Content = {}
     for layer in reversed(chain):
         merged = _merge(merged, {key: value for key, value in layer.content.items() if key != "extends"})
-    value = kind.settle(written.read(kind.type, merged, locate), locate)
-    if isinstance(value, (Digits, Images)):  # whose sizes are known without a file
-        known_size(Definition(name, value, locate))
-    return Definition(name, value, locate)
+    definition = Definition(name, kind.settle(written.read(kind.type, merged, locate), locate), locate)
+    if isinstance(definition.value, (Digits, Images)):  # whose sizes are known without a file
+        known_size(definition)
+    return definition
 
 
+@functools.cache
 def known_size(dataset: Definition[Dataset], part: splits.Part = "train") -> int | None:
     """Number of examples of a part, or None where only the user's function knows."""
     try:
@@ -149,7 +161,7 @@ def check_cell(recipe: Definition[Recipe], batch_size: int | None, place: str) -
     if batch_size is None:
         return
     try:
-        scaled_optimizer(recipe.content, batch_size)
+        scaled_optimizer(cast(Resolved, recipe.content), batch_size)
     except ValueError as error:
         raise ConfigError(f"{place}: {recipe.name}: {error}") from error
 
@@ -188,8 +200,7 @@ def _chain(kind: Kind[V], name: str, known: Mapping[str, Layer]) -> list[Layer]:
             raise ConfigError(
                 f"{place}: {' extends '.join([*names, parent])}; valid is a {kind.noun} outside this circle"
             )
-        if parent not in known:
-            raise ConfigError(f"{place}: there is no {kind.noun} `{parent}`{choice(parent, known)}")
+        refuse_unknown({"extends": parent}, known, chain[-1].locate, f"there is no {kind.noun} `{{}}`")
         if "source" in chain[-1].content:
             raise ConfigError(
                 f"{chain[-1].locate(['source'])}: the source comes from {parent}; valid is `extends` without `source`, "

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from batchscope.config.errors import ConfigError, Locate, below, choice, refuse_braces, shown
-from batchscope.config.written import NAME, NAME_WORDS, SORTED, Positive, Written, valid
+from batchscope.config.errors import ConfigError, Fault, Locate, below, refuse_braces, refuse_unknown, shown
+from batchscope.config.written import SORTED, OwnName, Positive, Written, valid
 from batchscope.data import splits
 
 _TO_TARGET = ("epochs", "updates", "examples")
-_File = Annotated[str, Field(pattern=r"\.(csv|parquet)$"), valid("the path of a .csv or .parquet file")]
-_OwnName = Annotated[str, Field(pattern=NAME), valid(NAME_WORDS)]
 _Column = Annotated[str, Field(min_length=1), valid("the name of a column")]
-_RunColumn = Literal[
+_RESULTS = tuple(
+    f"{weights}_{part}_{metric}"
+    for weights in ("selected", "last")
+    for part in ("train", "validation", "test")
+    for metric in ("loss", "accuracy")
+)
+_RunColumn = Literal[  # type: ignore[valid-type]
     "batch_size",
     "seed",
     "target",
@@ -29,32 +33,26 @@ _RunColumn = Literal[
     "learning_rate",
     "step_loss_noise",
     "selected_epoch",
-    "selected_train_loss",
-    "selected_train_accuracy",
-    "selected_validation_loss",
-    "selected_validation_accuracy",
-    "selected_test_loss",
-    "selected_test_accuracy",
-    "last_train_loss",
-    "last_train_accuracy",
-    "last_validation_loss",
-    "last_validation_accuracy",
-    "last_test_loss",
-    "last_test_accuracy",
+    *_RESULTS,
 ]
 _TimingColumn = Literal["batch_size", "seconds_per_epoch", "seconds_per_update", "power_watts", "power_limit_watts"]
 
 
-class MeasuredRuns(Written):
-    """The file with one row per run, or per run and target."""
+class _Measured(Written):
+    """What the files of measurements have in common."""
 
-    path: _File
+    path: Annotated[str, Field(pattern=r"\.(csv|parquet)$"), valid("the path of a .csv or .parquet file")]
     """A .csv or .parquet file, relative to the folder of the study file; where it is not there, it is looked for in
     the `data_folders` of config.yaml.
     """
-    dataset: _OwnName
+
+
+class MeasuredRuns(_Measured):
+    """The file with one row per run, or per run and target."""
+
+    dataset: OwnName
     """What the report calls the data."""
-    recipe: _OwnName
+    recipe: OwnName
     """What the report calls the model and how it was trained."""
     n_train: Positive | None = None
     """Number of training examples; null where unknown, and then epochs do not become updates or examples."""
@@ -76,18 +74,51 @@ class MeasuredRuns(Written):
         """The columns that say how long each run took to a target."""
         return [name for name in _TO_TARGET if name in self.columns]
 
+    def conflicts(self) -> Iterator[Fault]:
+        """What runs need to reach is said once, and only where the file says how long they took."""
+        given, named = self.to_target, "target" in self.columns
+        if len(given) > 1:
+            yield ["columns", given[1]], f"{given[0]} is given already; valid is one of the two"
+        if named and self.target is not None:
+            yield ["target"], "a column names the targets already; valid is one of the two"
+        if given and not (named or self.target is not None):
+            yield ["target"], f"{given[0]} to which target? valid is a number, or a column `target`"
+        if given and self.metric is None:
+            yield ["metric"], "the targets need the name of what they are measured in; valid is a text such as WER"
+        if not given and (named or self.target is not None):
+            yield (
+                ["columns"],
+                "there is a target, but no column says how long a run took to it; valid is one of epochs, updates, "
+                "examples",
+            )
+        for idle in ("seconds", "joules", "budget_epochs"):
+            if idle in self.columns and not given:
+                yield (
+                    ["columns", idle],
+                    "it is about runs that have a target; valid is to give epochs, updates or examples to the target "
+                    "too",
+                )
+        if given in (["updates"], ["examples"]) and self.n_train is None:
+            yield ["n_train"], f"{given[0]} need it to become epochs; valid is the number of training examples"
 
-class MeasuredTimings(Written):
+
+class MeasuredTimings(_Measured):
     """The file with what an epoch or an update takes at each batch size; null for none."""
 
-    path: _File
-    """A .csv or .parquet file, relative to the folder of the study file; where it is not there, it is looked for in
-    the `data_folders` of config.yaml.
-    """
     columns: Annotated[dict[_TimingColumn, _Column], SORTED]
     """Which column holds what, as `ours: theirs`: `batch_size`, `seconds_per_epoch` or `seconds_per_update`, the mean
     power in watts, and the power limit it was measured at.
     """
+
+    def conflicts(self) -> Iterator[Fault]:
+        """Seconds are those of an epoch or of an update."""
+        per_epoch, per_update = ("seconds_per_epoch" in self.columns, "seconds_per_update" in self.columns)
+        if per_epoch == per_update:
+            yield (
+                ["columns"],
+                f"it names {'both' if per_epoch else 'neither'} seconds_per_epoch "
+                f"{'and' if per_epoch else 'nor'} seconds_per_update; valid is one of the two",
+            )
 
 
 class Baseline(Written):
@@ -108,6 +139,31 @@ class Measurements(Written):
     timings: MeasuredTimings | None = None
     baseline: Baseline | None = None
 
+    def conflicts(self) -> Iterator[Fault]:
+        """What timings and savings of energy need is there."""
+        columns = self.timings.columns if self.timings else {}
+        if "seconds_per_update" in columns and self.runs.n_train is None:
+            yield (
+                ["runs", "n_train"],
+                "seconds_per_update need it to become seconds per epoch; valid is the number of training examples",
+            )
+        if "power_limit_watts" in columns and (self.baseline is None or self.baseline.power_limit_watts is None):
+            yield (
+                ["baseline"],
+                "batch sizes were measured at several power limits; valid is a baseline with a batch_size and the "
+                "power_limit_watts at which sizes are compared",
+            )
+        if self.baseline is not None and "power_watts" not in columns:
+            yield (
+                ["baseline"],
+                "savings of energy need power; valid is measurements.timings with a column power_watts, or no baseline",
+            )
+
+    @property
+    def files(self) -> list[str]:
+        """The files that they are read from."""
+        return [part.path for part in (self.runs, self.timings) if part is not None]
+
 
 def resolve(measurements: Measurements, study_file: Path, folders: Sequence[str], locate: Locate) -> Measurements:
     """The checked measurements of a study with the paths of its files as they are found.
@@ -115,25 +171,16 @@ def resolve(measurements: Measurements, study_file: Path, folders: Sequence[str]
     A relative path is looked for in the study file's folder, then in `folders` (`data_folders` of config.yaml).
 
     Raises:
-        ConfigError: a file or a column is not there, or keys do not fit together.
+        ConfigError: a file or a column is not there.
     """
-    found: dict[str, MeasuredRuns | MeasuredTimings] = {}
-    here = below(locate, "measurements")
+    found = {}
     for name, part in (("runs", measurements.runs), ("timings", measurements.timings)):
         if part is not None:
-            path = _find(part.path, study_file, folders, here([name, "path"]))
+            here = below(locate, "measurements", name)
+            path = _find(part.path, study_file, folders, here(["path"]))
             found[name] = part.model_copy(update={"path": shown(path)})
-            required = ("batch_size", "seed") if name == "runs" else ("batch_size",)
-            _check_columns(part.columns, required, path, below(here, name))
-    _check_runs(measurements.runs, below(here, "runs"))
-    _check_timings(measurements, here)
+            _check_columns(part.columns, ("batch_size", "seed") if name == "runs" else ("batch_size",), path, here)
     return measurements.model_copy(update=found)
-
-
-def files(measurements: Measurements | None) -> list[str]:
-    """The files that resolved measurements are read from."""
-    parts = () if measurements is None else (measurements.runs, measurements.timings)
-    return [part.path for part in parts if part is not None]
 
 
 def _find(path: str, study_file: Path, folders: Sequence[str], place: str) -> Path:
@@ -154,67 +201,8 @@ def _check_columns(columns: Mapping[Any, str], required: Sequence[str], path: Pa
         there = splits.table_columns(path)
     except splits.DataError as error:
         raise ConfigError(f"{locate(['path'])}: {error}") from error
-    for ours, theirs in columns.items():
-        if theirs not in there:
-            place = locate(["columns", ours])
-            raise ConfigError(f"{place}: {path.name} has no column `{theirs}`{choice(theirs, there)}")
+    refuse_unknown(columns, there, below(locate, "columns"), f"{path.name} has no column `{{}}`")
     for name in required:
         if name not in columns:
             place = locate(["columns", name])
             raise ConfigError(f"{place}: the key is missing; valid is the name of a column: one of {', '.join(there)}")
-
-
-def _check_runs(runs: MeasuredRuns, locate: Locate) -> None:
-    """What runs need to reach is said once, and only where the file says how long they took."""
-    given, named = runs.to_target, "target" in runs.columns
-    if len(given) > 1:
-        raise ConfigError(f"{locate(['columns', given[1]])}: {given[0]} is given already; valid is one of the two")
-    if named and runs.target is not None:
-        raise ConfigError(f"{locate(['target'])}: a column names the targets already; valid is one of the two")
-    if given and not (named or runs.target is not None):
-        raise ConfigError(f"{locate(['target'])}: {given[0]} to which target? valid is a number, or a column `target`")
-    if given and runs.metric is None:
-        raise ConfigError(
-            f"{locate(['metric'])}: the targets need the name of what they are measured in; valid is a text such as WER"
-        )
-    if not given and (named or runs.target is not None):
-        raise ConfigError(
-            f"{locate(['columns'])}: there is a target, but no column says how long a run took to it; valid is one of "
-            "epochs, updates, examples"
-        )
-    idle = [name for name in ("seconds", "joules", "budget_epochs") if name in runs.columns and not given]
-    if idle:
-        raise ConfigError(
-            f"{locate(['columns', idle[0]])}: it is about runs that have a target; valid is to give epochs, updates or "
-            "examples to the target too"
-        )
-    if given in (["updates"], ["examples"]) and runs.n_train is None:
-        raise ConfigError(
-            f"{locate(['n_train'])}: {given[0]} need it to become epochs; valid is the number of training examples"
-        )
-
-
-def _check_timings(measurements: Measurements, locate: Locate) -> None:
-    timings, baseline = measurements.timings, measurements.baseline
-    if timings is not None:
-        per_epoch, per_update = ("seconds_per_epoch" in timings.columns, "seconds_per_update" in timings.columns)
-        if per_epoch == per_update:
-            raise ConfigError(
-                f"{locate(['timings', 'columns'])}: it names {'both' if per_epoch else 'neither'} seconds_per_epoch "
-                f"{'and' if per_epoch else 'nor'} seconds_per_update; valid is one of the two"
-            )
-        if per_update and measurements.runs.n_train is None:
-            raise ConfigError(
-                f"{locate(['runs', 'n_train'])}: seconds_per_update need it to become seconds per epoch; valid is the "
-                "number of training examples"
-            )
-        if "power_limit_watts" in timings.columns and (baseline is None or baseline.power_limit_watts is None):
-            raise ConfigError(
-                f"{locate(['baseline'])}: batch sizes were measured at several power limits; valid is a baseline with "
-                "a batch_size and the power_limit_watts at which sizes are compared"
-            )
-    if baseline is not None and (timings is None or "power_watts" not in timings.columns):
-        raise ConfigError(
-            f"{locate(['baseline'])}: savings of energy need power; valid is measurements.timings with a column "
-            "power_watts, or no baseline"
-        )

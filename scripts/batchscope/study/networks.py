@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from batchscope.config.errors import ConfigError, Locate
+from batchscope.config.errors import Fault
 from batchscope.config.written import Arguments, Function, List, Positive, Share, Written, valid
 
 
@@ -95,26 +95,17 @@ Model = Annotated[
 ]
 
 
-def check_tracked_weight(model: Model, tracked: Sequence[int] | None, locate: Locate) -> None:
-    """Refuse an index outside the first kernel, as far as the recipe alone tells its shape (None: the data tell).
-
-    Raises:
-        ConfigError: one sentence on what to change.
-    """
-    if tracked is None or isinstance(model, OwnModel):
+def faults_of_index(model: Model, index: Sequence[int] | None) -> Iterator[Fault]:
+    """Why an index is outside the first kernel, as far as the recipe alone tells its shape (None: the data tell)."""
+    if index is None or isinstance(model, OwnModel):
         return
     shape: tuple[int | None, ...]
     if isinstance(model, Mlp):
         shape, axes = (None, model.hidden[0] if model.hidden else None), "[feature, unit]"
     else:
         shape, axes = (model.kernel_size, model.kernel_size, None, model.filters[0]), "[row, column, channel, filter]"
-    if len(tracked) != len(shape):
-        raise ConfigError(
-            f"{locate(['tracked_weight'])}: {len(tracked)} numbers do not index the first kernel; valid is {axes}"
-        )
-    for axis, (index, size) in enumerate(zip(tracked, shape, strict=True)):
-        if size is not None and index >= size:
-            raise ConfigError(
-                f"{locate(['tracked_weight', axis])}: {index} is outside the first kernel {axes}; valid is an integer "
-                f"from 0 to {size - 1}"
-            )
+    if len(index) != len(shape):
+        yield [], f"{len(index)} numbers do not index the first kernel; valid is {axes}"
+    for axis, (at, size) in enumerate(zip(index, shape, strict=True)):
+        if size is not None and at >= size:
+            yield [axis], f"{at} is outside the first kernel {axes}; valid is an integer from 0 to {size - 1}"

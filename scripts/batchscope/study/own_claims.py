@@ -6,14 +6,15 @@ wrote for it, that is a mistake. Nothing here imports pandas.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from batchscope.claims import scope
 from batchscope.claims.definitions import Claim
-from batchscope.claims.metrics import METRICS
-from batchscope.claims.scope import Pair
 from batchscope.config.errors import ConfigError, Locate, below, choice
+from batchscope.study.definitions import known_size
+from batchscope.tables.cells import Pair
+from batchscope.tables.metrics import METRICS
 from batchscope.text import count
 
 if TYPE_CHECKING:
@@ -23,39 +24,36 @@ _DRAWN = ("gradients", "modes")  # probes whose batch sizes are their own
 Sizes = set[int | str]
 
 
-def check(own: Mapping[str, Claim], study: Study, sizes: Mapping[str, int | None], locate: Locate) -> None:
-    """Refuse a claim that no result of the study can decide.
-
-    Args:
-        own: the claims that the study defines, by name.
-        study: a study that trains.
-        sizes: by data set, the number of training examples, None where it is not known before the data are read.
-        locate: where the user wrote a key of the study.
+def check(study: Study, locate: Locate) -> None:
+    """Refuse a claim that no result of the study can decide; of measurements made elsewhere that is not known yet.
 
     Raises:
         ConfigError: one sentence on what to change.
     """
-    for name, claim in own.items():
-        _check(claim, study, sizes, below(locate, "claims", name))
+    for name in study.file.claims if study.file.measurements is None else ():
+        if name in study.claims:
+            _check(study.claims[name], study, below(locate, "claims", name))
 
 
-def _check(claim: Claim, study: Study, sizes: Mapping[str, int | None], locate: Locate) -> None:
+def _check(claim: Claim, study: Study, locate: Locate) -> None:
     described = study.describe()
-    fitting = [pair for pair in study.pairs if scope.fits(claim, pair, described)]
+    design = scope.Design.of(described["datasets"], described["recipes"])
+    fitting = [pair for pair in study.pairs if design.fits(claim, pair)]
     if not fitting:
         where = "scope" if claim.scope.words() else "test"
         raise ConfigError(
             f"{locate([where])}: no data set and recipe of the study meet {scope.wanted(claim)}; valid are conditions "
             "that some do"
         )
+    sizes = {name: known_size(dataset) for name, dataset in study.datasets.items()}
     available = {pair: _available(claim, pair, study, sizes[pair[0]]) for pair in study.pairs}
-    for keys, sentence in claim.test.lacks(fitting, available, described):
+    for keys, sentence in claim.test.lacks(fitting, available, design):
         raise ConfigError(f"{locate(['test', *keys])}: {sentence}")
     for key, metric in (("metric", claim.metric), ("test.along", getattr(claim.test, "along", None))):
         if metric is not None:
             _check_source(metric, locate(key.split(".")), fitting, study)
     _check_sizes(claim, [available[pair] for pair in fitting], locate)
-    _check_seeds(claim, len(study.seeds), locate)
+    _check_seeds(claim, len(study.file.seeds), locate)
     # A full batch whose number of examples is known is there twice, by its name and its number.
     twice = {pair: "full" in available[pair] and sizes[pair[0]] is not None for pair in fitting}
     _check_number(claim, max(len(available[pair]) - twice[pair] for pair in fitting), locate)
@@ -64,9 +62,9 @@ def _check(claim: Claim, study: Study, sizes: Mapping[str, int | None], locate: 
 def _check_source(metric: str, place: str, fitting: Sequence[Pair], study: Study) -> None:
     """The study measures what the claim is about."""
     known, recipes = METRICS[metric], sorted({recipe for _, recipe in fitting})
-    probe = study.probes[known.probe] if known.probe else None
+    probe = study.probes.get(known.probe)
     lacks: tuple[str, str] | None = None
-    if known.probe and not (probe and set(recipes) & set(probe["recipes"])):
+    if known.probe and not (probe and set(recipes) & set(probe.recipes)):
         lacks = f"the probe of {known.probe}", f"to ask for it under probes.{known.probe}"
     elif known.table in ("to_target", "critical_batch_size") and not any(
         study.has_targets(data) for data, _ in fitting
@@ -74,7 +72,7 @@ def _check_source(metric: str, place: str, fitting: Sequence[Pair], study: Study
         lacks = "targets", "to set some under targets"
     elif known.table == "windows" and not any((cell.dataset, cell.recipe) in fitting for cell in study.cells):
         lacks = "timings of its own", "timing: true"
-    elif known.table == "trials" and not any(study.recipes[recipe]["tuning"] for recipe in recipes):
+    elif known.table == "trials" and not any(study.recipes[recipe].value.tuning for recipe in recipes):
         lacks = "a tuned learning rate", "to ask for tuning in the recipe"
     if lacks:
         what, valid = lacks
@@ -88,10 +86,10 @@ def _available(claim: Claim, pair: Pair, study: Study, n_train: int | None) -> S
     """The sizes that a claim may name: those of a data set and recipe, or those that its probe draws."""
     probe = study.probes.get(METRICS[claim.metric].probe)
     if probe and METRICS[claim.metric].probe in _DRAWN:
-        return set(probe["batch_sizes"])
+        return set(probe.plain()["batch_sizes"])
     trained = study.batch_sizes(pair)
-    known: Sizes = {size if size == "full" else int(size) for size in trained}
-    if "full" in trained:  # of unknown size, it may be any that is named
+    known: Sizes = {size.written for size in trained}
+    if "full" in known:  # of unknown size, it may be any that is named
         named = {size for _, size in claim.test.named() if isinstance(size, int)}
         known |= named if n_train is None else {n_train}
     return known

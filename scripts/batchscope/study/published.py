@@ -2,49 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from pydantic import Field
-
-from batchscope.claims.metrics import CRITICAL, PUBLISHED, beyond_share
-from batchscope.claims.scope import Pair
-from batchscope.config.errors import ConfigError, Locate, below, choice
-from batchscope.config.written import BatchSize, Text, Written, valid
+from batchscope.claims.published import Published
+from batchscope.config.errors import ConfigError, Locate, below, refuse_unknown
 from batchscope.stats import FITTED_SIZES
-from batchscope.study.targets import TargetMetric
+from batchscope.tables.cells import Pair
+from batchscope.tables.metrics import CRITICAL, PUBLISHED
 
 if TYPE_CHECKING:
     from batchscope.study.model import Study
-
-
-class FittedTarget(Written):
-    """Target of the fit, for `critical_batch_size`; null for others."""
-
-    metric: TargetMetric
-    """Its metric, as under `targets`."""
-    value: float
-    """Its value."""
-
-
-class Published(Written):
-    """A number as others published it."""
-
-    metric: Annotated[str, valid("the name of a metric")]
-    """What it is a number of: a metric of runs or of sharpness, as in a claim, `noise_scale` or `critical_batch_size`.
-    """
-    value: float
-    """The number as published, in the unit of the metric."""
-    plus_minus: Annotated[float, Field(ge=0)] | None = None
-    """The spread published with it; null where there is none."""
-    source: Text
-    """Where it was published, and for which data and network."""
-    batch_size: BatchSize | None = Field(
-        None, json_schema_extra={"x-valid": "an integer of at least 1, `full` or null"}
-    )
-    """Batch size of this study's runs that are printed beside it; null for `critical_batch_size`."""
-    at: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Share of the budget at which the weights were kept, for the noise scale and sharpness; null for others."""
-    target: FittedTarget | None = None
 
 
 def applies(entry: Published, pair: Pair, study: Study) -> bool:
@@ -53,13 +20,13 @@ def applies(entry: Published, pair: Pair, study: Study) -> bool:
     if wanted is not None:
         return any(
             target.metric == wanted.metric and wanted.value in target.values and target.applies(pair[0])
-            for target in study.targets
+            for target in study.file.targets
         )
     probe = PUBLISHED[entry.metric].probe
     runs = study.probed_runs(probe) if probe else study.runs
-    if probe and entry.at not in study.recipes[pair[1]]["snapshots"]["at"]:
+    if probe and entry.at not in study.recipes[pair[1]].value.snapshots.at:
         return False
-    return any((run.dataset, run.recipe) == pair and run.batch_size == str(entry.batch_size) for run in runs)
+    return any((run.dataset, run.recipe) == pair and run.batch_size == entry.batch_size for run in runs)
 
 
 def check(study: Study, locate: Locate) -> None:
@@ -68,10 +35,9 @@ def check(study: Study, locate: Locate) -> None:
     Raises:
         ConfigError: one sentence on what to change.
     """
-    for index, entry in enumerate(study.published):
+    for index, entry in enumerate(study.file.published):
         name, here = entry.metric, below(locate, "published", index)
-        if name not in PUBLISHED:
-            raise ConfigError(f"{here(['metric'])}: there is no metric `{name}` to print{choice(name, PUBLISHED)}")
+        refuse_unknown({"metric": name}, PUBLISHED, here, "there is no metric `{}` to print")
         metric = PUBLISHED[name]
         needed = {"target"} if metric == CRITICAL else {"batch_size", "at"} if metric.probe else {"batch_size"}
         for key in ("batch_size", "at", "target"):
@@ -84,7 +50,7 @@ def check(study: Study, locate: Locate) -> None:
                 f"{here([])}: a critical batch size is fitted to at least {FITTED_SIZES} batch sizes, and no data set "
                 "and recipe that has this target has as many; valid is a study with more of them"
             )
-        if beyond := beyond_share(metric, entry.value):
+        if beyond := metric.beyond(entry.value):
             raise ConfigError(f"{here(['value'])}: {beyond}")
         if not fitting:
             probe = f" and its probe of {metric.probe}" if metric.probe else ""
@@ -96,7 +62,7 @@ def check(study: Study, locate: Locate) -> None:
 
 def _has_law(pair: Pair, study: Study) -> bool:
     """Whether there may be enough batch sizes for a law; of measurements made elsewhere that is not known yet."""
-    return study.measurements is not None or len(study.batch_sizes(pair)) >= FITTED_SIZES
+    return study.file.measurements is not None or len(study.batch_sizes(pair)) >= FITTED_SIZES
 
 
 def _conditions(entry: Published) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from batchscope.config.errors import ConfigError, Locate
+from batchscope.config.errors import Fault, Locate
 from batchscope.config.written import DIFFERENT, List, Positive, Seed, Written, defaults, valid
 from batchscope.study import networks, optimizers
 from batchscope.study.networks import Model
@@ -30,6 +31,18 @@ class LearningRateScaling(Written):
     warmup_epochs: float = Field(0.0, ge=0)
     """Epochs, or a fraction of one, over which the rate rises linearly from near zero."""
 
+    def conflicts(self) -> Iterator[Fault]:
+        """A rule has the batch size at which the learning rate holds."""
+        if self.rule != "none" and self.reference_batch_size is None:
+            yield (
+                ["reference_batch_size"],
+                f"the rule {self.rule} needs the batch size at which the learning rate holds; valid is an integer of "
+                "at least 1",
+            )
+        # Where the rule was taken away, the reference was inherited.
+        if self.reference_batch_size is not None and "rule" not in self.model_fields_set:
+            yield ["reference_batch_size"], "it is given without a rule; valid is rule: linear or rule: sqrt"
+
 
 class Tuning(Written):
     """Choose the learning rate of each batch size by trials, one whole training per rate and tuning seed; the rate with
@@ -51,6 +64,19 @@ class Tuning(Written):
     """While the best rate is at an edge of the grid, one more rate is tried beyond it; at most this many."""
     refine: _Index = 1
     """After that the rates half-way (in the logarithm) between the best and its neighbours are tried; so many times."""
+
+    def conflicts(self) -> Iterator[Fault]:
+        """The rates rise by nearly the same ratio."""
+        rates = self.learning_rates
+        if list(rates) != sorted(rates):
+            yield ["learning_rates"], f"the rates are not in ascending order; valid is {sorted(rates)}"
+        ratios = [high / low for low, high in pairwise(rates)]
+        if max(ratios) > 1.2 * min(ratios):
+            yield (
+                ["learning_rates"],
+                f"the rates are not evenly spaced in the logarithm, their ratios run from {min(ratios):.3g} to "
+                f"{max(ratios):.3g}; valid are rates with nearly the same ratio, such as 0.01, 0.03, 0.1",
+            )
 
 
 class Snapshots(Written):
@@ -97,6 +123,32 @@ class Budget(Written):
     """
     early_stopping: EarlyStopping | None = None
 
+    def conflicts(self) -> Iterator[Fault]:
+        """A budget counts one thing, and says when to evaluate where its epochs or early stopping do not."""
+        if self.epochs is not None and self.updates is not None:
+            yield ["updates"], "a budget has both epochs and updates; valid is one of the two"
+        if self.epochs is None and self.updates is None:
+            yield [], "a budget has neither epochs nor updates; valid is one of the two"
+        if self.updates is not None and self.evaluations is None:
+            yield (
+                ["evaluations"],
+                "a budget in updates needs it, since epochs differ in length; valid is an integer of at least 1",
+            )
+        if self.first_evaluation_at is None:
+            return
+        if self.evaluations is None or self.evaluations < 2:
+            yield (
+                ["first_evaluation_at"],
+                "it spreads evaluations from this share of the budget to its end, so it needs at least two; valid is "
+                "evaluations of at least 2 beside it, or null here",
+            )
+        if self.early_stopping is not None:
+            yield (
+                ["first_evaluation_at"],
+                "early stopping counts evaluations, which would lie further and further apart; valid is "
+                "early_stopping: null beside it, or null here",
+            )
+
 
 class Recipe(Written):
     """How a network is trained: what is left after `extends` was merged."""
@@ -122,99 +174,49 @@ class Recipe(Written):
     evaluation_batch_size: Positive = 1000
     """Examples per pass when loss and accuracy are evaluated; it changes speed and memory, not results."""
     budget: Budget
-    tracked_weight: Annotated[List[_Index], Field(min_length=1)] | None = Field(
-        None, json_schema_extra={"x-valid": "a list of integers of at least 0, or null"}
-    )
+    tracked_weight: Annotated[
+        Annotated[List[_Index], Field(min_length=1)] | None, valid("a list of integers of at least 0, or null")
+    ] = None
     """Index in the model's first kernel of the weight whose path is recorded; null for the one with the largest
     gradient before training. An MLP's kernel is (feature, unit), a CNN's (row, column, channel, filter).
     """
+
+    def conflicts(self) -> Iterator[Fault]:
+        """One thing sets the rate of a batch size, and the tracked weight is one of the model's."""
+        scaling, epochs = self.learning_rate_scaling, self.budget.epochs
+        if scaling.rule == "adam-sde" and isinstance(self.optimizer, Sgd):
+            yield (
+                ["learning_rate_scaling", "rule"],
+                "adam-sde is a rule for adam and adamw, and the optimizer is sgd; valid is one of none, linear, sqrt",
+            )
+        if epochs is not None and scaling.warmup_epochs > epochs:
+            yield (
+                ["learning_rate_scaling", "warmup_epochs"],
+                f"{scaling.warmup_epochs:g} is more than the {epochs} epochs of the budget; valid is a number from 0 "
+                f"to {epochs}",
+            )
+        if self.tuning is not None and scaling.rule != "none":
+            yield (
+                ["learning_rate_scaling", "rule"],
+                f"the rule {scaling.rule} and tuning both set the rate of a batch size; valid is rule: none, or "
+                "tuning: null",
+            )
+        for keys, sentence in networks.faults_of_index(self.model, self.tracked_weight):
+            yield ["tracked_weight", *keys], sentence
 
 
 RECIPE: TypeAdapter[Recipe] = TypeAdapter(Recipe)
 
 
 def settle(recipe: Recipe, locate: Locate) -> Recipe:
-    """The recipe once its keys are known to fit together, without a reference batch size whose rule was taken away.
+    """The recipe once its optimizer is checked, without a reference batch size whose rule was taken away.
 
     Raises:
         ConfigError: one sentence on what to change.
     """
-    scaling = recipe.learning_rate_scaling
-    if scaling.rule == "none" and "rule" in scaling.model_fields_set:  # the reference was inherited, and has no effect
-        bare = scaling.model_copy(update={"reference_batch_size": None})
-        recipe = recipe.model_copy(update={"learning_rate_scaling": bare})
-    _check_budget(recipe.budget, locate)
-    _check_scaling(recipe, locate)
-    _check_tuning(recipe, locate)
     optimizers.check(recipe.optimizer, locate)
-    networks.check_tracked_weight(recipe.model, recipe.tracked_weight, locate)
-    return recipe
-
-
-def _check_budget(budget: Budget, locate: Locate) -> None:
-    if (budget.epochs is None) == (budget.updates is None):
-        both = budget.epochs is not None
-        raise ConfigError(
-            f"{locate(['budget', 'updates'] if both else ['budget'])}: a budget has "
-            f"{'both epochs and updates' if both else 'neither epochs nor updates'}; valid is one of the two"
-        )
-    if budget.updates is not None and budget.evaluations is None:
-        raise ConfigError(
-            f"{locate(['budget', 'evaluations'])}: a budget in updates needs it, since epochs differ in length; "
-            "valid is an integer of at least 1"
-        )
-    if budget.first_evaluation_at is None:
-        return
-    place = locate(["budget", "first_evaluation_at"])
-    if budget.evaluations is None or budget.evaluations < 2:
-        raise ConfigError(
-            f"{place}: it spreads evaluations from this share of the budget to its end, so it needs at least two; "
-            "valid is evaluations of at least 2 beside it, or null here"
-        )
-    if budget.early_stopping is not None:
-        raise ConfigError(
-            f"{place}: early stopping counts evaluations, which would lie further and further apart; valid is "
-            "early_stopping: null beside it, or null here"
-        )
-
-
-def _check_scaling(recipe: Recipe, locate: Locate) -> None:
-    scaling, epochs = recipe.learning_rate_scaling, recipe.budget.epochs
-    if (scaling.rule == "none") != (scaling.reference_batch_size is None):
-        place = locate(["learning_rate_scaling", "reference_batch_size"])
-        raise ConfigError(
-            f"{place}: it is given without a rule; valid is rule: linear or rule: sqrt"
-            if scaling.rule == "none"
-            else f"{place}: the rule {scaling.rule} needs the batch size at which the learning rate holds; valid is an "
-            "integer of at least 1"
-        )
-    if scaling.rule == "adam-sde" and isinstance(recipe.optimizer, Sgd):
-        raise ConfigError(
-            f"{locate(['learning_rate_scaling', 'rule'])}: adam-sde is a rule for adam and adamw, and the optimizer is "
-            "sgd; valid is one of none, linear, sqrt"
-        )
-    if epochs is not None and scaling.warmup_epochs > epochs:
-        raise ConfigError(
-            f"{locate(['learning_rate_scaling', 'warmup_epochs'])}: {scaling.warmup_epochs:g} is more than the "
-            f"{epochs} epochs of the budget; valid is a number from 0 to {epochs}"
-        )
-
-
-def _check_tuning(recipe: Recipe, locate: Locate) -> None:
-    if recipe.tuning is None:
-        return
-    rates, rule = recipe.tuning.learning_rates, recipe.learning_rate_scaling.rule
-    place = locate(["tuning", "learning_rates"])
-    if list(rates) != sorted(rates):
-        raise ConfigError(f"{place}: the rates are not in ascending order; valid is {sorted(rates)}")
-    ratios = [high / low for low, high in pairwise(rates)]
-    if max(ratios) > 1.2 * min(ratios):
-        raise ConfigError(
-            f"{place}: the rates are not evenly spaced in the logarithm, their ratios run from {min(ratios):.3g} to "
-            f"{max(ratios):.3g}; valid are rates with nearly the same ratio, such as 0.01, 0.03, 0.1"
-        )
-    if rule != "none":
-        raise ConfigError(
-            f"{locate(['learning_rate_scaling', 'rule'])}: the rule {rule} and tuning both set the rate of a batch "
-            "size; valid is rule: none, or tuning: null"
-        )
+    scaling = recipe.learning_rate_scaling
+    if scaling.rule != "none":
+        return recipe
+    bare = scaling.model_copy(update={"reference_batch_size": None})
+    return recipe.model_copy(update={"learning_rate_scaling": bare})

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from batchscope.config.errors import ConfigError, Locate, below, choice
+from batchscope.config.errors import ConfigError, Locate, below, refuse_unknown
 from batchscope.config.written import DIFFERENT, List, Names, Positive, Written, valid
+from batchscope.tables.metrics import TARGETS, TargetMetric
 
-TargetMetric = Literal["validation_loss", "validation_error", "train_loss", "train_error"]
+if TYPE_CHECKING:
+    from batchscope.study.model import Study
 
 
 class Target(Written):
@@ -42,26 +44,24 @@ class Target(Written):
         return self.model_copy(update={"datasets": names})
 
 
-def check(targets: Sequence[Target], datasets: Collection[str], locate: Locate) -> None:
+def check(study: Study, locate: Locate) -> None:
     """Refuse targets of data sets without runs, errors of 1 or more, and a target that is given twice.
 
     Raises:
         ConfigError: one sentence on what to change.
     """
     seen: set[tuple[str, str, float]] = set()
-    for index, target in enumerate(targets):
+    for index, target in enumerate(study.file.targets):
         here = below(locate, "targets", index)
-        for position, name in enumerate(target.datasets or ()):
-            if name not in datasets:
-                place = here(["datasets", position])
-                raise ConfigError(f"{place}: no run of the study is about `{name}`{choice(name, datasets)}")
+        names = target.datasets or tuple(study.datasets)
+        refuse_unknown(names, study.datasets, below(here, "datasets"), "no run of the study is about `{}`")
         for position, value in enumerate(target.values):
             place = here(["values", position])
-            if target.metric.endswith("error") and value >= 1:
+            if TARGETS[target.metric].share and value >= 1:
                 raise ConfigError(
                     f"{place}: {value:g} is no share of wrong answers to reach; valid is a number below 1"
                 )
-            for name in target.datasets or datasets:
+            for name in names:
                 if (name, target.metric, value) in seen:
                     raise ConfigError(
                         f"{place}: {target.metric} {value:g} is a target of {name} already; valid is to give it once"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from batchscope.tables import columns
 
@@ -14,6 +14,7 @@ PAIR = ["dataset", "recipe"]
 SIZE = ["batch_size", "full_batch"]
 CELL = list(columns.CELL)
 RUN = list(columns.RUN)
+CHECKPOINT = list(columns.CHECKPOINT)
 OF_TARGET = [*PAIR, "metric", "target"]
 
 Pair = tuple[str, str]  # data set and recipe
@@ -29,6 +30,12 @@ class Size(NamedTuple):
     def label(self) -> str:
         """As tables and figures write it: `32`, or `800 (full)`."""
         return f"{self.batch_size:,} (full)" if self.full_batch else f"{self.batch_size:,}"
+
+
+def about(frame: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    """The rows of `frame` about one thing after the other, in its order: the values of the `keys`, and the rows."""
+    for values, rows in frame.groupby(list(keys), sort=False, dropna=False):
+        yield dict(zip(keys, values, strict=True)), rows
 
 
 def pairs(frame: pd.DataFrame) -> list[Pair]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 from pandas.api import types
 
 from batchscope.tables import columns, derived
@@ -68,6 +69,14 @@ def typed(rows: Sequence[Mapping[Any, Any]], declared: Columns) -> pd.DataFrame:
     if unknown:
         raise TableError(f"a row has the unknown columns {unknown}; valid are {list(declared)}")
     return pd.DataFrame(list(rows), columns=list(declared)).astype(_dtypes(declared))
+
+
+def to_pandas(content: pa.Table) -> pd.DataFrame:
+    """A table from a file; whole numbers and booleans stay such where some are null."""
+    nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+    found: pd.DataFrame = content.to_pandas(types_mapper=nullable.get, ignore_metadata=True)
+    plain = {pd.Int64Dtype(): "int64", pd.BooleanDtype(): "bool"}
+    return found.astype({name: plain[d] for name, d in found.dtypes.items() if d in plain and not found[name].hasnans})
 
 
 def check(table: str, content: pd.DataFrame, further: Mapping[str, Columns]) -> None:

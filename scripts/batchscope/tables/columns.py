@@ -51,6 +51,12 @@ CELL: dict[str, Column] = {
 
 RUN: dict[str, Column] = {**CELL, "seed": integer("", "seed of the run: initial weights, order, dropout, drawn data")}
 
+# Where a run kept weights: one of the two is null.
+CHECKPOINT: dict[str, Column] = {
+    "checkpoint_fraction": number("", "of the budget that was spent, 0 to 1; null where a training loss decided"),
+    "checkpoint_train_loss": number("nat", "training loss that the run fell to; null where the budget decided"),
+}
+
 FINGERPRINT: dict[str, Column] = {
     "fingerprint": string("SHA-256 over code, resolved data set and recipe, data, batch size, seed and engine"),
 }
@@ -85,10 +91,12 @@ MACHINE: dict[str, Column] = {
 MEMORY: dict[str, Column] = {
     "allocator_peak_bytes": number("B", "peak of the framework's device allocator; null on the CPU"),
     "host_memory_peak_bytes": number(
-        "B", "peak resident memory above the baseline once the data are read; in a timing, of its first updates"
+        "B",
+        "peak resident memory, without pages of files, above the baseline once the data are read; in a timing, of its "
+        "first updates",
     ),
     "host_memory_baseline_bytes": number(
-        "B", "resident memory after the framework was imported, before data and model"
+        "B", "resident memory, without pages of files, after the framework was imported, before data and model"
     ),
 }
 

@@ -290,7 +290,7 @@ OF_CHOICES: dict[str, dict[str, Column]] = {
         "metric": string("quantity that was published"),
         "batch_size": integer("examples", "batch size; null where the quantity has none", nullable=True),
         "full_batch": boolean("as elsewhere", nullable=True),
-        "moment": string("of the run, for what is measured at a moment", nullable=True),
+        "checkpoint_fraction": number("", "of the budget, for what is measured at weights that the runs kept there"),
         "target_metric": string("metric of the target, for a critical batch size", nullable=True),
         "target": number("of the metric", "that target"),
         "published": number("of the metric", "number that was published"),

@@ -1,87 +1,93 @@
-"""Weights that a run keeps for the probes: at shares of its budget, and where the training loss has fallen so far."""
+"""Checkpoints of a run: at fractions of its budget, and where its training loss has fallen so far. Opens no file."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+from batchscope.tables.columns import CHECKPOINT
 
-from batchscope.identity.files import atomic_path
-
-NAMES = {0.0: "start", 1.0: "end"}
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
-class Snapshot:
-    """The weights of a model at one moment of a run.
+class Checkpoint:
+    """Where a run keeps its weights; one of `fraction` and `train_loss` is given.
 
     Attributes:
-        moment: its name, see `at` and `below`.
-        epoch: passes over the training part so far.
-        updates: updates made so far.
-        train_loss: loss of the whole training part with these weights, in nat.
-        weights: what `Trainer.get_weights` gave.
+        fraction: of the budget that is spent, 0 to 1; 1 also where a run stopped early.
+        train_loss: in nat; the first evaluation at or below it.
+        interpolated: whether it stands for measures at exactly `train_loss`, between weights above and below it.
     """
 
-    moment: str
-    epoch: float
-    updates: int
-    train_loss: float
-    weights: list[NDArray[Any]]
+    fraction: float | None = None
+    train_loss: float | None = None
+    interpolated: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.fraction is None) == (self.train_loss is None):
+            raise ValueError("a checkpoint is at a fraction of the budget or at a training loss, one of the two")
+
+    @property
+    def rank(self) -> tuple[int, float, bool]:
+        """What checkpoints are sorted by: the start, fractions of the budget, falling training losses, the end."""
+        if self.train_loss is not None:
+            return 1, -self.train_loss, not self.interpolated
+        return (2, 0.0, False) if self == END else (0, self.fraction or 0.0, False)
+
+    @property
+    def label(self) -> str:
+        """`start`, `50 % of the budget`, `end`, `training loss 0.3`, or `first below training loss 0.3`."""
+        if self.train_loss is not None:
+            return f"{'' if self.interpolated else 'first below '}training loss {self.train_loss:g}"
+        return {START: "start", END: "end"}.get(self, f"{100 * (self.fraction or 0.0):g} % of the budget")
+
+    @property
+    def when(self) -> str:
+        """The same in a sentence: `before the first update`, `at 50 % of the budget`, `at training loss 0.3`."""
+        if self.train_loss is not None and not self.interpolated:
+            return f"at the first evaluation at or below training loss {self.train_loss:g}"
+        return {START: "before the first update", END: "at the end"}.get(self, f"at {self.label}")
+
+    @property
+    def columns(self) -> dict[str, float | None]:
+        """What a table says of it."""
+        return dict(zip(CHECKPOINT, (self.fraction, self.train_loss), strict=True))
+
+    def reached(self, fraction: float, train_loss: float, *, ended: bool) -> bool:
+        """Whether a run is there that has spent a `fraction` of its budget; or has `ended` early, which is its end."""
+        if self.train_loss is not None:
+            return train_loss <= self.train_loss
+        return fraction >= (self.fraction or 0.0) or (ended and self == END)
 
 
-def at(share: float) -> str:
-    """Name of the moment at a share of the budget, 0 to 1."""
-    return NAMES.get(share, f"{100 * share:g} %")
+START, END = Checkpoint(fraction=0.0), Checkpoint(fraction=1.0)
 
 
-def below(train_loss: float) -> str:
-    """Name of the moment when the training loss is first at or below a value."""
-    return f"train loss {train_loss:g}"
+def kept(at: Iterable[float] = (), train_losses: Iterable[float] = ()) -> list[Checkpoint]:
+    """The checkpoints that a recipe asks for; its key `snapshots` has these two."""
+    fractions = [Checkpoint(fraction=float(fraction)) for fraction in at]
+    return fractions + [Checkpoint(train_loss=float(loss)) for loss in train_losses]
 
 
-def due(
-    recipe: Mapping[str, Any], taken: Sequence[Snapshot], share: float, train_loss: float, *, ended: bool
-) -> list[str]:
-    """The moments that have come and were not `taken` yet, at an evaluation.
-
-    Args:
-        recipe: resolved recipe.
-        taken: snapshots of the run so far.
-        share: of the budget that is spent, 0 to 1.
-        train_loss: at this evaluation.
-        ended: whether this is the last evaluation, since the budget is spent or the run stopped early.
-    """
-    wanted, done = recipe["snapshots"], {snapshot.moment for snapshot in taken}
-    names = [at(each) for each in wanted["at"] if share >= each or (ended and each == 1)]
-    names += [below(loss) for loss in wanted["train_losses"] if train_loss <= loss]
-    return [name for name in names if name not in done]
+def of_rows(frame: pd.DataFrame) -> list[Checkpoint]:
+    """The checkpoint that each row of a table is about."""
+    fractions, losses = (frame[name].astype("float64") for name in CHECKPOINT)
+    exact = frame["interpolated"] if "interpolated" in frame else [False] * len(frame)
+    return [
+        Checkpoint(train_loss=loss, interpolated=bool(between)) if math.isnan(fraction) else Checkpoint(fraction)
+        for fraction, loss, between in zip(fractions, losses, exact, strict=True)
+    ]
 
 
-def write(snapshots: Sequence[Snapshot], path: str | Path) -> None:
-    """Write snapshots, or none, as one .npz, atomically."""
-    meta = [{"moment": s.moment, "epoch": s.epoch, "updates": s.updates, "train_loss": s.train_loss} for s in snapshots]
-    arrays = {
-        f"{position}/{index}": array
-        for position, snapshot in enumerate(snapshots)
-        for index, array in enumerate(snapshot.weights)
-    }
-    with atomic_path(path) as temporary:
-        np.savez(temporary, allow_pickle=False, meta=np.array(json.dumps(meta)), **arrays)
+def by_checkpoint(frame: pd.DataFrame) -> dict[Checkpoint, pd.DataFrame]:
+    """The rows of a table by the checkpoint that they are about, in the order of `rank`."""
+    return {checkpoint: at(frame, checkpoint) for checkpoint in sorted({*of_rows(frame)}, key=lambda each: each.rank)}
 
 
-def read(path: str | Path) -> dict[str, Snapshot]:
-    """The snapshots of a run by moment, in the order in which they were taken."""
-    with np.load(path, allow_pickle=False) as file:
-        meta = json.loads(str(file["meta"]))
-        names = [name.split("/") for name in file.files if name != "meta"]
-        counts = [sum(first == str(position) for first, _ in names) for position in range(len(meta))]
-        return {
-            entry["moment"]: Snapshot(**entry, weights=[file[f"{position}/{index}"] for index in range(count)])
-            for position, (entry, count) in enumerate(zip(meta, counts, strict=True))
-        }
+def at(frame: pd.DataFrame, checkpoint: Checkpoint | None) -> pd.DataFrame:
+    """The rows of a table that are about a checkpoint; none without one."""
+    return frame[[found == checkpoint for found in of_rows(frame)]]

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchscope.data.dataset import Data
+from batchscope.stats.quantiles import median
 from batchscope.training import checkpoints, plans, recipes
-from batchscope.training.checkpoints import Snapshot
 from batchscope.training.engines import Engine, OutOfMemoryError, Part, Steps, Trainer, Weights
 from batchscope.training.plans import Plan
+from batchscope.training.snapshots import Snapshot
 
 METRICS = ("loss", "accuracy")
 PARTS = ("train", "validation", "test")
@@ -121,14 +122,14 @@ def train(
 
 
 def _train(engine: Engine, data: Data, plan: Plan, progress: Progress, log: Callable[[str], None]) -> None:
-    stopping, clocks = plan.recipe["budget"]["early_stopping"] or {}, progress.clocks
+    stopping, clocks = plan.recipe["budget"]["early_stopping"], progress.clocks
     engine.prepare(plan, data)
     with clocks.measure("compile"):
         trainer = engine.build(plan, data)
         trainer.train(np.empty(0, np.int32), np.empty(0, np.float32))
         _evaluated(trainer, progress, "validation")
     progress.n_parameters, progress.tracked_weight = trainer.n_parameters, trainer.tracked_weight
-    patience = stopping.get("patience", math.inf)
+    patience = math.inf if stopping is None else stopping["patience"]
     best_loss, best_weights = math.inf, trainer.get_weights()
     _evaluate(trainer, progress, None)
     _keep_weights(trainer, plan, progress, 0.0)
@@ -181,13 +182,14 @@ def _train_stretch(
 
 
 def _keep_weights(trainer: Trainer, plan: Plan, progress: Progress, share: float, *, ended: bool = False) -> None:
-    """Keep the present weights for the moments of the recipe that have come; `share` of the budget is spent."""
+    """Keep the present weights for the checkpoints of the recipe that have come; `share` of the budget is spent."""
     if progress.trial:
         return
-    row = progress.evaluations[-1]
-    for moment in checkpoints.due(plan.recipe, progress.snapshots, share, row["train_loss"], ended=ended):
-        weights = trainer.get_weights()
-        progress.snapshots.append(Snapshot(moment, row["epoch"], progress.updates, row["train_loss"], weights))
+    epoch, loss = (progress.evaluations[-1][name] for name in ("epoch", "train_loss"))
+    done = {snapshot.checkpoint for snapshot in progress.snapshots}
+    for checkpoint in checkpoints.kept(**plan.recipe["snapshots"]):
+        if checkpoint not in done and checkpoint.reached(share, loss, ended=ended):
+            progress.snapshots.append(Snapshot(checkpoint, epoch, progress.updates, loss, trainer.get_weights()))
 
 
 def _conclude(trainer: Trainer, progress: Progress, best_weights: Weights) -> None:
@@ -304,8 +306,7 @@ def median_noise(evaluations: list[dict[str, Any]]) -> float | None:
     """
     half = evaluations[-1]["updates"] / 2 if evaluations else 0
     late = [row["step_loss_noise"] for row in evaluations if row["updates"] > half]
-    values = [noise for noise in late if noise is not None]
-    return float(np.median(values)) if values else None
+    return median([noise for noise in late if noise is not None])
 
 
 def _or_null(value: float) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchscope.training import recipes
+from batchscope.training.recipes import Recipe
 
 # What a seed is used for. Each purpose has its own stream, so that changing one choice does not move the others.
 PURPOSES = ("weights", "dropout", "order")
@@ -20,7 +21,7 @@ PURPOSES = ("weights", "dropout", "order")
 class Plan:
     """What one run trains: a resolved recipe, the examples per update, the seed, and the loop (`fused` or `fit`)."""
 
-    recipe: Mapping[str, Any]
+    recipe: Recipe
     batch_size: int
     seed: int
     loop: str
@@ -52,8 +53,9 @@ def total_updates(n_train: int, plan: Plan) -> int:
     """Updates of the whole budget, which is given in epochs or in updates."""
     budget = plan.recipe["budget"]
     if budget["updates"] is not None:
-        return int(budget["updates"])
-    return int(budget["epochs"]) * recipes.updates_per_epoch(n_train, plan.batch_size, plan.recipe["last_batch"])
+        return budget["updates"]
+    assert budget["epochs"] is not None
+    return budget["epochs"] * recipes.updates_per_epoch(n_train, plan.batch_size, plan.recipe["last_batch"])
 
 
 def evaluation_points(n_train: int, plan: Plan) -> NDArray[np.int64]:
@@ -68,6 +70,7 @@ def evaluation_points(n_train: int, plan: Plan) -> NDArray[np.int64]:
     """
     budget, total = plan.recipe["budget"], total_updates(n_train, plan)
     n = budget["epochs"] if budget["evaluations"] is None else budget["evaluations"]
+    assert n is not None
     if budget["first_evaluation_at"] is not None:
         spread = np.maximum(1, np.rint(total * np.geomspace(budget["first_evaluation_at"], 1, n)).astype(np.int64))
         for share in plan.recipe["snapshots"]["at"]:
@@ -106,7 +109,7 @@ def learning_rates(n_train: int, plan: Plan, start: int, stop: int) -> NDArray[n
     return np.asarray(rate * np.minimum(1.0, update / max(warmup, 1)), dtype=np.float32)
 
 
-def tracked_index(recipe: Mapping[str, Any], gradient: NDArray[Any]) -> tuple[int, ...]:
+def tracked_index(recipe: Recipe, gradient: NDArray[Any]) -> tuple[int, ...]:
     """Index of the tracked weight in the first trainable array of the model.
 
     It is the recipe's, or else the element on which `gradient`, the gradient of the untrained network over the first

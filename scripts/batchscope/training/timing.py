@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,11 +38,14 @@ def measure(
     engine: Engine,
     data: Data,
     plan: Plan,
-    settings: Mapping[str, float],
     observer: AbstractContextManager[Any],
+    *,
+    windows: int,
+    window_seconds: float,
+    warmup_seconds: float,
     at_peak: Callable[[], None] = lambda: None,
 ) -> Timing:
-    """Time updates in `settings["windows"]` windows of about `window_seconds` after `warmup_seconds` of the same work.
+    """Time updates in `windows` windows of about `window_seconds` each, after `warmup_seconds` of the same work.
 
     Every update does the full work of the recipe, but at learning rate zero: the weights stay where they are, so that
     no window differs from another and none can diverge. The last, short batch of an epoch does not occur. `observer`
@@ -59,18 +62,18 @@ def measure(
         take = functools.partial(train_seconds, trainer, n_train, batch_size)
         take(MEMORY_UPDATES)
         at_peak()
-        updates = timing.updates_per_window = warm_up(take, settings)
+        updates = timing.updates_per_window = warm_up(take, warmup_seconds, window_seconds)
     except MemoryError as error:
         timing.outcome, timing.outcome_detail = "out_of_memory", str(error)
         with observer:
             return timing
     with observer:
-        for window in range(1, int(settings["windows"]) + 1):
+        for window in range(1, windows + 1):
             timing.windows.append({"window": window, **timed(take, updates)})
     return timing
 
 
-def warm_up(take: Take, settings: Mapping[str, float]) -> int:
+def warm_up(take: Take, warmup_seconds: float, window_seconds: float) -> int:
     """Run for at least `warmup_seconds`, doubling the updates per call; returns how many updates fill a window.
 
     The first updates of all, which initialise the framework, lie before it and say nothing about the pace; and the last
@@ -80,9 +83,9 @@ def warm_up(take: Take, settings: Mapping[str, float]) -> int:
     while True:
         took = take(updates)
         spent += took
-        long_enough = spent >= settings["warmup_seconds"] and took >= settings["window_seconds"] / 10
+        long_enough = spent >= warmup_seconds and took >= window_seconds / 10
         if long_enough or 2 * updates > MAX_UPDATES:
-            return min(MAX_UPDATES, math.ceil(settings["window_seconds"] / (took / updates)))
+            return min(MAX_UPDATES, math.ceil(window_seconds / (took / updates)))
         updates *= 2
 
 

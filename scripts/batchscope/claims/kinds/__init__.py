@@ -1,16 +1,13 @@
-"""The kinds of test, one class and file each: a new one is its file and one line here."""
+"""The kinds of test, one class each: a new one is its file and one line here."""
 
 from __future__ import annotations
 
 from batchscope.claims.kinds.count import Count
 from batchscope.claims.kinds.critical import Critical
 from batchscope.claims.kinds.kind import Kind
-from batchscope.claims.kinds.ratio import Ratio
 from batchscope.claims.kinds.recipes import Recipes
-from batchscope.claims.kinds.sizes import Sizes
-from batchscope.claims.kinds.slope import Slope
-from batchscope.claims.kinds.spread import Spread
-from batchscope.claims.kinds.trend import Trend
+from batchscope.claims.kinds.sizes import Ratio, Sizes, Spread
+from batchscope.claims.kinds.trend import Slope, Trend
 from batchscope.claims.kinds.value import Value
 
 KINDS: dict[str, type[Kind]] = {

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from batchscope.claims import scope
+from batchscope.claims import scope, words
 from batchscope.claims.kinds.kind import Direction, Fault, Kind, Scale, SizesOrAll, with_itself
-from batchscope.claims.metrics import METRICS, Metric, Sampled
+from batchscope.claims.parts import Effect, Finding, NotMeasuredError
 from batchscope.config.errors import choice
 from batchscope.config.written import List, valid
+from batchscope.tables.cells import Pair, Size
+from batchscope.tables.metrics import METRICS, Sampled
 from batchscope.text import listing
 
 if TYPE_CHECKING:
     from batchscope.claims.definitions import Claim
-    from batchscope.claims.findings import Evidence, Finding
-    from batchscope.claims.parts import Part
-    from batchscope.claims.samples import Samples, Size
-    from batchscope.claims.scope import Pair
+    from batchscope.claims.readers import Evidence
 
 _Value = Annotated[str | bool, valid("a value of the key")]
 
@@ -27,7 +26,7 @@ _Value = Annotated[str | bool, valid("a value of the key")]
 class Recipes(Kind):
     """A recipe is lower, higher, not lower or similar beside others that differ from it in one key, seed by seed."""
 
-    kind: Literal["recipes"] = Field(description="Kind of test.")
+    kind: Literal["recipes"]
     key: Literal[
         "model",
         "optimizer",
@@ -53,11 +52,7 @@ class Recipes(Kind):
     scale: Scale = "difference"
 
     takes: ClassVar[frozenset[Sampled]] = frozenset({"seeds", "tuning seeds"})
-
-    @property
-    def is_near(self) -> bool:
-        """Whether the margin is the room that nearness leaves."""
-        return self.direction in ("similar", "not_lower")
+    least_sizes: ClassVar[int] = 1
 
     @property
     def _others(self) -> tuple[str | bool, ...]:
@@ -66,10 +61,6 @@ class Recipes(Kind):
     def condition(self) -> tuple[str, str | bool]:
         """The claim is about the first of the recipes."""
         return self.key, self.first
-
-    def n_sizes(self, metric: Metric) -> int:
-        """One is enough."""
-        return 1
 
     def faults(self, metric: str) -> Iterator[Fault]:
         """The values are those of the key, and differ."""
@@ -83,12 +74,12 @@ class Recipes(Kind):
             yield with_itself(self.first, ["second"], "value")
 
     def lacks(
-        self, pairs: Sequence[Pair], sizes: Mapping[Pair, set[int | str]], study: Mapping[str, Any]
+        self, pairs: Sequence[Pair], sizes: Mapping[Pair, set[int | str]], design: scope.Design
     ) -> Iterator[Fault]:
         """For every value compared with there is a recipe that differs in it alone, trained at the same sizes."""
         named = {size for _, size in self.named()}
         for value in self._others:
-            twins = [(pair, twin) for pair in pairs for twin in scope.twins(self.key, value, pair, list(sizes), study)]
+            twins = [(pair, twin) for pair in pairs for twin in design.twins(self.key, value, pair, sizes)]
             if not twins:
                 recipes = " or ".join(dict.fromkeys(recipe for _, recipe in pairs))
                 lacking = f"no recipe of the study has {self.key} {scope.shown(value)} and is otherwise the same as"
@@ -103,38 +94,29 @@ class Recipes(Kind):
 
     def find(self, claim: Claim, evidence: Evidence) -> Finding:
         """Differences seed by seed, at each size, from every recipe to compare with."""
-        from batchscope.claims import words
-        from batchscope.claims.findings import Finding, fewest
-        from batchscope.claims.samples import NotMeasuredError
-
-        metric, mine = METRICS[claim.metric], evidence.pair
+        metric, mine = METRICS[claim.metric], evidence.pair[1]
         found = evidence.samples(metric)
-        tested: list[Part] = []
+        effects: list[Effect] = []
         texts: list[str] = []
         sizes: set[Size] = set()
+        for twin in self._twins(evidence):
+            other = evidence.of(twin).samples(metric)
+            chosen = [size for size in found.chosen(self.batch_sizes) if size in other.sizes]
+            if not chosen or (self.batch_sizes != "all" and len(chosen) < len(self.batch_sizes)):
+                raise NotMeasuredError(f"{mine} and {twin[1]} do not share the batch sizes")
+            name = f"{'divided by' if self.log else 'minus'} {twin[1]} at"
+            effects += [(f"{name} {size.label}", found.apart(other, size, twin[1], log=self.log)) for size in chosen]
+            texts.append(f"with {twin[1]} {words.series(metric, other, chosen)}")
+            sizes |= set(chosen)
+        ordered = sorted(sizes)
+        head = f"{words.named(metric, found)}: with {mine} {words.series(metric, found, ordered)}"
+        return Finding(self.judged(claim, effects), found.of, found.fewest(ordered), ordered, "; ".join([head, *texts]))
+
+    def _twins(self, evidence: Evidence) -> Iterator[Pair]:
+        """The recipes to compare with; raise `NotMeasuredError` where there is none with some value."""
         for value in self._others:
-            twins = scope.twins(self.key, value, mine, evidence.pairs, evidence.study)
+            twins = evidence.design.twins(self.key, value, evidence.pair, evidence.pairs)
             if not twins:
                 what = f"{self.key} ({scope.shown(value)})"
-                raise NotMeasuredError(f"no recipe of the study differs from {mine[1]} in {what} alone")
-            for twin in twins:
-                other = evidence.of(twin).samples(metric)
-                chosen = [size for size in found.chosen(self.batch_sizes) if size in other.sizes]
-                if not chosen or (self.batch_sizes != "all" and len(chosen) < len(self.batch_sizes)):
-                    raise NotMeasuredError(f"{mine[1]} and {twin[1]} do not share the batch sizes")
-                tested += [self._part(claim, twin[1], found, other, size) for size in chosen]
-                texts.append(f"with {twin[1]} {words.series(metric, other, chosen)}")
-                sizes |= set(chosen)
-        ordered = tuple(sorted(sizes))
-        head = f"{words.named(metric, found)}: with {mine[1]} {words.series(metric, found, ordered)}"
-        n = fewest(found, ordered)
-        return Finding(tuple(tested), self.log, self.unit(metric), found.of, n, ordered, "; ".join([head, *texts]))
-
-    def _part(self, claim: Claim, name: str, found: Samples, other: Samples, size: Size) -> Part:
-        from batchscope.analysis.best import label
-        from batchscope.claims.contrasts import apart
-        from batchscope.claims.parts import goal_of, judge
-
-        text = f"{'divided by' if self.log else 'minus'} {name} at {label(*size)}"
-        estimate = apart(found, other, size, name, log=self.log)
-        return judge(text, estimate, goal_of(self.direction, self.margin_of(claim)))
+                raise NotMeasuredError(f"no recipe of the study differs from {evidence.pair[1]} in {what} alone")
+            yield from twins

@@ -1,4 +1,4 @@
-"""The metric over batch sizes, or over another metric."""
+"""The metric over batch sizes: its trend, also along another metric, and the power of the size that it follows."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from batchscope.claims.kinds.kind import Fault, Kind, Scale, SizesOrAll
-from batchscope.claims.metrics import METRICS, Metric, Sampled
+from batchscope.claims.parts import Effect, Goal
+from batchscope.claims.words import turn
 from batchscope.config.errors import choice
 from batchscope.config.written import valid
+from batchscope.tables.cells import Size
+from batchscope.tables.metrics import METRICS, Metric, Sampled
 
 if TYPE_CHECKING:
-    from batchscope.claims.definitions import Claim
-    from batchscope.claims.findings import Evidence, Finding
-    from batchscope.claims.parts import Goal, Part
-    from batchscope.claims.samples import Samples, Size
+    from batchscope.claims.readers import Evidence
+    from batchscope.claims.samples import Samples
 
 
 class Trend(Kind):
     """The least-squares slope on the logarithm of the batch size, or of another metric, per doubling."""
 
-    kind: Literal["trend"] = Field(description="Kind of test.")
+    kind: Literal["trend"]
     direction: Literal["falls", "rises"] = Field(description="Which way the metric is said to go as the batch grows.")
     batch_sizes: SizesOrAll = "all"
     along: Annotated[str | None, valid("the name of a metric, or null")] = Field(
@@ -41,8 +42,7 @@ class Trend(Kind):
 
     def faults(self, metric: str) -> Iterator[Fault]:
         """Several sizes, and another metric of runs."""
-        if self.batch_sizes != "all" and len(self.batch_sizes) < 2:
-            yield ("batch_sizes",), f"{self.direction} needs more than one size; valid are two or more, or all"
+        yield from self.needs_several(self.direction, self.batch_sizes)
         if self.along is None:
             return
         if self.along not in METRICS:
@@ -61,36 +61,41 @@ class Trend(Kind):
         """Those that it names, or all."""
         return most if self.batch_sizes == "all" else len(self.batch_sizes)
 
-    def find(self, claim: Claim, evidence: Evidence) -> Finding:
-        """The trend along the other metric, where there is one."""
-        from batchscope.claims.contrasts import along
-        from batchscope.claims.findings import over_sizes
-        from batchscope.claims.parts import judge, several
-
-        if self.along is None:
-            return super().find(claim, evidence)
-        found, other = evidence.samples(METRICS[claim.metric]), evidence.samples(METRICS[self.along])
-        estimate = along(found, other, several(found, self.batch_sizes), log=self.log)
-        return over_sizes(claim, evidence, found, [judge(self._words(), estimate, self._goal(claim))])
-
-    def parts(self, claim: Claim, found: Samples) -> list[Part]:
-        """The trend along the batch size."""
-        from batchscope.claims.contrasts import trend
-        from batchscope.claims.parts import judge, several
-
-        estimate = trend(found, several(found, self.batch_sizes), log=self.log)
-        return [judge(self._words(), estimate, self._goal(claim))]
+    def effects(self, found: Samples, evidence: Evidence) -> list[Effect]:
+        """The trend along the batch size, or along the other metric."""
+        other = evidence.samples(METRICS[self.along]) if self.along else None
+        sizes = found.several(self.batch_sizes)
+        estimate = found.along(other, sizes, log=self.log) if other else found.trend(sizes, log=self.log)
+        return [("factor per doubling" if self.log else "change per doubling", estimate)]
 
     def remark(self, found: Samples, sizes: Sequence[Size]) -> str:
         """Where the means turn, of a trend along the batch size."""
-        from batchscope.claims.words import turn
-
         return "" if self.along else turn(found, sizes, self.direction == "falls")
 
-    def _words(self) -> str:
-        return "factor per doubling" if self.log else "change per doubling"
 
-    def _goal(self, claim: Claim) -> Goal:
-        from batchscope.claims.parts import Goal
+class Slope(Kind):
+    """The slope of the logarithm of the metric on that of the batch size is near to a number."""
 
-        return Goal("below" if self.direction == "falls" else "above", 0.0, self.margin_of(claim))
+    kind: Literal["slope"]
+    equals: float = Field(
+        description="Slope of the logarithm of the metric on that of the batch size; -1 is one over the batch size."
+    )
+    batch_sizes: SizesOrAll = "all"
+
+    near: ClassVar[bool] = True
+
+    def unit(self, metric: Metric) -> str:
+        """A power has none."""
+        return ""
+
+    def faults(self, metric: str) -> Iterator[Fault]:
+        """A slope needs several sizes."""
+        return self.needs_several("slope", self.batch_sizes)
+
+    def goal(self, margin: float) -> Goal:
+        """Near to the number."""
+        return Goal("within", self.equals, margin)
+
+    def effects(self, found: Samples, evidence: Evidence) -> list[Effect]:
+        """One slope."""
+        return [("log-log slope", found.power(found.several(self.batch_sizes)))]

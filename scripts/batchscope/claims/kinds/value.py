@@ -8,21 +8,20 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from batchscope.claims.kinds.kind import Fault, Kind, Named
-from batchscope.claims.metrics import METRICS, Metric, beyond_share
+from batchscope.claims.parts import Effect, Goal
 from batchscope.config.written import List, valid
 from batchscope.stats import FITTED_SIZES
-from batchscope.text import listing, number
+from batchscope.tables.metrics import METRICS, Metric
 
 if TYPE_CHECKING:
-    from batchscope.claims.definitions import Claim
-    from batchscope.claims.parts import Part
+    from batchscope.claims.readers import Evidence
     from batchscope.claims.samples import Samples
 
 
 class Value(Kind):
     """The metric is at least, at most or between."""
 
-    kind: Literal["value"] = Field(description="Kind of test.")
+    kind: Literal["value"]
     batch_size: Named = Field(description="A batch size.")
     at_least: Annotated[float | None, valid("a number, or null")] = Field(
         None,
@@ -42,12 +41,6 @@ class Value(Kind):
         """One, unless it takes several to fit the value."""
         return FITTED_SIZES if metric.table == "overheads" else 1
 
-    def stated(self) -> str:
-        """The bounds."""
-        if self.between:
-            return f"between {listing([number(end) for end in self.between])}"
-        return f"at most {number(self.at_most)}" if self.at_least is None else f"at least {number(self.at_least)}"
-
     def faults(self, metric: str) -> Iterator[Fault]:
         """One of the bounds is given, and can be met."""
         bounds = {"at_least": self.at_least, "at_most": self.at_most, "between": self.between}
@@ -57,23 +50,20 @@ class Value(Kind):
             yield (), f"of at_least, at_most and between {count} given; valid is one of the three"
         for key, bound in given.items():
             for value in bound if isinstance(bound, tuple) else (bound,):
-                if beyond := beyond_share(METRICS[metric], value):
+                if beyond := METRICS[metric].beyond(value):
                     yield (key,), beyond
         if self.between and self.between[0] >= self.between[1]:
             low, high = self.between
             yield ("between",), f"{low:g} is not below {high:g}; valid are a lower and an upper end"
 
-    def parts(self, claim: Claim, found: Samples) -> list[Part]:
-        """The value of one size."""
-        from batchscope.analysis.best import label
-        from batchscope.claims.contrasts import contrast
-        from batchscope.claims.parts import Goal, judge
-
-        size = found.size(self.batch_size)
+    def goal(self, margin: float) -> Goal:
+        """Within the bounds."""
         if self.between:
             low, high = self.between
-            goal = Goal("within", (low + high) / 2, (high - low) / 2)
-        else:
-            goal = Goal("below", self.at_most or 0.0) if self.at_least is None else Goal("above", self.at_least)
-        estimate = found.fitted[size] if size in found.fitted else contrast(found, {size: 1.0})
-        return [judge(f"at {label(*size)}", estimate, goal)]
+            return Goal("within", (low + high) / 2, (high - low) / 2)
+        return Goal("below", self.at_most or 0.0) if self.at_least is None else Goal("above", self.at_least)
+
+    def effects(self, found: Samples, evidence: Evidence) -> list[Effect]:
+        """The value of one size."""
+        size = found.size(self.batch_size)
+        return [(f"at {size.label}", found.fitted[size] if size in found.fitted else found.contrast({size: 1.0}))]

@@ -16,22 +16,15 @@ class Settings(settings.Settings):
     micro_batch_size: int = Field(ge=1, description="Examples per gradient pass, below `batch_size`.")
     updates: int = Field(20, ge=1, description="Updates after which the weights are compared.")
 
-
-def check(request: Request) -> None:
-    """Refuse recipes that accumulate themselves or have no rate yet, and sizes that do not fit."""
-    request.refuse_accumulating()
-    whole, micro = request.settings["batch_size"], request.settings["micro_batch_size"]
-    if micro >= whole:
-        why = f"{micro} is not below the batch size of {whole}; valid is an integer from 1 to {whole - 1}"
-        raise request.refuse("micro_batch_size", why=why)
-    for position, (name, recipe) in enumerate(request.recipes.items()):
-        if recipe.content["tuning"] is not None:
-            why = f"{name} has no rate of its own before its tuning; valid is a recipe with tuning: null"
-            raise request.refuse("recipes", position, why=why)
-    for dataset, n_train in request.examples("train").items():
-        if n_train is not None and whole > n_train:
-            why = (
-                f"{whole} is larger than the {n_train:,} training examples of {dataset}; valid is an integer from 2 to "
-                f"{n_train}"
-            )
-            raise request.refuse("batch_size", why=why)
+    def check(self, request: Request) -> None:
+        """Refuse recipes that accumulate themselves or have no rate yet, and sizes that do not fit."""
+        request.refuse_accumulating()
+        whole, micro = self.batch_size, self.micro_batch_size
+        if micro >= whole:
+            why = f"{micro} is not below the batch size of {whole}; valid is an integer from 1 to {whole - 1}"
+            raise request.refuse("micro_batch_size", why=why)
+        for position, (name, recipe) in enumerate(request.recipes.items()):
+            if recipe.content["tuning"] is not None:
+                why = f"{name} has no rate of its own before its tuning; valid is a recipe with tuning: null"
+                raise request.refuse("recipes", position, why=why)
+        request.refuse_larger("train", whole, "batch_size", lowest=2)

@@ -11,6 +11,7 @@ import pandas as pd
 from batchscope.probes.gradients.spec import SLOPES
 from batchscope.stats.intervals import fieller, t_interval, t_quantile
 from batchscope.stats.trends import slopes
+from batchscope.tables.cells import CELL, CHECKPOINT
 from batchscope.tables.codebook import typed
 
 SLOPED = ("gradient_variance", "gradient_signal_to_noise")
@@ -18,18 +19,18 @@ SLOPED = ("gradient_variance", "gradient_signal_to_noise")
 
 def analyse(records: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """The tables of the study from the records of the jobs."""
-    return {**records, "gradient_slopes": gradient_slopes(records["gradients"])}
+    return {"gradient_slopes": gradient_slopes(records["gradients"])}
 
 
 def gradient_slopes(gradients: pd.DataFrame) -> pd.DataFrame:
     """Slope of log(metric) on log(size of the batches drawn), per weights looked at: −1 and 1/2 are expected.
 
-    One row per data set, recipe, batch size of the runs, moment and metric of `SLOPED`; a slope per seed, and their
+    One row per data set, recipe, batch size of the runs, checkpoint and metric of `SLOPED`; a slope per seed, and their
     mean with a 95 % t-interval over the `n` seeds. Seeds that lack a size are left out.
     """
-    keys = ["dataset", "recipe", "batch_size", "full_batch", "moment"]
+    keys = [*CELL, *CHECKPOINT]
     rows = []
-    for key, group in gradients.groupby(keys, sort=False):
+    for key, group in gradients.groupby(keys, sort=False, dropna=False):
         for metric in SLOPED:
             table = group.pivot_table(index="drawn_batch_size", columns="seed", values=metric, dropna=False)
             usable = table.loc[:, (table > 0).all()]
@@ -43,13 +44,13 @@ def gradient_slopes(gradients: pd.DataFrame) -> pd.DataFrame:
 
 
 def noise_scale_over_seeds(rows: pd.DataFrame) -> tuple[float | None, float | None, float | None]:
-    """The noise scale at one moment over seeds, and its 95 % interval: mean trace over mean squared length.
+    """The noise scale at one checkpoint over seeds, and its 95 % interval: mean trace over mean squared length.
 
     Fieller's interval from the spread between seeds, with one end or none where the length cannot be told apart from
     zero. All None where a seed lacks one of the two, or the mean length is not above zero.
 
     Args:
-        rows: those of the table `noise_scale` of one data set, recipe, batch size and moment, one per seed.
+        rows: those of the table `noise_scale` of one data set, recipe, batch size and checkpoint, one per seed.
     """
     found = rows[["covariance_trace", "gradient_norm_squared"]].to_numpy(np.float64, na_value=np.nan)
     if not len(found) or not np.isfinite(found).all() or found[:, 1].mean() <= 0:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from batchscope.probes.columns import MOMENT, Record
-from batchscope.tables.columns import integer, number, string
+from batchscope.probes.columns import AT_CHECKPOINT, Record
+from batchscope.tables.columns import CHECKPOINT, integer, number, string
 
 # G is the gradient of all `examples`.
 RECORDS: dict[str, Record] = {
     "gradients": Record(
         {
-            **MOMENT,
+            **AT_CHECKPOINT,
             "drawn_batch_size": integer("examples", "size of the batches drawn"),
             "batches": integer("", "batches drawn; the bias is from more, `bias_batches`"),
             "gradient_bias": number("", "mean over batches of the gradient along G, minus G, relative to |G|"),
@@ -38,11 +38,11 @@ RECORDS: dict[str, Record] = {
             "coordinate_max": number("", "largest over batches"),
             "reason": string("why a quantity is null", nullable=True),
         },
-        ("updates", "moment", "drawn_batch_size"),
+        ("updates", *CHECKPOINT, "drawn_batch_size"),
     ),
     "noise_scale": Record(
         {
-            **MOMENT,
+            **AT_CHECKPOINT,
             "gradient_norm_squared": number("", "unbiased estimate of |G|² of fresh examples"),
             "covariance_trace": number("", "unbiased estimate of the trace of the covariance of per-example gradients"),
             "noise_scale": number("examples", "trace over |G|², the simple noise scale of McCandlish et al. 2018"),
@@ -50,6 +50,6 @@ RECORDS: dict[str, Record] = {
             "noise_scale_ci_high": number("examples", "upper end; null where there is none"),
             "reason": string("why the noise scale could not be estimated", nullable=True),
         },
-        ("updates", "moment"),
+        ("updates", *CHECKPOINT),
     ),
 }

@@ -17,8 +17,9 @@ from batchscope.figures.target_words import joined
 from batchscope.figures.words import plain, series_in_words
 from batchscope.probes import marks, moments
 from batchscope.probes.gradients.noise_scale import alt_noise_scale, caption_noise_scale, draw_noise_scale
-from batchscope.probes.moments import in_order, intervals, over_seeds, when
+from batchscope.probes.moments import intervals, over_seeds
 from batchscope.text import fixed, listing
+from batchscope.training.checkpoints import Checkpoint, by_checkpoint
 
 __all__ = [
     "alt_gradient_direction",
@@ -46,7 +47,7 @@ def draw_gradient_variance(frames: Frames) -> Figure:
         Line2D([], [], color=theme.GREY, linewidth=1.0, label="expected"),
         Line2D([], [], color=theme.GREY, linewidth=1.0, linestyle=_DASHED, label="∝ 1/B, ∝ √B"),
     ]
-    theme.legend(made, [*marks.handles(in_order(frames.of("gradients"))), *references])
+    theme.legend(made, [*marks.handles(_checkpoints(frames)), *references])
     return made
 
 
@@ -82,7 +83,7 @@ def alt_gradient_variance(frames: Frames) -> str:
 def draw_gradient_direction(frames: Frames) -> Figure:
     """Cosine of the gradient of a batch to the full gradient, and its relative bias, against the size drawn."""
     made = _figure(frames, (2.3, 1.9), _cosine, _bias)
-    theme.legend(made, marks.handles(in_order(frames.of("gradients"))))
+    theme.legend(made, marks.handles(_checkpoints(frames)))
     return made
 
 
@@ -127,10 +128,14 @@ def _shown(frames: Frames) -> pd.DataFrame:
     return pd.concat([of_size(frames.of("gradients"), size) for size in _trained(frames)])
 
 
-def _parts(frames: Frames) -> list[tuple[Size, str, pd.DataFrame]]:
-    """What is drawn, by the size of the run and the moment."""
+def _checkpoints(frames: Frames) -> list[Checkpoint]:
+    return [*by_checkpoint(frames.of("gradients"))]
+
+
+def _parts(frames: Frames) -> list[tuple[Size, Checkpoint, pd.DataFrame]]:
+    """What is drawn, by the size of the run and the checkpoint."""
     of_runs = [(size, of_size(frames.of("gradients"), size)) for size in _trained(frames)]
-    return [(size, moment, part) for size, rows in of_runs for moment, part in _by_moment(rows)]
+    return [(size, checkpoint, part) for size, rows in of_runs for checkpoint, part in by_checkpoint(rows).items()]
 
 
 def _figure(
@@ -169,14 +174,10 @@ def _drawn_axis(axes: Axes, frames: Frames, columns: int, *, bottom: bool) -> No
     axes.set_xticks([float(size) for size in drawn], labels)
 
 
-def _by_moment(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    return [(moment, part) for moment in in_order(rows) if len(part := rows[rows["moment"] == moment])]
-
-
-def _places(frames: Frames) -> dict[str, float]:
-    """Factors of the size drawn that put the series of the moments side by side."""
-    found = in_order(frames.of("gradients"))
-    return {moment: float(2 ** (0.13 * (i - (len(found) - 1) / 2))) for i, moment in enumerate(found)}
+def _places(frames: Frames) -> dict[Checkpoint, float]:
+    """Factors of the size drawn that put the series of the checkpoints side by side."""
+    found = _checkpoints(frames)
+    return {checkpoint: float(2 ** (0.13 * (i - (len(found) - 1) / 2))) for i, checkpoint in enumerate(found)}
 
 
 def _variance(axes: Axes, frames: Frames, rows: pd.DataFrame) -> None:
@@ -185,14 +186,14 @@ def _variance(axes: Axes, frames: Frames, rows: pd.DataFrame) -> None:
     if not marks.log_limits(axes, every[["gradient_variance", "gradient_variance_expected"]]):
         theme.say(axes, "not measured")
         return
-    styles = marks.looks(in_order(frames.of("gradients")))
-    for moment, part in _by_moment(rows):
-        _expected(axes, part, styles[moment]["color"])
+    styles = marks.looks(_checkpoints(frames))
+    for checkpoint, part in by_checkpoint(rows).items():
+        _expected(axes, part, styles[checkpoint]["color"])
         found = over_seeds(part, "gradient_variance", _DRAWN)
         means = moments.means(found)
         for size, mean in means.items():
-            marks.bar(axes, size, mean, (found[size].low, found[size].high), color=styles[moment]["color"])
-        axes.plot([*means], [*means.values()], linewidth=0, markersize=5, zorder=4, **styles[moment])
+            marks.bar(axes, size, mean, (found[size].low, found[size].high), color=styles[checkpoint]["color"])
+        axes.plot([*means], [*means.values()], linewidth=0, markersize=5, zorder=4, **styles[checkpoint])
 
 
 def _expected(axes: Axes, rows: pd.DataFrame, colour: str) -> None:
@@ -212,9 +213,9 @@ def _signal(axes: Axes, frames: Frames, rows: pd.DataFrame) -> None:
     if not marks.log_limits(axes, every[_NOISE], quartiles, reach=_BEYOND):
         theme.say(axes, "not measured")
         return
-    for moment, part in _by_moment(rows):
-        look = marks.looks(in_order(frames.of("gradients")))[moment]
-        medians = _quartiles(axes, part, _NOISE, (f"{_NOISE}_q25", f"{_NOISE}_q75"), look, _places(frames)[moment])
+    for checkpoint, part in by_checkpoint(rows).items():
+        look = marks.looks(_checkpoints(frames))[checkpoint]
+        medians = _quartiles(axes, part, _NOISE, (f"{_NOISE}_q25", f"{_NOISE}_q75"), look, _places(frames)[checkpoint])
         if len(medians) > 1:
             x, first = np.array([*medians], dtype=np.float64), next(iter(medians))
             y = medians[first] * np.sqrt(x / first)
@@ -229,9 +230,9 @@ def _cosine(axes: Axes, frames: Frames, rows: pd.DataFrame) -> None:
         return
     theme.plain_axis(axes)
     axes.set_ylim(min(0.0, 1.05 * every.min()), 1.04)
-    for moment, part in _by_moment(rows):
-        look = marks.looks(in_order(frames.of("gradients")))[moment]
-        _quartiles(axes, part, "cosine_mean", ("cosine_q25", "cosine_q75"), look, _places(frames)[moment])
+    for checkpoint, part in by_checkpoint(rows).items():
+        look = marks.looks(_checkpoints(frames))[checkpoint]
+        _quartiles(axes, part, "cosine_mean", ("cosine_q25", "cosine_q75"), look, _places(frames)[checkpoint])
 
 
 def _quartiles(
@@ -268,13 +269,13 @@ def _bias(axes: Axes, frames: Frames, rows: pd.DataFrame) -> None:
     theme.plain_axis(axes)
     axes.set_ylim(-1.15 * (max(ends) or 1.0), 1.15 * (max(ends) or 1.0))
     axes.axhline(0, color=theme.GREY, linewidth=0.8, zorder=1)
-    styles = marks.looks(in_order(frames.of("gradients")))
+    styles = marks.looks(_checkpoints(frames))
     places = _places(frames)
-    for moment, part in _by_moment(rows):
+    for checkpoint, part in by_checkpoint(rows).items():
         for size, (mean, error) in _biases(part).items():
-            x = size * places[moment]
-            marks.bar(axes, x, mean, (mean - 2 * error, mean + 2 * error), color=styles[moment]["color"], capsize=0)
-            axes.plot([x], [mean], linewidth=0, markersize=4.5, zorder=4, **styles[moment])
+            x = size * places[checkpoint]
+            marks.bar(axes, x, mean, (mean - 2 * error, mean + 2 * error), color=styles[checkpoint]["color"], capsize=0)
+            axes.plot([x], [mean], linewidth=0, markersize=4.5, zorder=4, **styles[checkpoint])
 
 
 def _drawn_in_words(frames: Frames) -> str:
@@ -285,7 +286,7 @@ def _drawn_in_words(frames: Frames) -> str:
     chosen = (
         f" (the smallest, the middle one and the largest of the {len(every)} that were looked at)" if left_out else ""
     )
-    order = listing([when(moment) for moment in in_order(rows)])
+    order = listing([checkpoint.when for checkpoint in by_checkpoint(rows)])
     return (
         f"Gradients of batches of B examples, {moments.ranged(rows['batches'])} of each size, drawn at random without "
         f"replacement from n = {moments.ranged(rows['examples'])} training examples. The weights do not move: they "
@@ -314,15 +315,15 @@ def _slopes_in_words(frames: Frames) -> str:
         of_run = of_size(slopes, size)
         cells = []
         for metric, words in (("gradient_variance", "variance"), (_NOISE, "ratio")):
-            found = {str(row["moment"]): row for row in of_run[of_run["metric"] == metric].to_dict("records")}
-            values = [_slope(found[moment]) for moment in in_order(of_run)]
+            found = by_checkpoint(of_run[of_run["metric"] == metric]).values()
+            values = [_slope(row.to_dict("records")[0]) for row in found]
             cells.append(f"{words} {', '.join(values)}")
         parts.append(f"trained with {size.label}: {'; '.join(cells)}")
     if not parts:
         return "No slope was fitted."
     counts = {int(n) for n in slopes["n"]}
     interval = " and 95 % t-interval" if max(counts) > 1 else ""
-    order = listing([moments.name(moment) for moment in in_order(frames.of("gradients"))])
+    order = listing([checkpoint.label for checkpoint in _checkpoints(frames)])
     return (
         f"Slopes of the logarithms (mean{interval} over {moments.seeds(counts)}), {order}: {'. '.join(parts)}. "
         f"{_expected_slope(frames)}"
@@ -354,10 +355,10 @@ def _readings(frames: Frames, columns: dict[str, str]) -> list[str]:
     """Every series of `columns` in words."""
     sentences = []
     for column, words in columns.items():
-        for size, moment, rows in _parts(frames):
+        for size, checkpoint, rows in _parts(frames):
             values: Sequence[tuple[Size, float | None]] = [
                 (Size(drawn, False), found.mean) for drawn, found in over_seeds(rows, column, _DRAWN).items()
             ]
-            weights = f"the weights of runs with batch size {size.label} {when(moment)}"
+            weights = f"the weights of runs with batch size {size.label} {checkpoint.when}"
             sentences.append(series_in_words(f"The {words} with {weights}", values))
     return sentences

@@ -7,14 +7,14 @@ batch is a random sample of these n examples, without replacement; batches are i
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from batchscope.probes.subject import Subject, Tables
+from batchscope.probes.subject import Row, Subject, Tables
 from batchscope.stats.intervals import fieller, t_quantile
 from batchscope.training import checkpoints
 from batchscope.training.engines import Frozen, Vector
@@ -29,29 +29,7 @@ BIAS_EXAMPLES = 1_000_000  # examples, over all batches of a size, whose project
 SINGLY, SINGLY_NUMBERS = 8, 300_000
 NOT_FINITE = "the gradient is not finite at these weights"
 DRAWN, PROJECTED, GROUPED = 1, 2, 3  # what random numbers are for
-
-
-@dataclass(frozen=True)
-class NoiseScale:
-    """The gradient noise scale tr(S)/|G|² of what the examples were drawn from, see `noise_scale`.
-
-    Attributes:
-        examples: n.
-        gradient_norm_squared: unbiased estimate of |G|²; below zero where noise hides the gradient.
-        covariance_trace: unbiased estimate of tr(S), S the covariance of the gradients of single examples.
-        noise_scale: their ratio, in examples.
-        noise_scale_ci_low: lower end of its 95 % interval.
-        noise_scale_ci_high: upper end; None where it is open.
-        reason: why numbers are None, in words; None where none is.
-    """
-
-    examples: int
-    gradient_norm_squared: float | None
-    covariance_trace: float | None
-    noise_scale: float | None
-    noise_scale_ci_low: float | None
-    noise_scale_ci_high: float | None
-    reason: str | None
+NOISE_SCALE = ("gradient_norm_squared", "covariance_trace", "noise_scale", "noise_scale_ci_low", "noise_scale_ci_high")
 
 
 @dataclass(frozen=True)
@@ -68,39 +46,35 @@ class _Sample:
 
 
 def measure(subject: Subject) -> Tables:
-    """Gradients of drawn batches and the noise scale, at every share of the budget whose weights the run kept."""
+    """Gradients of drawn batches and the noise scale, at every fraction of the budget whose weights the run kept."""
     sizes, batches = subject.settings["batch_sizes"], subject.settings["batches"]
-    moments = [checkpoints.at(share) for share in subject.recipe["snapshots"]["at"]]
     tables: Tables = {"gradients": [], "noise_scale": []}
-    for taken in subject.taken(moments):
+    for taken in subject.taken(checkpoints.kept(subject.recipe["snapshots"]["at"])):
         frozen = subject.frozen(taken, "float32")
         identity = subject.at(taken, frozen.n_examples)
         found = batch_statistics(frozen, sizes, batches, subject.seed)
-        tables["gradients"] += [{**identity, **row} for row in found]
-        tables["noise_scale"].append({**identity, **asdict(noise_scale(frozen, subject.seed))})
+        tables["gradients"] += [identity | row for row in found]
+        tables["noise_scale"].append(identity | noise_scale(frozen, subject.seed))
     return tables
 
 
 def batch_statistics(
     frozen: Frozen, batch_sizes: Sequence[int], batches: int, seed: int, memory_bytes: int = MEMORY_BYTES
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """Bias, variance, signal-to-noise ratio and direction of the gradients of batches of several sizes, a row per size.
 
-    - `drawn_batch_size`; `examples`: n; `batches`: K, how many were drawn, `batches` or more (`PASSES`).
-    - `gradient_bias`: mean of <g_B - G, G>/|G|², signed, and `gradient_bias_se`, its standard error. It needs only the
-      projections of the n single gradients on G, so it is taken over many more batches, `bias_batches`.
-    - `gradient_variance`: mean of |g_B - G|², the trace of the covariance; `gradient_variance_expected`: what it is for
-      draws without replacement, V/B · (n - B)/(n - 1) with V = mean of |g_i - G|² (Cochran 1977, Sampling Techniques,
-      theorem 2.2; the same as tr(S)/B · (n - B)/n where S has the divisor n - 1).
-    - `gradient_signal_to_noise` with `_q25` and `_q75`: median and quartiles, over coordinates, of |G_c| over the root
-      of the mean of (g_Bc - G_c)². The signal is the full gradient because it is known: the mean of K batches would
-      have noise of its own, and no coordinate a signal near zero. The ratio grows as √B, but for the factor
-      (n - B)/(n - 1) above and for sampling. Left out are the `dead_coordinates`, which are the same in every batch:
-      weights of dead units and of inputs that are always zero.
-    - `cosine_mean`, `_q25`, `_q75`: of the angle between g_B and G, over batches whose gradient is not zero throughout;
-      `zero_gradients` counts the others.
-    - `coordinate`: index of the largest |G_c|; `coordinate_mean`, `_std`, `_min`, `_max`: of g_Bc there, over batches.
-    - `reason`: why columns are None, in words; None where none is.
+    The columns are those of the table `gradients` from `drawn_batch_size` on. Of each size `batches` are drawn, or more
+    (`PASSES`).
+
+    - Bias: mean of <g_B - G, G>/|G|², signed. It needs only the projections of the n single gradients on G, so it is
+      taken over many more batches.
+    - Variance: mean of |g_B - G|². Expected of draws without replacement is V/B · (n - B)/(n - 1), V = mean of
+      |g_i - G|² (Cochran 1977, Sampling Techniques, theorem 2.2; the same as tr(S)/B · (n - B)/n where S has the
+      divisor n - 1).
+    - Signal-to-noise ratio: of each coordinate |G_c| over the root of the mean of (g_Bc - G_c)². The signal is the full
+      gradient because it is known: the mean of K batches would have noise of its own, and no coordinate a signal near
+      zero. The ratio grows as √B, but for the factor (n - B)/(n - 1) above and for sampling. Left out are coordinates
+      that are the same in every batch: weights of dead units and of inputs that are always zero.
 
     Memory: sums over batches, never all of them. Gradients are held in chunks of k, k · p · 8 <= `memory_bytes` (k = 1
     where one is larger). With copies and the engine's own room this came to four or five times `memory_bytes` in all
@@ -123,7 +97,7 @@ def batch_statistics(
     for size in batch_sizes:
         count = max(batches, math.ceil(PASSES * n / size))
         sample = _draw(frozen, gradient, size, count, np.random.default_rng([seed, DRAWN, size]), memory_bytes)
-        row: dict[str, Any] = {"drawn_batch_size": size, "examples": n, "batches": count}
+        row: Row = {"drawn_batch_size": size, "examples": n, "batches": count}
         row |= _bias(projections, size, batches, np.random.default_rng([seed, PROJECTED, size]))
         row["gradient_variance"] = float(sample.distances.mean())
         row["gradient_variance_expected"] = variance / size * (n - size) / (n - 1)
@@ -132,8 +106,8 @@ def batch_statistics(
     return rows
 
 
-def noise_scale(frozen: Frozen, seed: int, groups: int = 20, memory_bytes: int = MEMORY_BYTES) -> NoiseScale:
-    """Estimate the gradient noise scale B_simple = tr(S)/|G|² with its 95 % interval.
+def noise_scale(frozen: Frozen, seed: int, groups: int = 20, memory_bytes: int = MEMORY_BYTES) -> Row:
+    """Estimate the gradient noise scale tr(S)/|G|² with its 95 % interval, as columns of the table `noise_scale`.
 
     The n examples are taken for a random sample of many more, to whose mean gradient and covariance the result belongs.
     Numerator and denominator are the unbiased pair of McCandlish et al. 2018 (arXiv 1812.06162, appendix A.1) with the
@@ -152,7 +126,7 @@ def noise_scale(frozen: Frozen, seed: int, groups: int = 20, memory_bytes: int =
         raise ValueError(f"a noise scale needs at least 4 examples and from 2 groups to one per example, not {groups}")
     gradient = frozen.batch_gradient(np.arange(n))
     if not np.isfinite(gradient).all():
-        return NoiseScale(n, None, None, None, None, None, NOT_FINITE)
+        return {"examples": n, **dict.fromkeys(NOISE_SCALE), "reason": NOT_FINITE}
     parts = np.array_split(np.random.default_rng([seed, GROUPED]).permutation(n), groups)
     sums = np.array([_group_sums(frozen, gradient, part, memory_bytes) for part in parts]).T
     size, squares, along, length = np.array([len(part) for part in parts]), *sums
@@ -160,7 +134,7 @@ def noise_scale(frozen: Frozen, seed: int, groups: int = 20, memory_bytes: int =
     pair = _pair(n, squares.sum(), norm)
     rest = _pair(left, squares.sum() - squares - length / left, norm - 2 * along / left + length / left**2)
     covariance = _jackknife(pair, rest, n / size)
-    return _estimate(n, pair, covariance, t_quantile(groups))
+    return {"examples": n, **dict.fromkeys(NOISE_SCALE), **_estimate(n, pair, covariance, t_quantile(groups))}
 
 
 def _single_examples(frozen: Frozen, gradient: Vector, memory_bytes: int) -> tuple[float, Vector]:
@@ -220,7 +194,7 @@ def _batch_gradients(
             yield frozen.batch_gradient(batches[0])[None], np.ones(1, np.int64)
 
 
-def _bias(projections: Vector, size: int, batches: int, rng: np.random.Generator) -> dict[str, Any]:
+def _bias(projections: Vector, size: int, batches: int, rng: np.random.Generator) -> Row:
     count = max(batches, BIAS_EXAMPLES // size)
     means = projections[_batches(len(projections), size, count, rng)].mean(axis=1)
     error = float(means.std(ddof=1)) / math.sqrt(count)
@@ -240,41 +214,35 @@ def _batches(n: int, size: int, count: int, rng: np.random.Generator) -> NDArray
     return drawn
 
 
-def _signal_to_noise(gradient: Vector, sample: _Sample) -> dict[str, Any]:
-    live = sample.mean_squares != 0
+def _signal_to_noise(gradient: Vector, sample: _Sample) -> Row:
+    live, name = sample.mean_squares != 0, "gradient_signal_to_noise"
     ratios = np.abs(gradient[live]) / np.sqrt(sample.mean_squares[live])
-    low, middle, high = _quartiles(ratios)
-    named = {"gradient_signal_to_noise": middle, "gradient_signal_to_noise_q25": low}
-    return {**named, "gradient_signal_to_noise_q75": high, "dead_coordinates": int(len(live) - live.sum())}
+    quartiles = _quantiles(ratios, {name: 0.5, f"{name}_q25": 0.25, f"{name}_q75": 0.75})
+    return {**quartiles, "dead_coordinates": int(len(live) - live.sum())}
 
 
-def _cosines(gradient: Vector, sample: _Sample) -> dict[str, Any]:
+def _cosines(gradient: Vector, sample: _Sample) -> Row:
     moving, norm = sample.norms != 0, float(np.linalg.norm(gradient))
     cosines = sample.products[moving] / (sample.norms[moving] * norm) if norm > 0 else np.empty(0)
-    low, _, high = _quartiles(cosines)
     mean = float(cosines.mean()) if len(cosines) else None
-    return {"cosine_mean": mean, "cosine_q25": low, "cosine_q75": high, "zero_gradients": int((~moving).sum())}
+    quartiles = _quantiles(cosines, {"cosine_q25": 0.25, "cosine_q75": 0.75})
+    return {"cosine_mean": mean, **quartiles, "zero_gradients": int((~moving).sum())}
 
 
-def _coordinate(gradient: Vector, sample: _Sample) -> dict[str, Any]:
+def _coordinate(gradient: Vector, sample: _Sample) -> Row:
     values = sample.followed
-    return {
-        "coordinate": int(np.argmax(np.abs(gradient))),
-        "coordinate_mean": float(values.mean()),
-        "coordinate_std": float(values.std(ddof=1)),
-        "coordinate_min": float(values.min()),
-        "coordinate_max": float(values.max()),
-    }
+    found = {"mean": values.mean(), "std": values.std(ddof=1), "min": values.min(), "max": values.max()}
+    row = {f"coordinate_{name}": float(value) for name, value in found.items()}
+    return {"coordinate": int(np.argmax(np.abs(gradient))), **row}
 
 
-def _quartiles(values: Vector) -> tuple[float | None, float | None, float | None]:
-    if not len(values):
-        return None, None, None
-    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
-    return float(low), float(middle), float(high)
+def _quantiles(values: Vector, shares: Mapping[str, float]) -> Row:
+    """The quantiles at these shares by name; None of no values."""
+    found = np.quantile(values, [*shares.values()]).tolist() if len(values) else [None] * len(shares)
+    return dict(zip(shares, found, strict=True))
 
 
-def _explained(row: dict[str, Any], gradient: Vector) -> dict[str, Any]:
+def _explained(row: Row, gradient: Vector) -> Row:
     """The row with None for what is not a number, and the reason."""
     row = {
         name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()
@@ -320,15 +288,16 @@ def _jackknife(whole: NDArray[np.float64], rest: NDArray[np.float64], h: NDArray
     return covariance
 
 
-def _estimate(n: int, pair: NDArray[np.float64], covariance: NDArray[np.float64], t: float) -> NoiseScale:
+def _estimate(n: int, pair: NDArray[np.float64], covariance: NDArray[np.float64], t: float) -> Row:
+    """The estimates that there are, and the reason why there are no others."""
     trace, norm = (float(value) for value in pair)
+    row = {"covariance_trace": trace, "gradient_norm_squared": norm}
     if norm <= 0:
         reason = f"with {n} examples the gradient cannot be seen in its noise: the estimate of |G|² is not above zero"
-        return NoiseScale(n, norm, trace, None, None, None, reason)
+        return {**row, "reason": reason}
     low, high = fieller(pair, covariance, t)
-    if high is not None:
-        return NoiseScale(n, norm, trace, trace / norm, low, high, None)
     reason = f"with {n} examples |G|² cannot be told apart from zero, so the interval has no upper end"
     if low is None:
         reason += ", nor tr(S), so it has no lower end either"
-    return NoiseScale(n, norm, trace, trace / norm, low, None, reason)
+    ends = {"noise_scale_ci_low": low, "noise_scale_ci_high": high}
+    return {**row, "noise_scale": trace / norm, **ends, "reason": reason if high is None else None}

@@ -1,4 +1,4 @@
-"""The gradient noise scale of single moments beside the critical batch size of whole runs, on one axis of examples."""
+"""The gradient noise scale at checkpoints beside the critical batch size of whole runs, on one axis of examples."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from batchscope.figures.targets import Law, Target, law_of, metric_words
 from batchscope.figures.words import plain
 from batchscope.probes import marks, moments
 from batchscope.probes.gradients.analysis import noise_scale_over_seeds
-from batchscope.probes.moments import estimate, in_order, known, when
+from batchscope.probes.moments import estimate, known
 from batchscope.stats.intervals import t_interval
 from batchscope.text import listing
+from batchscope.training.checkpoints import Checkpoint, by_checkpoint
 
 _CRITICAL = "critical_batch_size"
 _ENDS = ("noise_scale_ci_low", "noise_scale_ci_high")
@@ -29,20 +30,20 @@ _ENDS = ("noise_scale_ci_low", "noise_scale_ci_high")
 
 @dataclass(frozen=True)
 class Place:
-    """The runs of a batch size at a moment.
+    """The runs of a batch size at a checkpoint.
 
     `mean` is the mean of tr(Σ) over the mean of |G|², each over all runs, None where the latter is not above zero: a
     mean of the noise scales would leave out those that could not be estimated, which are the largest.
     """
 
     size: Size
-    moment: str
+    checkpoint: Checkpoint
     mean: float | None
     rows: pd.DataFrame
 
 
 def draw_noise_scale(frames: Frames) -> Figure:
-    """Noise scale against the moment of the run, per batch size; beside it the accepted critical batch sizes."""
+    """Noise scale against the checkpoint of the run, per batch size; beside it the accepted critical batch sizes."""
     laws = _accepted(frames)
     widths = [3.0, 0.8 + 0.28 * len(laws)] if laws else [1.0]
     made = Figure(figsize=(theme.WIDTH, 3.9), layout="constrained")
@@ -50,7 +51,7 @@ def draw_noise_scale(frames: Frames) -> Figure:
     places = _places(frames)
     _limits(panels[0], places, list(laws.values()))
     panels[0].set_ylabel("Examples")
-    panels[0].set_xlabel("Moment, and epochs up to it")
+    panels[0].set_xlabel("Epochs up to the checkpoint")
     panels[0].set_title("Noise scale of gradients")
     _noise_panel(panels[0], frames, places)
     if laws:
@@ -70,7 +71,7 @@ def caption_noise_scale(frames: Frames) -> str:
             f"{moments.ranged(rows['examples'])} training examples at weights that do not move, the model in "
             "inference mode. Weights: those of runs with batch size "
             f"{listing([size.label for size in moments.sizes_of(frames, rows)])}, "
-            f"{listing([when(moment) for moment in in_order(rows)])}.",
+            f"{listing([checkpoint.when for checkpoint in by_checkpoint(rows)])}.",
             "Small dots: single runs, side by side; bars: 95 % intervals (Fieller, jackknife over the examples), cut "
             "at the edges of the panel. Large dots: mean tr(Σ) over mean |G|² of "
             f"{moments.seeds(len(place.rows) for place in _places(frames))}. After the first update the weights have "
@@ -80,9 +81,9 @@ def caption_noise_scale(frames: Frames) -> str:
             _growth_in_words(frames),
             moments.missing_in_words(frames, rows, moments.sizes_of(frames, rows)),
             _critical_in_words(frames),
-            "The two are different things and no equality is claimed: the noise scale belongs to one moment, and tends "
-            "to grow during training as the gradient shrinks faster than its noise; B_crit belongs to whole runs up to "
-            "a target and to how their learning rate was chosen.",
+            "The two are different things and no equality is claimed: the noise scale belongs to one checkpoint, and "
+            "tends to grow during training as the gradient shrinks faster than its noise; B_crit belongs to whole runs "
+            "up to a target and to how their learning rate was chosen.",
         ]
     )
 
@@ -90,12 +91,12 @@ def caption_noise_scale(frames: Frames) -> str:
 def alt_noise_scale(frames: Frames) -> str:
     """Values of both."""
     parts = [
-        f"{plain(place.mean, digits=3)} for batch size {place.size.label} {when(place.moment)}"
+        f"{plain(place.mean, digits=3)} for batch size {place.size.label} {place.checkpoint.when}"
         for place in _places(frames)
         if place.mean is not None
     ]
     found = f"Over all seeds it is {listing(parts)}." if parts else "There is no mean over seeds."
-    head = "Gradient noise scale against the moment of the run, beside the critical batch size."
+    head = "Gradient noise scale against the checkpoint of the run, beside the critical batch size."
     return joined([head, found, _refused_in_words(_places(frames)), _critical_in_words(frames)])
 
 
@@ -109,12 +110,9 @@ def _accepted(frames: Frames) -> dict[Target, Law]:
 def _places(frames: Frames) -> list[Place]:
     rows, found = frames.of("noise_scale"), []
     for size in moments.sizes_of(frames, rows):
-        for moment in in_order(rows):
-            here = of_size(rows[rows["moment"] == moment], size)
-            if here.empty:
-                continue
+        for checkpoint, here in by_checkpoint(of_size(rows, size)).items():
             mean, _, _ = noise_scale_over_seeds(here)
-            found.append(Place(size, moment, mean, here.sort_values("seed")))
+            found.append(Place(size, checkpoint, mean, here.sort_values("seed")))
     return found
 
 
@@ -131,26 +129,29 @@ def _noise_panel(axes: Axes, frames: Frames, places: Sequence[Place]) -> None:
         axes.tick_params(left=True, labelleft=True)
         return
     shades, sizes = theme.colours(frames.sizes), list(dict.fromkeys(place.size for place in places))
-    order = in_order(frames.of("noise_scale"))
+    order = [*by_checkpoint(frames.of("noise_scale"))]
     slots = max(len(place.rows) for place in places) + 1
     step = 0.7 / (slots * len(sizes))
     for size in sizes:
         own = [place for place in places if place.size == size]
-        x = [order.index(place.moment) + step * slots * (sizes.index(size) - (len(sizes) - 1) / 2) for place in own]
+        x = [order.index(place.checkpoint) + step * slots * (sizes.index(size) - (len(sizes) - 1) / 2) for place in own]
         for middle, place in zip(x, own, strict=True):
             for i, row in enumerate(place.rows.to_dict("records")):
                 offset = step * (i - (len(place.rows) - 1) / 2)
                 _single(axes, middle + offset, [row[name] for name in ("noise_scale", *_ENDS)], shades[size])
         means = [np.nan if place.mean is None else place.mean for place in own]
         axes.plot(x, means, "o-", color=shades[size], markersize=6, linewidth=1.2, mec="white", mew=0.6, zorder=4)
-    axes.set_xticks(range(len(order)), [f"{moment}\n{_epochs(places, moment)}" for moment in order])
+    labels = [each.label.replace(" of the", "\nof the") for each in order]
+    axes.set_xticks(
+        range(len(order)), [f"{_epochs(places, each)}\n{label}" for each, label in zip(order, labels, strict=True)]
+    )
     axes.set_xlim(-0.5, len(order) - 0.5)
     axes.grid(False, axis="x")
 
 
-def _epochs(places: Sequence[Place], moment: str) -> str:
-    """When the runs were at a moment: `20`, `25 to 40`."""
-    found = pd.concat([place.rows["epoch"] for place in places if place.moment == moment])
+def _epochs(places: Sequence[Place], checkpoint: Checkpoint) -> str:
+    """When the runs were at a checkpoint: `20`, `25 to 40`."""
+    found = pd.concat([place.rows["epoch"] for place in places if place.checkpoint == checkpoint])
     return " to ".join(dict.fromkeys(plain(float(end), digits=3) for end in (found.min(), found.max())))
 
 
@@ -220,7 +221,7 @@ def _refused_in_words(places: Sequence[Place]) -> str:
         lacking = place.rows[place.rows["noise_scale"].isna()]
         if len(lacking):
             cells.append(
-                f"{len(lacking)} of {len(place.rows)} runs with batch size {place.size.label} {when(place.moment)}"
+                f"{len(lacking)} of {len(place.rows)} runs with batch size {place.size.label} {place.checkpoint.when}"
             )
             reasons += [str(reason).removesuffix(".") for reason in lacking["reason"].dropna()]
     if not cells:
@@ -230,20 +231,23 @@ def _refused_in_words(places: Sequence[Place]) -> str:
 
 
 def _growth_in_words(frames: Frames) -> str:
-    """By what factor the noise scale changed from the first moment to the last, where every run has both."""
+    """By what factor the noise scale changed from the first checkpoint to the last, where every run has both."""
     rows, parts = frames.of("noise_scale"), []
-    order = in_order(rows)
+    order = [*by_checkpoint(rows)]
     for size in moments.sizes_of(frames, rows) if len(order) > 1 else ():
-        table = of_size(rows, size).pivot(index="seed", columns="moment", values="noise_scale")
-        if not {order[0], order[-1]} <= set(table.columns) or table[[order[0], order[-1]]].isna().any(axis=None):
+        by_seed = {each: part.set_index("seed") for each, part in by_checkpoint(of_size(rows, size)).items()}
+        if not {order[0], order[-1]} <= set(by_seed):
             continue
-        found = t_interval(known(np.log(table[order[-1]] / table[order[0]])))
+        ratio = by_seed[order[-1]]["noise_scale"] / by_seed[order[0]]["noise_scale"]
+        if ratio.isna().any():
+            continue
+        found = t_interval(known(np.log(ratio)))
         factor, low, high = (None if v is None else float(np.exp(v)) for v in (found.mean, found.low, found.high))
         parts.append(f"{estimate(factor, low, high, found.n)} for batch size {size.label}")
     if not parts:
         return ""
     return (
-        f"From the first moment to the last it changed by a factor of {'; '.join(parts)} (geometric mean and 95 % "
+        f"From the first checkpoint to the last it changed by a factor of {'; '.join(parts)} (geometric mean and 95 % "
         "t-interval over seeds, only where every run has both estimates)."
     )
 

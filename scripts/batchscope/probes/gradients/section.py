@@ -25,24 +25,25 @@ from batchscope.figures.sheets import (
 from batchscope.probes.moments import known, named, ordered, ranged_examples
 from batchscope.probes.section import Block, Evidence, Figure, Note, Pair, Section, folded, where
 from batchscope.stats import LEVEL
+from batchscope.tables.cells import CHECKPOINT, SIZE
 
 _NOISE = "gradient_signal_to_noise"
 _MEANS = ("gradient_variance", "cosine_mean", "cosine_q25", "cosine_q75", _NOISE, f"{_NOISE}_q25", f"{_NOISE}_q75")
 _WEIGHT = ("coordinate", "coordinate_mean", "coordinate_std", "coordinate_min", "coordinate_max")
 _PARTS = {"mean": "Mean", "std": "Standard deviation", "min": "Minimum", "max": "Maximum"}
 _TRAINED = Column("Trained with", "examples")
-_MOMENT = Column("Moment", kind="text")
+_CHECKPOINT = Column("Checkpoint", kind="text")
 
 
 def gradients(evidence: Evidence, pair: Pair) -> list[Block]:
-    """One row per batch size of the runs, moment and size drawn: one weight, then all weights, over batches."""
+    """One row per batch size of the runs, checkpoint and size drawn: one weight, then all weights, over batches."""
     frame = evidence.of("gradients", pair)
     if frame.empty:
         return []
     found = rows(_over_seeds(frame))
     columns: list[tuple[Column, Sequence[Cell]]] = [
         (_TRAINED, [sheets.size(row) for row in found]),
-        (_MOMENT, texts_of(found, "moment")),
+        (_CHECKPOINT, texts_of(found, "checkpoint")),
         (Column("Size drawn", "examples"), counts_of(found, "drawn_batch_size")),
         (Column("Batches"), counts_of(found, "batches")),
         (Column("Variance", "trace"), numbers_of(found, "gradient_variance")),
@@ -59,15 +60,15 @@ def gradients(evidence: Evidence, pair: Pair) -> list[Block]:
         "the trace of the covariance of the gradient; the signal-to-noise ratio, median over all weights and "
         "quartiles; the cosine to the full gradient G, mean over the batches and quartiles; the mean over batches of "
         "the gradient along G minus G, relative to |G|, with ± 2 standard errors. Last, one weight, the one with the "
-        "largest full gradient at that moment, in the run of the lowest seed: mean, standard deviation, minimum and "
+        "largest full gradient there, in the run of the lowest seed: mean, standard deviation, minimum and "
         "maximum of its gradient over the batches."
     )
-    table = Sheet("table-gradients", caption, columns, folded(found, "every moment and size of the batches drawn"))
+    table = Sheet("table-gradients", caption, columns, folded(found, "every checkpoint and size of the batches drawn"))
     return [Figure("gradient_variance"), Figure("gradient_direction"), table]
 
 
 def noise_scale(evidence: Evidence, pair: Pair) -> list[Block]:
-    """One row per run and moment: the noise scale with its interval, what it is made of, or why there is none."""
+    """One row per run and checkpoint: the noise scale with its interval, what it is made of, or why there is none."""
     frame = evidence.of("noise_scale", pair)
     if frame.empty:
         return []
@@ -75,7 +76,7 @@ def noise_scale(evidence: Evidence, pair: Pair) -> list[Block]:
     found = rows(named(frame))
     columns: list[tuple[Column, Sequence[Cell]]] = [
         (_TRAINED, [sheets.size(row) for row in found]),
-        (_MOMENT, texts_of(found, "moment")),
+        (_CHECKPOINT, texts_of(found, "checkpoint")),
         (Column("Seed"), counts_of(found, "seed")),
         (Column("Epochs"), numbers_of(found, "epoch")),
         (Column("Noise scale", "examples"), [_noise_scale(row) for row in found]),
@@ -93,7 +94,7 @@ def noise_scale(evidence: Evidence, pair: Pair) -> list[Block]:
         "been fitted to these very examples. The last number takes the length of the gradient of these examples as it "
         "is: what a batch drawn from them sees."
     )
-    table = Sheet("table-noise-scale", caption, columns, folded(found, "every run and moment"))
+    table = Sheet("table-noise-scale", caption, columns, folded(found, "every run and checkpoint"))
     reasons = frame["reason"].dropna().str.removesuffix(".").value_counts(sort=False)
     notes = [Note(f"{text.count(int(n), 'row')} of {len(found)}: {reason}.") for reason, n in reasons.items()]
     return [table, *notes, Figure("noise_scale")]
@@ -120,10 +121,10 @@ SECTIONS = (
 
 
 def _over_seeds(frame: pd.DataFrame) -> pd.DataFrame:
-    """A row per size of the runs, moment and size drawn: means over the seeds, one weight of the lowest seed."""
+    """A row per size of the runs, checkpoint and size drawn: means over the seeds, one weight of the lowest seed."""
     found = []
-    keys = ["batch_size", "full_batch", "moment", "drawn_batch_size"]
-    for key, group in ordered(frame, "drawn_batch_size", "seed").groupby(keys, sort=False):
+    keys = [*SIZE, *CHECKPOINT, "drawn_batch_size"]
+    for key, group in ordered(frame, "drawn_batch_size", "seed").groupby(keys, sort=False, dropna=False):
         row: dict[str, Any] = {**dict(zip(keys, key, strict=True)), "seeds": group["seed"].nunique()}
         row |= {column: group[column].iloc[0] for column in ("batches", *_WEIGHT)}
         row |= {column: _mean(group[column]) for column in _MEANS}

@@ -28,20 +28,16 @@ class Settings(settings.Settings):
         description="Batches drawn of each size, at least; of small sizes more, about four times each example.",
     )
 
-
-def check(request: Request) -> None:
-    """Refuse recipes that keep no weights, and batches that are not smaller than what they are drawn from."""
-    for recipe in request.recipes.values():
-        if not recipe.content["snapshots"]["at"]:
-            why = "the probe of gradients needs weights kept by `at`; valid is at: [0, 0.5, 1], say"
-            raise settings.refuse_snapshots(recipe, why)
-    wanted = request.settings["examples"]
-    for dataset, n_train in request.examples("train").items():
-        limit = min(wanted, n_train or wanted)
-        for position, size in enumerate(request.settings["batch_sizes"]):
-            if size >= limit:  # their gradients would not differ
-                why = (
-                    f"batches of {size} cannot be drawn from the {limit:,} examples of {dataset} that are looked at; "
-                    f"valid is an integer below {limit}"
-                )
-                raise request.refuse("batch_sizes", position, why=why)
+    def check(self, request: Request) -> None:
+        """Refuse recipes that keep no weights, and batches that are not smaller than what they are drawn from."""
+        for recipe in request.recipes.values():
+            if all(checkpoint.fraction is None for checkpoint in settings.kept(recipe)):
+                why = "the probe of gradients needs weights kept by `at`; valid is at: [0, 0.5, 1], say"
+                raise settings.refuse_snapshots(recipe, why)
+        for dataset, n_train in request.examples("train").items():
+            limit = min(self.examples, n_train or self.examples)
+            for position, size in enumerate(self.batch_sizes):
+                if size >= limit:  # their gradients would not differ
+                    looked_at = f"the {limit:,} examples of {dataset} that are looked at"
+                    why = f"batches of {size} cannot be drawn from {looked_at}; valid is an integer below {limit}"
+                    raise request.refuse("batch_sizes", position, why=why)

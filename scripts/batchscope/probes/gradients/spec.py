@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from batchscope.probes.columns import MOMENT
 from batchscope.probes.gradients.columns import RECORDS
 from batchscope.probes.probe import Probe, ProbeFigure
-from batchscope.tables.columns import CELL, Column, integer, number, string
+from batchscope.tables.columns import CELL, CHECKPOINT, Column, integer, number, string
 
 SLOPES: dict[str, Column] = {
     **CELL,
-    "moment": MOMENT["moment"],
+    **CHECKPOINT,
     "metric": string("gradient_variance or gradient_signal_to_noise"),
     "n": integer("", "seeds with a slope"),
     "n_sizes": integer("", "sizes drawn"),
@@ -24,15 +23,11 @@ PROBE = Probe(
     looks_at="weights",
     records=RECORDS,
     rows={
-        "gradients": "One row per run, moment and size of the batches drawn: their gradients at fixed weights.",
-        "gradient_slopes": "One row per batch size, moment and metric: how it goes with the size of the batches drawn.",
-        "noise_scale": "One row per run and moment: the gradient noise scale.",
+        "gradients": "One row per run, checkpoint and size of the batches drawn: their gradients at fixed weights.",
+        "gradient_slopes": "One row per batch size, checkpoint and metric: how it goes with the size drawn.",
+        "noise_scale": "One row per run and checkpoint: the gradient noise scale.",
     },
-    derived={
-        "gradients": RECORDS["gradients"].columns,
-        "gradient_slopes": SLOPES,
-        "noise_scale": RECORDS["noise_scale"].columns,
-    },
+    derived={"gradient_slopes": SLOPES},
     figures=(
         ProbeFigure(
             "gradient_variance", "Variance and signal-to-noise of the gradient", "gradients", needs=("gradients",)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from batchscope.data.dataset import Data
 from batchscope.probes.subject import Subject, Tables
-from batchscope.training import checkpoints
+from batchscope.training.checkpoints import END
 from batchscope.training.engines import Trainer
 
 ORDER = 29  # the stream of random numbers that orders the examples
@@ -27,7 +27,7 @@ def measure(subject: Subject) -> Tables:
     """The validation loss of the last weights in batches of several sizes, in both modes of batch normalization."""
     trainer = subject.engine.build(subject.plan, subject.data)
     rows: list[dict[str, Any]] = []
-    for taken in subject.taken([checkpoints.at(1)]):
+    for taken in subject.taken([END]):
         identity = subject.at(taken, len(subject.data.y_validation))
         trainer.set_weights(taken.weights)
         sizes = subject.settings["batch_sizes"]

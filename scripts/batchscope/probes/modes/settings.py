@@ -6,6 +6,7 @@ from pydantic import Field
 
 from batchscope.probes import settings
 from batchscope.probes.settings import Names, Request, Sizes
+from batchscope.training.checkpoints import END
 
 
 class Settings(settings.Settings):
@@ -17,18 +18,11 @@ class Settings(settings.Settings):
     trained_with: Sizes = Field(description="Batch sizes of the runs whose weights are looked at.")
     batch_sizes: Sizes = Field(description="Sizes of the batches that are evaluated.")
 
-
-def check(request: Request) -> None:
-    """Refuse recipes that do not keep the last weights, and batches larger than the validation part."""
-    for recipe in request.recipes.values():
-        if 1 not in recipe.content["snapshots"]["at"]:
-            why = "the probe of modes needs the last weights; valid is at: [1], also with others"
-            raise settings.refuse_snapshots(recipe, why)
-    for dataset, limit in request.examples("validation").items():
-        for position, size in enumerate(request.settings["batch_sizes"]):
-            if limit is not None and size > limit:
-                why = (
-                    f"{size} is larger than the {limit:,} validation examples of {dataset}; valid is an integer from 1 "
-                    f"to {limit}"
-                )
-                raise request.refuse("batch_sizes", position, why=why)
+    def check(self, request: Request) -> None:
+        """Refuse recipes that do not keep the last weights, and batches larger than the validation part."""
+        for recipe in request.recipes.values():
+            if END not in settings.kept(recipe):
+                why = "the probe of modes needs the last weights; valid is at: [1], also with others"
+                raise settings.refuse_snapshots(recipe, why)
+        for position, size in enumerate(self.batch_sizes):
+            request.refuse_larger("validation", size, "batch_sizes", position)

@@ -11,7 +11,7 @@ PROBE = Probe(
     looks_at="weights",
     records=RECORDS,
     rows={
-        "modes": "One row per run, moment and evaluation size: the loss in training and in inference mode.",
+        "modes": "One row per run, checkpoint and evaluation size: the loss in training and in inference mode.",
     },
     figures=(
         ProbeFigure("evaluation_modes", "Evaluation in training and in inference mode", "modes", needs=("modes",)),

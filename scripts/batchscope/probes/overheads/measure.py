@@ -47,7 +47,10 @@ def loop_windows(engine: Engine, data: Data, plan: Plan, settings: Mapping[str, 
     if plan.recipe["micro_batch_size"] is not None:
         raise ValueError(f"recipe {plan.recipe['name']} accumulates micro batches, and Keras' own loop cannot do that")
     loops = _loops(engine, data, plan)
-    updates = {loop: timing.warm_up(take, settings) for loop, take in loops.items()}
+    updates = {
+        loop: timing.warm_up(take, settings["warmup_seconds"], settings["window_seconds"])
+        for loop, take in loops.items()
+    }
     return [
         {"loop": loop, "window": window, **timing.timed(take, updates[loop])}
         for window in range(1, int(settings["windows"]) + 1)

@@ -15,7 +15,6 @@ class Settings(settings.Settings):
 
     recipes: Names = Field(description="Recipes of this study that are timed in this way.")
 
-
-def check(request: Request) -> None:
-    """Refuse recipes that accumulate micro batches, which Keras' own loop cannot."""
-    request.refuse_accumulating()
+    def check(self, request: Request) -> None:
+        """Refuse recipes that accumulate micro batches, which Keras' own loop cannot."""
+        request.refuse_accumulating()

@@ -16,9 +16,8 @@ class Settings(settings.Settings):
     highest: float = Field(10.0, gt=0, description="Learning rate of the last update, above `lowest`.")
     updates: int = Field(200, ge=50, description="Updates over which the rate rises geometrically.")
 
-
-def check(request: Request) -> None:
-    """Refuse a range that does not rise."""
-    lowest, highest = request.settings["lowest"], request.settings["highest"]
-    if lowest >= highest:
-        raise request.refuse("highest", why=f"{highest:g} is not above lowest, {lowest:g}; valid is a larger number")
+    def check(self, request: Request) -> None:
+        """Refuse a range that does not rise."""
+        if self.lowest >= self.highest:
+            why = f"{self.highest:g} is not above lowest, {self.lowest:g}; valid is a larger number"
+            raise request.refuse("highest", why=why)

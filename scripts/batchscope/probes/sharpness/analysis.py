@@ -11,11 +11,11 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from batchscope.probes.moments import CROSSED, EQUAL
 from batchscope.probes.sharpness.spec import GAP, TRENDS
 from batchscope.stats.intervals import t_interval
+from batchscope.tables.cells import CHECKPOINT, PAIR, RUN, SIZE
 from batchscope.tables.codebook import typed
-from batchscope.tables.columns import RUN
+from batchscope.training.checkpoints import Checkpoint, at, by_checkpoint
 
 MEASURES = ("lambda_max", "trace", "keskar_0_001", "keskar_0_0005", "adaptive_sharpness")
 MIN_SIZES = 3  # below which ranks say nothing
@@ -24,11 +24,11 @@ MIN_SIZES = 3  # below which ranks say nothing
 def analyse(records: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """The tables of the study from the records of the jobs."""
     sharpness = with_gap(at_equal_loss(records["sharpness"]))
-    return {"sharpness": sharpness, "sharpness_trends": sharpness_trends(sharpness), "slices": records["slices"]}
+    return {"sharpness": sharpness, "sharpness_trends": sharpness_trends(sharpness)}
 
 
 def with_gap(sharpness: pd.DataFrame) -> pd.DataFrame:
-    """The table of sharpness with the generalisation gap of its moments: training minus test accuracy."""
+    """The table of sharpness with the generalisation gap of its checkpoints: training minus test accuracy."""
     return sharpness.assign(**{GAP: sharpness["train_accuracy"] - sharpness["test_accuracy"]})
 
 
@@ -44,14 +44,15 @@ def at_equal_loss(sharpness: pd.DataFrame) -> pd.DataFrame:
         sharpness: the table that the jobs write.
 
     Returns:
-        rows with the moment `EQUAL` and the loss instead of `CROSSED` and the loss.
+        the table with a column `interpolated`, true in the rows below it.
     """
+    sharpness = sharpness.assign(interpolated=False)
     found = []
-    for _, of_run in sharpness.groupby([*RUN], sort=False):
-        for below in of_run[of_run["moment"].str.startswith(CROSSED)].to_dict("records"):
-            wanted = float(str(below["moment"]).removeprefix(CROSSED))
+    for _, of_run in sharpness.groupby(RUN, sort=False):
+        for below in of_run[of_run["checkpoint_train_loss"].notna()].to_dict("records"):
+            wanted = float(below["checkpoint_train_loss"])
             above = of_run[of_run["train_loss"] > wanted].sort_values("train_loss").head(1).to_dict("records")
-            if above:
+            if above and below["train_loss"] > 0:
                 found.append(_between(above[0], below, wanted))
     return pd.concat([sharpness, pd.DataFrame(found, columns=sharpness.columns).astype(sharpness.dtypes)])
 
@@ -59,7 +60,7 @@ def at_equal_loss(sharpness: pd.DataFrame) -> pd.DataFrame:
 def _between(above: Mapping[Any, Any], below: Mapping[Any, Any], loss: float) -> dict[Any, Any]:
     """The row of a run at a training loss between those of two of its weights."""
     way = math.log(above["train_loss"] / loss) / math.log(above["train_loss"] / below["train_loss"])
-    row = {**below, "moment": f"{EQUAL}{loss:g}", "train_loss": loss}
+    row = {**below, "interpolated": True, "train_loss": loss}
     for name in (*MEASURES, "subset_loss"):
         ends = np.array([above[name], below[name]], dtype=np.float64)
         row[name] = float(np.exp((1 - way, way) @ np.log(ends))) if (ends > 0).all() else None
@@ -75,13 +76,14 @@ def sharpness_trends(sharpness: pd.DataFrame) -> pd.DataFrame:
 
     Spearman's, one number per seed, and their mean with a 95 % t-interval over the `n` seeds that have at least
     `MIN_SIZES` sizes. The ends of the interval are null where every seed has the same correlation, and are cut off at
-    ±1. One row per data set, recipe, moment, measure of `MEASURES` and what it is held against.
+    ±1. One row per data set, recipe, checkpoint, measure of `MEASURES` and what it is compared with.
 
     Args:
         sharpness: what `with_gap` gives.
     """
     rows = []
-    for (dataset, recipe, moment), group in sharpness.groupby(["dataset", "recipe", "moment"], sort=False):
+    keys = [*PAIR, *CHECKPOINT, "interpolated"]
+    for key, group in sharpness.groupby(keys, sort=False, dropna=False):
         for measure in MEASURES:
             for against in ("batch_size", GAP):
                 found = [
@@ -93,37 +95,35 @@ def sharpness_trends(sharpness: pd.DataFrame) -> pd.DataFrame:
                 ends = (mean.low, mean.high) if mean.sd else (None, None)
                 low, high = (None if end is None else max(-1.0, min(1.0, end)) for end in ends)
                 sizes = group.loc[group[measure].notna(), "batch_size"].nunique()
-                row = {"dataset": dataset, "recipe": recipe, "moment": moment, "measure": measure, "against": against}
+                row = {**dict(zip(keys, key, strict=True)), "measure": measure, "against": against}
                 rows.append(
                     row | {"n": mean.n, "n_sizes": sizes, "correlation": mean.mean, "ci_low": low, "ci_high": high}
                 )
     return typed(rows, TRENDS)
 
 
-def lowest_common_loss(sharpness: pd.DataFrame, runs: pd.DataFrame) -> str | None:
-    """The moment at which the runs of a data set and recipe are compared; None where they have none in common.
+def lowest_common_loss(sharpness: pd.DataFrame, runs: pd.DataFrame) -> Checkpoint | None:
+    """Where the runs of a data set and recipe are compared; None where they have no training loss in common.
 
     Sharpness falls and rises along a run, so sizes are compared where they fit the training part equally well: at
     exactly the same loss where `at_equal_loss` has it, else at or below the same loss. Of the losses, that which most
     sizes (at least `MIN_SIZES`, or both of two) reached in all their runs, and of those the lowest.
     """
-    needed = max(2, min(MIN_SIZES, len(runs[["batch_size", "full_batch"]].drop_duplicates())))
-    for kind in (EQUAL, CROSSED):
-        found = [moment for moment in sharpness["moment"].unique() if moment.startswith(kind)]
-        reached = {moment: len(complete_sizes(sharpness, runs, moment)) for moment in found}
-        most = max(reached.values(), default=0)
+    needed = max(2, min(MIN_SIZES, len(runs[SIZE].drop_duplicates())))
+    reached = {each: len(complete_sizes(sharpness, runs, each)) for each in by_checkpoint(sharpness)}
+    for interpolated in (True, False):
+        found = [each for each in reached if each.train_loss is not None and each.interpolated == interpolated]
+        most = max((reached[each] for each in found), default=0)
         if most >= needed:
-            losses = [float(moment.removeprefix(kind)) for moment, count in reached.items() if count == most]
-            return f"{kind}{min(losses):g}"
+            return [each for each in found if reached[each] == most][-1]  # losses fall
     return None
 
 
-def complete_sizes(sharpness: pd.DataFrame, runs: pd.DataFrame, moment: str) -> list[tuple[int, bool]]:
-    """The batch sizes, each with whether it is the full batch, all of whose runs have weights at a moment."""
-    keys = ["batch_size", "full_batch"]
-    seeds = sharpness[sharpness["moment"] == moment].groupby(keys)["seed"].nunique().reset_index()
-    both = runs.groupby(keys)["seed"].nunique().reset_index().merge(seeds, on=keys, suffixes=("", "_there"))
-    kept = both.loc[both["seed"] == both["seed_there"], keys].sort_values(keys)
+def complete_sizes(sharpness: pd.DataFrame, runs: pd.DataFrame, checkpoint: Checkpoint) -> list[tuple[int, bool]]:
+    """The batch sizes, each with whether it is the full batch, all of whose runs have weights at a checkpoint."""
+    seeds = at(sharpness, checkpoint).groupby(SIZE)["seed"].nunique().reset_index()
+    both = runs.groupby(SIZE)["seed"].nunique().reset_index().merge(seeds, on=SIZE, suffixes=("", "_there"))
+    kept = both.loc[both["seed"] == both["seed_there"], SIZE].sort_values(SIZE)
     return [(int(size), bool(full)) for size, full in kept.itertuples(index=False, name=None)]
 
 

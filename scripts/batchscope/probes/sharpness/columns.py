@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from batchscope.probes.columns import MOMENT, Record
-from batchscope.tables.columns import integer, number, string
+from batchscope.probes.columns import AT_CHECKPOINT, Record
+from batchscope.tables.columns import CHECKPOINT, integer, number, string
+from batchscope.training.checkpoints import END, Checkpoint
+
+
+def looked_at(checkpoint: Checkpoint) -> bool:
+    """Whether the probe measures there: at the end, and where the training loss had fallen to a value."""
+    return checkpoint.train_loss is not None or checkpoint == END
+
 
 RECORDS: dict[str, Record] = {
     "sharpness": Record(
         {
-            **MOMENT,
+            **AT_CHECKPOINT,
             "subset_loss": number("nat", "loss of the examples looked at"),
             "lambda_max": number("", "largest eigenvalue of the Hessian of that loss"),
             "lambda_residual": number("", "|Hv − λv| over |λ|"),
@@ -25,18 +32,18 @@ RECORDS: dict[str, Record] = {
                 "",
                 "2 (1 + momentum) over the learning rate: gradient descent is not stable on more curvature; SGD only",
             ),
-            "train_accuracy": number("", "accuracy on the training part at that moment"),
-            "test_accuracy": number("", "accuracy on the test part at that moment"),
+            "train_accuracy": number("", "accuracy on the training part at that checkpoint"),
+            "test_accuracy": number("", "accuracy on the test part at that checkpoint"),
             "reason": string("why a quantity is null", nullable=True),
         },
-        ("updates", "moment"),
+        ("updates", *CHECKPOINT),
     ),
     "slices": Record(
         {
-            **MOMENT,
+            **AT_CHECKPOINT,
             "position": number("", "distance along a random, filter-normalised direction, −1 to 1", nullable=False),
             "loss": number("nat", "loss of the examples looked at, there"),
         },
-        ("updates", "moment", "position"),
+        ("updates", *CHECKPOINT, "position"),
     ),
 }

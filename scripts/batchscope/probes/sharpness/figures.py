@@ -17,11 +17,12 @@ from batchscope.figures.target_words import joined
 from batchscope.figures.targets import sentence_case
 from batchscope.figures.words import series_in_words
 from batchscope.probes import marks, moments
-from batchscope.probes.moments import CROSSED, EQUAL, Numbers, in_order, intervals, known, when
+from batchscope.probes.moments import Numbers, intervals, known
 from batchscope.probes.sharpness.analysis import MIN_SIZES, lowest_common_loss
 from batchscope.probes.sharpness.spec import GAP
 from batchscope.stats.intervals import Interval, t_interval
 from batchscope.text import fixed, listing
+from batchscope.training.checkpoints import END, Checkpoint, at, by_checkpoint
 
 MEASURES = {
     "lambda_max": "λ_max of the Hessian",
@@ -34,23 +35,23 @@ _RESCALING = (
     "λ_max and φ change when the weights of ReLU layers are rescaled so that the network computes the same function; "
     "adaptive sharpness does not."
 )
-_NO_MOMENT = "not measured: no moment that\nall runs share, nor an end"
+_NO_CHECKPOINT = "not measured: no checkpoint that\nall runs share, nor an end"
 
 
 def draw_sharpness_vs_batch(frames: Frames) -> Figure:
     """λ_max with the stability threshold, φ and adaptive sharpness against the batch size of the runs."""
     made, panels = theme.figure(3, 1, 2.0, extra=0.5)
-    shown = _moments(frames)
+    shown = _checkpoints(frames)
     for axes, (measure, label) in zip(panels, MEASURES.items(), strict=True):
         theme.batch_axis(axes, frames.sizes, label=axes is panels[-1])
         axes.set_ylabel(label)
         if not shown:
-            theme.say(axes, _NO_MOMENT)
+            theme.say(axes, _NO_CHECKPOINT)
             continue
         thresholds = _thresholds(frames) if measure == "lambda_max" else {}
         _measure_panel(axes, frames, measure, thresholds)
     made.align_ylabels(panels)
-    handles = [_handle(shown, moment) for moment in shown]
+    handles = [_handle(shown, checkpoint) for checkpoint in shown]
     if _thresholds(frames):
         label = "2 (1 + momentum) / rate"
         handles.append(
@@ -64,8 +65,9 @@ def draw_sharpness_vs_batch(frames: Frames) -> Figure:
 def caption_sharpness_vs_batch(frames: Frames) -> str:
     """What is drawn, the rank correlations, and what the measures do not say."""
     every = frames.of("sharpness")
-    rows = every[every["moment"].isin(_moments(frames))]
-    counts = [found.n for moment in _moments(frames) for found in _over_seeds(frames, moment, "lambda_max").values()]
+    shown = _checkpoints(frames)
+    rows = pd.concat([at(every, checkpoint) for checkpoint in (*shown, None)])
+    counts = [found.n for each in shown for found in _over_seeds(frames, each, "lambda_max").values()]
     return joined(
         [
             f"Sharpness of the loss on the same {moments.ranged(every['examples'])} training examples for "
@@ -78,7 +80,7 @@ def caption_sharpness_vs_batch(frames: Frames) -> str:
             "gradient descent on a quadratic is not stable."
             if _thresholds(frames)
             else "The threshold of stability is not known for this optimizer.",
-            _trends_in_words(frames, "batch_size", _moments(frames), "batch size"),
+            _trends_in_words(frames, "batch_size", _checkpoints(frames), "batch size"),
             _RESCALING,
             _when_in_words(frames),
             _null_in_words(rows),
@@ -91,24 +93,24 @@ def alt_sharpness_vs_batch(frames: Frames) -> str:
     """Axes, values and rank correlations."""
     sentences = ["Three panels against the batch size of the runs."]
     for measure, name in _NAMES.items():
-        for moment in _moments(frames):
-            found = _over_seeds(frames, moment, measure)
+        for checkpoint in _checkpoints(frames):
+            found = _over_seeds(frames, checkpoint, measure)
             values = [(size, found[size].mean if size in found else None) for size in frames.sizes]
-            sentences.append(series_in_words(f"The mean {name} {when(moment)}", values))
-    return joined([*sentences, _trends_in_words(frames, "batch_size", _moments(frames), "batch size")])
+            sentences.append(series_in_words(f"The mean {name} {checkpoint.when}", values))
+    return joined([*sentences, _trends_in_words(frames, "batch_size", _checkpoints(frames), "batch size")])
 
 
 def draw_sharpness_vs_gap(frames: Frames) -> Figure:
     """Training minus test accuracy against λ_max and against adaptive sharpness, one dot per run."""
     made, panels = theme.figure(1, 2, 3.0, extra=0.5, sharey=True)
-    rows = _at(frames, _moment(frames))
+    rows = at(frames.of("sharpness"), _checkpoint(frames))
     sizes = [size for size in frames.sizes if len(of_size(rows, size))]
     panels[0].set_ylabel("Train − test accuracy")
     for axes, measure in zip(panels, ("lambda_max", "adaptive_sharpness"), strict=True):
         axes.set_xlabel(MEASURES[measure])
         pairs = rows.dropna(subset=[measure, GAP])
         if pairs.empty:
-            theme.say(axes, "not measured" if len(rows) else _NO_MOMENT)
+            theme.say(axes, "not measured" if len(rows) else _NO_CHECKPOINT)
             continue
         if _far_apart(known(pairs[measure])):
             theme.log_axis(axes, "x", known(pairs[measure]))
@@ -126,24 +128,24 @@ def draw_sharpness_vs_gap(frames: Frames) -> Figure:
 
 def caption_sharpness_vs_gap(frames: Frames) -> str:
     """What is drawn, the rank correlations, and that they are no cause."""
-    moment = _moment(frames)
-    if moment is None:
-        return "Generalisation gap against sharpness: not measured at a moment that all runs share, nor at their ends."
-    rows = _at(frames, _moment(frames))
+    checkpoint = _checkpoint(frames)
+    if checkpoint is None:
+        return "Generalisation gap against sharpness: not measured where all runs kept weights, nor at their ends."
+    rows = at(frames.of("sharpness"), checkpoint)
     counts = [len(of_size(rows, size)) for size in moments.sizes_of(frames, rows)]
     return joined(
         [
-            f"Accuracy on the training part minus accuracy on the test part, against sharpness, both {when(moment)}. "
+            f"Accuracy on the training part minus that on the test part, against sharpness, both {checkpoint.when}. "
             "Left: λ_max, the largest eigenvalue of the Hessian of the training loss; right: adaptive sharpness. Small "
             f"dots: single runs ({moments.seeds(counts)} per size); large dots: means over the runs of a size, without "
             "intervals.",
-            _trends_in_words(frames, GAP, [moment], "gap"),
+            _trends_in_words(frames, GAP, [checkpoint], "gap"),
             "An association over batch sizes, not a cause: the size changes both, and so may other things.",
             _RESCALING,
             "The runs stopped at different training losses: a run that fits the training part less well has a smaller "
             "gap for that reason alone."
-            if moment == "end"
-            else _met_in_words(frames, moment),
+            if checkpoint == END
+            else _met_in_words(frames, checkpoint),
             _null_in_words(rows),
             moments.missing_in_words(frames, rows, frames.sizes),
         ]
@@ -152,30 +154,30 @@ def caption_sharpness_vs_gap(frames: Frames) -> str:
 
 def alt_sharpness_vs_gap(frames: Frames) -> str:
     """Axes, mean gaps and rank correlations."""
-    moment = _moment(frames)
-    if moment is None:
+    checkpoint = _checkpoint(frames)
+    if checkpoint is None:
         return caption_sharpness_vs_gap(frames)
-    gaps = _over_seeds(frames, moment, GAP)
+    gaps = _over_seeds(frames, checkpoint, GAP)
     values = [(size, gaps[size].mean if size in gaps else None) for size in frames.sizes]
     return joined(
         [
             "Two panels: generalisation gap against λ_max and against adaptive sharpness.",
-            series_in_words(f"The mean gap {when(moment)}", values),
-            _trends_in_words(frames, GAP, [moment], "gap"),
+            series_in_words(f"The mean gap {checkpoint.when}", values),
+            _trends_in_words(frames, GAP, [checkpoint], "gap"),
         ]
     )
 
 
 def draw_loss_slices(frames: Frames) -> Figure:
-    """Loss along a random, filter-normalized direction, a line per batch size and a panel per moment."""
+    """Loss along a random, filter-normalized direction, a line per batch size and a panel per checkpoint."""
     rows = frames.of("slices")
-    order = in_order(rows)
-    made, panels = theme.figure_of(len(order), 2.5, extra=0.6)
+    parts = by_checkpoint(rows)
+    made, panels = theme.figure_of(len(parts), 2.5, extra=0.6)
     logarithmic = _far_apart(known(rows["loss"]))
-    for i, (axes, moment) in enumerate(zip(panels, order, strict=True)):
-        axes.set_title(sentence_case(moments.name(moment)))
-        _slice_panel(axes, frames, rows[rows["moment"] == moment])
-        if i >= len(order) - min(2, len(order)):
+    for i, (axes, (checkpoint, part)) in enumerate(zip(panels, parts.items(), strict=True)):
+        axes.set_title(sentence_case(checkpoint.label))
+        _slice_panel(axes, frames, part)
+        if i >= len(parts) - min(2, len(parts)):
             axes.set_xlabel("Position along the direction")
         if i % 2 == 0:
             axes.set_ylabel("Loss")
@@ -190,7 +192,7 @@ def draw_loss_slices(frames: Frames) -> Figure:
 def caption_loss_slices(frames: Frames) -> str:
     """What is drawn, over how many seeds, and what one direction cannot say."""
     rows = frames.of("slices")
-    parts = [rows[rows["moment"] == moment] for moment in in_order(rows)]
+    parts = by_checkpoint(rows).values()
     counts = [of_size(part, size)["seed"].nunique() for part in parts for size in moments.sizes_of(frames, part)]
     axis = " The loss is on a log axis." if _far_apart(known(rows["loss"])) else ""
     return joined(
@@ -210,38 +212,31 @@ def caption_loss_slices(frames: Frames) -> str:
 def alt_loss_slices(frames: Frames) -> str:
     """Axes, and how far the loss rises to the ends."""
     sentences = ["Loss along a random direction through the weights, one line per batch size."]
-    rows = frames.of("slices")
-    for moment in in_order(rows):
+    for checkpoint, rows in by_checkpoint(frames.of("slices")).items():
         values = []
         for size in frames.sizes:
-            mean = _mean_slice(of_size(rows[rows["moment"] == moment], size))
+            mean = _mean_slice(of_size(rows, size))
             rise = float(mean.iloc[[0, -1]].mean() - mean.min()) if len(mean) else None
             values.append((size, rise))
-        words = f"The mean loss at the ends above the lowest {when(moment)}"
+        words = f"The mean loss at the ends above the lowest {checkpoint.when}"
         sentences.append(series_in_words(words, values))
     return joined(sentences)
 
 
-def _moment(frames: Frames) -> str | None:
+def _checkpoint(frames: Frames) -> Checkpoint | None:
     """Where runs are compared: at the lowest training loss at which they meet, else at their ends; None without."""
-    return next(iter(_moments(frames)), None)
+    return next(iter(_checkpoints(frames)), None)
 
 
-def _moments(frames: Frames) -> list[str]:
+def _checkpoints(frames: Frames) -> list[Checkpoint]:
     """The lowest common training loss and the end, as far as they were looked at."""
     rows = frames.of("sharpness")
     met = lowest_common_loss(rows, frames.runs)
-    return [*([met] if met else []), *(["end"] if (rows["moment"] == "end").any() else [])]
+    return [*([met] if met else []), *([END] if END in by_checkpoint(rows) else [])]
 
 
-def _at(frames: Frames, moment: str | None) -> pd.DataFrame:
-    rows = frames.of("sharpness")
-    found: pd.DataFrame = rows[rows["moment"] == moment]
-    return found
-
-
-def _over_seeds(frames: Frames, moment: str, column: str) -> dict[Size, Interval]:
-    rows = _at(frames, moment)
+def _over_seeds(frames: Frames, checkpoint: Checkpoint, column: str) -> dict[Size, Interval]:
+    rows = at(frames.of("sharpness"), checkpoint)
     found = {size: t_interval(known(of_size(rows, size)[column])) for size in frames.sizes}
     return {size: interval for size, interval in found.items() if interval.mean is not None}
 
@@ -257,26 +252,26 @@ def _far_apart(values: Numbers) -> bool:
     return len(values) > 0 and values.min() > 0 and bool(values.max() > 3 * values.min())
 
 
-def _handle(shown: Sequence[str], moment: str) -> Line2D:
-    style = {"markersize": 6, "color": theme.INK, **_face(shown, moment)}
-    return Line2D([], [], linewidth=0, label=moments.name(moment), **style)
+def _handle(shown: Sequence[Checkpoint], checkpoint: Checkpoint) -> Line2D:
+    style = {"markersize": 6, "color": theme.INK, **_face(shown, checkpoint)}
+    return Line2D([], [], linewidth=0, label=checkpoint.label, **style)
 
 
-def _face(shown: Sequence[str], moment: str) -> dict[str, Any]:
-    """A marker per moment: the last, the end, is full."""
-    marker = "o" if moment == "end" else "D"
-    return {"marker": marker} if moment == shown[-1] else {"marker": marker, "markerfacecolor": "white"}
+def _face(shown: Sequence[Checkpoint], checkpoint: Checkpoint) -> dict[str, Any]:
+    """A marker per checkpoint: the last, the end, is full."""
+    marker = "o" if checkpoint == END else "D"
+    return {"marker": marker} if checkpoint == shown[-1] else {"marker": marker, "markerfacecolor": "white"}
 
 
 def _measure_panel(axes: Axes, frames: Frames, measure: str, thresholds: Mapping[Size, float]) -> None:
-    """One measure: means with bars and single runs, the moments side by side."""
-    shown, rows = _moments(frames), frames.of("sharpness")
-    rows = rows[rows["moment"].isin(shown)]
-    values = [*known(rows[measure]), *thresholds.values()]
-    if not len(known(rows[measure])):
+    """One measure: means with bars and single runs, the checkpoints side by side."""
+    parts = {checkpoint: at(frames.of("sharpness"), checkpoint) for checkpoint in _checkpoints(frames)}
+    measured = np.concatenate([known(part[measure]) for part in parts.values()])
+    values = [*measured, *thresholds.values()]
+    if not len(measured):
         theme.say(axes, "not measured")
         return
-    found = {moment: _over_seeds(frames, moment, measure) for moment in shown}
+    found = {checkpoint: _over_seeds(frames, checkpoint, measure) for checkpoint in parts}
     if _far_apart(np.array(values)):
         ends = [end for means in found.values() for mean in means.values() for end in (mean.low, mean.high)]
         marks.log_limits(axes, values, [end for end in ends if end is not None], reach=3.0)
@@ -288,11 +283,11 @@ def _measure_panel(axes: Axes, frames: Frames, measure: str, thresholds: Mapping
         if size in thresholds:
             style: dict[str, Any] = {"color": theme.VALIDATION, "markersize": 16 * room + 4, "mew": 1.6, "zorder": 2}
             axes.plot([size.batch_size], [thresholds[size]], "_", **style)
-        for i, moment in enumerate(shown):
-            at = size.batch_size * 2 ** ((0.5 * i - 0.25 * (len(shown) - 1)) * room)
-            singles = known(of_size(rows[rows["moment"] == moment], size)[measure])
-            if size in found[moment]:
-                _means(axes, at, room, singles, found[moment][size], shades[size], _face(shown, moment))
+        for i, (checkpoint, part) in enumerate(parts.items()):
+            x = size.batch_size * 2 ** ((0.5 * i - 0.25 * (len(parts) - 1)) * room)
+            singles = known(of_size(part, size)[measure])
+            if size in found[checkpoint]:
+                _means(axes, x, room, singles, found[checkpoint][size], shades[size], _face([*parts], checkpoint))
 
 
 def _means(
@@ -327,13 +322,13 @@ def _slice_panel(axes: Axes, frames: Frames, rows: pd.DataFrame) -> None:
         axes.plot(mean.index, mean, color=shades[size], linewidth=1.8, zorder=3)
 
 
-def _trends_in_words(frames: Frames, against: str, shown: Sequence[str], words: str) -> str:
+def _trends_in_words(frames: Frames, against: str, shown: Sequence[Checkpoint], words: str) -> str:
     """The rank correlations of the measures with `against`, with their intervals."""
     parts = []
-    for moment in shown:
-        cells = [f"{_NAMES[name]} {found}" for name, found in _correlations(frames, against, moment).items()]
+    for checkpoint in shown:
+        cells = [f"{_NAMES[name]} {found}" for name, found in _correlations(frames, against, checkpoint).items()]
         if cells:
-            parts.append(f"{when(moment)} {', '.join(cells)}")
+            parts.append(f"{checkpoint.when} {', '.join(cells)}")
     if not parts:
         return f"No rank correlation with the {words}: fewer than {MIN_SIZES} sizes with a value, or no spread."
     return (
@@ -342,12 +337,12 @@ def _trends_in_words(frames: Frames, against: str, shown: Sequence[str], words: 
     )
 
 
-def _correlations(frames: Frames, against: str, moment: str) -> dict[str, str]:
+def _correlations(frames: Frames, against: str, checkpoint: Checkpoint) -> dict[str, str]:
     """By measure, those that are known, in words."""
     trends, found = frames.of("sharpness_trends"), {}
     if trends.empty:
         return {}
-    here = trends[(trends["moment"] == moment) & (trends["against"] == against)].dropna(subset=["correlation"])
+    here = at(trends[trends["against"] == against], checkpoint).dropna(subset=["correlation"])
     for row in here[here["measure"].isin([*_NAMES])].to_dict("records"):
         mean, low, high = (fixed(float(row[name]), 2) for name in ("correlation", "ci_low", "ci_high"))
         n, same = int(row["n"]), "the same in every seed, " if row["n"] > 1 else ""
@@ -358,10 +353,10 @@ def _correlations(frames: Frames, against: str, moment: str) -> dict[str, str]:
 
 def _when_in_words(frames: Frames) -> str:
     """At which training losses the runs are compared."""
-    shown = _moments(frames)
-    if "end" not in shown:
+    shown = _checkpoints(frames)
+    if END not in shown:
         return ""
-    losses = known(_at(frames, "end")["train_loss"])
+    losses = known(at(frames.of("sharpness"), END)["train_loss"])
     between = f" ({moments.ranged(losses, digits=2)} nat)" if len(losses) else ""
     apart = f"At their ends runs are at different training losses{between}"
     if len(shown) > 1:
@@ -370,17 +365,17 @@ def _when_in_words(frames: Frames) -> str:
     return f"{apart}, and {common}: sizes differ in that as well."
 
 
-def _met_in_words(frames: Frames, moment: str) -> str:
+def _met_in_words(frames: Frames, checkpoint: Checkpoint) -> str:
     """How nearly alike the training losses are where the runs meet."""
-    if moment.startswith(EQUAL):
+    if checkpoint.interpolated:
         return (
-            f"{sentence_case(moments.name(moment))} is the lowest of those that most sizes fell to in all their runs; "
+            f"{sentence_case(checkpoint.label)} is the lowest of those that most sizes fell to in all their runs; "
             "measures are interpolated to it, in their logarithms over that of the training loss."
         )
-    losses = known(_at(frames, moment)["train_loss"])
+    losses = known(at(frames.of("sharpness"), checkpoint)["train_loss"])
     between = f", so at {moments.ranged(losses, digits=2)} nat, which may differ by size" if len(losses) else ""
     return (
-        f"Training loss {moment.removeprefix(CROSSED)} is the lowest of those that most sizes fell to in all their "
+        f"Training loss {checkpoint.train_loss:g} is the lowest of those that most sizes fell to in all their "
         f"runs: weights are those of the first evaluation at or below it{between}."
     )
 

@@ -8,15 +8,15 @@ does not change.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from scipy.optimize import minimize
 from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigsh
 
+from batchscope.probes.sharpness.columns import looked_at
 from batchscope.probes.subject import Row, Subject, Tables
 from batchscope.stats.intervals import Interval, t_interval
 from batchscope.training import checkpoints
@@ -44,41 +44,7 @@ class NotFiniteError(ArithmeticError):
     """A loss, a gradient or a product with the Hessian is not finite."""
 
 
-@dataclass(frozen=True)
-class Sharpness:
-    """What `sharpness` found; None where something could not be estimated, and `reason` tells what and why.
-
-    Attributes:
-        examples: over which the loss is the mean.
-        subset_loss: that loss, in nat.
-        lambda_max: algebraically largest eigenvalue of its Hessian.
-        lambda_residual: |Hv - lambda v| / |lambda| of the eigenvector v found.
-        lambda_products: products with the Hessian that this took.
-        trace: of the Hessian, with its 95 % t-interval over the random vectors.
-        trace_ci_low: lower end.
-        trace_ci_high: upper end.
-        keskar_0_001: `loss_rise` in the box |y_i| <= 0.001 (|w_i| + 1), in percent.
-        keskar_0_0005: the same with 0.0005.
-        adaptive_sharpness: `loss_rise` in the box |y_i| <= RHO |w_i|, in percent.
-        reason: None where everything was estimated.
-    """
-
-    examples: int
-    subset_loss: float | None
-    lambda_max: float | None
-    lambda_residual: float | None
-    lambda_products: int
-    trace: float | None
-    trace_ci_low: float | None
-    trace_ci_high: float | None
-    keskar_0_001: float | None
-    keskar_0_0005: float | None
-    adaptive_sharpness: float | None
-    reason: str | None
-
-
-@dataclass(frozen=True)
-class Eigenvalue:
+class Eigenvalue(NamedTuple):
     """An eigenvalue with its residual, relative to it, and the products it took; or None and the `reason`."""
 
     value: float | None
@@ -89,27 +55,25 @@ class Eigenvalue:
 
 def measure(subject: Subject) -> Tables:
     """Curvature of the training loss, in double precision, at the end of the run and at its training losses."""
-    kept = subject.recipe["snapshots"]
-    moments = [checkpoints.below(loss) for loss in kept["train_losses"]]
-    if 1 in kept["at"]:
-        moments.append(checkpoints.at(1))
     trainer = subject.engine.build(subject.plan, subject.data)
-    threshold = stability_threshold(subject.recipe["optimizer"], subject.run["learning_rate"])
+    optimizer, threshold = subject.recipe["optimizer"], None
+    if optimizer["name"] == "sgd":
+        threshold = stability_threshold(optimizer["momentum"], subject.learning_rate)
     tables: Tables = {"sharpness": [], "slices": []}
-    for taken in subject.taken(moments):
+    for taken in subject.taken(filter(looked_at, checkpoints.kept(**subject.recipe["snapshots"]))):
         frozen = subject.frozen(taken, "float64")
         identity = subject.at(taken, frozen.n_examples)
         trainer.set_weights(taken.weights)
-        row: Row = {**identity, **asdict(sharpness(frozen, subject.seed)), "stability_threshold": threshold}
-        row |= {f"{part}_accuracy": trainer.evaluate(part)[1] for part in ("train", "test")}
-        tables["sharpness"].append(row)
-        tables["slices"] += [{**identity, **point} for point in loss_slice(frozen, subject.seed, POSITIONS)]
+        accuracies = {f"{part}_accuracy": trainer.evaluate(part)[1] for part in ("train", "test")}
+        found = sharpness(frozen, subject.seed)
+        tables["sharpness"].append(identity | found | accuracies | {"stability_threshold": threshold})
+        tables["slices"] += [identity | point for point in loss_slice(frozen, subject.seed, POSITIONS)]
     return tables
 
 
-def stability_threshold(optimizer: Mapping[str, Any], learning_rate: float) -> float | None:
-    """Curvature above which gradient descent leaves the minimum of a quadratic (2 without momentum); None for Adam."""
-    return float(2 * (1 + optimizer["momentum"]) / learning_rate) if optimizer["name"] == "sgd" else None
+def stability_threshold(momentum: float, learning_rate: float) -> float:
+    """Curvature above which gradient descent leaves the minimum of a quadratic (2 without momentum)."""
+    return float(2 * (1 + momentum) / learning_rate)
 
 
 def sharpness(
@@ -119,18 +83,14 @@ def sharpness(
     trace_vectors: int = TRACE_VECTORS,
     tolerance: float = TOLERANCE,
     restarts: int = RESTARTS,
-) -> Sharpness:
-    """All measures of sharpness of `frozen`, which must be in float64, at its weights w.
+) -> Row:
+    """All measures of sharpness of `frozen`, which must be in float64, at its weights w: columns of `sharpness`.
 
     The boxes are those of Keskar et al. 2017 (arXiv 1609.04836, Metric 2.1 with A = I) and, for adaptive sharpness, of
     Kwon et al. 2021 (arXiv 2102.11600) with the maximum norm. Memory: some 30 vectors of p numbers.
 
-    Args:
-        frozen: gives the loss, its gradient and the products with its Hessian.
-        seed: of all random vectors.
-        trace_vectors: see `trace`.
-        tolerance: see `largest_eigenvalue`.
-        restarts: see `largest_eigenvalue`.
+    None is what could not be estimated, and `reason` tells what and why. `trace_vectors`: see `trace`; `tolerance` and
+    `restarts`: see `largest_eigenvalue`.
     """
     size = np.abs(frozen.weights)
     boxes = {name: epsilon * (size + 1) for name, epsilon in KESKAR.items()} | {"adaptive_sharpness": RHO * size}
@@ -140,18 +100,18 @@ def sharpness(
     rises = {name: _or_reason(partial(loss_rise, frozen, seed, box)) for name, box in boxes.items()}
     reasons = {"subset_loss": None if math.isfinite(loss) else "it is not finite", "lambda_max": largest.reason}
     reasons |= {"trace": why_not, **{name: why for name, (_, why) in rises.items()}}
-    return Sharpness(
-        examples=frozen.n_examples,
-        subset_loss=loss if math.isfinite(loss) else None,
-        lambda_max=largest.value,
-        lambda_residual=largest.residual,
-        lambda_products=largest.products,
-        trace=spread.mean if spread else None,
-        trace_ci_low=spread.low if spread else None,
-        trace_ci_high=spread.high if spread else None,
+    return {
+        "examples": frozen.n_examples,
+        "subset_loss": loss if math.isfinite(loss) else None,
+        "lambda_max": largest.value,
+        "lambda_residual": largest.residual,
+        "lambda_products": largest.products,
+        "trace": spread.mean if spread else None,
+        "trace_ci_low": spread.low if spread else None,
+        "trace_ci_high": spread.high if spread else None,
         **{name: rise for name, (rise, _) in rises.items()},
-        reason="; ".join(f"{name}: {reason}" for name, reason in reasons.items() if reason) or None,
-    )
+        "reason": "; ".join(f"{name}: {reason}" for name, reason in reasons.items() if reason) or None,
+    }
 
 
 def largest_eigenvalue(frozen: Frozen, seed: int, tolerance: float = TOLERANCE, restarts: int = RESTARTS) -> Eigenvalue:
@@ -243,7 +203,7 @@ def loss_rise(frozen: Frozen, seed: int, half_widths: Vector) -> float:
     return 100 * (max(losses) - loss) / (1 + loss)
 
 
-def loss_slice(frozen: Frozen, seed: int, positions: Sequence[float]) -> list[dict[str, Any]]:
+def loss_slice(frozen: Frozen, seed: int, positions: Sequence[float]) -> list[Row]:
     """One row per position a: the loss at w + a d, d being `filter_normalized`; null where it is not finite."""
     weights, direction = frozen.weights, filter_normalized(frozen, seed)
     losses = [frozen.loss(weights + position * direction) for position in positions]

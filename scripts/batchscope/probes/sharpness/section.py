@@ -15,6 +15,7 @@ from batchscope.probes.section import Block, Evidence, Figure, Pair, Section, fo
 from batchscope.probes.sharpness.spec import GAP
 from batchscope.stats import LEVEL
 from batchscope.stats.intervals import t_interval
+from batchscope.tables.cells import CHECKPOINT, SIZE
 
 _MEASURES = {
     "train_loss": Column("Training loss", "nat"),
@@ -27,18 +28,18 @@ _MEASURES = {
     GAP: Column("Train − test accuracy"),
 }
 _AGAINST = {"batch_size": "Batch size", GAP: "Train − test accuracy"}
-_MOMENT = Column("Moment", kind="text")
+_CHECKPOINT = Column("Checkpoint", kind="text")
 
 
 def sharpness(evidence: Evidence, pair: Pair) -> list[Block]:
-    """One row per batch size and moment with means over the seeds; below it, folded, the rank correlations."""
+    """One row per batch size and checkpoint with means over the seeds; below it, folded, the rank correlations."""
     frame = evidence.of("sharpness", pair)
     if frame.empty:
         return [Figure("loss_slices")]
     found = rows(_over_seeds(frame))
     columns: list[tuple[Column, Sequence[Cell]]] = [
         (Column("Batch size", "examples"), [sheets.size(row) for row in found]),
-        (_MOMENT, texts_of(found, "moment")),
+        (_CHECKPOINT, texts_of(found, "checkpoint")),
         *(
             (column, spreads_of(found, measure) if measure != "stability_threshold" else numbers_of(found, measure))
             for measure, column in _MEASURES.items()
@@ -53,9 +54,9 @@ def sharpness(evidence: Evidence, pair: Pair) -> list[Block]:
         "of the Hessian; stable up to is 2 (1 + momentum) over the learning rate, for SGD alone; φ is the rise of the "
         "loss in a box around the weights (Keskar et al. 2017), adaptive sharpness that in a box in proportion to the "
         "weights, which alone does not change when ReLU layers are rescaled. The gap is training minus test accuracy "
-        "at the same moment. Rows of different training losses do not compare."
+        "at the same checkpoint. Rows of different training losses do not compare."
     )
-    table = Sheet("table-sharpness", caption, columns, folded(found, "every batch size and moment"))
+    table = Sheet("table-sharpness", caption, columns, folded(found, "every batch size and checkpoint"))
     figures = [Figure(name) for name in ("sharpness_vs_batch", "sharpness_vs_gap", "loss_slices")]
     return [*figures, table, *_trends(evidence, pair)]
 
@@ -80,7 +81,7 @@ def _trends(evidence: Evidence, pair: Pair) -> list[Sheet]:
     columns: list[tuple[Column, Sequence[Cell]]] = [
         (Column("Measure", kind="text"), [sheets.text(_MEASURES[str(row["measure"])].heading) for row in found]),
         (Column("Against", kind="text"), [sheets.text(_AGAINST[str(row["against"])]) for row in found]),
-        (_MOMENT, texts_of(found, "moment")),
+        (_CHECKPOINT, texts_of(found, "checkpoint")),
         (Column("Rank correlation"), spreads_of(found, "", "ci_low", "ci_high", "correlation")),
         (Column("Seeds"), counts_of(found, "n")),
         (Column("Sizes"), counts_of(found, "n_sizes")),
@@ -94,10 +95,10 @@ def _trends(evidence: Evidence, pair: Pair) -> list[Sheet]:
 
 
 def _over_seeds(frame: pd.DataFrame) -> pd.DataFrame:
-    """A row per batch size and moment: mean and t-interval of every measure, and what has no value."""
+    """A row per batch size and checkpoint: mean and t-interval of every measure, and what has no value."""
     found = []
-    keys = ["batch_size", "full_batch", "moment"]
-    for key, group in ordered(frame).groupby(keys, sort=False):
+    keys = [*SIZE, *CHECKPOINT, "interpolated"]
+    for key, group in ordered(frame).groupby(keys, sort=False, dropna=False):
         row: dict[str, Any] = {**dict(zip(keys, key, strict=True)), "seeds": group["seed"].nunique()}
         for measure in _MEASURES:
             interval = t_interval(known(group[measure]))

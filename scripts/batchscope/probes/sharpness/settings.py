@@ -6,6 +6,7 @@ from pydantic import Field
 
 from batchscope.probes import settings
 from batchscope.probes.settings import Names, Request
+from batchscope.probes.sharpness.columns import looked_at
 
 
 class Settings(settings.Settings):
@@ -21,14 +22,12 @@ class Settings(settings.Settings):
         "where there are fewer.",
     )
 
-
-def check(request: Request) -> None:
-    """Refuse recipes that keep no weights to look at."""
-    for recipe in request.recipes.values():
-        kept = recipe.content["snapshots"]
-        if 1 not in kept["at"] and not kept["train_losses"]:
-            why = (
-                "the probe of sharpness needs the last weights or those at training losses; valid is at: [1], or "
-                "train_losses"
-            )
-            raise settings.refuse_snapshots(recipe, why)
+    def check(self, request: Request) -> None:
+        """Refuse recipes that keep no weights to look at."""
+        for recipe in request.recipes.values():
+            if not any(looked_at(checkpoint) for checkpoint in settings.kept(recipe)):
+                why = (
+                    "the probe of sharpness needs the last weights or those at training losses; valid is at: [1], or "
+                    "train_losses"
+                )
+                raise settings.refuse_snapshots(recipe, why)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from batchscope.probes.columns import MOMENT
 from batchscope.probes.probe import Probe, ProbeFigure
 from batchscope.probes.sharpness.columns import RECORDS
-from batchscope.tables.columns import Column, integer, number, string
+from batchscope.tables.cells import PAIR
+from batchscope.tables.columns import CHECKPOINT, RUN, Column, boolean, integer, number, string
 
 GAP = "matched_generalisation_gap"
+INTERPOLATED = boolean("true: at exactly that training loss, between weights above and below it")
 TRENDS: dict[str, Column] = {
-    **{name: MOMENT[name] for name in ("dataset", "recipe", "moment")},
+    **{name: RUN[name] for name in PAIR},
+    **CHECKPOINT,
+    "interpolated": INTERPOLATED,
     "measure": string("measure of sharpness: the name of its column in `sharpness`"),
     "against": string(f"what it is compared with: batch_size or {GAP}"),
     "n": integer("", "seeds with enough sizes for a rank correlation"),
@@ -25,17 +28,17 @@ PROBE = Probe(
     looks_at="weights",
     records=RECORDS,
     rows={
-        "sharpness": "One row per run and moment: curvature of the loss.",
-        "sharpness_trends": "One row per moment and measure: how sharpness goes with batch size and gap.",
-        "slices": "One row per run, moment and position on a line through the weights: the loss there.",
+        "sharpness": "One row per run and checkpoint: curvature of the loss.",
+        "sharpness_trends": "One row per checkpoint and measure: how sharpness goes with batch size and gap.",
+        "slices": "One row per run, checkpoint and position on a line through the weights: the loss there.",
     },
     derived={
         "sharpness": {
             **RECORDS["sharpness"].columns,
-            GAP: number("", "accuracy on the training part minus that on the test part at that moment"),
+            "interpolated": INTERPOLATED,
+            GAP: number("", "accuracy on the training part minus that on the test part at that checkpoint"),
         },
         "sharpness_trends": TRENDS,
-        "slices": RECORDS["slices"].columns,
     },
     figures=(
         ProbeFigure("sharpness_vs_batch", "Sharpness against batch size", "sharpness", needs=("sharpness",)),

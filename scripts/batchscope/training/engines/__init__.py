@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 
+from batchscope.training.recipes import Recipe
+
 if TYPE_CHECKING:  # only then: the Snakefile reads `about` and has no NumPy
     import numpy as np
     from numpy.typing import NDArray
@@ -51,7 +53,7 @@ class About:
     packages: tuple[str, ...]
     environment: tuple[str, ...]
     decided: Mapping[str, str] = field(default_factory=dict)
-    refuse: Callable[[Mapping[str, Any], str], str | None] = lambda recipe, loop: None
+    refuse: Callable[[Recipe, str], str | None] = lambda recipe, loop: None
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,7 @@ class Engine(Protocol):
 
     def freeze(
         self,
-        recipe: Mapping[str, Any],
+        recipe: Recipe,
         examples: tuple[NDArray[Any], NDArray[Any]],
         classes: int,
         weights: Sequence[NDArray[Any]],

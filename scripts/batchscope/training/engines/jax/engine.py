@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from batchscope.training.engines.jax.frozen import FrozenModel
 from batchscope.training.engines.jax.memory import memory_errors
 from batchscope.training.engines.keras import user_models
 from batchscope.training.plans import Plan
+from batchscope.training.recipes import Recipe
 
 
 class Jax:
@@ -35,7 +36,7 @@ class Jax:
 
     def freeze(
         self,
-        recipe: Mapping[str, Any],
+        recipe: Recipe,
         examples: tuple[NDArray[Any], NDArray[Any]],
         classes: int,
         weights: Sequence[NDArray[Any]],

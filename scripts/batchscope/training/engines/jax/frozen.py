@@ -7,7 +7,7 @@ an example does not depend on the others and its gradient exists by itself.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,8 @@ from batchscope.training.engines.jax.framework import Array, arithmetic, jax, jn
 from batchscope.training.engines.jax.memory import memory_errors
 from batchscope.training.engines.jax.settings import BACKEND
 from batchscope.training.engines.keras import models
-from batchscope.training.engines.keras.losses import added_losses, check_single_losses
-from batchscope.training.engines.keras.network import Network
+from batchscope.training.engines.keras.losses import Network, added_losses, check_single_losses
+from batchscope.training.recipes import Recipe
 
 EXAMPLES_TRIED = 8  # one by one, to see whether losses that the model adds belong to the examples
 
@@ -32,7 +32,7 @@ class FrozenModel:
 
     def __init__(
         self,
-        recipe: Mapping[str, Any],
+        recipe: Recipe,
         examples: tuple[NDArray[Any], NDArray[Any]],
         classes: int,
         weights: Sequence[NDArray[Any]],

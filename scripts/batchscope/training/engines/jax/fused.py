@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from batchscope.training import recipes
 from batchscope.training.engines import Loop, Steps
 from batchscope.training.engines.jax.framework import Array, jax, jnp, lax
-from batchscope.training.engines.keras.losses import added_losses
-from batchscope.training.engines.keras.network import Network
+from batchscope.training.engines.keras.losses import Network, added_losses
 from batchscope.training.plans import Plan
 
 Arrays: TypeAlias = "list[Array]"

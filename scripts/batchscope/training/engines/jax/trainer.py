@@ -18,8 +18,7 @@ from batchscope.training.engines.jax.framework import Array, jax, jnp, keras, la
 from batchscope.training.engines.jax.memory import memory_errors
 from batchscope.training.engines.jax.settings import BACKEND
 from batchscope.training.engines.keras import fit, models, optimizers, user_models
-from batchscope.training.engines.keras.losses import added_losses, check_added_losses
-from batchscope.training.engines.keras.network import Network
+from batchscope.training.engines.keras.losses import Network, added_losses, check_added_losses
 from batchscope.training.plans import Plan
 
 EXAMPLES_TRIED = 32  # examples for a look at the untrained model: what it returns, which weight moves most

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from batchscope.data.dataset import Data
 from batchscope.training.engines import Loop, Steps
 from batchscope.training.engines.keras.framework import keras
-from batchscope.training.engines.keras.network import Network
+from batchscope.training.engines.keras.losses import Network
 from batchscope.training.plans import Plan
 
 UPDATES_PER_EPOCH = 200

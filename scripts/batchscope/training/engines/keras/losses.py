@@ -1,12 +1,13 @@
-"""What a Keras model adds to the loss of a batch: penalties on its weights, and losses that come from the examples.
+"""The losses of a Keras model: cross-entropies, penalties on its weights, and what it adds for the examples itself.
 
-Keras adds both to the mean loss of the batch, as they are. The loss of an `activity_regularizer` is divided by the size
-of the batch; what a layer gives to `add_loss` is not.
+Keras adds the last two to the mean loss of the batch, as they are. The loss of an `activity_regularizer` is divided by
+the size of the batch; what a layer gives to `add_loss` is not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from batchscope.data.functions import FunctionError
@@ -18,6 +19,26 @@ _SAME = 1e-3  # relative difference of a loss of examples once and twice that ro
 
 
 Origin = Literal["all", "examples", "weights"]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A model, its optimizer, and whether it returns logits or probabilities."""
+
+    model: keras.Model
+    optimizer: keras.optimizers.Optimizer
+    from_logits: bool
+
+    @property
+    def training_mode(self) -> Mapping[str, bool]:
+        """How the model is called in training: one of a user's own whose `call` takes no `training` is called without
+        it, as `model.fit` calls it.
+        """
+        return {"training": True} if self.model._call_has_training_arg else {}
+
+    def losses(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy per example, shape (n,)."""
+        return keras.losses.sparse_categorical_crossentropy(labels, outputs, from_logits=self.from_logits)
 
 
 def added_losses(model: keras.Model, of: Origin = "all", found: Sequence[Tensor] | None = None) -> list[Tensor]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,13 +21,14 @@ from batchscope.training.engines.keras import settings, user_models
 from batchscope.training.engines.keras.framework import keras
 from batchscope.training.engines.keras.settings import Backend
 from batchscope.training.plans import Plan, derive_seed
+from batchscope.training.recipes import Model, Recipe
 
 GROUPS = 8  # groups of the group normalization, fewer where the width has no such divisor
 
 
 def build(
     backend: Backend,
-    recipe: Mapping[str, Any],
+    recipe: Recipe,
     input_shape: Sequence[int],
     classes: int,
     seed: int,
@@ -95,7 +96,7 @@ def _seed_layers(model: keras.Model, seed: int) -> None:
         stream.state.assign(np.array([seed, number], dtype="uint32"))
 
 
-def _mlp(model: Mapping[str, Any]) -> list[keras.layers.Layer]:
+def _mlp(model: Model) -> list[keras.layers.Layer]:
     layers: list[keras.layers.Layer] = [keras.layers.Flatten()]
     for width in model["hidden"]:
         layers += _normalized(keras.layers.Dense, model, width)
@@ -103,7 +104,7 @@ def _mlp(model: Mapping[str, Any]) -> list[keras.layers.Layer]:
     return layers
 
 
-def _cnn(model: Mapping[str, Any], input_shape: Sequence[int]) -> list[keras.layers.Layer]:
+def _cnn(model: Model, input_shape: Sequence[int]) -> list[keras.layers.Layer]:
     if len(input_shape) != 3:
         raise FunctionError(f"model cnn needs images of shape (height, width, channels); an example has {input_shape}")
     if splits.channels_first(input_shape):
@@ -119,7 +120,7 @@ def _cnn(model: Mapping[str, Any], input_shape: Sequence[int]) -> list[keras.lay
     return layers + _normalized(keras.layers.Dense, model, model["dense"]) + _dropout(model)
 
 
-def _normalized(kind: Callable[..., Any], model: Mapping[str, Any], width: int, *args: Any, **kwargs: Any) -> list[Any]:
+def _normalized(kind: Callable[..., Any], model: Model, width: int, *args: Any, **kwargs: Any) -> list[Any]:
     """A layer, its normalization if any, and its activation."""
     normalization = model["normalization"]
     layers = [kind(width, *args, use_bias=normalization == "none", **kwargs)]
@@ -138,5 +139,5 @@ def _groups(width: int, *, of_places: bool) -> int:
     return groups if of_places or groups < width else max(1, groups // 2)
 
 
-def _dropout(model: Mapping[str, Any]) -> list[keras.layers.Layer]:
+def _dropout(model: Model) -> list[keras.layers.Layer]:
     return [keras.layers.Dropout(model["dropout"])] if model["dropout"] else []

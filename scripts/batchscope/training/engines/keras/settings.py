@@ -11,7 +11,7 @@ from batchscope.data.functions import FunctionError
 from batchscope.training.engines import Precision
 from batchscope.training.engines.keras.framework import keras
 
-Values = Mapping[str, Any]
+Values = Mapping[str, Any]  # of settings by name: numbers, flags and words
 
 DECIDED: Values = {
     "floatx": "float32",
@@ -21,14 +21,7 @@ DECIDED: Values = {
     "max_epochs": None,
     "max_steps_per_epoch": None,
 }
-SETTERS: Mapping[str, Callable[[Any], None]] = {
-    "floatx": keras.config.set_floatx,
-    "dtype_policy": keras.config.set_dtype_policy,
-    "image_data_format": keras.config.set_image_data_format,
-    "epsilon": keras.config.set_epsilon,
-    "max_epochs": keras.config.set_max_epochs,
-    "max_steps_per_epoch": keras.config.set_max_steps_per_epoch,
-}
+SETTERS: Mapping[str, Callable[[Any], None]] = {name: getattr(keras.config, f"set_{name}") for name in DECIDED}
 
 
 @dataclass(frozen=True)
@@ -68,14 +61,8 @@ class Backend:
 
 def current() -> dict[str, Any]:
     """The settings of Keras itself."""
-    return {
-        "floatx": keras.config.floatx(),
-        "dtype_policy": keras.config.dtype_policy().name,
-        "image_data_format": keras.config.image_data_format(),
-        "epsilon": keras.config.epsilon(),
-        "max_epochs": keras.config.max_epochs(),
-        "max_steps_per_epoch": keras.config.max_steps_per_epoch(),
-    }
+    found = {name: getattr(keras.config, name)() for name in DECIDED}
+    return found | {"dtype_policy": found["dtype_policy"].name}
 
 
 @contextlib.contextmanager

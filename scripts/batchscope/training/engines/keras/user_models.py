@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from batchscope.training.engines.keras import settings
 from batchscope.training.engines.keras.framework import keras
 from batchscope.training.engines.keras.settings import Backend
 from batchscope.training.plans import Plan
+from batchscope.training.recipes import Model
 
 Digests = tuple[tuple[tuple[int, ...], str], ...]
 
@@ -40,7 +41,7 @@ class UserModel:
     classes: int
 
 
-def of(backend: Backend, model: Mapping[str, Any], input_shape: Sequence[int], classes: int) -> UserModel:
+def of(backend: Backend, model: Model, input_shape: Sequence[int], classes: int) -> UserModel:
     """The user's function that a recipe's `model` names; the other arguments are those of `models.build`."""
     return UserModel(backend, model["function"], json.dumps(model["arguments"]), tuple(input_shape), classes)
 
@@ -113,7 +114,7 @@ def other_digests(user: UserModel) -> Digests:
     return first[0]
 
 
-def check_outputs(model: Mapping[str, Any], outputs: NDArray[np.float32]) -> None:
+def check_outputs(model: Model, outputs: NDArray[np.float32]) -> None:
     """Raise `FunctionError` where a user's model does not return what its recipe says: logits or probabilities.
 
     `outputs`, shape (examples, classes), is what it returns before training. The wrong cross-entropy would still train,

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from batchscope.training.engines import About
+from batchscope.training.recipes import Recipe
 
 NO_FIT = "has no loop fit; valid is loop: fused, and a study without the probe overheads"
 _OPTIONS = ("nesterov", "weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "use_ema")
 
 
-def _refuse(recipe: Mapping[str, Any], loop: str) -> str | None:
+def _refuse(recipe: Recipe, loop: str) -> str | None:
     if recipe["model"].get("name") != "mlp" or recipe["model"]["hidden"]:
         return "trains softmax regression alone; valid is model: {name: mlp, hidden: []}"
     options = recipe["optimizer"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from batchscope.training.engines import Engine, EngineError, Part, Precision, St
 from batchscope.training.engines.numpy import softmax
 from batchscope.training.engines.numpy.about import ABOUT, NO_FIT
 from batchscope.training.plans import Plan
+from batchscope.training.recipes import Recipe
 
 EXAMPLES_TRIED = 32  # whose gradient tells which weight moves most
 
@@ -38,7 +39,6 @@ class SoftmaxTrainer:
         self.n_parameters = sum(array.size for array in self.weights)
 
     def train(self, order: NDArray[np.int32], rates: NDArray[np.float32]) -> Steps:
-        """As `Trainer.train`."""
         seen = []
         for i, rate in enumerate(rates.tolist()):
             seen.append(self._update(order[i * self.plan.batch_size :][: self.plan.batch_size], rate))
@@ -79,15 +79,12 @@ class SoftmaxTrainer:
         return [array.copy() for array in self.weights]
 
     def set_weights(self, weights: Weights) -> None:
-        """As `Trainer.set_weights`."""
         self.weights = [array.copy() for array in weights]
 
     def trainable_weights(self) -> Vector:
-        """As `Trainer.trainable_weights`."""
         return _join(self.weights)
 
     def read_batches(self, order: NDArray[np.int32]) -> float:
-        """As `Trainer.read_batches`."""
         x, y = self.parts["train"]
         batches = order[: len(order) // self.plan.batch_size * self.plan.batch_size].reshape(-1, self.plan.batch_size)
         return sum(float(x[batch][-1, -1]) + int(y[batch][-1]) for batch in batches)
@@ -107,25 +104,20 @@ class FrozenSoftmax:
         self.weights = _join(weights)
 
     def loss(self, weights: Vector) -> float:
-        """As `Frozen.loss`."""
         return self.loss_and_gradient(weights)[0]
 
     def loss_and_gradient(self, weights: Vector) -> tuple[float, Vector]:
-        """As `Frozen.loss_and_gradient`."""
         loss, gradient = softmax.loss_and_gradient(self._arrays(weights), self.x, self.y)
         return loss, _join(gradient)
 
     def hessian_vector(self, direction: Vector) -> Vector:
-        """As `Frozen.hessian_vector`."""
         return _join(softmax.hessian_vector(self._arrays(self.weights), self.x, self._arrays(direction)))
 
     def batch_gradient(self, indices: NDArray[np.int64]) -> Vector:
-        """As `Frozen.batch_gradient`."""
         weights = self._arrays(self.weights)
         return _join(softmax.loss_and_gradient(weights, self.x[indices], self.y[indices])[1])
 
     def example_gradients(self, indices: NDArray[np.int64]) -> Vector:
-        """As `Frozen.example_gradients`."""
         return softmax.example_gradients(self._arrays(self.weights), self.x[indices], self.y[indices])
 
     def _arrays(self, vector: Vector) -> list[Vector]:
@@ -137,7 +129,6 @@ class NumPy:
     """See `engines.Engine`."""
 
     def configure(self, device: str, threads: int) -> dict[str, Any]:
-        """As `Engine.configure`."""
         if device == "gpu":
             raise EngineError("device is gpu, and engine numpy computes on the CPU alone; valid is auto or cpu")
         threadpoolctl.threadpool_limits(threads)
@@ -148,7 +139,6 @@ class NumPy:
         """Nothing to do."""
 
     def build(self, plan: Plan, data: Data) -> SoftmaxTrainer:
-        """As `Engine.build`."""
         refused = ABOUT.refuse(plan.recipe, plan.loop)
         if refused is not None:
             raise EngineError(f"engine numpy {refused}")
@@ -156,7 +146,7 @@ class NumPy:
 
     def freeze(
         self,
-        recipe: Mapping[str, Any],
+        recipe: Recipe,
         examples: tuple[NDArray[Any], NDArray[Any]],
         classes: int,
         weights: Sequence[NDArray[Any]],
@@ -167,7 +157,6 @@ class NumPy:
         return FrozenSoftmax(examples, weights)
 
     def allocator_peak_bytes(self, device: str) -> tuple[int | None, str]:
-        """As `Engine.allocator_peak_bytes`."""
         return None, "NumPy's allocator keeps no statistics; see host_memory_peak_bytes"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -15,13 +15,13 @@ from batchscope.training.engines.tensorflow.framework import tf
 from batchscope.training.engines.tensorflow.frozen import FrozenModel
 from batchscope.training.engines.tensorflow.memory import memory_errors
 from batchscope.training.plans import Plan
+from batchscope.training.recipes import Recipe
 
 
 class TensorFlow:
     """See `engines.Engine`."""
 
     def configure(self, device: str, threads: int) -> dict[str, Any]:
-        """As `Engine.configure`."""
         return settings.configure(device, threads)
 
     @memory_errors()
@@ -30,23 +30,20 @@ class TensorFlow:
         user_models.prepare(settings.BACKEND, plan, data)
 
     def build(self, plan: Plan, data: Data) -> trainer.KerasTrainer:
-        """As `Engine.build`."""
         return trainer.build(plan, data)
 
     def freeze(
         self,
-        recipe: Mapping[str, Any],
+        recipe: Recipe,
         examples: tuple[NDArray[Any], NDArray[Any]],
         classes: int,
         weights: Sequence[NDArray[Any]],
         precision: Precision,
         chunk: int,
     ) -> FrozenModel:
-        """As `Engine.freeze`."""
         return FrozenModel(recipe, examples, classes, weights, precision, chunk)
 
     def allocator_peak_bytes(self, device: str) -> tuple[int | None, str]:
-        """As `Engine.allocator_peak_bytes`."""
         if device != "gpu":
             return None, "TensorFlow's CPU allocator keeps no statistics; see host_memory_peak_bytes"
         try:

@@ -7,7 +7,7 @@ an example does not depend on the others and its gradient exists by itself.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from batchscope.training.engines.keras.losses import added_losses, check_single_
 from batchscope.training.engines.tensorflow.framework import keras, tf, twice_derivable
 from batchscope.training.engines.tensorflow.memory import memory_errors
 from batchscope.training.engines.tensorflow.settings import BACKEND
+from batchscope.training.recipes import Recipe
 
 Tensor = Any  # TensorFlow has no usable type stubs
 Batch = tuple[Tensor, Tensor]
@@ -35,7 +36,7 @@ class FrozenModel:
     @memory_errors()
     def __init__(
         self,
-        recipe: Mapping[str, Any],
+        recipe: Recipe,
         examples: tuple[NDArray[Any], NDArray[Any]],
         classes: int,
         weights: Sequence[NDArray[Any]],
@@ -63,29 +64,24 @@ class FrozenModel:
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Shapes of the trainable arrays, in the order in which `weights` holds them."""
         return tuple(tuple(variable.shape) for variable in self._variables)
 
     @property
     def weights(self) -> Vector:
-        """The trainable weights, flattened one array after the other."""
         return _numpy(_join(self._variables))
 
     @memory_errors()
     def loss(self, weights: Vector) -> float:
-        """Mean loss at other `weights`, shape (p,)."""
         with self._moved_to(weights):
             return sum(float(self._compiled_sum(*part)) for part in self._passes()) / self.n_examples
 
     @memory_errors()
     def loss_and_gradient(self, weights: Vector) -> tuple[float, Vector]:
-        """Mean loss and its gradient, shape (p,), at other `weights`."""
         with self._moved_to(weights):
             return self._mean(self._passes(), self.n_examples)
 
     @memory_errors()
     def hessian_vector(self, direction: Vector) -> Vector:
-        """Product of the Hessian of the mean loss with `direction`; both of shape (p,)."""
         vector = tf.constant(direction, self._dtype)
         total = np.zeros(len(direction))
         for part in self._passes():
@@ -94,12 +90,10 @@ class FrozenModel:
 
     @memory_errors()
     def batch_gradient(self, indices: NDArray[np.int64]) -> Vector:
-        """Gradient of the mean loss of the examples at `indices`, shape (p,)."""
         return self._mean(self._passes(indices), len(indices))[1]
 
     @memory_errors()
     def example_gradients(self, indices: NDArray[np.int64]) -> NDArray[Any]:
-        """Gradients of the single examples at `indices`, shape (len(indices), p)."""
         examples = tf.gather(self._x, indices), tf.gather(self._y, indices)
         try:
             return np.asarray(self._compiled_each(*examples))

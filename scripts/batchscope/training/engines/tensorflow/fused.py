@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchscope.training.engines import Loop, Steps
-from batchscope.training.engines.keras.losses import added_losses
-from batchscope.training.engines.keras.network import Network
+from batchscope.training.engines.keras.losses import Network, added_losses
 from batchscope.training.engines.tensorflow.framework import tf
 from batchscope.training.plans import Plan
 

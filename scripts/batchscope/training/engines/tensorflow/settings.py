@@ -8,11 +8,11 @@ from typing import Any
 from batchscope import telemetry
 from batchscope.training.engines import EngineError
 from batchscope.training.engines.keras import settings as keras_settings
-from batchscope.training.engines.keras.settings import Backend
+from batchscope.training.engines.keras.settings import Backend, Values
 from batchscope.training.engines.tensorflow.framework import context, is_op_determinism_enabled, keras, tf
 from batchscope.training.engines.tensorflow.memory import memory_errors
 
-_DECIDED: Mapping[str, Any] = {
+_DECIDED: Values = {
     **keras_settings.DECIDED,
     "tensor_float_32": False,
     "run_functions_eagerly": False,
@@ -70,7 +70,7 @@ def _current() -> dict[str, Any]:
     }
 
 
-def _set(values: Mapping[str, Any]) -> None:
+def _set(values: Values) -> None:
     for setting, value in values.items():
         if setting in _SETTERS:
             _SETTERS[setting](value)
@@ -78,7 +78,7 @@ def _set(values: Mapping[str, Any]) -> None:
             tf.config.optimizer.set_experimental_options({setting: value})
 
 
-def _put_back(values: Mapping[str, Any]) -> None:
+def _put_back(values: Values) -> None:
     context.context()._optimizer_experimental_options.clear()  # TensorFlow itself only adds to them
     _set(values)
 

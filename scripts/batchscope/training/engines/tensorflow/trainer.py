@@ -15,8 +15,7 @@ from batchscope.data.dataset import Data
 from batchscope.training import plans
 from batchscope.training.engines import Loop, Part, Steps, Vector, Weights
 from batchscope.training.engines.keras import fit, models, optimizers, user_models
-from batchscope.training.engines.keras.losses import added_losses, check_added_losses
-from batchscope.training.engines.keras.network import Network
+from batchscope.training.engines.keras.losses import Network, added_losses, check_added_losses
 from batchscope.training.engines.tensorflow import fused
 from batchscope.training.engines.tensorflow.framework import keras, tf
 from batchscope.training.engines.tensorflow.memory import memory_errors
@@ -49,18 +48,15 @@ class KerasTrainer:
 
     @memory_errors()
     def train(self, order: NDArray[np.int32], rates: NDArray[np.float32]) -> Steps:
-        """As `Trainer.train`."""
         return self.steps(order, rates)
 
     @memory_errors()
     def evaluate(self, part: Part) -> tuple[float, float]:
-        """As `Trainer.evaluate`."""
         loss, accuracy = self.evaluation(*self.parts[part])
         return float(loss), float(accuracy)
 
     @memory_errors()
     def batch_losses(self, part: Part, batches: NDArray[np.int32], *, batch_statistics: bool) -> Vector:
-        """As `Trainer.batch_losses`."""
         x, y = self.parts[part]
 
         def loss(batch: Tensor) -> Tensor:
@@ -78,24 +74,20 @@ class KerasTrainer:
 
     @memory_errors()
     def get_weights(self) -> Weights:
-        """As `Trainer.get_weights`."""
         return [variable.numpy() for variable in self.model.variables]
 
     @memory_errors()
     def set_weights(self, weights: Weights) -> None:
-        """As `Trainer.set_weights`."""
         for variable, value in zip(self.model.variables, weights, strict=True):
             variable.assign(value)
 
     @memory_errors()
     def trainable_weights(self) -> Vector:
-        """As `Trainer.trainable_weights`."""
         arrays = [np.asarray(variable, np.float64) for variable in self.model.trainable_variables]
         return np.concatenate([array.ravel() for array in arrays])
 
     @memory_errors()
     def read_batches(self, order: NDArray[np.int32]) -> float:
-        """As `Trainer.read_batches`."""
         return self._reader(order)
 
     @memory_errors()

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import BeforeValidator, Field, TypeAdapter
 
-from batchscope.config.written import DIFFERENT, SORTED, List, Positive, Written, defaults, valid
+from batchscope.config.errors import ConfigError, shown
+from batchscope.config.written import DIFFERENT, SORTED, List, Positive, Written, defaults, read, valid
+from batchscope.config.yaml_files import locate_in, read_yaml
+from batchscope.training import engines
+
+PLACE = "config (config/config.yaml or --config)"
 
 
 class Telemetry(Written):
@@ -32,7 +39,7 @@ class Settings(Written):
 
     study: Annotated[str, Field(min_length=1), valid("a name from config/studies/, or the path of a .yaml file")]
     """Study to run, by its name in config/studies/, or the path of a study file (.yaml) of your own."""
-    engine: Literal["tensorflow", "numpy"] = "tensorflow"
+    engine: Literal[engines.NAMES] = "tensorflow"  # type: ignore[valid-type]
     """What trains. `tensorflow` trains every recipe; `numpy` is the reference for tests and teaching: softmax
     regression in double precision, each quantity from its formula.
     """
@@ -54,6 +61,12 @@ class Settings(Written):
     """Data sets to train on instead of those that the study names, as `named: trained on`: a study of mnist runs on
     fashion-mnist with `mnist: fashion-mnist`.
     """
+    warm_starts: Annotated[
+        bool, BeforeValidator(lambda value: {"true": True, "false": False}.get(str(value), value))
+    ] = True  # of --config Snakemake makes a text
+    """Whether jobs on this machine start from one process that has imported the framework, which saves its import in
+    each. On a cluster, and on systems other than Linux, every job imports it itself.
+    """
     step_records: Positive = 2000
     """Step losses kept per run. A run with more updates than this keeps every k-th update."""
     telemetry: Telemetry = defaults(Telemetry)
@@ -61,3 +74,20 @@ class Settings(Written):
 
 
 SETTINGS = TypeAdapter(Settings)
+
+
+def load(config: Mapping[str, Any], base: Path) -> Settings:
+    """The settings that Snakemake read from config.yaml below `base` and from the command line.
+
+    Raises:
+        ConfigError: one sentence on what to change.
+    """
+    locate, file = locate_in(PLACE), base / "config" / "config.yaml"
+    if file.is_file():  # Snakemake has read it, but of a key given twice it keeps the last in silence
+        read_yaml(file)
+    settings = read(SETTINGS, dict(config), locate)
+    for index, folder in enumerate(settings.data_folders):
+        if not Path(folder).expanduser().is_dir():
+            place = locate(["data_folders", index])
+            raise ConfigError(f"{place}: there is no folder {folder}; valid is the path of a folder")
+    return settings.model_copy(update={"data_folders": tuple(shown(Path(each)) for each in settings.data_folders)})

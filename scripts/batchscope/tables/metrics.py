@@ -1,7 +1,7 @@
-"""Metrics that claims and published numbers are about: what each is called, its unit, and the table it is read from.
+"""Metrics: what each is called, its unit, which end of it is better, and the table it is read from.
 
-A new metric of a table that is read already is one line of `_ALL`; one of another table also needs its reader in
-`readers`. Nothing here imports pandas, so that a dry run is instant.
+Claims, published numbers and targets are about these. A new metric of a table that is read already is one line of
+`_ALL`; one of another table also needs its reader in `claims.readers`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Sampled = Literal["seeds", "tuning seeds", "windows", "sizes", "targets"]
+TargetMetric = Literal["validation_loss", "validation_error", "train_loss", "train_error"]
 
 
 @dataclass(frozen=True)
@@ -17,13 +18,14 @@ class Metric:
     """A quantity that a study measures.
 
     Attributes:
-        name: by which claims and published numbers name it.
+        name: by which claims, published numbers and targets name it.
         words: what it is called in a sentence.
         unit: its unit, "" where it has none.
         better: the end that is worth more; "" where neither is.
         table: the study table it is read from; a claim on a table that the study does not have is not measured.
         of: what its values at one batch size are repeated over; `sizes`: there is one value per size.
-        column: the column of the table, where that has another name.
+        source: the column of the table, where that has another name.
+        one_minus: whether it is one minus its column, as an error is of an accuracy.
         probe: the measurement on frozen weights that brings the table; empty for what every study measures.
         share: whether it lies from 0 to 1; a run that diverged still has one, of its last finite weights.
         finite: power of (n − 1)/(n − B) by which draws of B of n examples without replacement change it.
@@ -35,10 +37,22 @@ class Metric:
     better: Literal["", "lower", "higher"] = ""
     table: str = "runs"
     of: Sampled = "seeds"
-    column: str = ""
+    source: str = ""
+    one_minus: bool = False
     probe: str = ""
     share: bool = False
     finite: float = 0.0
+
+    @property
+    def column(self) -> str:
+        """The column of the table that it is read from."""
+        return self.source or self.name
+
+    def beyond(self, value: float) -> str:
+        """Why a number cannot be one of this metric, since that is a share; empty where it can."""
+        if not self.share or 0 <= value <= 1:
+            return ""
+        return f"{value:g} is no accuracy; valid is a share from 0 to 1"
 
 
 def _loss(name: str, words: str) -> Metric:
@@ -49,6 +63,10 @@ def _accuracy(name: str, words: str) -> Metric:
     return Metric(name, words, better="higher", share=True)
 
 
+def _to_target(amount: str, words: str, unit: str) -> Metric:
+    return Metric(f"{amount}_to_target", f"{words} to the target", unit, "lower", "to_target", source=amount)
+
+
 def _gradient(name: str, words: str, finite: float = 0.0) -> Metric:
     return Metric(name, f"{words} of the gradient", table="gradients", probe="gradients", finite=finite)
 
@@ -57,6 +75,18 @@ def _sharpness(name: str, words: str, unit: str = "") -> Metric:
     return Metric(name, words, unit, table="sharpness", probe="sharpness")
 
 
+def _of_target(part: str, words: str) -> tuple[Metric, Metric]:
+    """The loss and the error of a part of the data, at every evaluation."""
+    loss = Metric(f"{part}_loss", f"{words} loss", "nat", "lower", "evaluations")
+    accuracy = f"{part}_accuracy"
+    error = Metric(
+        f"{part}_error", f"{words} error", "", "lower", "evaluations", source=accuracy, one_minus=True, share=True
+    )
+    return loss, error
+
+
+_SHIFT = "distance between the validation losses in training mode and in inference mode"
+_OVERHEAD = "share of the time per update that does not depend on the batch"
 _ALL = (
     _loss("selected_validation_loss", "best validation loss"),
     _accuracy("selected_validation_accuracy", "validation accuracy at the selected epoch"),
@@ -85,12 +115,10 @@ _ALL = (
     Metric("examples_per_second", "number of examples per second", "1/s", "higher", "windows", "windows"),
     Metric("memory_bytes", "peak memory", "B", "lower", "summary", "sizes"),
     Metric("utilisation_percent", "utilisation", "%", "higher", "summary", "sizes"),
-    Metric("updates_to_target", "number of updates to the target", "updates", "lower", "to_target", column="updates"),
-    Metric(
-        "examples_to_target", "number of examples to the target", "examples", "lower", "to_target", column="examples"
-    ),
-    Metric("seconds_to_target", "time to the target", "s", "lower", "to_target", column="seconds"),
-    Metric("joules_to_target", "energy to the target", "J", "lower", "to_target", column="joules"),
+    _to_target("updates", "number of updates", "updates"),
+    _to_target("examples", "number of examples", "examples"),
+    _to_target("seconds", "time", "s"),
+    _to_target("joules", "energy", "J"),
     Metric("best_learning_rate", "best learning rate", table="trials", of="tuning seeds"),
     Metric("critical_batch_size", "critical batch size", "examples", table="critical_batch_size", of="targets"),
     # Probes, at one moment of the run, which the verdict names.
@@ -101,20 +129,8 @@ _ALL = (
     _sharpness("keskar_0_001", "sharpness φ of Keskar et al. at ε = 0.001", "%"),
     _sharpness("adaptive_sharpness", "sharpness in a box proportional to the weights", "%"),
     _sharpness("matched_generalisation_gap", "training minus test accuracy where the sharpness was measured"),
-    Metric(
-        "training_mode_shift",
-        "distance between the validation losses in training mode and in inference mode",
-        "nat",
-        table="modes",
-        probe="modes",
-    ),
-    Metric(
-        "overhead_share",
-        "share of the time per update that does not depend on the batch",
-        table="overheads",
-        of="windows",
-        probe="overheads",
-    ),
+    Metric("training_mode_shift", _SHIFT, "nat", table="modes", probe="modes"),
+    Metric("overhead_share", _OVERHEAD, table="overheads", of="windows", probe="overheads"),
 )
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
 """The metrics of claims, by name."""
@@ -127,9 +143,7 @@ PUBLISHED: dict[str, Metric] = {
 }
 """The metrics that a published number, which a study prints beside its own, may be about."""
 
-
-def beyond_share(metric: Metric, value: float) -> str:
-    """Why a number cannot be that of a metric which is a share; empty where it can."""
-    if not metric.share or 0 <= value <= 1:
-        return ""
-    return f"{value:g} is no accuracy; valid is a share from 0 to 1"
+TARGETS: dict[str, Metric] = {
+    metric.name: metric for metric in (*_of_target("validation", "validation"), *_of_target("train", "training"))
+}
+"""The metrics of targets (`TargetMetric`), by name: those of evaluations."""
