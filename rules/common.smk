@@ -25,6 +25,7 @@ from batchscope.data import facts, own as own_data
 from batchscope.data.splits import DataError
 from batchscope.identity import asked, digests, imports
 from batchscope.jobs import machine, provenance, stamps
+from batchscope.jobs.warm import WORKFLOW as WARM_STARTS_OF
 from batchscope.probes.registry import PROBES, STUDY_FIGURES, STUDY_TABLES
 from batchscope.study import definition_files, model as studies
 from batchscope.training import engines, recipes
@@ -75,11 +76,13 @@ with in_one_sentence():
     ASKED = asked.Asked(
         study=STUDY.describe(),
         code={
-            name: code(f"{name}.py")
+            name: code(f"{name}.py", engine=STUDY.settings.engine)
             for name in ("make_dataset", "tune_cell", "train", "time_cell")
         }
         | {
-            f"probe_{probe.name}": code("probe.py", probe=probe.name)
+            f"probe_{probe.name}": code(
+                "probe.py", probe=probe.name, engine=STUDY.settings.engine
+            )
             for probe in PROBED
         },
         software=digests.fingerprint(
@@ -344,6 +347,12 @@ if (
     workflow.remote_exec
 ):  # this is a job of a cluster, whose memory is what was asked for
     os.environ.update(BATCHSCOPE_ON_CLUSTER="1")
+
+# Jobs on this machine start from one process that lives as long as this one; the jobs of a cluster are elsewhere.
+if workflow.remote_exec or workflow.non_local_exec or not STUDY.settings.warm_starts:
+    os.environ.pop(WARM_STARTS_OF, None)
+elif workflow.is_main_process:
+    os.environ[WARM_STARTS_OF] = str(os.getpid())
 
 
 def refuse_missing_gpu():

@@ -1,6 +1,7 @@
 from typing import TYPE_CHECKING
 
 from batchscope.jobs import logs, supervise
+from batchscope.jobs.warm import Task
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -8,20 +9,7 @@ if TYPE_CHECKING:
 logs.redirect(snakemake.log[0])
 
 inputs = {name: str(files) for name, files in snakemake.input.items()}
-ask, outputs = snakemake.params.ask, dict(snakemake.output.items())
-
-
-def work(note: supervise.Note) -> None:
-    from batchscope.jobs import probe
-
-    probe.run_probe(inputs, ask, outputs, note)
-
-
-def lost(death: supervise.Death) -> None:
-    from batchscope.jobs import lost as written
-    from batchscope.jobs import probe
-
-    written.write_probe(inputs, ask, outputs, death, probe.columns(ask["probe"]))
-
-
-supervise.run(work, lost, snakemake.resources, snakemake.log[0])
+given = (inputs, snakemake.params.ask, dict(snakemake.output.items()))
+work = Task("batchscope.jobs.probe", "run_probe", given)
+lost = Task("batchscope.jobs.lost", "write_probe", given)
+supervise.run(work, lost, snakemake.resources, snakemake.log[0], snakemake.params.ask["settings"])

@@ -1,6 +1,7 @@
 from typing import TYPE_CHECKING
 
 from batchscope.jobs import logs, supervise
+from batchscope.jobs.warm import Task
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -8,21 +9,8 @@ if TYPE_CHECKING:
 logs.redirect(snakemake.log[0])
 
 files = {name: snakemake.input[name] for name in ("data", "facts")}  # of one file Snakemake may make no list
-listed = {name: [found] if isinstance(found, str) else list(found) for name, found in files.items()}
-inputs = {name: found[0] for name, found in listed.items()}
-ask, outputs = snakemake.params.ask, dict(snakemake.output.items())
-
-
-def work(note: supervise.Note) -> None:
-    from batchscope.jobs import tune
-
-    tune.tune_cell(listed, ask, outputs, note)
-
-
-def lost(death: supervise.Death) -> None:
-    from batchscope.jobs import lost as written
-
-    written.write_tuning(inputs, ask, outputs, death)
-
-
-supervise.run(work, lost, snakemake.resources, snakemake.log[0])
+inputs = {name: [found] if isinstance(found, str) else list(found) for name, found in files.items()}
+given = (inputs, snakemake.params.ask, dict(snakemake.output.items()))
+work = Task("batchscope.jobs.tune", "tune_cell", given)
+lost = Task("batchscope.jobs.lost", "write_tuning", given)
+supervise.run(work, lost, snakemake.resources, snakemake.log[0], snakemake.params.ask["settings"])

@@ -17,8 +17,12 @@ from batchscope.training.engines import Engine, EngineError
 from batchscope.training.plans import Plan
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = engines.names()
-MODELS = {"softmax": softmax(), "network": recipe(model={"activation": "tanh", "normalization": "batch"})}
+NAMES = tuple(os.environ.get("ENGINES", "tensorflow numpy").split())  # Keras has one backend in a process, see test_jax
+MODELS = {
+    "softmax": softmax(),
+    "network": recipe(model={"activation": "tanh", "normalization": "batch"}),
+    "layer": recipe(model={"activation": "tanh", "normalization": "layer"}),  # its statistics have second derivatives
+}
 LOSS = 1e-5  # relative rounding of a loss in single precision
 
 
@@ -163,6 +167,16 @@ def test_single_gradients_have_the_mean_of_their_batch(case):
     single = frozen.example_gradients(batch)
     np.testing.assert_allclose(single.mean(axis=0), frozen.batch_gradient(batch), rtol=1e-9, atol=1e-14)
     np.testing.assert_allclose(single[4], frozen.batch_gradient(batch[4:5]), rtol=1e-9, atol=1e-14)
+
+
+@pytest.mark.parametrize("width", [1, 4, 8, 16])
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "numpy"])
+def test_normalization_of_any_width_lets_the_examples_through(name, width):
+    if width == 1:
+        return
+    case = Case(configured(name), recipe(model={"hidden": [width], "normalization": "group", "activation": "tanh"}))
+    gradients = case.freeze(case.build()).example_gradients(np.arange(60))
+    assert np.ptp(gradients[:, -3 - 3 * width :], axis=0).min() > 0.1
 
 
 @pytest.mark.parametrize("micro", [4, 5, 16])

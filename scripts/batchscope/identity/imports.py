@@ -17,12 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+_BY_NAME = ("import_module", "Task")  # what takes the name of a module as its first argument
+
 
 def closure(entry: Path, root: Path, *, lazy: bool = True, **chosen: str) -> list[Path]:
     """`entry` and every source file below `root` that it imports, directly or not, sorted.
 
     Imports for type checkers alone do not count. `import_module(f"package.{name}.part")` counts as every module that
-    the text may name. A file that imports nothing below `root`, or is no Python, is its own closure.
+    the text may name, and so does the first argument of a `Task`. A file that imports nothing below `root`, or is no
+    Python, is its own closure.
 
     Args:
         entry: a Python file.
@@ -134,7 +137,7 @@ def _imports(tree: ast.AST) -> Iterator[_Import]:
             yield from (_Import(0, alias.name, (), lazy) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield _Import(node.level, node.module or "", tuple(alias.name for alias in node.names), lazy)
-        elif isinstance(node, ast.Call) and _name(node.func) == "import_module" and node.args:
+        elif isinstance(node, ast.Call) and _name(node.func) in _BY_NAME and node.args:
             yield from _by_name(node.args[0], lazy)
         lazy = lazy or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
         checked = isinstance(node, ast.If) and _name(node.test) == "TYPE_CHECKING"

@@ -40,6 +40,11 @@ def redirect(path: str) -> None:
     os.dup2(file, 2)
     os.close(file)
     sys.excepthook = lambda _kind, error, _trace: _fail(Path(path), error)
+    to_standard_error()
+
+
+def to_standard_error() -> None:
+    """Send the library's log messages to standard error."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", force=True)
 
 

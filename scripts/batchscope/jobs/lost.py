@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from batchscope.identity.digests import fingerprint
-from batchscope.jobs import job, manifest, provenance
+from batchscope.jobs import job, manifest, probe, provenance
 from batchscope.jobs.job import Ask, Paths, Row
 from batchscope.jobs.supervise import Death
 from batchscope.jobs.tune import rows
@@ -40,17 +40,18 @@ def write_timing(inputs: Paths, ask: Ask, outputs: Paths, death: Death) -> None:
     _write(facts, ask, outputs, death, timing=[row], windows=[], telemetry=[])
 
 
-def write_tuning(inputs: Paths, ask: Ask, outputs: Paths, death: Death) -> None:
+def write_tuning(inputs: Mapping[str, Sequence[str]], ask: Ask, outputs: Paths, death: Death) -> None:
     """The outputs of `tune.tune_cell` for a tuning that died, in its first trial as far as anybody knows."""
-    facts, plan = _facts(inputs), ask["recipe"]["tuning"]
+    facts, plan = _facts({name: files[0] for name, files in inputs.items()}), ask["recipe"]["tuning"]
     assert plan is not None
     trial = tuning.Trial(plan["learning_rates"][0], plan["seeds"][0], "grid", OUTCOME, None, None)
     cell = job.cell_columns(ask["cell"], facts["n_train"])
     _write(facts, ask, outputs, death, trials=rows(cell, [trial]))
 
 
-def write_probe(inputs: Paths, ask: Ask, outputs: Paths, death: Death, columns: Mapping[str, Columns]) -> None:
-    """The outputs of a probe that died: its tables, with `columns` and without rows, and the reason in the manifest."""
+def write_probe(inputs: Paths, ask: Ask, outputs: Paths, death: Death) -> None:
+    """The outputs of a probe that died: its tables without rows, and the reason in the manifest."""
+    columns = probe.columns(ask["probe"])
     _write(_facts(inputs), ask, outputs, death, columns, **{name: [] for name in columns})
 
 

@@ -20,10 +20,16 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def resident_bytes() -> int | None:
-    """Resident memory of this process now; None where the system does not tell."""
+    """Resident memory of this process now, without pages of files on Linux; None where the system does not tell.
+
+    Pages of libraries become resident when they are first run, and not again in a process that was forked from one with
+    the framework: memory means the same in both without them.
+    """
     try:
+        if _STATUS.is_file():
+            return _status("RssAnon") + _status("RssShmem")
         return int(psutil.Process().memory_info().rss)
-    except (psutil.Error, OSError, NotImplementedError):
+    except (psutil.Error, OSError, LookupError, NotImplementedError):
         return None
 
 
@@ -34,12 +40,24 @@ def reset_peak() -> None:
 
 
 def peak_bytes() -> tuple[int | None, str]:
-    """Largest resident memory since `reset_peak`, kept by the kernel, or None and the reason."""
+    """Largest `resident_bytes` since `reset_peak`, or None and the reason.
+
+    The kernel keeps the peak with pages of files; those that are resident now are taken off.
+    """
     try:
-        found = re.search(r"^VmHWM:\s+(\d+) kB", _STATUS.read_text(), re.MULTILINE)
+        return _status("VmHWM") - _status("RssFile"), ""
     except OSError as error:
         return None, f"the kernel's peak of resident memory cannot be read: {error}"
-    return (int(found[1]) * 1024, "") if found else (None, "this kernel keeps no peak of resident memory (VmHWM)")
+    except LookupError:
+        return None, "this kernel keeps no peak of resident memory (VmHWM)"
+
+
+def _status(name: str) -> int:
+    """A size in bytes of what the kernel tells of this process."""
+    found = re.search(rf"^{name}:\s+(\d+) kB", _STATUS.read_text(), re.MULTILINE)
+    if found is None:
+        raise LookupError(name)
+    return int(found[1]) * 1024
 
 
 def ended(error: BaseException) -> bool:

@@ -1,4 +1,8 @@
-"""A job works in a child process, so that somebody is left to write down that it died of memory."""
+"""A job works in a child process, so that somebody is left to write down that it died of memory.
+
+The child is a fork of the job's own process or, where it needs a framework that another process has imported already,
+of that one (`warm`).
+"""
 
 from __future__ import annotations
 
@@ -10,14 +14,15 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 import psutil
 
-from batchscope.jobs import logs, machine, memory
+from batchscope.jobs import logs, machine, memory, warm
+from batchscope.jobs.warm import Child, HostDiedError, Task
 
 Note = Callable[[str, Any], None]
 
@@ -52,33 +57,34 @@ def limit(mem_mb: int) -> Limit:
     return Limit(int(_SHARE * whole), f"{whole / 1e9:.3g} GB of this machine or container")
 
 
-def run(work: Callable[[Note], None], lost: Callable[[Death], None] | None, resources: Any, log: str) -> NoReturn:
+def run(
+    work: Callable[[Note], None],
+    lost: Callable[[Death], None] | None,
+    resources: Any,
+    log: str,
+    engine: Mapping[str, Any] | None = None,
+) -> NoReturn:
     """Do `work` in a child process and exit as it does; where it dies of memory, call `lost` and exit with success.
 
     `work` is given a function that notes a fact for `Death.notes`. Where the study tries a job again with more memory
     (on a cluster), `lost` is called at the last attempt only.
 
     Args:
-        work: the job.
+        work: the job; a `Task` where it needs a framework.
         lost: writes the outputs of a job that died; None where its death is no outcome, and the job fails.
         resources: the job's `mem_mb` and `attempt`.
         log: the job's log file, to which this process already writes.
+        engine: settings with the `engine` whose framework the job needs, and the `environment` for its import.
     """
-    kills = memory.kills()
-    allowed = limit(resources.mem_mb)
-    reading, writing = os.pipe()
-    alive, held = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reading)
+    kills, allowed = memory.kills(), limit(resources.mem_mb)
+    child, reading, held = _start(work, log, engine)
+    try:
+        status, peak, ended = _watch(child, allowed)
+    except HostDiedError as error:
+        sys.stderr.write(f"The job starts again: {error}\n")
         os.close(held)
-        threading.Thread(target=_end_with_parent, args=(alive, log), daemon=True).start()
-        _work(work, writing)
-    os.close(writing)
-    os.close(alive)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the child, too, which ends this process with it
-    signal.signal(signal.SIGTERM, lambda *_: _stop(child))
-    status, peak, ended = _watch(child, allowed)
+        child, reading, held = _start(work, log, None)
+        status, peak, ended = _watch(child, allowed)
     notes = _notes(reading)
     how = _of_memory(status, peak, ended, allowed, kills, Path(log))
     if how is None:
@@ -94,13 +100,60 @@ def run(work: Callable[[Note], None], lost: Callable[[Death], None] | None, reso
     sys.exit(0)
 
 
-def _stop(child: int) -> NoReturn:
-    os.kill(child, signal.SIGKILL)
+class Fork:
+    """A child of the job's own process."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+
+    def wait(self, seconds: float) -> int | None:
+        """The exit code of the child (negative: a signal); None where it still works after so many seconds."""
+        done, status = os.waitpid(self.pid, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(seconds)
+        return None
+
+    def kill(self) -> None:
+        """End the child."""
+        os.kill(self.pid, signal.SIGKILL)
+
+
+def _start(work: Callable[[Note], None], log: str, engine: Mapping[str, Any] | None) -> tuple[Fork | Child, int, int]:
+    """A child at work, the pipe with its notes, and the end of the one that tells it that this process has ended."""
+    reading, writing = os.pipe()
+    alive, held = os.pipe()
+    child: Fork | Child | None = None
+    if engine is not None and isinstance(work, Task):
+        child = warm.start(work, log, engine["engine"], engine["environment"], (writing, alive))
+    if child is None:
+        child = Fork(os.fork())
+        if child.pid == 0:
+            os.close(reading)
+            os.close(held)
+            do(work, log, writing, alive)
+    os.close(writing)
+    os.close(alive)
+    for number in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C reaches the child, too, which ends this process with it
+        signal.signal(number, signal.SIG_IGN if number == signal.SIGINT else lambda *_: _stop(child))
+    return child, reading, held
+
+
+def _stop(child: Fork | Child) -> NoReturn:
+    child.kill()
     os._exit(128 + signal.SIGTERM)
 
 
-def _work(work: Callable[[Note], None], writing: int) -> NoReturn:
-    """The child: it ends as a script does, so that what the user's code has started ends with it."""
+def do(work: Callable[[Note], None], log: str, writing: int, alive: int) -> NoReturn:
+    """Do a job in a child: it ends as a script does, so that what the user's code has started ends with it.
+
+    Args:
+        work: the job.
+        log: its log file.
+        writing: pipe for its notes.
+        alive: pipe whose other end closes when the process ends that waits for this one.
+    """
+    threading.Thread(target=_end_with_parent, args=(alive, log), daemon=True).start()
     status = 1
     try:
         work(lambda name, value: _write(writing, {name: value}))
@@ -128,25 +181,22 @@ def _end_with_parent(alive: int, log: str) -> None:
     os._exit(1)
 
 
-def _watch(child: int, allowed: Limit) -> tuple[int, int, bool]:
+def _watch(child: Fork | Child, allowed: Limit) -> tuple[int, int, bool]:
     """Wait for the child: its status (negative: a signal), its largest resident memory seen, whether it was ended.
 
     Where the process that started this job is gone, so are both: nobody would take their result.
     """
-    process, peak, ended = psutil.Process(child), 0, False
+    process, peak, ended = psutil.Process(child.pid), 0, False
     parent = os.getppid()
-    while True:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status), peak, ended
+    while (status := child.wait(_LOOK_SECONDS)) is None:
         with contextlib.suppress(psutil.Error):  # it may just have ended
             peak = max(peak, process.memory_info().rss)
         if peak > allowed.bytes and not ended:
             ended = True
-            os.kill(child, signal.SIGKILL)
+            child.kill()
         if os.getppid() != parent:
             _stop(child)
-        time.sleep(_LOOK_SECONDS)
+    return status, peak, ended
 
 
 def _notes(reading: int) -> dict[str, Any]:

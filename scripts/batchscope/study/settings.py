@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import BeforeValidator, Field, TypeAdapter
 
 from batchscope.config.errors import ConfigError, shown
 from batchscope.config.written import DIFFERENT, SORTED, List, Positive, Written, defaults, read, valid
@@ -60,6 +60,12 @@ class Settings(Written):
     ] = Field(default_factory=dict)
     """Data sets to train on instead of those that the study names, as `named: trained on`: a study of mnist runs on
     fashion-mnist with `mnist: fashion-mnist`.
+    """
+    warm_starts: Annotated[
+        bool, BeforeValidator(lambda value: {"true": True, "false": False}.get(str(value), value))
+    ] = True  # of --config Snakemake makes a text
+    """Whether jobs on this machine start from one process that has imported the framework, which saves its import in
+    each. On a cluster, and on systems other than Linux, every job imports it itself.
     """
     step_records: Positive = 2000
     """Step losses kept per run. A run with more updates than this keeps every k-th update."""

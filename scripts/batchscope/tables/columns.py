@@ -91,10 +91,12 @@ MACHINE: dict[str, Column] = {
 MEMORY: dict[str, Column] = {
     "allocator_peak_bytes": number("B", "peak of the framework's device allocator; null on the CPU"),
     "host_memory_peak_bytes": number(
-        "B", "peak resident memory above the baseline once the data are read; in a timing, of its first updates"
+        "B",
+        "peak resident memory, without pages of files, above the baseline once the data are read; in a timing, of its "
+        "first updates",
     ),
     "host_memory_baseline_bytes": number(
-        "B", "resident memory after the framework was imported, before data and model"
+        "B", "resident memory, without pages of files, after the framework was imported, before data and model"
     ),
 }
 

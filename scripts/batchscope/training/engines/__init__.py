@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # only then: the Snakefile reads `about` and has no NumPy
     from batchscope.data.dataset import Data
     from batchscope.training.plans import Plan
 
-NAMES = ("tensorflow", "numpy")
+NAMES = ("tensorflow", "jax", "numpy")
 
 Part = Literal["train", "validation", "test"]
 Precision = Literal["float32", "float64"]
@@ -69,6 +69,9 @@ class Steps:
     loss: Vector
     gradient_norm: Vector
     weight: Vector
+
+
+Loop: TypeAlias = "Callable[[NDArray[np.int32], NDArray[np.float32]], Steps]"  # see `Trainer.train`
 
 
 class Trainer(Protocol):

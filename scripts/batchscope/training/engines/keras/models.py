@@ -129,8 +129,14 @@ def _normalized(kind: Callable[..., Any], model: Model, width: int, *args: Any, 
     elif normalization == "layer":  # over channels and places, which a group normalization with one group is
         layers.append(keras.layers.GroupNormalization(groups=1))
     elif normalization == "group":
-        layers.append(keras.layers.GroupNormalization(groups=math.gcd(GROUPS, width)))
+        layers.append(keras.layers.GroupNormalization(groups=_groups(width, of_places=kind is keras.layers.Conv2D)))
     return [*layers, keras.layers.Activation(model["activation"])]
+
+
+def _groups(width: int, *, of_places: bool) -> int:
+    """The number of groups that a width is cut into; without places to a channel, no group may be one number alone."""
+    groups = math.gcd(GROUPS, width)
+    return groups if of_places or groups < width else max(1, groups // 2)
 
 
 def _dropout(model: Model) -> list[keras.layers.Layer]:

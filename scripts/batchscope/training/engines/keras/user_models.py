@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from batchscope.data.dataset import Data
 from batchscope.data.functions import FunctionError, load_function
 from batchscope.training.engines import OutOfMemoryError, Precision
 from batchscope.training.engines.keras import settings
 from batchscope.training.engines.keras.framework import keras
 from batchscope.training.engines.keras.settings import Backend
+from batchscope.training.plans import Plan
 from batchscope.training.recipes import Model
 
 Digests = tuple[tuple[tuple[int, ...], str], ...]
@@ -65,6 +67,13 @@ def build(user: UserModel, seed: int, precision: Precision) -> keras.Model:
     if not built.trainable_variables:
         raise FunctionError(f"{name} returned a model with nothing to train; valid is one with trainable weights")
     return built
+
+
+def prepare(backend: Backend, plan: Plan, data: Data) -> None:
+    """Build the model of a user's function for the other seed that it is compared with; see `check_seeds`."""
+    model = plan.recipe["model"]
+    if "function" in model:
+        other_digests(of(backend, model, data.x_train.shape[1:], data.meta["classes"]))
 
 
 def check_seeds(user: UserModel, built: keras.Model) -> None:

@@ -27,11 +27,7 @@ class TensorFlow:
     @memory_errors()
     def prepare(self, plan: Plan, data: Data) -> None:
         """Build a user's model for the other seed that `build` compares it with."""
-        model = plan.recipe["model"]
-        if "function" in model:
-            user_models.other_digests(
-                user_models.of(settings.BACKEND, model, data.x_train.shape[1:], data.meta["classes"])
-            )
+        user_models.prepare(settings.BACKEND, plan, data)
 
     def build(self, plan: Plan, data: Data) -> trainer.KerasTrainer:
         return trainer.build(plan, data)

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from batchscope.training.engines import Precision, Vector
 from batchscope.training.engines.keras import models
-from batchscope.training.engines.tensorflow.framework import keras, tf
-from batchscope.training.engines.tensorflow.losses import added_losses, check_single_losses
+from batchscope.training.engines.keras.losses import added_losses, check_single_losses
+from batchscope.training.engines.tensorflow.framework import keras, tf, twice_derivable
 from batchscope.training.engines.tensorflow.memory import memory_errors
 from batchscope.training.engines.tensorflow.settings import BACKEND
 from batchscope.training.recipes import Recipe
@@ -116,7 +116,7 @@ class FrozenModel:
         return total, _join(tape.gradient(total, self._variables, unconnected_gradients="zero"))
 
     def _product(self, x: Tensor, y: Tensor, direction: Tensor) -> Tensor:
-        with tf.GradientTape() as tape:
+        with twice_derivable(), tf.GradientTape() as tape:
             slope = tf.tensordot(self._gradient(x, y)[1], direction, 1)
         return _join(tape.gradient(slope, self._variables, unconnected_gradients="zero"))
 

@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchscope.training.engines import Steps
+from batchscope.training.engines import Loop, Steps
+from batchscope.training.engines.keras.losses import Network, added_losses
 from batchscope.training.engines.tensorflow.framework import tf
-from batchscope.training.engines.tensorflow.losses import Network, added_losses
 from batchscope.training.plans import Plan
 
 Tensor = Any  # TensorFlow has no usable type stubs
 Gradient = Callable[[Tensor, Tensor], tuple[Tensor, list[Tensor]]]
-Loop = Callable[[NDArray[np.int32], NDArray[np.float32]], Steps]
 
 
 def steps(network: Network, plan: Plan, examples: tuple[Tensor, Tensor], tracked: tuple[int, ...]) -> Loop:
@@ -80,12 +79,8 @@ def reader(examples: tuple[Tensor, Tensor], batch_size: int) -> Callable[[NDArra
 
 
 def _gradient(network: Network, variables: list[Tensor]) -> Gradient:
-    """Function of (examples, labels) that gives the mean loss and its gradient in training mode.
-
-    A model of one's own whose `call` takes no `training` is called without it, as `model.fit` calls it.
-    """
-    model = network.model
-    mode = {"training": True} if model._call_has_training_arg else {}
+    """Function of (examples, labels) that gives the mean loss and its gradient in training mode."""
+    model, mode = network.model, network.training_mode
 
     def gradient(x: Tensor, y: Tensor) -> tuple[Tensor, list[Tensor]]:
         with tf.GradientTape() as tape:

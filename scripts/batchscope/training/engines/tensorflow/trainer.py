@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from batchscope.data.dataset import Data
 from batchscope.training import plans
-from batchscope.training.engines import Part, Steps, Vector, Weights
-from batchscope.training.engines.keras import models, optimizers, user_models
-from batchscope.training.engines.tensorflow import fit, fused
+from batchscope.training.engines import Loop, Part, Steps, Vector, Weights
+from batchscope.training.engines.keras import fit, models, optimizers, user_models
+from batchscope.training.engines.keras.losses import Network, added_losses, check_added_losses
+from batchscope.training.engines.tensorflow import fused
 from batchscope.training.engines.tensorflow.framework import keras, tf
-from batchscope.training.engines.tensorflow.losses import Network, added_losses, check_added_losses
 from batchscope.training.engines.tensorflow.memory import memory_errors
 from batchscope.training.engines.tensorflow.settings import BACKEND
 from batchscope.training.plans import Plan
@@ -38,7 +38,7 @@ class KerasTrainer:
     data: Data
     parts: Mapping[Part, Examples]
     tracked_weight: tuple[int, ...]
-    steps: fused.Loop
+    steps: Loop
     evaluation: Callable[[Tensor, Tensor], Examples]
 
     @property

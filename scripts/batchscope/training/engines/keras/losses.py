@@ -6,15 +6,19 @@ the size of the batch; what a layer gives to `add_loss` is not.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from batchscope.data.functions import FunctionError
-from batchscope.training.engines.tensorflow.framework import keras, tf
+from batchscope.training.engines.keras.framework import keras
 
-Tensor = Any  # TensorFlow has no usable type stubs
+Tensor = Any  # Keras has no usable types
 
 _SAME = 1e-3  # relative difference of a loss of examples once and twice that rounding may explain
+
+
+Origin = Literal["all", "examples", "weights"]
 
 
 @dataclass(frozen=True)
@@ -25,21 +29,29 @@ class Network:
     optimizer: keras.optimizers.Optimizer
     from_logits: bool
 
+    @property
+    def training_mode(self) -> Mapping[str, bool]:
+        """How the model is called in training: one of a user's own whose `call` takes no `training` is called without
+        it, as `model.fit` calls it.
+        """
+        return {"training": True} if self.model._call_has_training_arg else {}
+
     def losses(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy per example, shape (n,)."""
         return keras.losses.sparse_categorical_crossentropy(labels, outputs, from_logits=self.from_logits)
 
 
-def added_losses(model: keras.Model, of: Literal["all", "examples", "weights"] = "all") -> list[Tensor]:
+def added_losses(model: keras.Model, of: Origin = "all", found: Sequence[Tensor] | None = None) -> list[Tensor]:
     """The scalars that the model adds to the mean loss of the batch that it was called on last.
 
-    Those that come `of` its examples, of its weights alone, or all: first those of the examples.
+    Those that come `of` its examples, of its weights alone, or all: first those of the examples. They are those of the
+    model unless they are given, as a call without state `found` them.
     """
-    every = model.losses
+    every = model.losses if found is None else found
     # Keras puts the penalties last, one for each weight that has a regularizer.
     weights = len(every) - sum(variable.regularizer is not None for variable in model.trainable_variables)
     chosen = {"all": every, "examples": every[:weights], "weights": every[weights:]}[of]
-    return [loss if loss.shape.rank == 0 else tf.reduce_sum(loss) for loss in chosen]
+    return [loss if len(loss.shape) == 0 else keras.ops.sum(loss) for loss in chosen]
 
 
 def check_added_losses(model: keras.Model, examples: Tensor, name: str) -> None:
@@ -47,7 +59,7 @@ def check_added_losses(model: keras.Model, examples: Tensor, name: str) -> None:
 
     A sum over the examples would weigh more, the larger the batch: every batch size would train for another aim.
     """
-    once, twice = (_of_examples(model, tf.concat([examples] * times, axis=0)) for times in (1, 2))
+    once, twice = (_of_examples(model, keras.ops.concatenate([examples] * times)) for times in (1, 2))
     if abs(twice - once) > _SAME * abs(once):
         raise FunctionError(
             f"{name} adds a loss that grows with the batch, {once:.4g} for some examples and {twice:.4g} for the same "

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchscope.data.dataset import Data
-from batchscope.training.engines import Steps
-from batchscope.training.engines.tensorflow.framework import keras
-from batchscope.training.engines.tensorflow.fused import Loop
-from batchscope.training.engines.tensorflow.losses import Network
+from batchscope.training.engines import Loop, Steps
+from batchscope.training.engines.keras.framework import keras
+from batchscope.training.engines.keras.losses import Network
 from batchscope.training.plans import Plan
 
 UPDATES_PER_EPOCH = 200
@@ -120,7 +119,7 @@ class _Clock(keras.callbacks.Callback):
 def _compile_fit(network: Network, x: NDArray[np.float32], y: NDArray[np.int32]) -> None:
     """Make `model.fit` compile by one update, and undo the update."""
     variables = [*network.model.variables, *network.optimizer.variables]
-    before = [variable.numpy() for variable in variables]
+    before = [np.array(variable) for variable in variables]
     network.model.fit(x, y, batch_size=len(y), shuffle=False, verbose=0)
     for variable, value in zip(variables, before, strict=True):
         variable.assign(value)

@@ -1,0 +1,178 @@
+"""Warm starts: jobs forked from a process that has imported the framework, which takes longer than a small training.
+
+The first job that needs a framework starts the *host* (`warm_host.py`), one for each workflow, interpreter, engine and
+environment. A job sends it what to do, with its log and its pipes; the host forks, and tells how its child ended. Where
+there is no host, or it dies, a job starts cold: a fork of its own imports the framework. docs/warm-starts.md says more.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import fcntl
+import hashlib
+import importlib
+import json
+import os
+import pickle
+import signal
+import socket
+import stat
+import struct
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+WORKFLOW = "BATCHSCOPE_WARM_STARTS_OF"  # the process of Snakemake, where its jobs may start warm
+NUMBER = struct.Struct("!q")  # what host and job tell each other: the length of a message, a process, a status
+
+_PATIENCE_SECONDS = 60  # for a framework to be imported
+_SUPPORTED = hasattr(os, "pidfd_open")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A call that can be sent to another process: of a function of a module, with plain values as arguments."""
+
+    module: str
+    function: str
+    arguments: tuple[Any, ...]
+
+    def __call__(self, *more: Any) -> None:
+        """Make the call, with more arguments at its end."""
+        getattr(importlib.import_module(self.module), self.function)(*self.arguments, *more)
+
+
+@dataclass(frozen=True)
+class Message:
+    """A task with its log, and what makes the child of a host the same process as a child of the job's own."""
+
+    task: Task
+    log: str
+    folder: str
+    environment: dict[str, str]
+    path: list[str]
+    group: int
+
+
+class HostDiedError(Exception):
+    """The host is gone, and nobody knows how its child ends."""
+
+
+class Child:
+    """A child of the host, as `supervise.Fork` is one of the job's own."""
+
+    def __init__(self, connection: socket.socket, pid: int) -> None:
+        self.pid, self._connection = pid, connection
+        self._handle = os.pidfd_open(pid)
+
+    def wait(self, seconds: float) -> int | None:
+        """The exit code of the child (negative: a signal); None where it still works after so many seconds.
+
+        Raises:
+            HostDiedError: the child was ended, too.
+        """
+        self._connection.settimeout(seconds)
+        try:
+            return os.waitstatus_to_exitcode(_received(self._connection))
+        except TimeoutError:
+            return None
+        except ConnectionError as error:
+            self.kill()
+            raise HostDiedError(str(error)) from error
+
+    def kill(self) -> None:
+        """End the child, where it still works."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+
+
+def start(task: Task, log: str, engine: str, environment: Mapping[str, str], pipes: tuple[int, int]) -> Child | None:
+    """A child of the host that works; None where there is no host, so that the job has to start cold.
+
+    Args:
+        task: what the child does.
+        log: the job's log file.
+        engine: whose framework it needs.
+        environment: variables that the framework reads while it is imported.
+        pipes: file descriptors that the child gets beside the standard ones: for notes, and to hear of the job's end.
+    """
+    workflow = os.environ.get(WORKFLOW)
+    if workflow is None or not _SUPPORTED:
+        return None
+    message = pickle.dumps(Message(task, log, os.getcwd(), dict(os.environ), sys.path, os.getpgrp()))  # noqa: PTH109
+    files = array.array("i", [0, 1, 2, *pipes])
+    try:
+        connection = _connect(int(workflow), engine, environment)
+        connection.sendmsg([NUMBER.pack(len(message))], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)])
+        connection.sendall(message)
+        return Child(connection, _received(connection))
+    except OSError as error:  # whatever keeps the host from starting shows itself in a cold start
+        sys.stderr.write(f"This job starts cold: {error}\n")
+        return None
+
+
+def _received(connection: socket.socket) -> int:
+    answer = connection.recv(NUMBER.size)
+    if len(answer) < NUMBER.size:
+        raise ConnectionResetError("the process that imports the framework for all jobs is gone")
+    return int(NUMBER.unpack(answer)[0])
+
+
+def _connect(workflow: int, engine: str, environment: Mapping[str, str]) -> socket.socket:
+    """A connection to the host, which is started where there is none."""
+    key = json.dumps([workflow, sys.executable, engine, dict(environment)], sort_keys=True)
+    address = _folder() / hashlib.sha256(key.encode()).hexdigest()[:16]
+    with _locked(address.with_suffix(".lock")):
+        try:
+            return _opened(address)
+        except (FileNotFoundError, ConnectionRefusedError):  # none yet, or one that was killed
+            address.unlink(missing_ok=True)
+        _start_host([str(address), str(workflow), engine], environment)
+        return _opened(address)
+
+
+def _start_host(arguments: list[str], environment: Mapping[str, str]) -> None:
+    """Start a host in a process group of its own, so that Ctrl-C does not reach it, and wait until it listens."""
+    host = Path(__file__).with_name("warm_host.py")
+    given = {**os.environ, **environment, "PYTHONPATH": str(host.parents[2])}
+    reading, writing = os.pipe()
+    os.set_inheritable(writing, True)
+    files = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in range(3)]
+    command = [sys.executable, str(host), *arguments, str(writing)]
+    os.posix_spawn(sys.executable, command, given, file_actions=files, setpgroup=0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as ready:
+        if not ready.read():
+            raise ConnectionRefusedError("the framework could not be imported for all jobs")
+
+
+def _folder() -> Path:
+    """The folder of the sockets, which belongs to this user alone."""
+    folder = Path(tempfile.gettempdir()) / f"batchscope-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) != 0o700:
+        raise PermissionError(f"{folder} is no folder that this user alone may enter")
+    return folder
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _opened(address: Path) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(_PATIENCE_SECONDS)
+    try:
+        connection.connect(str(address))
+    except OSError:
+        connection.close()
+        raise
+    return connection

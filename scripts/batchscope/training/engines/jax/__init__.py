@@ -1,0 +1,1 @@
+"""The JAX engine: Keras models and optimizers on JAX."""
