@@ -1,7 +1,8 @@
 """Lock the versions: requirements/*.in -> requirements/*.txt with hashes, and the conda files in envs/.
 
-Versions that are locked already stay, unless a requirement excludes them. run.txt is what a study needs; gpu.txt the
-same and the CUDA libraries; develop.txt the same and the tools of development; uv.txt what installs them. The conda
+Versions that are locked already stay, unless a requirement excludes them. run.txt is what a study on TensorFlow needs,
+jax.txt one on JAX; gpu.txt and jax-gpu.txt the same and the CUDA libraries; develop.txt all that and the tools of
+development; uv.txt what installs them. The conda
 files name the same versions as the locks, transitive packages included, so that every way of running a study uses the
 same software. A test keeps them equal.
 """
@@ -26,8 +27,10 @@ OPTIONS = [
 ]
 RUN = ("workflow", "train", "analyse", "report")
 CONDA_FILES = {  # of each file in envs/, what it is resolved from and the lock that gives the versions
-    "train": (("train",), "run.txt"),
-    "train-gpu": (("train", "gpu"), "gpu.txt"),
+    "train": (("train", "tensorflow"), "run.txt"),
+    "train-gpu": (("train", "tensorflow", "gpu"), "gpu.txt"),
+    "train-jax": (("train", "jax"), "jax.txt"),
+    "train-jax-gpu": (("train", "jax", "jax-gpu"), "jax-gpu.txt"),
     "analyse": (("analyse",), "run.txt"),
     "report": (("report",), "run.txt"),
 }
@@ -35,10 +38,12 @@ CONDA_FILES = {  # of each file in envs/, what it is resolved from and the lock 
 
 def main() -> None:
     """Write all locks and conda files."""
-    as_run = ("--constraint", "requirements/run.txt")
-    compile_lock(RUN, "run.txt", "--generate-hashes")
-    compile_lock((*RUN, "gpu"), "gpu.txt", "--generate-hashes", *as_run)
-    compile_lock((*RUN, "develop", "uv"), "develop.txt", "--generate-hashes", *as_run)
+    as_run, as_jax = (("--constraint", f"requirements/{lock}") for lock in ("run.txt", "jax.txt"))
+    compile_lock((*RUN, "tensorflow"), "run.txt", "--generate-hashes")
+    compile_lock((*RUN, "tensorflow", "gpu"), "gpu.txt", "--generate-hashes", *as_run)
+    compile_lock((*RUN, "jax"), "jax.txt", "--generate-hashes", *as_run)
+    compile_lock((*RUN, "jax", "jax-gpu"), "jax-gpu.txt", "--generate-hashes", *as_run, *as_jax)
+    compile_lock((*RUN, "tensorflow", "jax", "develop", "uv"), "develop.txt", "--generate-hashes", *as_run, *as_jax)
     compile_lock(("uv",), "uv.txt", "--generate-hashes", "--constraint", "requirements/develop.txt")
     for name, (groups, lock) in CONDA_FILES.items():
         (ROOT / "envs" / f"{name}.yaml").write_text(conda_file(groups, lock), encoding="utf-8")
