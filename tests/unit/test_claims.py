@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from fake_claims import (
 
 from batchscope.analysis.summary import METRICS
 from batchscope.claims import definitions
+from batchscope.claims.definitions import Claim
 from batchscope.claims.parts import contradict, support
 from batchscope.claims.readers import Evidence
 from batchscope.claims.samples import Samples
@@ -170,13 +172,14 @@ def test_decisions_of_a_family() -> None:
     assert decide([]) == []
 
 
-def simulate(rng: np.random.Generator, n: int, effect: float, margin: float) -> set[str]:
-    """Verdicts of ten claims that share runs: batch size 32 is higher by `effect` than each of ten other sizes."""
-    sizes = [Size(2**i, False) for i in range(6, 16)]
-    noise = rng.normal(size=(len(sizes) + 1, n)) + 2 * rng.normal(size=n)
-    values = {Size(32, False): effect + noise[0]} | dict(zip(sizes, noise[1:], strict=True))
+OTHERS = [Size(2**i, False) for i in range(6, 16)]
+
+
+def simulate(rng: np.random.Generator, n: int, effect: float, tests: Sequence[Claim]) -> set[str]:
+    """Verdicts of claims that share runs, in which batch size 32 is higher by `effect` than each of the others."""
+    noise = rng.normal(size=(len(OTHERS) + 1, n)) + 2 * rng.normal(size=n)
+    values = {Size(32, False): effect + noise[0]} | dict(zip(OTHERS, noise[1:], strict=True))
     found = Samples(values, {}, True, "seeds", tuple(range(n)))
-    tests = [claim(LOSS, between("higher", [32], [size]), margin) for size, _ in sizes]
     nowhere = Evidence({}, ("digits", "mlp"))
     each = [tested.test.judged(tested, tested.test.effects(found, nowhere)) for tested in tests]
     return {decision.verdict for decision in decide([(support(those), contradict(those)) for those in each])}
@@ -190,7 +193,8 @@ def test_wrong_verdicts_are_rare(n: int, effect: float, margin: float, wrong: st
     """No effect must not be supported, an effect of the margin not contradicted, and at a margin of 0 neither."""
     rng = np.random.default_rng([n, int(effect), int(margin)])
     replicates = 400
-    found = [simulate(rng, n, effect, margin) for _ in range(replicates)]
+    tests = [claim(LOSS, between("higher", [32], [size.batch_size]), margin) for size in OTHERS]
+    found = [simulate(rng, n, effect, tests) for _ in range(replicates)]
     errors = sum(bool(each - {"undecided"}) if wrong == "either" else wrong in each for each in found)
     assert errors <= 0.05 * replicates + 3 * math.sqrt(0.05 * 0.95 * replicates)
     assert errors > 0 or wrong != "either"  # the bound is not met by never deciding
