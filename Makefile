@@ -1,4 +1,4 @@
-# make report   environment, default study, report      make report STUDY=name-or-path CORES=4 MEMORY=8000 DEVICE=gpu
+# make report   environment, default study, report      make report STUDY=name-or-path CORES=4 MEMORY=8000 DEVICE=gpu ENGINE=jax
 # make test     environment, all tests                  make check    style, types, workflow linter
 # make lock     requirements/*.in to requirements/*.txt and envs/*.yaml
 # make schemas  JSON Schemas for editors, the tables of config/README.md, docs/tables.md and the signatures of optimizers
@@ -6,6 +6,7 @@
 STUDY ?= quickstart
 CORES ?= $$(python tools/machine.py cores)
 MEMORY ?= $$(python tools/machine.py memory)
+LOCK = $(if $(filter jax,$(ENGINE)),jax$(if $(filter gpu,$(DEVICE)),-gpu),$(if $(filter gpu,$(DEVICE)),gpu,run))
 BIN := $(CURDIR)/.venv/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null && echo "$$p" && break; done)
@@ -17,7 +18,7 @@ report: environment
 	@python tools/clear_stale_lock.py
 	@if [ -t 1 ]; then logger="--logger rich"; fi; \
 	snakemake --cores $(CORES) --resources "mem_mb=$(MEMORY)" $(if $(filter gpu,$(DEVICE)),gpu=1) $$logger \
-		--config "study=$(STUDY)" $(if $(DEVICE),"device=$(DEVICE)")
+		--config "study=$(STUDY)" $(if $(DEVICE),"device=$(DEVICE)") $(if $(ENGINE),"engine=$(ENGINE)")
 	@name=$$(basename "$(STUDY)"); echo "Report: $(CURDIR)/results/$${name%.*}/report.html"
 
 test: development
@@ -44,7 +45,7 @@ clean:
 	rm -rf .venv .tools
 
 environment:
-	$(INSTALL) requirements/$(if $(filter gpu,$(DEVICE)),gpu,run).txt
+	$(INSTALL) requirements/$(LOCK).txt
 
 development:
 	$(INSTALL) requirements/develop.txt

@@ -70,7 +70,10 @@ def content(files):
     return {str(file): digests.file_sha256(file) for file in files}
 
 
-ENVIRONMENT = "train-gpu" if STUDY.settings.device == "gpu" else "train"
+ENGINE = engines.about(STUDY.settings.engine)
+ENVIRONMENT = ENGINE.environment_file + (
+    "-gpu" if STUDY.settings.device == "gpu" else ""
+)
 PROBED = [PROBES[name] for name in STUDY.probes]
 with in_one_sentence():
     ASKED = asked.Asked(
@@ -100,7 +103,7 @@ with in_one_sentence():
         },
         environment={
             name: os.environ[name]
-            for name in engines.about(STUDY.settings.engine).environment
+            for name in ENGINE.environment
             if name in os.environ
         },
         probes={probe.name: probe.looks_at for probe in PROBED},
@@ -364,6 +367,17 @@ def refuse_missing_gpu():
         )
 
 
+def refuse_missing_engine():
+    """Refuse an engine whose framework no job could import; with conda, jobs have another Python."""
+    conda = "conda" in map(str, workflow.deployment_settings.deployment_method)
+    if not conda and importlib.util.find_spec(ENGINE.packages[0]) is None:
+        name = STUDY.settings.engine
+        sys.exit(
+            f"engine is {name}, and {ENGINE.packages[0]} is not installed here; valid is another engine, or "
+            f"`make report ENGINE={name}`, which installs it"
+        )
+
+
 def settle_stamps():
     """Let no job read a file of the future."""
     due = {Path(file) for job in workflow.dag.needrun_jobs() for file in job.input}
@@ -373,6 +387,7 @@ def settle_stamps():
 
 onstart:
     refuse_missing_gpu()
+    refuse_missing_engine()
     settle_stamps()
     # A job that dies of memory is tried again, with more of it, as often as this; only the last attempt is an outcome.
     os.environ.update(BATCHSCOPE_RETRIES=str(workflow.execution_settings.retries))

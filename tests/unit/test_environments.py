@@ -12,8 +12,9 @@ from packaging.utils import canonicalize_name
 from batchscope.identity import imports
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCK_OF = {"train": "run.txt", "train-gpu": "gpu.txt", "analyse": "run.txt", "report": "run.txt"}
-LOCKS = ("run.txt", "gpu.txt", "develop.txt", "uv.txt")
+TRAIN = {"train": "run.txt", "train-gpu": "gpu.txt", "train-jax": "jax.txt", "train-jax-gpu": "jax-gpu.txt"}
+LOCK_OF = {**TRAIN, "analyse": "run.txt", "report": "run.txt"}
+LOCKS = (*TRAIN.values(), "develop.txt", "uv.txt")
 CONDA_PYTHON = {"python_version": "3.12", "python_full_version": "3.12.1"}
 STARTED = {"render_report.py": ROOT / "reports" / "report.py"}  # source that a job runs without importing it
 BY_NAME = {
@@ -22,7 +23,7 @@ BY_NAME = {
 }  # what a package starts or imports when asked to, by a name in a text
 
 
-EITHER = {"{ENVIRONMENT}": ("train", "train-gpu")}  # by the study's device
+EITHER = {"{ENVIRONMENT}": tuple(TRAIN)}  # by the study's engine and device
 
 
 def script_environments():
@@ -40,11 +41,11 @@ def script_environments():
 SCRIPTS = script_environments()
 
 
-def imported_distributions(script):
+def imported_distributions(script, engine="tensorflow"):
     """The distributions that a script imports, lazily or not, with the source that it starts."""
     root = ROOT / "scripts"
     entries = [root / script, *([STARTED[script]] if script in STARTED else [])]
-    files = {file for entry in entries for file in imports.closure(entry, root)}
+    files = {file for entry in entries for file in imports.closure(entry, root, engine=engine)}
     distributions = importlib.metadata.packages_distributions()
     return {canonicalize_name(distributions[name][0]) for name in imports.packages(files, root)}
 
@@ -90,9 +91,9 @@ def test_every_script_has_a_conda_environment():
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_conda_environments_hold_what_their_jobs_import(script):
-    imported = imported_distributions(script)
-    wanted = imported | {BY_NAME[name] for name in imported & BY_NAME.keys()}
-    assert {job: wanted - present(job) for job in SCRIPTS[script]} == {job: set() for job in SCRIPTS[script]}
+    for job in SCRIPTS[script]:
+        imported = imported_distributions(script, "jax" if "jax" in job else "tensorflow")
+        assert not (imported | {BY_NAME[name] for name in imported & BY_NAME.keys()}) - present(job), job
 
 
 @pytest.mark.parametrize("job", LOCK_OF)
@@ -108,12 +109,17 @@ def test_conda_environments_hold_what_their_packages_need(job):
 
 def test_an_import_inside_a_function_and_one_of_the_notebook_are_followed():
     assert {"keras", "tensorflow", "nvidia-ml-py"} <= imported_distributions("train.py")
+    assert {"keras", "jax"} <= imported_distributions("train.py", "jax")
+    assert "tensorflow" not in imported_distributions("train.py", "jax")
     assert {"papermill", "ipython", "statsmodels"} <= imported_distributions("render_report.py")
 
 
-@pytest.mark.parametrize("larger", ["gpu.txt", "develop.txt"])
-def test_a_larger_lock_contains_the_one_for_running(larger):
-    run, more = ({name: version for (name, _), version in lock(file).items()} for file in ("run.txt", larger))
+@pytest.mark.parametrize(
+    ("smaller", "larger"),
+    [("run.txt", "gpu.txt"), ("jax.txt", "jax-gpu.txt"), ("run.txt", "develop.txt"), ("jax.txt", "develop.txt")],
+)
+def test_a_larger_lock_contains_the_one_for_running(smaller, larger):
+    run, more = ({name: version for (name, _), version in lock(file).items()} for file in (smaller, larger))
     assert run.items() <= more.items()
 
 

@@ -362,6 +362,13 @@ def test_make_report_for_a_gpu_installs_its_lock_and_asks_for_it():
     assert "requirements/run.txt" in cpu
 
 
+@pytest.mark.parametrize(("device", "lock"), [("auto", "jax.txt"), ("gpu", "jax-gpu.txt")])
+def test_make_report_on_jax_installs_it_and_trains_with_it(device, lock):
+    said = make("report", "ENGINE=jax", f"DEVICE={device}")
+    assert f"requirements/{lock}" in said
+    assert "engine=jax" in said
+
+
 def test_the_cores_and_the_memory_that_make_uses_are_those_of_this_process():
     def told(what):
         command = [sys.executable, ROOT / "tools" / "machine.py", what]

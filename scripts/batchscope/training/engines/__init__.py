@@ -42,9 +42,10 @@ class About:
     """What must be known of an engine before its framework is imported.
 
     Attributes:
-        packages: whose versions a manifest has.
+        packages: whose versions a manifest has; the first is the framework.
         environment: variables that change how the engine computes and that it leaves as they are. A result depends on
             their values, so they belong to its fingerprint.
+        environment_file: of the conda environment of its jobs, in envs/, without `.yaml`, and without `-gpu` for a GPU.
         decided: variables that the engine sets, whatever they were, before it imports its framework.
         refuse: function of a resolved recipe and a loop that says what the engine cannot do of them and what would be
             valid, as the end of a sentence that begins with the engine; None where it can do all.
@@ -52,6 +53,7 @@ class About:
 
     packages: tuple[str, ...]
     environment: tuple[str, ...]
+    environment_file: str = "train"
     decided: Mapping[str, str] = field(default_factory=dict)
     refuse: Callable[[Recipe, str], str | None] = lambda recipe, loop: None
 

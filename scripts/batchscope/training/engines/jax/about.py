@@ -14,6 +14,7 @@ ABOUT = About(
         "NVIDIA_TF32_OVERRIDE",
         "XLA_FLAGS",
     ),
+    environment_file="train-jax",
     decided={
         "JAX_DISABLE_JIT": "0",
         "KERAS_BACKEND": "jax",
@@ -22,4 +23,3 @@ ABOUT = About(
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # or the memory of a GPU would be that of the pool
     },
 )
-"""Two of these have to be read before the import of JAX, the others when it starts its device."""
