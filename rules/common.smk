@@ -102,9 +102,7 @@ with in_one_sentence():
             },
         },
         environment={
-            name: os.environ[name]
-            for name in ENGINE.environment
-            if name in os.environ
+            name: os.environ[name] for name in ENGINE.environment if name in os.environ
         },
         probes={probe.name: probe.looks_at for probe in PROBED},
     )
@@ -369,8 +367,8 @@ def refuse_missing_gpu():
 
 def refuse_missing_engine():
     """Refuse an engine whose framework no job could import; with conda, jobs have another Python."""
-    conda = "conda" in map(str, workflow.deployment_settings.deployment_method)
-    if not conda and importlib.util.find_spec(ENGINE.packages[0]) is None:
+    own_pythons = "conda" in map(str, workflow.deployment_settings.deployment_method)
+    if not own_pythons and importlib.util.find_spec(ENGINE.packages[0]) is None:
         name = STUDY.settings.engine
         sys.exit(
             f"engine is {name}, and {ENGINE.packages[0]} is not installed here; valid is another engine, or "

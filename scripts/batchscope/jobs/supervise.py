@@ -76,15 +76,17 @@ def run(
         log: the job's log file, to which this process already writes.
         engine: settings with the `engine` whose framework the job needs, and the `environment` for its import.
     """
-    kills, allowed = memory.kills(), limit(resources.mem_mb)
+    kills, allowed, parent = memory.kills(), limit(resources.mem_mb), os.getppid()
     child, reading, held = _start(work, log, engine)
     try:
-        status, peak, ended = _watch(child, allowed)
+        status, peak, ended = _watch(child, allowed, parent)
     except HostDiedError as error:
+        if os.getppid() != parent or warm.workflow_ended():
+            _stop(child)
         sys.stderr.write(f"The job starts again: {error}\n")
         os.close(held)
         child, reading, held = _start(work, log, None)
-        status, peak, ended = _watch(child, allowed)
+        status, peak, ended = _watch(child, allowed, parent)
     notes = _notes(reading)
     how = _of_memory(status, peak, ended, allowed, kills, Path(log))
     if how is None:
@@ -181,16 +183,15 @@ def _end_with_parent(alive: int, log: str) -> None:
     os._exit(1)
 
 
-def _watch(child: Fork | Child, allowed: Limit) -> tuple[int, int, bool]:
+def _watch(child: Fork | Child, allowed: Limit, parent: int) -> tuple[int, int, bool]:
     """Wait for the child: its status (negative: a signal), its largest resident memory seen, whether it was ended.
 
-    Where the process that started this job is gone, so are both: nobody would take their result.
+    Where the `parent` that started this job is gone, so are both: nobody would take their result.
     """
-    process, peak, ended = psutil.Process(child.pid), 0, False
-    parent = os.getppid()
+    peak, ended = 0, False
     while (status := child.wait(_LOOK_SECONDS)) is None:
         with contextlib.suppress(psutil.Error):  # it may just have ended
-            peak = max(peak, process.memory_info().rss)
+            peak = max(peak, psutil.Process(child.pid).memory_info().rss)
         if peak > allowed.bytes and not ended:
             ended = True
             child.kill()

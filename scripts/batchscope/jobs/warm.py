@@ -15,6 +15,7 @@ import importlib
 import json
 import os
 import pickle
+import select
 import signal
 import socket
 import stat
@@ -67,7 +68,9 @@ class Child:
 
     def __init__(self, connection: socket.socket, pid: int) -> None:
         self.pid, self._connection = pid, connection
-        self._handle = os.pidfd_open(pid)
+        self._handle: int | None = None
+        with contextlib.suppress(ProcessLookupError):  # it may have ended already
+            self._handle = os.pidfd_open(pid)
 
     def wait(self, seconds: float) -> int | None:
         """The exit code of the child (negative: a signal); None where it still works after so many seconds.
@@ -86,8 +89,9 @@ class Child:
 
     def kill(self) -> None:
         """End the child, where it still works."""
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+        if self._handle is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._handle, signal.SIGKILL)
 
 
 def start(task: Task, log: str, engine: str, environment: Mapping[str, str], pipes: tuple[int, int]) -> Child | None:
@@ -101,7 +105,7 @@ def start(task: Task, log: str, engine: str, environment: Mapping[str, str], pip
         pipes: file descriptors that the child gets beside the standard ones: for notes, and to hear of the job's end.
     """
     workflow = os.environ.get(WORKFLOW)
-    if workflow is None or not _SUPPORTED:
+    if not workflow or not _SUPPORTED:
         return None
     message = pickle.dumps(Message(task, log, os.getcwd(), dict(os.environ), sys.path, os.getpgrp()))  # noqa: PTH109
     files = array.array("i", [0, 1, 2, *pipes])
@@ -113,6 +117,18 @@ def start(task: Task, log: str, engine: str, environment: Mapping[str, str], pip
     except OSError as error:  # whatever keeps the host from starting shows itself in a cold start
         sys.stderr.write(f"This job starts cold: {error}\n")
         return None
+
+
+def workflow_ended() -> bool:
+    """Whether the workflow of this job is gone, with which its host ends."""
+    try:
+        handle = os.pidfd_open(int(os.environ[WORKFLOW]))
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([handle], [], [], 0)[0])
+    finally:
+        os.close(handle)
 
 
 def _received(connection: socket.socket) -> int:
