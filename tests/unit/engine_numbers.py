@@ -60,7 +60,7 @@ def numbers(engine: str) -> dict[str, Any]:
             found[f"{name}/{key}"] = np.concatenate([getattr(each, key) for each in seen])
         found[f"{name}/evaluation"] = np.array([trainer.evaluate(part) for part in ("train", "validation", "test")])
         found[f"{name}/last"] = trainer.trainable_weights()
-        if made["optimizer"] != recipe()["optimizer"] or "batch" not in name and "layer" not in name:
+        if made["optimizer"] != recipe()["optimizer"] or ("batch" not in name and "layer" not in name):
             continue  # derivatives do not depend on the optimizer
         found[f"{name}/batches"] = trainer.batch_losses(
             "train", np.arange(60, dtype=np.int32).reshape(4, 15), batch_statistics=True
