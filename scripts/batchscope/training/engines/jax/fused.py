@@ -31,16 +31,23 @@ Update = Callable[[State, Array, Array, Array], tuple[State, Array]]
 
 def state_of(network: Network) -> State:
     """The state of a network at present."""
-    variables = network.model.trainable_variables, network.model.non_trainable_variables, network.optimizer.variables
-    return State(*([variable.value for variable in each] for each in variables))
+    return _read(_variables(network))
 
 
-def put(network: Network, state: State) -> None:
-    """Put a state into the variables of a network."""
-    model, optimizer = network.model, network.optimizer
-    variables = [*model.trainable_variables, *model.non_trainable_variables, *optimizer.variables]
-    for variable, value in zip(variables, [*state.weights, *state.statistics, *state.optimizer], strict=True):
-        variable.assign(value)
+def _variables(network: Network) -> tuple[list[Any], ...]:
+    """The variables of a network in the order of a `State`. Keras gathers them anew whenever they are asked for."""
+    return network.model.trainable_variables, network.model.non_trainable_variables, network.optimizer.variables
+
+
+def _read(variables: tuple[list[Any], ...]) -> State:
+    # Past Keras' checks, here and below: together they take as long as ten updates of a small network.
+    return State(*([variable._value for variable in each] for each in variables))
+
+
+def _write(variables: tuple[list[Any], ...], state: State) -> None:
+    for each, values in zip(variables, state, strict=True):
+        for variable, value in zip(each, values, strict=True):
+            variable._value = value
 
 
 def update(network: Network, micro: int | None, tracked: tuple[int, ...]) -> Update:
@@ -59,7 +66,8 @@ def update(network: Network, micro: int | None, tracked: tuple[int, ...]) -> Upd
         loss, gradients, statistics = gradient(state, x, y)
         own = [rate if index == place else value for index, value in enumerate(state.optimizer)]
         weights, own = optimizer.stateless_apply(own, gradients, state.weights)
-        norm = jnp.sqrt(sum(jnp.sum(jnp.square(array)) for array in gradients))
+        # Behind the barrier, or squares that an optimizer needs, too, would be made once, kept and read again.
+        norm = jnp.sqrt(sum(jnp.sum(jnp.square(array)) for array in lax.optimization_barrier(gradients)))
         return State(weights, statistics, own), jnp.stack([loss, norm, weights[0][tracked]])
 
     return made
@@ -72,22 +80,27 @@ def steps(network: Network, plan: Plan, examples: tuple[Array, Array], tracked: 
     batch has a place of its own behind the loop. The data are arguments: as constants they would be compiled.
     """
     x, y = examples
-    size, n = plan.batch_size, len(y)
+    size, variables = plan.batch_size, _variables(network)
     one = update(network, plan.recipe["micro_batch_size"], tracked)
     run = jax.jit(lambda *args, tail: _program(one, size, tail, *args), static_argnames="tail")
-    most = recipes.updates_per_epoch(n, size, plan.recipe["last_batch"])
+    most = recipes.updates_per_epoch(len(y), size, plan.recipe["last_batch"])
+    longest = min(len(y), most * size)
 
     def made(order: NDArray[np.int32], rates: NDArray[np.float32]) -> Steps:
         whole = min(len(rates), len(order) // size)
         short = len(order) - whole * size if len(rates) > whole else 0
-        tail = short or n % size
-        filled = np.zeros(max(n, len(order)), np.int32), np.zeros(max(most, len(rates)), np.float32)
-        filled[0][: len(order)], filled[1][: len(rates)] = order, rates
-        state, done, seen = run(state_of(network), x, y, *filled, whole, bool(short), tail=tail)
-        put(network, state)
+        tail = short or longest % size
+        filled = _filled(order, longest), _filled(rates, most)
+        state, done, seen = run(_read(variables), x, y, *filled, whole, bool(short), tail=tail)
+        _write(variables, state)
         return Steps(*np.asarray(seen, dtype=np.float64)[: int(done)].T)
 
     return made
+
+
+def _filled(array: NDArray[Any], length: int) -> NDArray[Any]:
+    """The array with zeros behind it up to `length`, or as it is where it is no shorter."""
+    return array if len(array) >= length else np.concatenate([array, np.zeros(length - len(array), array.dtype)])
 
 
 def _program(
