@@ -26,7 +26,7 @@ class State(NamedTuple):
 
 
 Gradient = Callable[[State, Array, Array], tuple[Array, Arrays, Arrays]]
-Update = Callable[[State, Array, Array, Array], tuple[State, Array]]
+Update = Callable[[State, Array, Array, Array, Array], tuple[State, Array]]
 
 
 def state_of(network: Network) -> State:
@@ -50,8 +50,8 @@ def _write(variables: tuple[list[Any], ...], state: State) -> None:
             variable._value = value
 
 
-def update(network: Network, micro: int | None, tracked: tuple[int, ...]) -> Update:
-    """Function of (state, examples, labels, rate) that makes one update in training mode.
+def update(network: Network, micro: int | None) -> Update:
+    """Function of (state, examples, labels, rate, index of the tracked weight) that makes one update in training mode.
 
     It gives the next state, and the loss, the norm of the gradient and the tracked weight, shape (3,). With `micro` the
     gradient is made in passes of that many examples.
@@ -62,36 +62,50 @@ def update(network: Network, micro: int | None, tracked: tuple[int, ...]) -> Upd
     if micro is not None:
         gradient = _accumulated(gradient, micro)
 
-    def made(state: State, x: Array, y: Array, rate: Array) -> tuple[State, Array]:
+    def made(state: State, x: Array, y: Array, rate: Array, tracked: Array) -> tuple[State, Array]:
         loss, gradients, statistics = gradient(state, x, y)
         own = [rate if index == place else value for index, value in enumerate(state.optimizer)]
         weights, own = optimizer.stateless_apply(own, gradients, state.weights)
         # Behind the barrier, or squares that an optimizer needs, too, would be made once, kept and read again.
         norm = jnp.sqrt(sum(jnp.sum(jnp.square(array)) for array in lax.optimization_barrier(gradients)))
-        return State(weights, statistics, own), jnp.stack([loss, norm, weights[0][tracked]])
+        weight = weights[0].at[tuple(tracked)].get(mode="promise_in_bounds")
+        return State(weights, statistics, own), jnp.stack([loss, norm, weight])
 
     return made
 
 
-def steps(network: Network, plan: Plan, examples: tuple[Array, Array], tracked: tuple[int, ...]) -> Loop:
-    """Function as `Trainer.train`: one program that loops over the batches, so that Python is left once per call.
+def program(network: Network, plan: Plan) -> Callable[..., tuple[State, Array, Array]]:
+    """The compiled updates of a call of `train`; see `_program`, whose first two arguments are given.
+
+    The data are arguments: as constants they would be compiled. So is the tracked weight, which differs between seeds.
+    """
+    one, size = update(network, plan.recipe["micro_batch_size"]), plan.batch_size
+    return jax.jit(lambda *args, tail: _program(one, size, tail, *args), static_argnames="tail")
+
+
+def steps(
+    network: Network,
+    plan: Plan,
+    examples: tuple[Array, Array],
+    tracked: tuple[int, ...],
+    run: Callable[..., tuple[State, Array, Array]],
+) -> Loop:
+    """Function as `Trainer.train`: the program `run` loops over the batches, so that Python is left once per call.
 
     Orders and rates are filled up to those of an epoch, so that calls of any length run one program. The last, short
-    batch has a place of its own behind the loop. The data are arguments: as constants they would be compiled.
+    batch has a place of its own behind the loop.
     """
-    x, y = examples
-    size, variables = plan.batch_size, _variables(network)
-    one = update(network, plan.recipe["micro_batch_size"], tracked)
-    run = jax.jit(lambda *args, tail: _program(one, size, tail, *args), static_argnames="tail")
-    most = recipes.updates_per_epoch(len(y), size, plan.recipe["last_batch"])
-    longest = min(len(y), most * size)
+    n, size, variables = len(examples[1]), plan.batch_size, _variables(network)
+    place = jnp.asarray(tracked, jnp.int32)
+    most = recipes.updates_per_epoch(n, size, plan.recipe["last_batch"])
+    longest = min(n, most * size)
 
     def made(order: NDArray[np.int32], rates: NDArray[np.float32]) -> Steps:
         whole = min(len(rates), len(order) // size)
         short = len(order) - whole * size if len(rates) > whole else 0
         tail = short or longest % size
         filled = _filled(order, longest), _filled(rates, most)
-        state, done, seen = run(_read(variables), x, y, *filled, whole, bool(short), tail=tail)
+        state, done, seen = run(_read(variables), place, examples, *filled, whole, bool(short), tail=tail)
         _write(variables, state)
         return Steps(*np.asarray(seen, dtype=np.float64)[: int(done)].T)
 
@@ -108,8 +122,8 @@ def _program(
     size: int,
     tail: int,
     state: State,
-    x: Array,
-    y: Array,
+    tracked: Array,
+    examples: tuple[Array, Array],
     order: Array,
     rates: Array,
     whole: Any,
@@ -119,7 +133,7 @@ def _program(
 
     def take(state: State, seen: Array, i: Array, count: int) -> tuple[State, Array, Array]:
         batch = lax.dynamic_slice(order, (i * size,), (count,))
-        state, row = one(state, *_at(batch, x, y), rates[i])
+        state, row = one(state, *_at(batch, *examples), rates[i], tracked)
         return state, lax.dynamic_update_slice(seen, row[None], (i, 0)), jnp.isfinite(row[0])
 
     def body(carry: Any) -> Any:
