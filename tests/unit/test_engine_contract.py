@@ -98,6 +98,17 @@ def test_every_update_sees_the_batch_that_the_order_gives_it_and_the_last_may_be
     assert np.ptp(seen.loss) > 0.01
 
 
+@pytest.mark.parametrize("last", ["keep", "drop"])
+def test_an_epoch_in_pieces_is_the_same_epoch(case, last):
+    whole, parts = (case.build(last_batch=last) for _ in range(2))
+    given, count = (order(3), 4) if last == "keep" else (order(3)[:48], 3)
+    seen = vars(whole.train(given, steady(count, 0.1))).values()
+    pieces = [parts.train(given[:16], steady(1, 0.1)), parts.train(given[16:], steady(count - 1, 0.1))]
+    for one, first, rest in zip(seen, *(vars(piece).values() for piece in pieces), strict=True):
+        np.testing.assert_array_equal(one, np.concatenate([first, rest]))
+    np.testing.assert_array_equal(weights(whole), weights(parts))
+
+
 def test_weights_are_copies_and_come_back(case):
     trainer = trained(case)
     kept, evaluated = trainer.get_weights(), trainer.evaluate("validation")

@@ -46,3 +46,7 @@ def test_it_has_the_numbers_of_the_engine_on_tensorflow(tmp_path):
             np.testing.assert_array_equal(ours[name], other[name], err_msg=name)
         else:
             np.testing.assert_allclose(ours[name], other[name], rtol=2e-4, atol=2e-5, err_msg=name)
+
+
+def test_trials_of_one_size_share_what_is_compiled_and_keep_their_numbers(tmp_path):
+    run(tmp_path, str(HERE / "jax_trials.py"))

@@ -26,25 +26,32 @@ class State(NamedTuple):
 
 
 Gradient = Callable[[State, Array, Array], tuple[Array, Arrays, Arrays]]
-Update = Callable[[State, Array, Array, Array], tuple[State, Array]]
+Update = Callable[[State, Array, Array, Array, Array], tuple[State, Array]]
 
 
 def state_of(network: Network) -> State:
     """The state of a network at present."""
-    variables = network.model.trainable_variables, network.model.non_trainable_variables, network.optimizer.variables
-    return State(*([variable.value for variable in each] for each in variables))
+    return _read(_variables(network))
 
 
-def put(network: Network, state: State) -> None:
-    """Put a state into the variables of a network."""
-    model, optimizer = network.model, network.optimizer
-    variables = [*model.trainable_variables, *model.non_trainable_variables, *optimizer.variables]
-    for variable, value in zip(variables, [*state.weights, *state.statistics, *state.optimizer], strict=True):
-        variable.assign(value)
+def _variables(network: Network) -> tuple[list[Any], ...]:
+    """The variables of a network in the order of a `State`. Keras gathers them anew whenever they are asked for."""
+    return network.model.trainable_variables, network.model.non_trainable_variables, network.optimizer.variables
 
 
-def update(network: Network, micro: int | None, tracked: tuple[int, ...]) -> Update:
-    """Function of (state, examples, labels, rate) that makes one update in training mode.
+def _read(variables: tuple[list[Any], ...]) -> State:
+    # Past Keras' checks, here and below: together they take as long as ten updates of a small network.
+    return State(*([variable._value for variable in each] for each in variables))
+
+
+def _write(variables: tuple[list[Any], ...], state: State) -> None:
+    for each, values in zip(variables, state, strict=True):
+        for variable, value in zip(each, values, strict=True):
+            variable._value = value
+
+
+def update(network: Network, micro: int | None) -> Update:
+    """Function of (state, examples, labels, rate, index of the tracked weight) that makes one update in training mode.
 
     It gives the next state, and the loss, the norm of the gradient and the tracked weight, shape (3,). With `micro` the
     gradient is made in passes of that many examples.
@@ -55,39 +62,59 @@ def update(network: Network, micro: int | None, tracked: tuple[int, ...]) -> Upd
     if micro is not None:
         gradient = _accumulated(gradient, micro)
 
-    def made(state: State, x: Array, y: Array, rate: Array) -> tuple[State, Array]:
+    def made(state: State, x: Array, y: Array, rate: Array, tracked: Array) -> tuple[State, Array]:
         loss, gradients, statistics = gradient(state, x, y)
         own = [rate if index == place else value for index, value in enumerate(state.optimizer)]
         weights, own = optimizer.stateless_apply(own, gradients, state.weights)
-        norm = jnp.sqrt(sum(jnp.sum(jnp.square(array)) for array in gradients))
-        return State(weights, statistics, own), jnp.stack([loss, norm, weights[0][tracked]])
+        # Behind the barrier, or squares that an optimizer needs, too, would be made once, kept and read again.
+        norm = jnp.sqrt(sum(jnp.sum(jnp.square(array)) for array in lax.optimization_barrier(gradients)))
+        weight = weights[0].at[tuple(tracked)].get(mode="promise_in_bounds")
+        return State(weights, statistics, own), jnp.stack([loss, norm, weight])
 
     return made
 
 
-def steps(network: Network, plan: Plan, examples: tuple[Array, Array], tracked: tuple[int, ...]) -> Loop:
-    """Function as `Trainer.train`: one program that loops over the batches, so that Python is left once per call.
+def program(network: Network, plan: Plan) -> Callable[..., tuple[State, Array, Array]]:
+    """The compiled updates of a call of `train`; see `_program`, whose first two arguments are given.
+
+    The data are arguments: as constants they would be compiled. So is the tracked weight, which differs between seeds.
+    """
+    one, size = update(network, plan.recipe["micro_batch_size"]), plan.batch_size
+    return jax.jit(lambda *args, tail: _program(one, size, tail, *args), static_argnames="tail")
+
+
+def steps(
+    network: Network,
+    plan: Plan,
+    examples: tuple[Array, Array],
+    tracked: tuple[int, ...],
+    run: Callable[..., tuple[State, Array, Array]],
+) -> Loop:
+    """Function as `Trainer.train`: the program `run` loops over the batches, so that Python is left once per call.
 
     Orders and rates are filled up to those of an epoch, so that calls of any length run one program. The last, short
-    batch has a place of its own behind the loop. The data are arguments: as constants they would be compiled.
+    batch has a place of its own behind the loop.
     """
-    x, y = examples
-    size, n = plan.batch_size, len(y)
-    one = update(network, plan.recipe["micro_batch_size"], tracked)
-    run = jax.jit(lambda *args, tail: _program(one, size, tail, *args), static_argnames="tail")
+    n, size, variables = len(examples[1]), plan.batch_size, _variables(network)
+    place = jnp.asarray(tracked, jnp.int32)
     most = recipes.updates_per_epoch(n, size, plan.recipe["last_batch"])
+    longest = min(n, most * size)
 
     def made(order: NDArray[np.int32], rates: NDArray[np.float32]) -> Steps:
         whole = min(len(rates), len(order) // size)
         short = len(order) - whole * size if len(rates) > whole else 0
-        tail = short or n % size
-        filled = np.zeros(max(n, len(order)), np.int32), np.zeros(max(most, len(rates)), np.float32)
-        filled[0][: len(order)], filled[1][: len(rates)] = order, rates
-        state, done, seen = run(state_of(network), x, y, *filled, whole, bool(short), tail=tail)
-        put(network, state)
+        tail = short or longest % size
+        filled = _filled(order, longest), _filled(rates, most)
+        state, done, seen = run(_read(variables), place, examples, *filled, whole, bool(short), tail=tail)
+        _write(variables, state)
         return Steps(*np.asarray(seen, dtype=np.float64)[: int(done)].T)
 
     return made
+
+
+def _filled(array: NDArray[Any], length: int) -> NDArray[Any]:
+    """The array with zeros behind it up to `length`, or as it is where it is no shorter."""
+    return array if len(array) >= length else np.concatenate([array, np.zeros(length - len(array), array.dtype)])
 
 
 def _program(
@@ -95,8 +122,8 @@ def _program(
     size: int,
     tail: int,
     state: State,
-    x: Array,
-    y: Array,
+    tracked: Array,
+    examples: tuple[Array, Array],
     order: Array,
     rates: Array,
     whole: Any,
@@ -106,7 +133,7 @@ def _program(
 
     def take(state: State, seen: Array, i: Array, count: int) -> tuple[State, Array, Array]:
         batch = lax.dynamic_slice(order, (i * size,), (count,))
-        state, row = one(state, *_at(batch, x, y), rates[i])
+        state, row = one(state, *_at(batch, *examples), rates[i], tracked)
         return state, lax.dynamic_update_slice(seen, row[None], (i, 0)), jnp.isfinite(row[0])
 
     def body(carry: Any) -> Any:

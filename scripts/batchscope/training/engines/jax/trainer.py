@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from batchscope.data.dataset import Data
 from batchscope.training import plans
 from batchscope.training.engines import Loop, Part, Steps, Vector, Weights
-from batchscope.training.engines.jax import fused
+from batchscope.training.engines.jax import fused, programs
 from batchscope.training.engines.jax.framework import Array, jax, jnp, keras, lax
 from batchscope.training.engines.jax.memory import memory_errors
+from batchscope.training.engines.jax.programs import Programs
 from batchscope.training.engines.jax.settings import BACKEND
 from batchscope.training.engines.keras import fit, models, optimizers, user_models
 from batchscope.training.engines.keras.losses import Network, added_losses, check_added_losses
@@ -37,6 +38,7 @@ class JaxTrainer:
     parts: Mapping[Part, Examples]
     tracked_weight: tuple[int, ...]
     steps: Loop
+    programs: Programs
 
     @property
     def n_parameters(self) -> int:
@@ -52,7 +54,7 @@ class JaxTrainer:
     def evaluate(self, part: Part) -> tuple[float, float]:
         """As `Trainer.evaluate`."""
         x, y = self.parts[part]
-        losses, hits, passes, added, penalties = self._evaluation(*fused.state_of(self.network)[:2], x, y)
+        losses, hits, passes, added, penalties = self.programs.evaluation(*fused.state_of(self.network)[:2], x, y)
         total = np.asarray(losses, np.float64).sum() + np.asarray(passes, np.float64) @ np.asarray(added, np.float64)
         return float(total / len(y) + np.asarray(penalties, np.float64)), int(hits) / len(y)
 
@@ -64,7 +66,7 @@ class JaxTrainer:
         @jax.jit
         def run(x: Array, y: Array, rows: Array) -> Array:
             def loss(batch: Array) -> Array:
-                outputs, found = self._inference(weights, statistics, x[batch])
+                outputs, found = programs.inference(self.network, weights, statistics, x[batch])
                 return sum(added_losses(self.model, found=found), jnp.mean(self.network.losses(outputs, y[batch])))
 
             return lax.map(loss, rows)
@@ -103,41 +105,6 @@ class JaxTrainer:
     def _reader(self) -> Callable[[NDArray[np.int32]], float]:
         return fused.reader(self.parts["train"], self.plan.batch_size)
 
-    @cached_property
-    def _evaluation(self) -> Callable[..., tuple[Array, ...]]:
-        """Function of weights, statistics, examples and labels, which it goes through in passes.
-
-        Gives the loss of each example, how many were classified rightly, the examples of each pass and what the model
-        adds to its loss because of them, and what it adds because of its weights.
-        """
-        size = self.plan.recipe["evaluation_batch_size"]
-
-        @jax.jit
-        def run(weights: fused.Arrays, statistics: fused.Arrays, x: Array, y: Array) -> tuple[Array, ...]:
-            def look(start: Array, count: int) -> tuple[Array, Array, Array, Array]:
-                some, labels = (lax.dynamic_slice_in_dim(array, start, count) for array in (x, y))
-                outputs, found = self._inference(weights, statistics, some)
-                hits = jnp.sum(jnp.argmax(outputs, axis=-1) == labels)
-                of = (added_losses(self.model, of, found) for of in ("examples", "weights"))
-                return self.network.losses(outputs, labels), hits, *(sum(each, jnp.float32(0)) for each in of)
-
-            whole, rest = divmod(len(y), size)
-            passes = []
-            if whole:
-                losses, *others = lax.map(lambda i: look(i * size, size), jnp.arange(whole))
-                passes.append((losses.reshape(-1), *others))
-            if rest:
-                passes.append(tuple(jnp.atleast_1d(each) for each in look(jnp.int32(whole * size), rest)))
-            losses, hits, added, penalties = (jnp.concatenate(each) for each in zip(*passes, strict=True))
-            counts = jnp.array([size] * whole + [rest] * bool(rest))
-            return losses, hits.sum(), counts, added, penalties[0]
-
-        return run
-
-    def _inference(self, weights: fused.Arrays, statistics: fused.Arrays, x: Array) -> tuple[Array, list[Array]]:
-        outputs, _, found = self.model.stateless_call(weights, statistics, x, return_losses=True, training=False)
-        return outputs, found
-
 
 @memory_errors()
 def build(plan: Plan, data: Data) -> JaxTrainer:
@@ -156,8 +123,15 @@ def build(plan: Plan, data: Data) -> JaxTrainer:
         with BACKEND.kept(name):
             user_models.check_outputs(plan.recipe["model"], np.asarray(model(tried, training=False)))
             check_added_losses(model, tried[: EXAMPLES_TRIED // 2], name)
-    tracked = _tracked(network, plan, parts["train"])
-    fused_loop = plan.loop == "fused"
+    compiled = programs.of(network, plan)
+    # In inference mode, so that no statistic and no stream of dropout moves.
+    few = (array[:EXAMPLES_TRIED] for array in parts["train"])  # few: this may not set the peak of memory
+    gradient = compiled.first_gradient(fused.state_of(network), *few)
+    tracked = plans.tracked_index(plan.recipe, np.asarray(gradient))
+    if plan.loop == "fused":
+        steps = fused.steps(network, plan, parts["train"], tracked, compiled.steps)
+    else:
+        steps = fit.steps(network, plan, data)
     return JaxTrainer(
         model=model,
         network=network,
@@ -165,18 +139,6 @@ def build(plan: Plan, data: Data) -> JaxTrainer:
         data=data,
         parts=parts,
         tracked_weight=tracked,
-        steps=fused.steps(network, plan, parts["train"], tracked) if fused_loop else fit.steps(network, plan, data),
+        steps=steps,
+        programs=compiled,
     )
-
-
-def _tracked(network: Network, plan: Plan, examples: Examples) -> tuple[int, ...]:
-    """Index of the weight to follow, found in inference mode, so that no statistic and no stream of dropout moves."""
-    x, y = (array[:EXAMPLES_TRIED] for array in examples)  # few: this may not set the peak of memory
-    (first, *others), statistics, _ = fused.state_of(network)
-
-    @jax.jit
-    def loss(array: Array) -> Array:
-        outputs, _ = network.model.stateless_call([array, *others], statistics, x, training=False)
-        return jnp.mean(network.losses(outputs, y))
-
-    return plans.tracked_index(plan.recipe, np.asarray(jax.grad(loss)(first)))
