@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from batchscope.training.engines import Loop, Steps
 from batchscope.training.engines.keras.losses import Network, added_losses
+from batchscope.training.engines.tensorflow import kernels
 from batchscope.training.engines.tensorflow.framework import tf
 from batchscope.training.plans import Plan
 
@@ -25,6 +26,7 @@ def steps(network: Network, plan: Plan, examples: tuple[Tensor, Tensor], tracked
     """
     x, y = examples
     optimizer, variables = network.optimizer, [variable.value for variable in network.model.trainable_variables]
+    kernels.use(optimizer)
     gradient = _gradient(network, variables)
     if plan.recipe["micro_batch_size"] is not None:
         gradient = _accumulated(gradient, variables, plan.recipe["micro_batch_size"])
