@@ -33,7 +33,9 @@ def run(name: str, options: dict[str, Any], *, kernels: bool, dtype: str = "floa
     if kernels:
         use(optimizer)
 
-    @tf.function(input_signature=[[tf.TensorSpec(shape, dtype) for shape in SHAPES], tf.TensorSpec([])], autograph=False)
+    @tf.function(
+        input_signature=[[tf.TensorSpec(shape, dtype) for shape in SHAPES], tf.TensorSpec([])], autograph=False
+    )
     def update(gradients: Any, rate: Any) -> None:
         optimizer.learning_rate.assign(rate)
         optimizer.apply(gradients, variables)
@@ -71,3 +73,36 @@ def test_what_no_kernel_computes_is_left_to_keras(engine: Any, name: str, option
     for one, other in zip(ours, run(name, options, kernels=False, dtype=dtype)[0], strict=True):
         np.testing.assert_array_equal(one, other)
     assert not any(kind.startswith("ResourceApply") for kind in kinds)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10, 100])
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e2, 1e30])
+def test_losses_of_logits_and_their_gradients_are_those_of_keras_to_the_bit(
+    engine: Any, classes: int, scale: float
+) -> None:
+    import tensorflow as tf
+
+    from batchscope.training.engines.keras.losses import Network
+    from batchscope.training.engines.tensorflow.fused import losses
+
+    rng = np.random.default_rng(classes)
+    logits = (rng.normal(size=(37, classes)) * scale).astype(np.float32)
+    logits[:5, 0] = -np.inf  # as a user's model rules out a class
+    labels = rng.integers(1, classes, 37).astype(np.int32)
+    network = Network(None, None, from_logits=True)  # type: ignore[arg-type]  # the loss looks at neither
+
+    def both(of: Any) -> list[Any]:
+        @tf.function(autograph=False)
+        def found(x: Any, y: Any) -> tuple[Any, Any]:
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                values = of(x, y)
+                mean = tf.reduce_mean(values)
+            return values, tape.gradient(mean, x)
+
+        return [np.asarray(array) for array in found(tf.constant(logits), tf.constant(labels))]
+
+    ours, expected = both(lambda x, y: losses(network, x, y)), both(network.losses)
+    for one, other in zip(ours, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert np.isfinite(ours[0]).all()
