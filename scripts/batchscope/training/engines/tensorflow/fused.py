@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from batchscope.training.engines import Loop, Steps
 from batchscope.training.engines.keras.losses import Network, added_losses
+from batchscope.training.engines.tensorflow import kernels
 from batchscope.training.engines.tensorflow.framework import tf
 from batchscope.training.plans import Plan
 
@@ -25,6 +26,7 @@ def steps(network: Network, plan: Plan, examples: tuple[Tensor, Tensor], tracked
     """
     x, y = examples
     optimizer, variables = network.optimizer, [variable.value for variable in network.model.trainable_variables]
+    kernels.use(optimizer)
     gradient = _gradient(network, variables)
     if plan.recipe["micro_batch_size"] is not None:
         gradient = _accumulated(gradient, variables, plan.recipe["micro_batch_size"])
@@ -78,6 +80,19 @@ def reader(examples: tuple[Tensor, Tensor], batch_size: int) -> Callable[[NDArra
     return lambda order: float(run(order))
 
 
+def losses(network: Network, outputs: Tensor, labels: Tensor) -> Tensor:
+    """`Network.losses`, equal to the bit as are its gradients, shape (n,).
+
+    TensorFlow's own takes some seventy operations where operations are to be deterministic, most for its gradient: it
+    gathers and scatters what a mask selects.
+    """
+    if not network.from_logits or len(outputs.shape) != 2:
+        return network.losses(outputs, labels)
+    chances = tf.nn.log_softmax(outputs)
+    mask = tf.one_hot(labels, outputs.shape[-1], on_value=True, off_value=False)
+    return -tf.reduce_sum(tf.where(mask, chances, tf.zeros([], chances.dtype)), axis=-1)
+
+
 def _gradient(network: Network, variables: list[Tensor]) -> Gradient:
     """Function of (examples, labels) that gives the mean loss and its gradient in training mode."""
     model, mode = network.model, network.training_mode
@@ -85,7 +100,7 @@ def _gradient(network: Network, variables: list[Tensor]) -> Gradient:
     def gradient(x: Tensor, y: Tensor) -> tuple[Tensor, list[Tensor]]:
         with tf.GradientTape() as tape:
             outputs = model(x, **mode)
-            loss = tf.add_n([tf.reduce_mean(network.losses(outputs, y)), *added_losses(model)])
+            loss = tf.add_n([tf.reduce_mean(losses(network, outputs, y)), *added_losses(model)])
         return loss, [tf.convert_to_tensor(g) for g in tape.gradient(loss, variables, unconnected_gradients="zero")]
 
     return gradient
