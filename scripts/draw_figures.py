@@ -11,7 +11,7 @@ logs.redirect(snakemake.log[0])
 
 def work(_note: supervise.Note) -> None:
     from batchscope.figures.frames import select
-    from batchscope.jobs.tables import load
+    from batchscope.jobs.saved import load
     from batchscope.probes.registry import STUDY_FIGURES
 
     tables = {Path(file).stem: load(file) for file in snakemake.input.tables}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
@@ -14,13 +14,13 @@ from typing import Any, Literal
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.markers import MarkerStyle
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
@@ -36,7 +36,7 @@ TRAIN, VALIDATION = "#222222", "#d55e00"
 CROSS: dict[str, Any] = {"marker": "x", "s": 36, "linewidth": 1.3, "zorder": 4}  # where a run that failed ended
 OUTCOMES = {"ok": "#9ecae1", "diverged": "#d55e00", "out_of_memory": "#222222"}
 
-_STYLE: dict[str, Any] = {
+_STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     # Matplotlib brings the first one along, so that the layout is the same on every machine.
     "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "Helvetica", "sans-serif"],
@@ -67,6 +67,9 @@ _STYLE: dict[str, Any] = {
     "xtick.major.size": 3,
     "ytick.major.size": 3,
     "lines.linewidth": 1.6,
+    "lines.solid_capstyle": "round",
+    "patch.edgecolor": "white",
+    "patch.force_edgecolor": True,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
     "figure.constrained_layout.w_pad": 0.07,
@@ -78,8 +81,7 @@ _STYLE: dict[str, Any] = {
 @contextmanager
 def applied() -> Iterator[None]:
     """Draw in the theme inside the block; Matplotlib's own settings are as before after it."""
-    style: dict[Any, Any] = {**sns.axes_style("ticks"), **_STYLE}
-    with mpl.rc_context(style):
+    with mpl.rc_context(_STYLE):
         yield
 
 
@@ -163,24 +165,54 @@ def beside(sizes: Sequence[Size], size: Size, count: int) -> NDArray[np.float64]
     return places
 
 
-def lines(axes: Axes, rows: pd.DataFrame, x: str, y: str, **style: Any) -> None:
-    """A line through the rows of a table, in the order of `x`: one per colour (`hue`) and unit (`units`).
+def lines(
+    axes: Axes,
+    rows: pd.DataFrame,
+    x: str,
+    y: str,
+    *,
+    hue: str = "",
+    palette: Mapping[str, str] | None = None,
+    units: str = "",
+    **style: Any,
+) -> None:
+    """A line through the finite rows of a table, in the order of `x`: one per colour (`hue`) and unit (`units`)."""
+    found, (across, up) = _finite(rows, x, y)
+    shades, owners = (found[name].to_numpy() if name else np.zeros(len(found)) for name in (hue, units))
+    for shade in dict.fromkeys(shades):
+        look = style if palette is None else {**style, "color": palette[shade]}
+        for owner in np.unique(owners[shades == shade]):
+            mine = (shades == shade) & (owners == owner)
+            order = np.lexsort((up[mine], across[mine]))
+            axes.plot(across[mine][order], up[mine][order], **look)
 
-    Here and in `dots`, nothing is aggregated, and the labels of the axes stay as they are. Call both before an axis
-    becomes logarithmic: seaborn takes values to the logarithm and back, and the last bit would change.
-    """
-    if len(rows):
-        labels = axes.get_xlabel(), axes.get_ylabel()
-        sns.lineplot(rows, x=x, y=y, ax=axes, estimator=None, errorbar=None, legend=False, **style)
-        axes.set(xlabel=labels[0], ylabel=labels[1])
+
+def dots(
+    axes: Axes,
+    rows: pd.DataFrame,
+    x: str,
+    y: str,
+    *,
+    hue: str = "",
+    palette: Mapping[str, str] | None = None,
+    **style: Any,
+) -> None:
+    """A dot per finite row of a table, in its colour (`hue`); its edge is white and, unless told, has no width."""
+    found, (across, up) = _finite(rows, x, y)
+    look: dict[str, Any] = {"linewidth": 0, **style}
+    if palette is not None:
+        look["c"] = [palette[shade] for shade in found[hue]]
+    if MarkerStyle(style.get("marker", "o")).is_filled():
+        look.setdefault("edgecolor", "white")
+    if len(found):
+        axes.scatter(across, up, **look)
 
 
-def dots(axes: Axes, rows: pd.DataFrame, x: str, y: str, **style: Any) -> None:
-    """A dot per row of a table."""
-    if len(rows):
-        labels = axes.get_xlabel(), axes.get_ylabel()
-        sns.scatterplot(rows, x=x, y=y, ax=axes, legend=False, **{"linewidth": 0, **style})
-        axes.set(xlabel=labels[0], ylabel=labels[1])
+def _finite(rows: pd.DataFrame, x: str, y: str) -> tuple[pd.DataFrame, NDArray[np.float64]]:
+    """The rows in which both numbers are finite, and these numbers."""
+    both = np.array([rows[name].to_numpy(np.float64, na_value=np.nan) for name in (x, y)])
+    there = np.isfinite(both).all(axis=0)
+    return rows[there], both[:, there]
 
 
 def bars(axes: Axes, rows: pd.DataFrame, x: str, colour: str | pd.Series[str], **style: Any) -> None:

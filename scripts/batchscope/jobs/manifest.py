@@ -21,7 +21,7 @@ import psutil
 from batchscope.identity.digests import file_sha256
 from batchscope.jobs import machine, provenance
 
-ANALYSIS_PACKAGES = ("numpy", "scipy", "statsmodels", "pandas", "pyarrow", "matplotlib", "seaborn", "snakemake")
+ANALYSIS_PACKAGES = ("numpy", "scipy", "statsmodels", "pandas", "pyarrow", "matplotlib", "snakemake")
 _LIBRARY = Path(__file__).parent
 
 log = logging.getLogger(__name__)

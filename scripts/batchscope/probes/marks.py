@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
@@ -16,7 +15,6 @@ from batchscope.figures import frames, theme
 from batchscope.figures.against import Point
 from batchscope.figures.frames import Size, of_size
 from batchscope.probes.moments import known
-from batchscope.tables.cells import SIZE
 from batchscope.training.checkpoints import Checkpoint
 
 _MARKERS = "osD^vPXh"
@@ -113,17 +111,10 @@ def handle(label: str, *, colour: str = theme.INK, lw: float = 0.0, **look: Any)
 
 
 def lines(axes: Axes, table: pd.DataFrame, sizes: Sequence[Size], x: str, y: str, **style: Any) -> None:
-    """A line per batch size, in its colour. To be drawn before an axis becomes logarithmic: seaborn would round."""
-    sns.lineplot(estimator=None, **_by_size(axes, table, sizes), x=x, y=y, **style)
+    """A line per batch size, in its colour."""
+    theme.lines(axes, frames.labelled(table), x, y, **theme.by_size(sizes), **style)
 
 
 def dots(axes: Axes, table: pd.DataFrame, sizes: Sequence[Size], x: str, y: str, **style: Any) -> None:
-    """A dot per row in the colour of its batch size; like `lines`, before an axis becomes logarithmic."""
-    sns.scatterplot(**_by_size(axes, table, sizes), x=x, y=y, **style)
-
-
-def _by_size(axes: Axes, table: pd.DataFrame, sizes: Sequence[Size]) -> dict[str, Any]:
-    """What seaborn is told to colour by batch size."""
-    labels = [Size(int(size), bool(full)).label for size, full in zip(*(table[name] for name in SIZE), strict=True)]
-    palette = {size.label: colour for size, colour in theme.colours(sizes).items()}
-    return {"data": table.assign(label=labels), "hue": "label", "palette": palette, "legend": False, "ax": axes}
+    """A dot per row in the colour of its batch size."""
+    theme.dots(axes, frames.labelled(table), x, y, **theme.by_size(sizes), **style)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -86,12 +85,12 @@ def _evaluated(frames: Frames) -> list[Size]:
 
 
 def _line(axes: Axes, means: pd.DataFrame) -> None:
-    """The loss in inference mode with its band; before the axes are logarithmic, since seaborn would round."""
+    """The loss in inference mode with its band."""
     found = means.dropna(subset=[f"{_INFERENCE}_mean"])
-    x, y = found["evaluated_batch_size"], found[f"{_INFERENCE}_mean"]
-    sns.lineplot(x=x, y=y, color=theme.VALIDATION, linewidth=1.6, zorder=2, ax=axes)
-    low, high = (found[f"{_INFERENCE}_ci_{end}"].fillna(y) for end in ("low", "high"))
-    axes.fill_between(x, low, high, color=theme.VALIDATION, alpha=0.18, linewidth=0, zorder=1)
+    x, y = "evaluated_batch_size", f"{_INFERENCE}_mean"
+    theme.lines(axes, found, x, y, color=theme.VALIDATION, linewidth=1.6, zorder=2)
+    low, high = (found[f"{_INFERENCE}_ci_{end}"].fillna(found[y]) for end in ("low", "high"))
+    axes.fill_between(found[x], low, high, color=theme.VALIDATION, alpha=0.18, linewidth=0, zorder=1)
 
 
 def _loss_axis(panels: Sequence[Axes], drawn: Sequence[Point]) -> None:
