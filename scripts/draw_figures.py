@@ -1,3 +1,4 @@
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ logs.redirect(snakemake.log[0])
 
 
 def work(_note: supervise.Note) -> None:
+    gc.disable()  # a figure is one large cycle, and what looks for such takes a tenth of the time of drawing
     from batchscope.figures.frames import select
     from batchscope.jobs.saved import load
     from batchscope.probes.registry import STUDY_FIGURES
