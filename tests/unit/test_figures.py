@@ -17,7 +17,7 @@ import pytest
 from fake_results import FakeStudy
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.transforms import Bbox
 
 from batchscope.analysis.curves import learning_curves
@@ -274,3 +274,17 @@ def test_listing_figures_and_tables_loads_no_library() -> None:
     scripts = Path(fake_results.records.__file__).parents[2]
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=scripts)
     assert found.stdout.strip() == "[]"
+
+
+def test_a_line_goes_through_the_finite_rows_of_a_unit_in_order_and_a_dot_stands_on_each() -> None:
+    rows = pd.DataFrame(
+        {"x": [3.0, 1.0, 2.0, 1.0], "y": [30.0, 10.0, np.inf, 5.0], "size": ["8", "8", "8", "2"], "seed": [1, 1, 1, 2]}
+    )
+    _, (axes,) = theme.figure(1, 1, 2.0)
+    palette = {"2": "#000000", "8": "#ff0000"}
+    theme.lines(axes, rows, "x", "y", hue="size", palette=palette, units="seed")
+    theme.dots(axes, rows, "x", "y", hue="size", palette=palette)
+    drawn = [(line.get_color(), np.asarray(line.get_xydata()).tolist()) for line in axes.lines]
+    assert drawn == [("#ff0000", [[1.0, 10.0], [3.0, 30.0]]), ("#000000", [[1.0, 5.0]])]
+    assert np.asarray(axes.collections[0].get_offsets()).tolist() == [[3.0, 30.0], [1.0, 10.0], [1.0, 5.0]]
+    assert [to_hex(colour) for colour in axes.collections[0].get_facecolors()] == ["#ff0000", "#ff0000", "#000000"]

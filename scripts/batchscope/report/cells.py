@@ -10,8 +10,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
 from IPython.core.formatters import DisplayFormatter
-from nbformat.notebooknode import NotebookNode
-from nbformat.v4 import new_output
+from nbformat.notebooknode import NotebookNode, from_dict
 from papermill.engines import Engine, NotebookExecutionManager, papermill_engines
 
 ENGINE = "batchscope"
@@ -55,20 +54,28 @@ def _run(cell: NotebookNode, count: int, names: dict[str, Any]) -> bool:
         with redirect_stdout(printed), redirect_stderr(complained):
             value = _value(cell.source, f"<cell {count}>", names)
             if value is not None:
-                data, metadata = DisplayFormatter().format(value)
-                found.append(new_output("execute_result", data, execution_count=count, metadata=metadata))
+                data, metadata = DisplayFormatter().format(value)  # type: ignore[no-untyped-call]
+                found.append(_output("execute_result", data=data, execution_count=count, metadata=metadata))
     except Exception as error:
         lines = traceback.format_exception(error)
-        found.append(new_output("error", ename=type(error).__name__, evalue=str(error), traceback=lines))
+        found.append(_output("error", ename=type(error).__name__, evalue=str(error), traceback=lines))
     streams = {"stdout": printed.getvalue(), "stderr": complained.getvalue()}
-    cell.outputs = [new_output("stream", name=name, text=text) for name, text in streams.items() if text] + found
+    cell.outputs = [_output("stream", name=name, text=text) for name, text in streams.items() if text] + found
     return not any(output.output_type == "error" for output in found)
+
+
+def _output(kind: str, **content: object) -> NotebookNode:
+    output: NotebookNode = from_dict({"output_type": kind, **content})  # type: ignore[no-untyped-call]
+    return output
 
 
 def _value(source: str, name: str, names: dict[str, Any]) -> object:
     """Run `source`, which tracebacks call `name`; the value of its last expression, None where it ends in none."""
     linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
     tree = ast.parse(source, name)
-    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-    exec(compile(tree, name, "exec"), names)
-    return None if last is None else eval(compile(ast.Expression(last.value), name, "eval"), names)
+    last = tree.body[-1] if tree.body else None
+    if not isinstance(last, ast.Expr):
+        exec(compile(tree, name, "exec"), names)
+        return None
+    exec(compile(ast.Module(tree.body[:-1], []), name, "exec"), names)
+    return eval(compile(ast.Expression(last.value), name, "eval"), names)
