@@ -1,3 +1,4 @@
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,9 @@ logs.redirect(snakemake.log[0])
 
 
 def work(_note: supervise.Note) -> None:
+    gc.disable()  # a figure is one large cycle, and what looks for such takes a tenth of the time of drawing
     from batchscope.figures.frames import select
-    from batchscope.jobs.tables import load
+    from batchscope.jobs.saved import load
     from batchscope.probes.registry import STUDY_FIGURES
 
     tables = {Path(file).stem: load(file) for file in snakemake.input.tables}

@@ -12,7 +12,7 @@ logs.redirect(snakemake.log[0])
 def work(_note: supervise.Note) -> None:
     from batchscope.identity.asked import Asked
     from batchscope.identity.files import write_json
-    from batchscope.jobs import provenance, tables
+    from batchscope.jobs import provenance, saved, tables
     from batchscope.probes.registry import STUDY_TABLES
 
     files = {name: [Path(file) for file in found] for name, found in snakemake.input.items() if name != "measurements"}
@@ -23,8 +23,8 @@ def work(_note: supervise.Note) -> None:
     del files["tuning_manifest"]
     made = tables.study_tables(asked.study, **files)
     for name, parquet, csv in zip(STUDY_TABLES, snakemake.output.parquet, snakemake.output.csv, strict=True):
-        tables.save(name, made[name], parquet, csv)
-    tables.save_codebook(snakemake.output.codebook)
+        saved.save(name, made[name], parquet, csv)
+    saved.save_codebook(snakemake.output.codebook)
     saved = [Path(file) for file in (*snakemake.output.parquet, *snakemake.output.csv, snakemake.output.codebook)]
     every = [file for found in manifests.values() for file in found]
     stamp = provenance.stamp(snakemake.params.token, snakemake.params.made_for, every, saved)

@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from batchscope.identity.files import write_json
-from batchscope.jobs import manifest, tables
+from batchscope.jobs import manifest, saved
 from batchscope.probes.registry import STUDY_FIGURES
 from batchscope.report import content
 from batchscope.study import model
@@ -50,8 +50,8 @@ def write(
     found = fake_results.tables(files, described)
     folder = root / "results" / "made-up"
     for name, table in found.items():
-        tables.save(name, table, folder / "tables" / f"{name}.parquet", folder / "tables" / f"{name}.csv")
-    tables.save_codebook(folder / "tables" / "codebook.csv")
+        saved.save(name, table, folder / "tables" / f"{name}.parquet", folder / "tables" / f"{name}.csv")
+    saved.save_codebook(folder / "tables" / "codebook.csv")
     for dataset, used in pairs(found["runs"]):
         for name in STUDY_FIGURES:
             file = folder / "figures" / dataset / used / f"{name}.svg"

@@ -18,6 +18,7 @@ from scipy import stats
 
 from batchscope.analysis.best import best, label
 from batchscope.analysis.summary import METRICS, metrics, summary
+from batchscope.jobs import saved
 from batchscope.jobs import tables as study
 from batchscope.probes.registry import STUDY_TABLES
 from batchscope.stats.families import holm
@@ -38,8 +39,8 @@ def test_all_tables_are_made_saved_and_read_again(tmp_path: Path) -> None:
     made = fake_results.tables(fake_results.write(replace(SMALL, root=tmp_path, outcomes={(4, 2): "out_of_memory"})))
     assert list(made) == list(STUDY_TABLES)
     for name, frame in made.items():
-        study.save(name, frame, tmp_path / f"{name}.parquet", tmp_path / f"{name}.csv")
-        again = study.load(tmp_path / f"{name}.parquet")
+        saved.save(name, frame, tmp_path / f"{name}.parquet", tmp_path / f"{name}.csv")
+        again = saved.load(tmp_path / f"{name}.parquet")
         pd.testing.assert_frame_equal(frame, again, check_dtype=False)
         assert len(pd.read_csv(tmp_path / f"{name}.csv")) == len(frame)
     assert {path.suffix for path in tmp_path.iterdir()} == {"", ".parquet", ".csv"}  # nothing temporary left
@@ -48,7 +49,7 @@ def test_all_tables_are_made_saved_and_read_again(tmp_path: Path) -> None:
 def test_what_was_not_measured_is_null_in_both_files(tmp_path: Path) -> None:
     row = {"dataset": "d", "recipe": "r", "n": 3, "n_sizes": 2, "n_bounded": 0, "slope": 1.0}
     frame = codebook.frame("rate_slopes", [row])
-    study.save("rate_slopes", frame, tmp_path / "t.parquet", tmp_path / "t.csv")
+    saved.save("rate_slopes", frame, tmp_path / "t.parquet", tmp_path / "t.csv")
     again = pq.read_table(tmp_path / "t.parquet").select(["slope", "ci_low"])
     assert again.to_pylist() == [{"slope": 1, "ci_low": None}]
     assert (tmp_path / "t.csv").read_text().splitlines()[1] == "d,r,3,2,0,1.0,,,,"

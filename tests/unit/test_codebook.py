@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from batchscope.jobs import tables
+from batchscope.jobs import saved
 from batchscope.probes.registry import PROBE_COLUMNS, STUDY_TABLES
 from batchscope.tables import codebook
 from batchscope.tables.records import TableError
@@ -33,7 +33,7 @@ def test_the_page_is_in_step() -> None:
 
 
 def test_the_codebook_is_written_beside_the_tables(tmp_path: Path) -> None:
-    tables.save_codebook(tmp_path / "codebook.csv")
+    saved.save_codebook(tmp_path / "codebook.csv")
     again = pd.read_csv(tmp_path / "codebook.csv", keep_default_na=False)
     assert list(again.columns) == ["table", "column", "type", "unit", "meaning"]
     row = again[(again["table"] == "critical_batch_size") & (again["column"] == "b_crit")].iloc[0]
@@ -64,6 +64,6 @@ def test_a_table_that_is_not_as_declared_is_not_written(tmp_path: Path, change: 
     row = {"dataset": "d", "recipe": "r", "n": 3, "n_sizes": 2, "n_bounded": 0, "slope": 1.0}
     table = change(codebook.frame("rate_slopes", [row]))  # type: ignore[operator]
     with pytest.raises(TableError) as caught:
-        tables.save("rate_slopes", table, tmp_path / "t.parquet", tmp_path / "t.csv")
+        saved.save("rate_slopes", table, tmp_path / "t.parquet", tmp_path / "t.csv")
     assert words in str(caught.value)
     assert not list(tmp_path.iterdir())

@@ -16,7 +16,7 @@ from batchscope.data import facts
 from batchscope.data.dataset import ARRAYS, DataError, digest
 from batchscope.identity import files
 from batchscope.identity.digests import sealed
-from batchscope.jobs import job, provenance, tables
+from batchscope.jobs import job, provenance, saved
 from batchscope.tables import codebook, records
 from batchscope.training import snapshots
 from batchscope.training.checkpoints import END
@@ -108,7 +108,7 @@ def _reads(read: Callable[[], Any]) -> Any:
 def test_any_table_of_a_study(tmp_path_factory: pytest.TempPathFactory, change: Callable[[bytes], bytes]) -> None:
     folder = tmp_path_factory.mktemp("fuzz")
     file, made_from = folder / "summary.parquet", folder / "made_from.json"
-    tables.save("not_measured", codebook.frame("not_measured", []), file, folder / "summary.csv")
+    saved.save("not_measured", codebook.frame("not_measured", []), file, folder / "summary.csv")
     files.write_json(provenance.stamp("", "", [], [file, folder / "summary.csv"]), made_from)
     assert provenance.token(made_from, []) == ""
     for victim in (file, made_from):
@@ -117,7 +117,7 @@ def test_any_table_of_a_study(tmp_path_factory: pytest.TempPathFactory, change: 
         again = provenance.token(made_from, [])
         assert (again != "") == (victim.read_bytes() != whole) or victim == made_from
         if victim == file and again:
-            _reads(lambda: tables.load(file))
+            _reads(lambda: saved.load(file))
         victim.write_bytes(whole)
 
 

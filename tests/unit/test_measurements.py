@@ -15,7 +15,7 @@ import pytest
 
 from batchscope.analysis.external_runs import MeasurementError, check_columns, read
 from batchscope.analysis.targets import savings, summarise
-from batchscope.jobs import tables
+from batchscope.jobs import saved as files
 from batchscope.tables import records
 from batchscope.tables.codebook import dtypes
 
@@ -90,8 +90,8 @@ def test_the_tables_can_be_saved_and_loaded(tmp_path: Path) -> None:
     found = read(with_timings(mapping(tmp_path, n_train=100), POWER, BASELINE))
     for name in ("runs", "to_target"):
         frame = vars(found)[name]
-        tables.save(name, frame, tmp_path / f"{name}.parquet", tmp_path / f"{name}.csv")
-        assert len(tables.load(tmp_path / f"{name}.parquet")) == len(frame)
+        files.save(name, frame, tmp_path / f"{name}.parquet", tmp_path / f"{name}.csv")
+        assert len(files.load(tmp_path / f"{name}.parquet")) == len(frame)
 
 
 def test_parquet_reads_like_csv(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from batchscope.figures.frames import select
 from batchscope.figures.sheets import Sheet
 from batchscope.identity import imports
 from batchscope.jobs.probe import columns, measure
-from batchscope.jobs.tables import concat, load, save
+from batchscope.jobs.saved import load, save
+from batchscope.jobs.tables import concat
 from batchscope.probes.registry import PROBES, STUDY_FIGURES, STUDY_TABLES
 from batchscope.probes.section import Figure
 from batchscope.probes.subject import Subject, Tables

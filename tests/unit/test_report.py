@@ -6,20 +6,24 @@ import os
 import re
 import sys
 from collections import Counter
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jupytext
 import pandas as pd
 import papermill
 import pytest
 import yaml
 from bs4 import BeautifulSoup, Tag
+from nbformat.notebooknode import NotebookNode
 from small import recipe
 
 from batchscope import text as numbers
 from batchscope.figures import FIGURES, sheets
 from batchscope.report import content, describe, elements, fields, page
+from batchscope.report.cells import ENGINE
 from batchscope.report.render import contents, render
 from batchscope.report.sections import opening, quality, speed, stability
 from batchscope.study import model
@@ -345,7 +349,7 @@ def _notebook(folder: Path, code: str) -> Path:
     return file
 
 
-def test_the_kernel_is_this_interpreter_and_can_import_the_library(tmp_path: Path) -> None:
+def test_the_notebook_runs_in_this_interpreter_and_changes_nothing_of_it(tmp_path: Path) -> None:
     before = dict(os.environ)
     notebook = _notebook(tmp_path, "import sys\nfrom batchscope import text\nprint(who, sys.executable)")
     render(notebook, {"who": Path("there")}, tmp_path / "a.html", tmp_path / "log.ipynb", "<b>Title</b>")
@@ -356,6 +360,35 @@ def test_the_kernel_is_this_interpreter_and_can_import_the_library(tmp_path: Pat
     assert page.select_one("h2")["id"] == "a-heading"  # type: ignore[index]
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
     assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import sys\nprint('told')\nprint('warned', file=sys.stderr)\nlen(who)",
+        "from IPython.display import HTML\nHTML('<b>bold</b>')",
+        "{'value': [1.5, None]}",
+        "found = 1",
+        "None",
+    ],
+)
+def test_cells_have_the_outputs_of_a_kernel(tmp_path: Path, code: str) -> None:
+    notebook = jupytext.read(_notebook(tmp_path, code))
+    here, there = (
+        papermill.execute_notebook(
+            deepcopy(notebook), None, {"who": "me"}, progress_bar=False, language="python", **how
+        )
+        for how in ({"engine_name": ENGINE, "kernel_name": "python3"}, {"kernel_name": "python3"})
+    )
+    assert [_outputs(cell) for cell in here.cells] == [_outputs(cell) for cell in there.cells]
+
+
+def _outputs(cell: NotebookNode) -> list[tuple[object, ...]]:
+    """What a cell shows, in the order of its kinds: a kernel sends what is printed when it likes to."""
+    found = [
+        (each.output_type, each.get("name"), each.get("text"), each.get("data")) for each in cell.get("outputs", [])
+    ]
+    return sorted(found, key=str)
 
 
 def test_a_failing_cell_fails_the_report_and_leaves_the_executed_notebook(tmp_path: Path) -> None:

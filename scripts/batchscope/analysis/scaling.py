@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
 
 from batchscope.stats import ALPHA, FITTED_SIZES
 from batchscope.stats.intervals import percentile_interval, pooled_p, t_quantile
@@ -143,7 +143,9 @@ def fit(batch_sizes: Sequence[int], epochs: Sequence[float]) -> Fit | None:
         off: NDArray[np.float64] = parameters[0] + _bend(x, parameters[1]) - y
         return off
 
-    found = least_squares(misfit, [float((y - _bend(x, start)).mean()), start], xtol=1e-12, ftol=1e-12, gtol=1e-12)
+    found = scipy.optimize.least_squares(
+        misfit, [float((y - _bend(x, start)).mean()), start], xtol=1e-12, ftol=1e-12, gtol=1e-12
+    )
     e_min, b_crit = np.exp(found.x)
     return Fit(float(e_min), float(b_crit), float(np.sqrt(np.mean(found.fun**2))))
 

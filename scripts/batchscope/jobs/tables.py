@@ -11,7 +11,6 @@ from typing import Any, TypedDict
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from batchscope.analysis import advice, decision_tree, rates, scaling, targets
 from batchscope.analysis.best import best, ranks
@@ -21,9 +20,8 @@ from batchscope.analysis.summary import metrics, summary
 from batchscope.claims import definitions, replication, verdicts
 from batchscope.claims.published import Published
 from batchscope.claims.scope import Design
-from batchscope.identity.files import atomic_path
 from batchscope.probes.columns import Record
-from batchscope.probes.registry import PROBE_COLUMNS, PROBES, STUDY_TABLES
+from batchscope.probes.registry import PROBES, STUDY_TABLES
 from batchscope.tables import codebook, records
 from batchscope.tables.cells import CELL, PAIR, RUN
 from batchscope.training.recipes import Recipe
@@ -227,34 +225,6 @@ def not_measured(**manifests: Sequence[Path]) -> pd.DataFrame:
         for (kind, reason, n), columns in collapsed.items()
     ]
     return codebook.frame("not_measured", rows)
-
-
-def save(table: str, frame: pd.DataFrame, parquet_path: str | Path, csv_path: str | Path) -> None:
-    """Write the table `table` as Parquet and as CSV, each atomically. NaN becomes null in the one, empty in the other.
-
-    Raises:
-        records.TableError: `frame` has not the columns that the codebook names.
-    """
-    codebook.check(table, frame, PROBE_COLUMNS)
-    with atomic_path(parquet_path) as temporary:
-        pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), temporary, compression="zstd")
-    with atomic_path(csv_path) as temporary:
-        frame.to_csv(temporary, index=False, lineterminator="\n")
-
-
-def save_codebook(path: str | Path) -> None:
-    """Write what every column of the tables means."""
-    with atomic_path(path) as temporary:
-        codebook.codebook(STUDY_TABLES, PROBE_COLUMNS).to_csv(temporary, index=False, lineterminator="\n")
-
-
-def load(parquet_path: str | Path) -> pd.DataFrame:
-    """Read what `save` wrote; whole numbers stay whole where some are null.
-
-    Raises:
-        records.TableError: the file is damaged and has been set aside.
-    """
-    return codebook.to_pandas(records.read_parquet(parquet_path).replace_schema_metadata())
 
 
 def _read_reasons(path: Path) -> Mapping[str, str]:

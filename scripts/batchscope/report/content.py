@@ -14,7 +14,7 @@ import pandas as pd
 from batchscope.claims.scope import Design
 from batchscope.figures.frames import Frames, select
 from batchscope.figures.sheets import Row, rows
-from batchscope.jobs import tables as study_tables
+from batchscope.jobs import saved
 from batchscope.probes.registry import STUDY_FIGURES, STUDY_TABLES
 from batchscope.tables.cells import Pair, Size, of_pair, pairs
 
@@ -95,7 +95,7 @@ def load(tables: Path, figures: Path, study: Path, manifest: Path) -> Content:
     return Content(
         study=json.loads(study.read_text(encoding="utf-8")),
         manifest=json.loads(manifest.read_text(encoding="utf-8")),
-        tables={name: study_tables.load(tables / f"{name}.parquet") for name in STUDY_TABLES},
+        tables={name: saved.load(tables / f"{name}.parquet") for name in STUDY_TABLES},
         figures=figures,
     )
 

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import logging
-import os
 import re
-import sys
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from html import escape, unescape
 from pathlib import Path
 from typing import Any
@@ -23,11 +18,11 @@ from nbconvert import HTMLExporter
 
 from batchscope.identity.digests import sealed_markup
 from batchscope.identity.files import atomic_path
+from batchscope.report.cells import ENGINE
 
 log = logging.getLogger(__name__)
 
-LIBRARY = Path(__file__).resolve().parents[2]
-KERNEL = "batchscope"
+KERNEL = "python3"  # what a notebook says of itself; none is started
 
 _HEADING = re.compile(r"<h([23])\b[^>]*?\bid=\"([^\"]+)\"[^>]*>(.*?)</h\1>", re.DOTALL)
 _BARE_HEADING = re.compile(r"<(h[23])>(.*?)</\1>", re.DOTALL)
@@ -39,7 +34,7 @@ def render(template: Path, parameters: Mapping[str, Any], html: Path, notebook: 
 
     `template` is a jupytext percent script or an .ipynb; the page's Jinja template, style and script lie beside it in
     `template/`. `parameters` replace the values of the cell tagged `parameters`; paths are made absolute, so that the
-    result does not depend on where the kernel starts. Raises `ValueError` for a parameter that the notebook does not
+    result does not depend on where it runs. Raises `ValueError` for a parameter that the notebook does not
     have and `papermill.PapermillExecutionError` (with the traceback) where a cell fails: then no page is written, and
     `notebook` holds what ran.
     """
@@ -47,15 +42,15 @@ def render(template: Path, parameters: Mapping[str, Any], html: Path, notebook: 
     _check_parameters(source, parameters, template)
     notebook.parent.mkdir(parents=True, exist_ok=True)
     values = {name: str(value.resolve()) if isinstance(value, Path) else value for name, value in parameters.items()}
-    with _kernel():
-        executed = papermill.execute_notebook(
-            source,
-            str(notebook),
-            parameters=values,
-            kernel_name=KERNEL,
-            language="python",
-            progress_bar=False,
-        )
+    executed = papermill.execute_notebook(
+        source,
+        str(notebook),
+        parameters=values,
+        engine_name=ENGINE,
+        kernel_name=KERNEL,
+        language="python",
+        progress_bar=False,
+    )
     page = to_html(executed, template.parent / "template", title)
     with atomic_path(html) as temporary:
         temporary.write_text(sealed_markup(page), encoding="utf-8")
@@ -120,41 +115,3 @@ def _check_parameters(source: nbformat.NotebookNode, parameters: Mapping[str, An
 
 def _names(code: str) -> list[str]:
     return re.findall(r"^(\w+)\s*(?::[^=\n]+)?=", code, re.MULTILINE)
-
-
-@contextmanager
-def _kernel() -> Iterator[None]:
-    """A kernel of this very interpreter that can import the library and reads nothing from the user's home.
-
-    A `python3` kernel installed for the user would win over this environment's own; a spec of our own, found first
-    through JUPYTER_PATH, cannot be shadowed. Homes on clusters may be read-only, so Jupyter and IPython write to a
-    temporary folder.
-    """
-    with tempfile.TemporaryDirectory(prefix="batchscope-kernel-") as folder:
-        spec = Path(folder) / "data" / "kernels" / KERNEL / "kernel.json"
-        spec.parent.mkdir(parents=True)
-        search = os.pathsep.join(filter(None, [str(LIBRARY), os.environ.get("PYTHONPATH")]))
-        content = {
-            "argv": [sys.executable, "-m", "ipykernel_launcher", "--log-level=ERROR", "-f", "{connection_file}"],
-            "display_name": "Batchscope",
-            "language": "python",
-            "env": {"PYTHONPATH": search, "IPYTHONDIR": str(Path(folder) / "ipython")},
-        }
-        spec.write_text(json.dumps(content), encoding="utf-8")
-        paths = os.pathsep.join(filter(None, [str(Path(folder) / "data"), os.environ.get("JUPYTER_PATH")]))
-        with _environment(JUPYTER_PATH=paths, JUPYTER_RUNTIME_DIR=str(Path(folder) / "runtime")):
-            yield
-
-
-@contextmanager
-def _environment(**values: str) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

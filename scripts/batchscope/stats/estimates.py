@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special, stats
 
 from batchscope.stats import CONFIDENCE
 from batchscope.stats.intervals import ROUNDING, one_sample, t_quantile
@@ -116,7 +116,7 @@ def by_ranks(estimate: Estimate, table: NDArray[np.float64]) -> Estimate:
     else:
         order = np.arange(len(table))
         rises, falls = (
-            float(stats.kendalltau(order, table[:, 0], alternative=side).pvalue) for side in ("greater", "less")
+            float(scipy.stats.kendalltau(order, table[:, 0], alternative=side).pvalue) for side in ("greater", "less")
         )
     return Estimate(estimate.n, estimate.value, None, None, None, lambda _: (rises, falls))
 
@@ -151,11 +151,11 @@ def largest(*values: NDArray[np.float64]) -> float:
 
 def _student(n: int, value: float, error: float, freedom: float) -> Estimate:
     """An estimate whose distance from the truth, in standard errors, is Student's t."""
-    half = float(special.stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * error
+    half = float(scipy.special.stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * error
 
     def test(threshold: float) -> tuple[float | None, float | None]:
         t = (value - threshold) / error
-        return float(special.stdtr(freedom, -t)), float(special.stdtr(freedom, t))
+        return float(scipy.special.stdtr(freedom, -t)), float(scipy.special.stdtr(freedom, t))
 
     return Estimate(n, value, value - half, value + half, None, test)
 
@@ -171,6 +171,6 @@ def _facing(
         if half <= 0:
             return None, None
         t = statistic(value - threshold, half, quantile)
-        return float(special.stdtr(freedom, -t)), float(special.stdtr(freedom, t))
+        return float(scipy.special.stdtr(freedom, -t)), float(scipy.special.stdtr(freedom, t))
 
     return Estimate(n, value, low, high, None, test)

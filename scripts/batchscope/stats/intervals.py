@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # its parts are imported where they are first used: a figure reads results and needs none
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
 
 from batchscope.stats import CONFIDENCE
 
@@ -112,7 +112,7 @@ def t_quantile(n: int, confidence: float = CONFIDENCE) -> float:
     >>> round(t_quantile(5), 3)
     2.776
     """
-    return float(special.stdtrit(n - 1, 0.5 + confidence / 2))
+    return float(scipy.special.stdtrit(n - 1, 0.5 + confidence / 2))
 
 
 def paired_test(first: ArrayLike, second: ArrayLike) -> MeanTest:
@@ -145,7 +145,7 @@ def welch_p(first: ArrayLike, second: ArrayLike) -> float | None:
     scale = float(max(np.abs(one).max(), np.abs(other).max()))
     if max(one.std(ddof=1), other.std(ddof=1)) <= ROUNDING * scale:
         return None
-    return float(stats.ttest_ind(one, other, equal_var=False).pvalue)
+    return float(scipy.stats.ttest_ind(one, other, equal_var=False).pvalue)
 
 
 def pooled_p(groups: Sequence[Floats], first: int, second: int) -> float:
@@ -161,7 +161,7 @@ def pooled_p(groups: Sequence[Floats], first: int, second: int) -> float:
     variance = sum(float(((values - values.mean()) ** 2).sum()) for values in groups) / max(freedom, 1)
     one, other = groups[first], groups[second]
     error = math.sqrt(variance * (1 / len(one) + 1 / len(other)))
-    return float(special.stdtr(freedom, -(one.mean() - other.mean()) / error)) if error > 0 else 0.0
+    return float(scipy.special.stdtr(freedom, -(one.mean() - other.mean()) / error)) if error > 0 else 0.0
 
 
 def one_sample(values: ArrayLike, threshold: float = 0.0, *, scale: float = 0.0) -> MeanTest:
@@ -186,7 +186,7 @@ def one_sample(values: ArrayLike, threshold: float = 0.0, *, scale: float = 0.0)
         return MeanTest(interval.n, interval.mean, None, None, p, p)
     # Not SciPy's `ttest_1samp`: it knows no rounding, and its p-values and intervals are these but for the last bit.
     statistic = (interval.mean - threshold) / (interval.sd / math.sqrt(interval.n))
-    greater, less = (float(special.stdtr(interval.n - 1, side * statistic)) for side in (-1, 1))
+    greater, less = (float(scipy.special.stdtr(interval.n - 1, side * statistic)) for side in (-1, 1))
     return MeanTest(interval.n, interval.mean, interval.low, interval.high, greater, less)
 
 

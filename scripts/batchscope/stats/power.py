@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-from scipy import optimize
-from statsmodels.stats.power import ttest_power
+import scipy
 
 from batchscope.stats import ALPHA
 
@@ -33,6 +32,7 @@ def detectable_effect(sd: float | None, n: int, alpha: float = ALPHA, power: flo
         raise ValueError(f"a standard deviation is a number from zero, not {sd}")
     if n < 2 or not sd:
         return None
+    from statsmodels.stats.power import ttest_power  # figures and report read the result only, and it takes a second
 
     def lacking(effect: float) -> float:
         return float(ttest_power(effect, n, alpha / 2, alternative="larger")) - power
@@ -40,4 +40,4 @@ def detectable_effect(sd: float | None, n: int, alpha: float = ALPHA, power: flo
     upper = 1.0
     while lacking(upper) < 0:
         upper *= 2
-    return sd * float(optimize.brentq(lacking, 0.0, upper, xtol=1e-12))
+    return sd * float(scipy.optimize.brentq(lacking, 0.0, upper, xtol=1e-12))

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 from batchscope.stats import CONFIDENCE
 from batchscope.stats.intervals import ROUNDING, t_interval, t_quantile
@@ -63,7 +63,7 @@ def spread_test(first: ArrayLike, second: ArrayLike) -> SpreadTest:
     if one.n < 3 or 1 - r**2 <= ROUNDING:
         return SpreadTest(one.n, ratio, None, None, None, None)
     error = math.sqrt((1 - r**2) / (one.n - 2))
-    greater, less = (float(special.stdtr(one.n - 2, side * math.sinh(ratio) / error)) for side in (-1, 1))
+    greater, less = (float(scipy.special.stdtr(one.n - 2, side * math.sinh(ratio) / error)) for side in (-1, 1))
     half = math.asinh(t_quantile(one.n - 1, CONFIDENCE) * error)  # n - 1 values have n - 2 degrees of freedom
     return SpreadTest(one.n, ratio, ratio - half, ratio + half, greater, less)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from batchscope.stats.intervals import ROUNDING
 
@@ -56,5 +56,5 @@ def _curve(times: ArrayLike, reached: ArrayLike) -> tuple[Floats, Floats]:
         raise ValueError(f"expected one time and one flag per run, not {when.shape} and {hit.shape}")
     if not np.isfinite(when).all() or when.min() < 0:
         raise ValueError(f"times are finite and not negative: {times!r}")
-    found = stats.ecdf(stats.CensoredData(uncensored=when[hit], right=when[~hit])).sf
+    found = scipy.stats.ecdf(scipy.stats.CensoredData(uncensored=when[hit], right=when[~hit])).sf
     return np.asarray(found.quantiles, dtype=np.float64), np.asarray(found.probabilities, dtype=np.float64)

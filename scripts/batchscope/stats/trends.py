@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from batchscope.stats.intervals import ROUNDING
 
@@ -57,7 +57,7 @@ def page_trend(values: ArrayLike) -> float | None:
         return None
     scale = np.abs(table).max() or 1.0
     without_rounding = np.round(table / scale, 12)
-    return min(1.0, float(stats.page_trend_test(without_rounding.T).pvalue))
+    return min(1.0, float(scipy.stats.page_trend_test(without_rounding.T).pvalue))
 
 
 def rank_probabilities(
@@ -86,7 +86,7 @@ def rank_probabilities(
     drawn = np.random.default_rng(seed).multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples)
     means = np.round((table if lower_is_better else -table) / scale @ drawn.T / seeds, 12)  # ties up to rounding
     first = means == means.min(axis=0)
-    return (first / first.sum(axis=0)).mean(axis=1), stats.rankdata(means, axis=0).mean(axis=1)
+    return (first / first.sum(axis=0)).mean(axis=1), scipy.stats.rankdata(means, axis=0).mean(axis=1)
 
 
 def _table(values: ArrayLike) -> Floats:

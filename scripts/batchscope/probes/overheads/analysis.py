@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import least_squares
 
 from batchscope.probes.overheads.spec import LOOPS, OVERHEADS, UPDATE_COSTS
 from batchscope.stats import FITTED_SIZES
@@ -192,7 +192,7 @@ def fit(batch_sizes: Sequence[int], seconds: Sequence[ArrayLike]) -> Line | None
         off: NDArray[np.float64] = np.log(np.exp(ends[0]) * (1 - way) + np.exp(ends[1]) * way) - y
         return off
 
-    found = least_squares(misfit, start, xtol=1e-12, ftol=1e-12, gtol=1e-12)
+    found = scipy.optimize.least_squares(misfit, start, xtol=1e-12, ftol=1e-12, gtol=1e-12)
     first, last = np.exp(found.x)
     marginal = (last - first) / np.ptp(b)
     line = first * (1 - way) + last * way

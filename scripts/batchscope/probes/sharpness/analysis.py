@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from batchscope.probes.moments import known, ordered
 from batchscope.probes.sharpness.spec import AVERAGED, GAP, MEANS, SLICE_MEANS, TRENDS
@@ -170,5 +170,5 @@ def _correlation(first: ArrayLike, second: ArrayLike) -> float | None:
     pairs = pairs[:, np.isfinite(pairs).all(axis=0)]
     if pairs.shape[1] < MIN_SIZES or (np.ptp(pairs, axis=1) == 0).any():
         return None
-    found = round(float(stats.spearmanr(*pairs).statistic), 12)  # ±1 comes out with an error of rounding
+    found = round(float(scipy.stats.spearmanr(*pairs).statistic), 12)  # ±1 comes out with an error of rounding
     return found if math.isfinite(found) else None

@@ -1,0 +1,41 @@
+"""The tables of a study as files: what figures and report read without the analysis that made them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from batchscope.identity.files import atomic_path
+from batchscope.probes.registry import PROBE_COLUMNS, STUDY_TABLES
+from batchscope.tables import codebook, records
+
+
+def save(table: str, frame: pd.DataFrame, parquet_path: str | Path, csv_path: str | Path) -> None:
+    """Write the table `table` as Parquet and as CSV, each atomically. NaN becomes null in the one, empty in the other.
+
+    Raises:
+        records.TableError: `frame` has not the columns that the codebook names.
+    """
+    codebook.check(table, frame, PROBE_COLUMNS)
+    with atomic_path(parquet_path) as temporary:
+        pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), temporary, compression="zstd")
+    with atomic_path(csv_path) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def save_codebook(path: str | Path) -> None:
+    """Write what every column of the tables means."""
+    with atomic_path(path) as temporary:
+        codebook.codebook(STUDY_TABLES, PROBE_COLUMNS).to_csv(temporary, index=False, lineterminator="\n")
+
+
+def load(parquet_path: str | Path) -> pd.DataFrame:
+    """Read what `save` wrote; whole numbers stay whole where some are null.
+
+    Raises:
+        records.TableError: the file is damaged and has been set aside.
+    """
+    return codebook.to_pandas(records.read_parquet(parquet_path).replace_schema_metadata())
