@@ -35,7 +35,7 @@ lock: development
 	python tools/lock.py
 
 schemas: development
-	python tools/optimizers.py
+	python tools/optimizer_signatures.py
 	python tools/schemas.py
 
 reliability: development

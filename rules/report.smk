@@ -53,10 +53,10 @@ rule render_report:
     params:
         # Functions, since Snakemake takes braces in a text for wildcards.
         title=lambda wildcards: STUDY.file.title,
-        template=lambda wildcards: str(ROOT / "reports" / "report.py"),
+        template=lambda wildcards: str(ROOT / "reports" / "notebook.py"),
         code=[
             code("render_report.py"),
-            code("report.py", ROOT / "reports"),
+            code("notebook.py", ROOT / "reports"),
             *content(sorted((ROOT / "reports" / "template").iterdir())).values(),
         ],
         token=TOKEN,

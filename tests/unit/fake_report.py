@@ -15,7 +15,7 @@ from batchscope.tables.cells import pairs
 from unit import fake_results
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-REPORT = REPOSITORY / "reports" / "report.py"
+REPORT = REPOSITORY / "reports" / "notebook.py"
 CONFIG = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
 HOSTILE = "Does <script>document.title = 'taken'</script> & \"size\" matter?"
 SVG = (

@@ -16,7 +16,7 @@ TRAIN = {"train": "run.txt", "train-gpu": "gpu.txt", "train-jax": "jax.txt", "tr
 LOCK_OF = {**TRAIN, "analyse": "run.txt", "report": "run.txt"}
 LOCKS = (*TRAIN.values(), "develop.txt", "uv.txt")
 CONDA_PYTHON = {"python_version": "3.12", "python_full_version": "3.12.1"}
-STARTED = {"render_report.py": ROOT / "reports" / "report.py"}  # source that a job runs without importing it
+STARTED = {"render_report.py": ROOT / "reports" / "notebook.py"}  # source that a job runs without importing it
 BY_NAME = {
     "papermill": "ipykernel",
     "pooch": "tqdm",

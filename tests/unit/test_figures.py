@@ -268,7 +268,7 @@ def test_select_refuses_what_was_not_run() -> None:
 
 def test_listing_figures_and_tables_loads_no_library() -> None:
     code = (
-        "import sys, batchscope.figures, batchscope.tables.contents, batchscope.tables.derived; "
+        "import sys, batchscope.figures, batchscope.tables.contents, batchscope.tables.derived_columns; "
         "print(sorted({'matplotlib', 'pandas', 'scipy', 'numpy'} & set(sys.modules)))"
     )
     scripts = Path(fake_results.records.__file__).parents[2]

@@ -14,11 +14,11 @@ from batchscope.config.errors import ConfigError, key_path
 from batchscope.config.written import read
 from batchscope.study.recipes import RECIPE
 from batchscope.training import engines
-from batchscope.training.optimizers import SIGNATURES
+from batchscope.training.optimizer_signatures import SIGNATURES
 from batchscope.training.plans import Plan
 
 _spec = importlib.util.spec_from_file_location(
-    "optimizers", Path(__file__).resolve().parents[2] / "tools/optimizers.py"
+    "optimizers", Path(__file__).resolve().parents[2] / "tools/optimizer_signatures.py"
 )
 assert _spec is not None
 assert _spec.loader is not None

@@ -27,8 +27,8 @@ from batchscope.report.content import Content
 from batchscope.report.probes import sections_of
 from batchscope.study.probing import settings_of
 from batchscope.tables import records
-from batchscope.tables.columns import CELL, RUN
 from batchscope.tables.contents import TABLES
+from batchscope.tables.job_columns import CELL, RUN
 from batchscope.training.checkpoints import END, START, Checkpoint
 from batchscope.training.plans import Plan
 from batchscope.training.snapshots import Snapshot

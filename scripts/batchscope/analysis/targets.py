@@ -15,7 +15,7 @@ from batchscope.stats.quantiles import median
 from batchscope.stats.survival import restricted_mean, survival_median
 from batchscope.tables.cells import CELL, OF_TARGET, PAIR, RUN, about
 from batchscope.tables.codebook import frame
-from batchscope.tables.derived import AMOUNTS
+from batchscope.tables.derived_columns import AMOUNTS
 from batchscope.tables.metrics import TARGETS
 
 _ENERGY = ("gpu_energy_joules", "cpu_package_energy_joules")

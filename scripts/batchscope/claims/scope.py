@@ -18,7 +18,7 @@ from batchscope.config.written import List, Text, Written, valid
 from batchscope.data.sources.registry import SOURCES
 from batchscope.tables.cells import Pair, Size
 from batchscope.text import count, integer, listing
-from batchscope.training.optimizers import SIGNATURES
+from batchscope.training.optimizer_signatures import SIGNATURES
 
 if TYPE_CHECKING:
     from batchscope.claims.definitions import Claim

@@ -14,7 +14,7 @@ from batchscope.identity.digests import file_sha256, fingerprint, sealed
 from batchscope.identity.files import set_aside, write_json
 from batchscope.jobs import manifest, memory, provenance
 from batchscope.tables import records
-from batchscope.tables.columns import Columns
+from batchscope.tables.job_columns import Columns
 from batchscope.training import engines, recipes
 from batchscope.training.recipes import Recipe
 

@@ -11,7 +11,7 @@ from batchscope.jobs.job import Ask, Paths, Row
 from batchscope.jobs.supervise import Death
 from batchscope.jobs.tune import rows
 from batchscope.tables import records
-from batchscope.tables.columns import Columns
+from batchscope.tables.job_columns import Columns
 from batchscope.training import engines, recipes, snapshots, tuning
 
 OUTCOME = "out_of_memory"

@@ -11,7 +11,7 @@ from batchscope.jobs.job import Ask, Job, Note, Paths, Row
 from batchscope.jobs.supervise import Death
 from batchscope.probes.subject import Cell, Subject, Tables
 from batchscope.tables import records
-from batchscope.tables.columns import Columns
+from batchscope.tables.job_columns import Columns
 from batchscope.training import snapshots
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from batchscope.tables.columns import CELL, CHECKPOINT, RUN, Columns, integer, number
+from batchscope.tables.job_columns import CELL, CHECKPOINT, RUN, Columns, integer, number
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from typing import Literal
 
 from batchscope.figures import FigureSpec
 from batchscope.probes.columns import Record
-from batchscope.tables.columns import Column, Columns, number
+from batchscope.tables.job_columns import Column, Columns, number
 
 
 @dataclass(frozen=True)

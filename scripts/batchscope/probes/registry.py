@@ -7,8 +7,8 @@ from importlib import import_module
 from batchscope import figures
 from batchscope.figures import FigureSpec
 from batchscope.probes.probe import Probe
-from batchscope.tables.columns import Columns
 from batchscope.tables.contents import TABLES
+from batchscope.tables.job_columns import Columns
 
 NAMES = (
     "gradients",

@@ -8,7 +8,7 @@ from batchscope import text as numbers
 from batchscope.data.sources.registry import SOURCES
 from batchscope.report.content import Definition, Described
 from batchscope.stats import ALPHA, LEVEL
-from batchscope.training.optimizers import SIGNATURES
+from batchscope.training.optimizer_signatures import SIGNATURES
 
 _SCALES = {
     "none": "used as they are",

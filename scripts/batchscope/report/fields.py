@@ -15,7 +15,7 @@ from batchscope.probes.section import where
 from batchscope.report.content import Content
 from batchscope.tables.cells import Pair
 from batchscope.tables.codebook import columns_of
-from batchscope.tables.columns import Columns
+from batchscope.tables.job_columns import Columns
 
 Kind = Literal["number", "text"]
 LONG = 24  # rows of a table above which it is folded away

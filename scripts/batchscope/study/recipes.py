@@ -10,9 +10,9 @@ from pydantic import Field, TypeAdapter
 
 from batchscope.config.errors import Fault, Locate
 from batchscope.config.written import DIFFERENT, List, Positive, Seed, Written, defaults, valid
-from batchscope.study import networks, optimizers
+from batchscope.study import networks, optimizer_options
 from batchscope.study.networks import Model
-from batchscope.study.optimizers import Optimizer
+from batchscope.study.optimizer_options import Optimizer
 
 _Index = Annotated[int, Field(ge=0)]
 _Rate = Annotated[float, Field(gt=0)]
@@ -215,7 +215,7 @@ def settle(recipe: Recipe, locate: Locate) -> Recipe:
     Raises:
         ConfigError: one sentence on what to change.
     """
-    optimizers.check(recipe.optimizer, locate)
+    optimizer_options.check(recipe.optimizer, locate)
     scaling = recipe.learning_rate_scaling
     if scaling.rule != "none":
         return recipe

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from batchscope.tables import columns
+from batchscope.tables import job_columns as columns
 
 if TYPE_CHECKING:
     import pandas as pd

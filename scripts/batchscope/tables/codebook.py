@@ -9,8 +9,9 @@ import pandas as pd
 import pyarrow as pa
 from pandas.api import types
 
-from batchscope.tables import columns, derived
-from batchscope.tables.columns import Column, Columns, Kind, string
+from batchscope.tables import derived_columns as derived
+from batchscope.tables import job_columns as columns
+from batchscope.tables.job_columns import Column, Columns, Kind, string
 from batchscope.tables.records import TableError
 
 _OF_JOBS: Mapping[str, Mapping[str, Column]] = {

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchscope.identity.files import atomic_path, set_aside
-from batchscope.tables.columns import CELL, RUN, TABLES, TELEMETRY_SUMMARY, Columns, Kind
+from batchscope.tables.job_columns import CELL, RUN, TABLES, TELEMETRY_SUMMARY, Columns, Kind
 
 __all__ = [
     "CELL",

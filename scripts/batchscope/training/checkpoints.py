@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batchscope.tables.columns import CHECKPOINT
+from batchscope.tables.job_columns import CHECKPOINT
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from batchscope.probes.columns import Record
-from batchscope.tables.columns import RUN, integer, number, string
+from batchscope.tables.job_columns import RUN, integer, number, string
 
 RECORDS: dict[str, Record] = {
     "accumulation": Record(

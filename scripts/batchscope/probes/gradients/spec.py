@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from batchscope.probes.gradients.columns import RECORDS
 from batchscope.probes.probe import Probe, ProbeFigure, interval, mean
-from batchscope.tables.columns import CELL, CHECKPOINT, Columns, integer, number, string
+from batchscope.tables.job_columns import CELL, CHECKPOINT, Columns, integer, number, string
 
 _GRADIENTS, _SCALES = (RECORDS[table].columns for table in ("gradients", "noise_scale"))
 BETWEEN = tuple(

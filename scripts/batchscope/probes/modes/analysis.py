@@ -10,7 +10,7 @@ import pandas as pd
 from batchscope.probes.modes.spec import MEANS
 from batchscope.stats.intervals import t_interval
 from batchscope.tables.codebook import typed
-from batchscope.tables.columns import CELL
+from batchscope.tables.job_columns import CELL
 
 
 def analyse(records: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from batchscope.probes.columns import Record, at_checkpoint
-from batchscope.tables.columns import integer, number, string
+from batchscope.tables.job_columns import integer, number, string
 
 RECORDS: dict[str, Record] = {
     "modes": at_checkpoint(

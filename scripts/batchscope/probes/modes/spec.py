@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from batchscope.probes.modes.columns import RECORDS
 from batchscope.probes.probe import Probe, ProbeFigure, mean
-from batchscope.tables.columns import CELL, Columns, integer
+from batchscope.tables.job_columns import CELL, Columns, integer
 
 MEANS: Columns = {
     **CELL,

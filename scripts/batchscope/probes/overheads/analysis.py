@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 from batchscope.probes.overheads.spec import LOOPS, OVERHEADS, UPDATE_COSTS
 from batchscope.stats import FITTED_SIZES
 from batchscope.stats.intervals import t_interval, t_quantile
-from batchscope.tables import columns
+from batchscope.tables import job_columns as columns
 from batchscope.tables.codebook import typed
 
 CELL = list(columns.CELL)

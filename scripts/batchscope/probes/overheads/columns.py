@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from batchscope.probes.columns import Record
-from batchscope.tables.columns import CELL, integer, number, string
+from batchscope.tables.job_columns import CELL, integer, number, string
 
 RECORDS: dict[str, Record] = {
     "loop_windows": Record(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from batchscope.probes.overheads.columns import RECORDS
 from batchscope.probes.probe import Probe, ProbeFigure
-from batchscope.tables.columns import CELL, Column, integer, number, string
+from batchscope.tables.job_columns import CELL, Column, integer, number, string
 
 LOOPS = ("fused", "fit", "data")
 

@@ -12,7 +12,7 @@ import pandas as pd
 from batchscope.probes.rates.spec import CURVE_MEANS, RANGE_MEANS
 from batchscope.stats.intervals import Interval, t_interval
 from batchscope.tables.codebook import typed
-from batchscope.tables.columns import CELL
+from batchscope.tables.job_columns import CELL
 
 
 def analyse(records: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from batchscope.probes.probe import Probe, ProbeFigure, mean
 from batchscope.probes.rates.columns import RECORDS
-from batchscope.tables.columns import CELL, Columns, integer, number
+from batchscope.tables.job_columns import CELL, Columns, integer, number
 
 _CURVES = RECORDS["rate_curves"].columns
 _OVER = "geometric mean over the seeds that have one"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from batchscope.probes.probe import Probe, ProbeFigure, mean
 from batchscope.probes.sharpness.columns import RECORDS
 from batchscope.tables.cells import PAIR
-from batchscope.tables.columns import CELL, CHECKPOINT, RUN, Column, Columns, boolean, integer, number, string
+from batchscope.tables.job_columns import CELL, CHECKPOINT, RUN, Column, Columns, boolean, integer, number, string
 
 GAP = "matched_generalisation_gap"
 INTERPOLATED = boolean("true: at exactly that training loss, between weights above and below it")

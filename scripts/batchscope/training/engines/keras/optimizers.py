@@ -6,7 +6,7 @@ from typing import cast
 
 from batchscope.training import recipes
 from batchscope.training.engines.keras.framework import keras
-from batchscope.training.optimizers import SIGNATURES
+from batchscope.training.optimizer_signatures import SIGNATURES
 
 
 def build(recipe: recipes.Recipe, batch_size: int) -> keras.optimizers.Optimizer:

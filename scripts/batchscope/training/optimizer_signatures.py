@@ -1,6 +1,6 @@
 """The optimizers that a recipe may name, with their own options, as `make schemas` read them from Keras.
 
-They lie in optimizers.json, so that a study is read without a framework.
+They lie in optimizer_signatures.json, so that a study is read without a framework.
 """
 
 from __future__ import annotations

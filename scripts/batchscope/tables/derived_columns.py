@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from batchscope.tables.columns import CELL, RUN, Column, boolean, integer, number, string
+from batchscope.tables.job_columns import CELL, RUN, Column, boolean, integer, number, string
 
 PAIR: dict[str, Column] = {name: CELL[name] for name in ("dataset", "recipe")}
 AMOUNTS = {"epochs": "epochs", "updates": "updates", "examples": "examples", "seconds": "s", "joules": "J"}

@@ -1,4 +1,4 @@
-"""The optimizer of a recipe: any of `training.optimizers`, its options checked against its signature."""
+"""The optimizer of a recipe: any of `training.optimizer_signatures`, its options checked against its signature."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Field
 
 from batchscope.config.errors import ConfigError, Locate
 from batchscope.config.written import Positive, Share, Written
-from batchscope.training.optimizers import SIGNATURES, Option
+from batchscope.training.optimizer_signatures import SIGNATURES, Option
 
 _CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")
 _Above0 = Annotated[float, Field(gt=0)]

@@ -1,4 +1,4 @@
-"""The signatures of Keras' optimizers, which `make schemas` keeps in scripts/batchscope/training/optimizers.json."""
+"""The signatures of the optimizers of Keras, which `make schemas` keeps in training/optimizer_signatures.json."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from batchscope.training import engines  # noqa: E402
-from batchscope.training.optimizers import PATH  # noqa: E402
+from batchscope.training.optimizer_signatures import PATH  # noqa: E402
 
 # Optimizers with a learning rate of their own that cannot train any network of a study.
 LEFT_OUT = {
