@@ -10,7 +10,7 @@ from small import blobs, recipe
 from batchscope.probes.overheads import measure as overheads
 from batchscope.training import timing
 from batchscope.training.engines import OutOfMemoryError
-from batchscope.training.engines.tensorflow import fit
+from batchscope.training.engines.keras import fit
 from batchscope.training.plans import Plan
 
 SETTINGS = {"warmup_seconds": 2.0, "windows": 4, "window_seconds": 1.0}
