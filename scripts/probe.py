@@ -11,5 +11,5 @@ logs.redirect(snakemake.log[0])
 inputs = {name: str(files) for name, files in snakemake.input.items()}
 given = (inputs, snakemake.params.ask, dict(snakemake.output.items()))
 work = Task("batchscope.jobs.probe", "run_probe", given)
-lost = Task("batchscope.jobs.lost", "write_probe", given)
+lost = Task("batchscope.jobs.probe", "lose", given)
 supervise.run(work, lost, snakemake.resources, snakemake.log[0], snakemake.params.ask["settings"])

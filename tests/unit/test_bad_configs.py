@@ -236,7 +236,7 @@ CONFIG = "config (config/config.yaml or --config): "
             {"engine": "tensorflwo"},
             'engine: the text "tensorflwo" is not valid (did you mean `tensorflow`?); valid is one of tens',
         ),
-        ({"engine": "jax"}, 'engine: the text "jax" is not valid; valid is one of tensorflow, numpy'),
+        ({"engine": "torch"}, 'engine: the text "torch" is not valid; valid is one of tensorflow, jax, numpy'),
         ({"loop": "eager"}, 'loop: the text "eager" is not valid; valid is one of fused, fit'),
         ({"device": "cuda"}, 'device: the text "cuda" is not valid; valid is one of auto, cpu, gpu'),
         ({"threads": 0}, "threads: 0 is not valid; valid is an integer of at least 1"),

@@ -16,7 +16,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchscope.config.written import BatchSize
+from batchscope.config.batch_sizes import BatchSize
 from batchscope.config.yaml_files import read_yaml
 from batchscope.data.sources import registry
 from batchscope.identity.asked import draw

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from batchscope.config.written import BatchSize, Text, Written, valid
+from batchscope.config.batch_sizes import BatchSize
+from batchscope.config.written import Text, Written, valid
 from batchscope.tables.metrics import TargetMetric
 
 

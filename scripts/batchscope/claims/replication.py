@@ -11,7 +11,7 @@ from batchscope.claims.parts import NotMeasuredError
 from batchscope.claims.published import FittedTarget, Published
 from batchscope.claims.readers import Evidence, Tables
 from batchscope.claims.samples import Values
-from batchscope.config.written import BatchSize
+from batchscope.config.batch_sizes import BatchSize
 from batchscope.probes.gradients.analysis import noise_scale_over_seeds
 from batchscope.stats.intervals import t_interval
 from batchscope.tables.cells import Size, pairs

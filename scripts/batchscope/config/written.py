@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self, TypeVar, cast
 
 import pydantic
 from pydantic import AfterValidator, ConfigDict, Field, Strict, TypeAdapter, model_validator
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import PydanticCustomError, core_schema
+from pydantic_core import PydanticCustomError
 
 from batchscope.config import sentences
+from batchscope.config.batch_sizes import BatchSize
 from batchscope.config.errors import ConfigError, Fault, Locate
 
 T = TypeVar("T")
@@ -42,39 +42,6 @@ class Written(pydantic.BaseModel):
         """The mapping with every default, of built-in scalars, lists and dicts; keys in the order of the fields."""
         kept = (name for name, field in type(self).model_fields.items() if not field.exclude)
         return {name: plain(getattr(self, name)) for name in kept}
-
-
-@dataclass(frozen=True)
-class BatchSize:
-    """Examples per update: a number of them, or None for `full`, all the training examples."""
-
-    examples: int | None
-
-    def __str__(self) -> str:
-        return "full" if self.examples is None else str(self.examples)
-
-    @property
-    def written(self) -> int | str:
-        """As a user writes it."""
-        return self.examples or "full"
-
-    def of(self, n_train: int | None) -> int | None:
-        """Examples per update where there are `n_train` to train on; None where that is not known."""
-        return n_train if self.examples is None else self.examples
-
-    @classmethod
-    def read(cls, value: object) -> BatchSize:
-        """The value that a user wrote; raise pydantic's error where it is none."""
-        if value == "full":
-            return cls(None)
-        if type(value) is int and value >= 1:
-            return cls(value)
-        raise PydanticCustomError("batch_size", "no batch size")
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, *_: Any) -> core_schema.CoreSchema:
-        kinds = core_schema.union_schema([core_schema.int_schema(ge=1), core_schema.literal_schema(["full"])])
-        return core_schema.no_info_plain_validator_function(cls.read, json_schema_input_schema=kinds)
 
 
 def plain(value: Any) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from batchscope.identity.digests import fingerprint
-from batchscope.jobs import job, manifest, probe, provenance
+from batchscope.jobs import job, manifest, provenance
 from batchscope.jobs.job import Ask, Paths, Row
 from batchscope.jobs.supervise import Death
 from batchscope.jobs.tune import rows
@@ -49,9 +49,8 @@ def write_tuning(inputs: Mapping[str, Sequence[str]], ask: Ask, outputs: Paths, 
     _write(facts, ask, outputs, death, trials=rows(cell, [trial]))
 
 
-def write_probe(inputs: Paths, ask: Ask, outputs: Paths, death: Death) -> None:
-    """The outputs of a probe that died: its tables without rows, and the reason in the manifest."""
-    columns = probe.columns(ask["probe"])
+def write_probe(inputs: Paths, ask: Ask, outputs: Paths, death: Death, columns: Mapping[str, Columns]) -> None:
+    """The outputs of a probe that died: its tables, with `columns` and without rows, and the reason in the manifest."""
     _write(_facts(inputs), ask, outputs, death, columns, **{name: [] for name in columns})
 
 

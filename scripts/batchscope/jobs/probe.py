@@ -6,8 +6,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
-from batchscope.jobs import provenance
+from batchscope.jobs import lost, provenance
 from batchscope.jobs.job import Ask, Job, Note, Paths, Row
+from batchscope.jobs.supervise import Death
 from batchscope.probes.subject import Cell, Subject, Tables
 from batchscope.tables import records
 from batchscope.tables.columns import Columns
@@ -25,6 +26,11 @@ def run_probe(inputs: Paths, ask: Ask, outputs: Paths, note: Note = lambda name,
     except MemoryError as error:
         reasons = dict.fromkeys(tables, f"memory ran out: {error}")
     job.write(tables, outputs, reasons, columns=written)
+
+
+def lose(inputs: Paths, ask: Ask, outputs: Paths, death: Death) -> None:
+    """Write `outputs` for a probe that died of memory."""
+    lost.write_probe(inputs, ask, outputs, death, columns(ask["probe"]))
 
 
 def columns(probe: str) -> dict[str, Columns]:

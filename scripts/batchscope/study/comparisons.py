@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from batchscope.config.batch_sizes import WORDS, BatchSize
 from batchscope.config.errors import ConfigError, Locate, below, refuse_unknown
-from batchscope.config.written import DIFFERENT, BatchSize, List, Names, Written, valid
+from batchscope.config.written import DIFFERENT, List, Names, Written, valid
 from batchscope.data.sources.keys import Dataset
 from batchscope.study import definition_files, definitions
 from batchscope.study.definitions import Definition
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 # Keys of a recipe that change nothing in the work of one update.
 _WITHOUT_WORK = ("budget", "learning_rate_scaling", "tuning", "tracked_weight", "evaluation_batch_size", "snapshots")
-_SIZE = "an integer from 1 to the number of training examples, or `full`"
 
 
 class Comparison(Written):
@@ -31,7 +31,7 @@ class Comparison(Written):
     recipes: Names
     """Names of recipes."""
     batch_sizes: Annotated[
-        List[Annotated[BatchSize, valid(_SIZE)]],
+        List[Annotated[BatchSize, valid(WORDS)]],
         Field(min_length=1),
         DIFFERENT,
         valid("a list of integers from 1 to the number of training examples, or `full`"),
@@ -166,11 +166,8 @@ def _check_size(
 ) -> None:
     """A batch size must fit the training part, where its size is known, and hold a whole micro batch."""
     micro, examples = recipe.value.micro_batch_size, size.of(n_train)
-    if examples is not None and n_train is not None and examples > n_train:
-        raise ConfigError(
-            f"{place}: {size} is larger than the {n_train:,} training examples of {dataset.name}; "
-            f"valid are 1 to {n_train}, or full"
-        )
+    if n_train is not None:
+        size.refuse_larger(n_train, dataset.name, place)
     if micro is not None and examples is not None and micro > examples:
         shown_size = str(size) if size.examples else f"full ({examples} examples)"
         raise ConfigError(

@@ -17,12 +17,12 @@ from pydantic import Field, StringConstraints, TypeAdapter
 from batchscope.claims import definitions as claims
 from batchscope.claims.published import Published
 from batchscope.config import written
+from batchscope.config.batch_sizes import BatchSize
 from batchscope.config.errors import ConfigError, Fault, Locate, below, choice, refuse_unknown, shown
 from batchscope.config.written import (
     DIFFERENT,
     NAME,
     NAME_WORDS,
-    BatchSize,
     List,
     Seed,
     Text,
@@ -278,11 +278,8 @@ def check_sizes(study: Study, dataset: str, n_train: int) -> None:
         ConfigError: a batch size is larger than the training part.
     """
     for run in study.runs:
-        if run.dataset == dataset and (run.batch_size.examples or 0) > n_train:
-            raise ConfigError(
-                f"{study.path}: batch size {run.batch_size} is larger than the {n_train} training examples of "
-                f"{dataset}; valid is an integer from 1 to {n_train}, or full"
-            )
+        if run.dataset == dataset:
+            run.batch_size.refuse_larger(n_train, dataset, f"{study.path}: batch_sizes")
 
 
 def _study_file(study: str, folder: Path) -> Path:

@@ -60,6 +60,12 @@ class Settings(Written):
     """Where to train. `auto` takes the first GPU where there is one, else the CPU."""
     threads: Positive = 1
     """Threads of each training and timing job."""
+    warm_starts: Annotated[
+        bool, BeforeValidator(lambda value: {"true": True, "false": False}.get(str(value), value))
+    ] = True  # of --config Snakemake makes a text
+    """Whether jobs on this machine start from one process that has imported the framework, which saves its import in
+    each. On a cluster, and on systems other than Linux, every job imports it itself.
+    """
     data_folders: Annotated[
         List[Annotated[str, Field(min_length=1), valid("the path of a folder")]], DIFFERENT, valid("a list of folders")
     ] = ()
@@ -69,12 +75,6 @@ class Settings(Written):
     ] = Field(default_factory=dict)
     """Data sets to train on instead of those that the study names, as `named: trained on`: a study of mnist runs on
     fashion-mnist with `mnist: fashion-mnist`.
-    """
-    warm_starts: Annotated[
-        bool, BeforeValidator(lambda value: {"true": True, "false": False}.get(str(value), value))
-    ] = True  # of --config Snakemake makes a text
-    """Whether jobs on this machine start from one process that has imported the framework, which saves its import in
-    each. On a cluster, and on systems other than Linux, every job imports it itself.
     """
     step_records: Positive = 2000
     """Step losses kept per run. A run with more updates than this keeps every k-th update."""

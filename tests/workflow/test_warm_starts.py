@@ -1,0 +1,45 @@
+"""A cold start gives what a warm one gave: the tiny study of TensorFlow was made warm."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT, lasting, run, table
+
+
+@pytest.fixture(scope="module")
+def cold(finished, tmp_path_factory):
+    """The study once more: one job of each kind, each in a process that imports TensorFlow itself."""
+    folder = shutil.copytree(finished, tmp_path_factory.mktemp("cold") / "study")
+    results = folder / "results"
+    for made in (
+        "runs/flowers/own/bs8/seed1",
+        "tunings/flowers/tuned",
+        "timings/flowers/own/bs8",
+        "tiny/probes",
+        "tiny/tables",
+    ):
+        shutil.rmtree(results / made)
+    command = ["snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2", "tables"]
+    done = run(folder, [*command, "--configfile", "quick.yaml", "--config", "study=tiny.yaml", "warm_starts=false"])
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def test_every_number_is_the_same_to_the_bit(finished, cold):
+    names = sorted(path.stem for path in (finished / "results/tiny/tables").glob("*.parquet"))
+    assert names == sorted(path.stem for path in (cold / "results/tiny/tables").glob("*.parquet"))
+    for name in names:
+        pd.testing.assert_frame_equal(lasting(cold, name), lasting(finished, name), check_exact=True)
+
+
+def test_weights_are_the_same_bytes(finished, cold):
+    path = "results/runs/flowers/own/bs8/seed1/weights.npz"
+    assert (cold / path).read_bytes() == (finished / path).read_bytes()
+
+
+def test_memory_means_the_same(finished, cold):
+    here, there = (table(folder, "runs").query("recipe == 'own' and seed == 1") for folder in (cold, finished))
+    for column in ("host_memory_peak_bytes", "host_memory_baseline_bytes"):
+        np.testing.assert_allclose(here[column], there[column], rtol=0.1)
