@@ -22,7 +22,6 @@ from batchscope.training import timing
 from batchscope.training.engines import Engine
 from batchscope.training.plans import Plan
 
-
 WINDOWS = 7  # of each loop, where the study gives no number
 
 
