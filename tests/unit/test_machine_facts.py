@@ -50,14 +50,24 @@ def test_without_an_affinity_all_cores_are_usable(monkeypatch, cores, usable):
     assert manifest.host()["cores_usable"] == usable
 
 
-def test_resident_memory_that_cannot_be_read_is_null(monkeypatch):
+def test_resident_memory_that_cannot_be_read_is_null(monkeypatch, tmp_path):
     assert memory.resident_bytes() > 1_000_000
 
     def fails(self):
         raise psutil.AccessDenied
 
     monkeypatch.setattr(psutil.Process, "memory_info", fails)
+    monkeypatch.setattr(memory, "_STATUS", tmp_path / "status")  # of a system without it
     assert memory.resident_bytes() is None
+    (tmp_path / "status").write_text("VmRSS: 1 kB\n")
+    assert memory.resident_bytes() is None
+
+
+def test_memory_counts_no_pages_of_files(monkeypatch, tmp_path):
+    (tmp_path / "status").write_text("VmHWM:\t900 kB\nRssAnon:\t200 kB\nRssFile:\t500 kB\nRssShmem:\t 10 kB\n")
+    monkeypatch.setattr(memory, "_STATUS", tmp_path / "status")
+    assert memory.resident_bytes() == 210 * 1024
+    assert memory.peak_bytes() == (400 * 1024, "")
 
 
 def test_telemetry_without_psutil_is_null_with_the_reason(monkeypatch):

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from batchscope.data.dataset import DataError
-from batchscope.data.splits import known_size
+from batchscope.data.sources.registry import known_size
 from unit.sources import X, Y, csv, everything, made, npz, table
 
 

@@ -110,7 +110,7 @@ def test_weights_drawn_when_the_file_is_imported_follow_the_seed(engine, tmp_pat
 
 def test_the_look_at_another_seed_is_taken_once_and_leaves_later_builds_as_they_were(engine, tmp_path):
     calls = tmp_path / "calls"
-    body = f"def build(shape, classes):\n    open({str(calls)!r}, 'a').write('x')\n{DENSE}"
+    body = f"def build(shape, classes):\n    with open({str(calls)!r}, 'a') as file:\n        file.write('x')\n{DENSE}"
     made = own(tmp_path, body)
     results = [train(engine, made) for _ in range(3)]
     assert len(calls.read_text()) == 3 + 2
@@ -138,7 +138,10 @@ def test_a_function_that_starts_elsewhere_with_the_same_seed_is_refused(engine, 
 
 def test_the_time_of_compilation_holds_one_build_and_not_the_look_at_another_seed(engine, tmp_path, monkeypatch):
     calls = tmp_path / "calls"
-    made = own(tmp_path, f"def build(shape, classes):\n    open({str(calls)!r}, 'a').write('x')\n{DENSE}")
+    made = own(
+        tmp_path,
+        f"def build(shape, classes):\n    with open({str(calls)!r}, 'a') as file:\n        file.write('x')\n{DENSE}",
+    )
     before = []
 
     @contextlib.contextmanager

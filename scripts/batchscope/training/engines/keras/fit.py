@@ -119,7 +119,7 @@ class _Clock(keras.callbacks.Callback):
 def _compile_fit(network: Network, x: NDArray[np.float32], y: NDArray[np.int32]) -> None:
     """Make `model.fit` compile by one update, and undo the update."""
     variables = [*network.model.variables, *network.optimizer.variables]
-    before = [np.asarray(variable).copy() for variable in variables]
+    before = [np.copy(np.asarray(variable)) for variable in variables]
     network.model.fit(x, y, batch_size=len(y), shuffle=False, verbose=0)
     for variable, value in zip(variables, before, strict=True):
         variable.assign(value)
