@@ -259,7 +259,7 @@ CONFIG = "config (config/config.yaml or --config): "
         # --config 'timing={windows: 5}' arrives like this.
         (
             {"timing": {"windows": "5"}},
-            'timing.windows: the text "5" is not valid; valid is an integer of at least 3 (it a',
+            'timing.windows: the text "5" is not valid; valid is an integer of at least 3, or null (it a',
         ),
         # Snakemake's own YAML reads a number like this as text.
         (

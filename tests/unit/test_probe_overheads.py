@@ -81,6 +81,12 @@ def test_loops_take_turns_after_all_are_warm(monkeypatch):
         assert before * (fixed + marginal * 8) >= SETTINGS["warmup_seconds"]
 
 
+def test_without_a_number_of_windows_each_loop_has_seven(monkeypatch):
+    settings = {**SETTINGS, "windows": None}
+    rows = overheads.loop_windows(Clockwork(monkeypatch), blobs(), Plan(recipe(), 8, 0, "fused"), settings)
+    assert [row["window"] for row in rows if row["loop"] == "fit"] == [1, 2, 3, 4, 5, 6, 7]
+
+
 def test_accumulation_is_refused_and_too_little_memory_is_told(monkeypatch):
     engine = Clockwork(monkeypatch, out_of_memory=True)
     with pytest.raises(ValueError, match="recipe small accumulates micro batches"):

@@ -127,7 +127,8 @@ def test_config_yaml_holds_the_defaults_and_every_key() -> None:
 
 def test_settings_given_in_part_keep_the_other_defaults(tmp_path: Path) -> None:
     settings = load(tmp_path, minimal(), timing={"windows": 9}, threads=3).settings.plain()
-    assert settings["timing"] == {"warmup_seconds": 1.0, "windows": 9, "window_seconds": 1.0}
+    defaults = {"warmup_seconds": 0.5, "windows": None, "window_seconds": 0.2, "precision": 0.02, "max_seconds": 7.0}
+    assert settings["timing"] == {**defaults, "windows": 9}
     assert settings["threads"] == 3
     assert settings["telemetry"] == {"interval_seconds": 0.25}
 

@@ -43,8 +43,10 @@ class Settings(TypedDict):
     telemetry_interval_seconds: NotRequired[float]
     step_records: NotRequired[int]
     warmup_seconds: NotRequired[float]
-    windows: NotRequired[int]
+    windows: NotRequired[int | None]
     window_seconds: NotRequired[float]
+    precision: NotRequired[float]
+    max_seconds: NotRequired[float]
 
 
 class Sources(TypedDict):

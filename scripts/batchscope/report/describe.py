@@ -94,15 +94,21 @@ def timing(study: Described) -> str:
     if not study["timing"]:
         return "This study has no timings, so nothing is said about speed; memory and utilisation come from the runs."
     settings = study["settings"]["timing"]
-    windows = numbers.count(settings["windows"], "window")
+    length = f"of about {settings['window_seconds']:g} s, synchronised at both edges"
+    if settings["windows"] is None:
+        windows = (
+            f"windows {length}, until the ends of the {LEVEL} interval of their median are at most "
+            f"{100 * settings['precision']:g} % from it, or for {settings['max_seconds']:g} s"
+        )
+    else:
+        windows = f"{numbers.count(settings['windows'], 'window')} {length}"
     return (
         "Seconds never come from the training runs, which may share the machine. For each batch size a separate job "
         f"that has the machine to itself trains for {settings['warmup_seconds']:g} s without counting and then times "
-        f"{windows} of about {settings['window_seconds']:g} s, synchronised at both edges. Given are the median and "
-        "the quartiles over the windows of that one job: updates only, without compiling and evaluation, and with the "
-        "last, short batch of an epoch counted as a whole one. They hold for the number of threads, the precision and "
-        "the deterministic operations named under Training and in the manifest; other settings can favour other "
-        f"sizes.{_borrowed(study['borrowed_timings'])}"
+        f"{windows}. Given are the median and the quartiles over the windows of that one job: updates only, without "
+        "compiling and evaluation, and with the last, short batch of an epoch counted as a whole one. They hold for "
+        "the number of threads, the precision and the deterministic operations named under Training and in the "
+        f"manifest; other settings can favour other sizes.{_borrowed(study['borrowed_timings'])}"
     )
 
 

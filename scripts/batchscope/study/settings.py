@@ -26,12 +26,20 @@ class Telemetry(Written):
 class Timing(Written):
     """How seconds per update are measured."""
 
-    warmup_seconds: float = Field(1.0, ge=0)
-    """Untimed updates before the first window, in seconds."""
-    windows: int = Field(7, ge=3)
-    """Timed windows. The report gives their median and quartiles."""
-    window_seconds: float = Field(1.0, gt=0)
-    """Length of a window, in seconds. A window holds at least one update, however long that takes."""
+    warmup_seconds: float = Field(0.5, ge=0)
+    """Untimed updates before the first window, in seconds; more where they do not yet tell how many fill a window."""
+    windows: int | None = Field(None, ge=3)
+    """Timed windows, whose median and quartiles the report gives. null: as many as `precision` needs."""
+    window_seconds: float = Field(0.2, gt=0)
+    """Length of a window, in seconds, or about it. A window holds at least one update, however long that takes."""
+    precision: float = Field(0.02, gt=0, lt=1)
+    """How far the ends of the 95 % interval of the median may lie from it, as a share of it: no further window is timed
+    once they are as near. Not used where `windows` is a number.
+    """
+    max_seconds: float = Field(7.0, gt=0)
+    """Seconds that all windows may take together, precise or not, except that there are at least five. Not used where
+    `windows` is a number.
+    """
 
 
 class Settings(Written):

@@ -5,22 +5,48 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from batchscope.data.dataset import Data
+from batchscope.stats.quantiles import median, median_interval
 from batchscope.training.engines import Engine, Trainer
 from batchscope.training.plans import Plan
 
 MEMORY_UPDATES = 4  # after which memory has been through all that an update does
 MAX_UPDATES = 1_000_000  # in one window, so that its order of examples stays small
+FEWEST = 5  # windows where their number is not given, however long they take
 
 Take = Callable[[int], float]  # makes so many updates and returns their seconds
+Window = dict[str, Any]  # the columns of the table `windows` but those of the cell
+Ended = Literal["windows", "precision", "max_seconds"]
+
+
+@dataclass(frozen=True)
+class Until:
+    """How many windows are timed; the settings of the same names in `study.settings.Timing`."""
+
+    windows: int | None
+    precision: float
+    max_seconds: float
+
+    def ended_by(self, windows: Sequence[Window]) -> Ended | None:
+        """The setting that says that these windows are enough; None where another one is needed."""
+        if self.windows is not None:
+            return "windows" if len(windows) >= self.windows else None
+        per_update = [window["seconds_per_update"] for window in windows]
+        middle, ends = median(per_update), median_interval(per_update)
+        if middle and ends and max(middle - ends[0], ends[1] - middle) <= self.precision * middle:
+            return "precision"
+        if len(windows) < FEWEST:
+            return None
+        spent = sum(window["seconds"] for window in windows)
+        return "max_seconds" if spent + windows[-1]["seconds"] > self.max_seconds else None
 
 
 @dataclass
@@ -29,7 +55,8 @@ class Timing:
 
     compile_seconds: float | None = None
     updates_per_window: int | None = None
-    windows: list[dict[str, Any]] = field(default_factory=list)
+    windows: list[Window] = field(default_factory=list)
+    ended_by: Ended | None = None
     outcome: str = "ok"
     outcome_detail: str | None = None
 
@@ -40,12 +67,12 @@ def measure(
     plan: Plan,
     observer: AbstractContextManager[Any],
     *,
-    windows: int,
+    until: Until,
     window_seconds: float,
     warmup_seconds: float,
     at_peak: Callable[[], None] = lambda: None,
 ) -> Timing:
-    """Time updates in `windows` windows of about `window_seconds` each, after `warmup_seconds` of the same work.
+    """Time updates in windows of about `window_seconds`, as many as `until` asks, after `warmup_seconds` of such work.
 
     Every update does the full work of the recipe, but at learning rate zero: the weights stay where they are, so that
     no window differs from another and none can diverge. The last, short batch of an epoch does not occur. `observer`
@@ -62,34 +89,39 @@ def measure(
         take = functools.partial(train_seconds, trainer, n_train, batch_size)
         take(MEMORY_UPDATES)
         at_peak()
-        updates = timing.updates_per_window = warm_up(take, warmup_seconds, window_seconds)
+        epoch = n_train // batch_size
+        updates = timing.updates_per_window = warm_up(take, epoch, warmup_seconds, window_seconds)
     except MemoryError as error:
         timing.outcome, timing.outcome_detail = "out_of_memory", str(error)
         with observer:
             return timing
     with observer:
-        for window in range(1, windows + 1):
-            timing.windows.append({"window": window, **timed(take, updates)})
+        while (ended := until.ended_by(timing.windows)) is None:
+            timing.windows.append({"window": len(timing.windows) + 1, **timed(take, updates)})
+    timing.ended_by = ended
     return timing
 
 
-def warm_up(take: Take, warmup_seconds: float, window_seconds: float) -> int:
-    """Run for at least `warmup_seconds`, doubling the updates per call; returns how many updates fill a window.
+def warm_up(take: Take, epoch: int, warmup_seconds: float, window_seconds: float) -> int:
+    """Run for at least `warmup_seconds` and until a call fills about a window; returns the updates of that call.
 
-    The first updates of all, which initialise the framework, lie before it and say nothing about the pace; and the last
-    call must be long enough, a tenth of a window, to tell how many updates fill one.
+    An engine may compile anew for a call longer than an `epoch` of updates, as JAX does for each length: so few lengths
+    are tried, each of them twice, the second time for its pace, and the last one is that of the windows. The first
+    updates of all, which initialise the framework, lie before it.
     """
     spent, updates = 0.0, 1
     while True:
+        take(updates)
         took = take(updates)
-        spent += took
-        long_enough = spent >= warmup_seconds and took >= window_seconds / 10
-        if long_enough or 2 * updates > MAX_UPDATES:
-            return min(MAX_UPDATES, math.ceil(window_seconds / (took / updates)))
-        updates *= 2
+        spent += 2 * took
+        wanted = min(MAX_UPDATES, math.ceil(window_seconds * updates / took))
+        if wanted > 2 * updates:
+            updates = min(wanted, epoch) if updates < epoch else wanted
+        elif spent >= warmup_seconds:
+            return updates
 
 
-def timed(take: Take, updates: int) -> dict[str, Any]:
+def timed(take: Take, updates: int) -> Window:
     """One window: its `updates`, `seconds` and `seconds_per_update`."""
     seconds = take(updates)
     return {"updates": updates, "seconds": seconds, "seconds_per_update": seconds / updates}

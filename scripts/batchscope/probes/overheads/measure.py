@@ -22,6 +22,8 @@ from batchscope.training import timing
 from batchscope.training.engines import Engine
 from batchscope.training.plans import Plan
 
+WINDOWS = 7  # of each loop, where the study gives no number
+
 
 def measure(subject: Subject) -> Tables:
     """Timed windows of the compiled loop, of Keras' own loop and of one that only reads the data."""
@@ -30,8 +32,8 @@ def measure(subject: Subject) -> Tables:
     return {"loop_windows": [{**subject.cell, **window} for window in windows]}
 
 
-def loop_windows(engine: Engine, data: Data, plan: Plan, settings: Mapping[str, float]) -> list[dict[str, Any]]:
-    """Time `settings["windows"]` windows of about `window_seconds` of each loop, after `warmup_seconds` of each.
+def loop_windows(engine: Engine, data: Data, plan: Plan, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Time `settings["windows"]` windows, or `WINDOWS`, of about `window_seconds` of each loop, warm.
 
     The loops take turns, one window each, so that a machine that slows down for a while slows them alike: compare
     windows of one number. As in `timing.measure`, every update has a full batch and learning rate zero, compiling lies
@@ -46,14 +48,14 @@ def loop_windows(engine: Engine, data: Data, plan: Plan, settings: Mapping[str, 
     """
     if plan.recipe["micro_batch_size"] is not None:
         raise ValueError(f"recipe {plan.recipe['name']} accumulates micro batches, and Keras' own loop cannot do that")
-    loops = _loops(engine, data, plan)
+    loops, epoch = _loops(engine, data, plan), len(data.y_train) // plan.batch_size
     updates = {
-        loop: timing.warm_up(take, settings["warmup_seconds"], settings["window_seconds"])
+        loop: timing.warm_up(take, epoch, settings["warmup_seconds"], settings["window_seconds"])
         for loop, take in loops.items()
     }
     return [
         {"loop": loop, "window": window, **timing.timed(take, updates[loop])}
-        for window in range(1, int(settings["windows"]) + 1)
+        for window in range(1, (settings["windows"] or WINDOWS) + 1)
         for loop, take in loops.items()
     ]
 

@@ -12,6 +12,7 @@ from batchscope.report import elements
 from batchscope.report.content import Content, size
 from batchscope.report.fields import SIZE, Field, Own, table
 from batchscope.report.page import Block, section
+from batchscope.stats import LEVEL
 from batchscope.tables.cells import Pair
 
 
@@ -24,7 +25,8 @@ def time(content: Content, pair: Pair) -> list[Block]:
     """One row per batch size: seconds per update and epoch, and throughput; above it what disturbed the timings."""
     if not content.trained:
         return []
-    return [disturbed(content, pair), *_timed(content, pair), Figure("time_per_epoch"), Figure("throughput")]
+    above, below = disturbed(content, pair), imprecise(content, pair)
+    return [above, *_timed(content, pair), *below, Figure("time_per_epoch"), Figure("throughput")]
 
 
 def _timed(content: Content, pair: Pair) -> list[Block]:
@@ -70,6 +72,29 @@ def disturbed(content: Content, pair: Pair) -> str:
         "factors at different sizes.",
     )
     return elements.box("caution", sentence)
+
+
+def imprecise(content: Content, pair: Pair) -> list[Block]:
+    """A note on the timings whose time was spent before their median was as precise as the study asks."""
+    late = [row for row in rows(content.of("timings", pair)) if row["ended_by"] == "max_seconds"]
+    if not late:
+        return []
+    settings = content.study["settings"]["timing"]
+    found = text.listing([f"{size(row)} ({_known_to(row)})" for row in late])
+    return [
+        Note(
+            f"After {settings['max_seconds']:g} s of windows the {LEVEL} interval of the median was not yet within "
+            f"{100 * settings['precision']:g} % of it at {'batch size' if len(late) == 1 else 'batch sizes'} {found}."
+        )
+    ]
+
+
+def _known_to(row: Row) -> str:
+    """How far the interval of the median reaches from it."""
+    middle, low, high = (number(row, f"seconds_per_update{end}") for end in ("", "_ci_low", "_ci_high"))
+    if middle is None or low is None or high is None:
+        return "too few windows for an interval"
+    return f"within {text.number(100 * max(middle - low, high - middle) / middle, 2)} %"
 
 
 _RESOURCES = (
