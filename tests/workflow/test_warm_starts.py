@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, lasting, run, table
+from conftest import command, lasting, run, table
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +21,7 @@ def cold(finished, tmp_path_factory):
         "tiny/tables",
     ):
         shutil.rmtree(results / made)
-    command = ["snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2", "tables"]
-    done = run(folder, [*command, "--configfile", "quick.yaml", "--config", "study=tiny.yaml", "warm_starts=false"])
+    done = run(folder, [*command("tables"), "warm_starts=false"])
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
