@@ -173,3 +173,12 @@ def test_a_folder_that_others_may_enter_is_not_used(jobs: Jobs) -> None:
     assert status == 0
     assert str(jobs.sockets) in log
     assert jobs.hosts() == []
+
+
+def test_a_path_too_long_for_a_socket_starts_no_host(jobs: Jobs) -> None:
+    long = jobs.folder / ("long" * 25)
+    long.mkdir()
+    status, log = jobs.ended("tell", ("hello",), TMPDIR=str(long))
+    assert status == 0
+    assert "too long" in log
+    assert not any(long.glob("*/*"))

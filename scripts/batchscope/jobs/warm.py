@@ -31,6 +31,7 @@ WORKFLOW = "BATCHSCOPE_WARM_STARTS_OF"  # the process of Snakemake, where its jo
 NUMBER = struct.Struct("!q")  # what host and job tell each other: the length of a message, a process, a status
 
 _PATIENCE_SECONDS = 60  # for a framework to be imported
+_LONGEST_ADDRESS = 107  # bytes that Linux takes for the path of a socket
 _SUPPORTED = hasattr(os, "pidfd_open")
 
 
@@ -142,6 +143,8 @@ def _connect(workflow: int, engine: str, environment: Mapping[str, str]) -> sock
     """A connection to the host, which is started where there is none."""
     key = json.dumps([workflow, sys.executable, engine, dict(environment)], sort_keys=True)
     address = _folder() / hashlib.sha256(key.encode()).hexdigest()[:16]
+    if len(os.fsencode(address)) > _LONGEST_ADDRESS:
+        raise OSError(f"the path {address} is too long for a socket; valid is a shorter TMPDIR")
     with _locked(address.with_suffix(".lock")):
         try:
             return _opened(address)
