@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
+import threadpoolctl
+
 from batchscope import telemetry
 from batchscope.data import dataset
 from batchscope.identity.digests import file_sha256, fingerprint, sealed
@@ -97,6 +99,8 @@ class Job:
         self.engine = engines.load(self.settings["engine"])
         self._start = time.perf_counter()
         self.numerics = self.engine.configure(self.settings["device"], self.settings["threads"])
+        # NumPy's threads: those of a warm start would be the threads of the first job.
+        threadpoolctl.threadpool_limits(self.settings["threads"])
         self.facts = manifest.job(engines.about(self.settings["engine"]).packages)
         note("numerics", self.numerics)
         self.baseline_bytes = memory.resident_bytes()
@@ -133,6 +137,9 @@ class Job:
         if not self.peaks:
             self.read_memory()
         (allocator, no_allocator), (peak, no_peak) = self.peaks
+        above = None if peak is None or self.baseline_bytes is None else peak - self.baseline_bytes
+        if above is not None and above < 0:
+            above, no_peak = None, "the peak that the kernel keeps lay below the baseline"
         row = {
             **measured,
             "fingerprint": fingerprint(self.identity),
@@ -140,9 +147,7 @@ class Job:
             "n_train": len(self.data.y_train),
             "updates_per_epoch": self.updates_per_epoch,
             "allocator_peak_bytes": allocator,
-            "host_memory_peak_bytes": None
-            if peak is None or self.baseline_bytes is None
-            else max(0, peak - self.baseline_bytes),
+            "host_memory_peak_bytes": above,
             "host_memory_baseline_bytes": self.baseline_bytes,
             **sampler.result.summary,
             "engine": self.settings["engine"],

@@ -42,10 +42,11 @@ def reset_peak() -> None:
 def peak_bytes() -> tuple[int | None, str]:
     """Largest `resident_bytes` since `reset_peak`, or None and the reason.
 
-    The kernel keeps the peak with pages of files; those that are resident now are taken off.
+    The kernel keeps the peak with pages of files; those that are resident now are taken off. Where more of a library
+    was read after the peak, it is understated by as much, and at least what is resident now.
     """
     try:
-        return _status("VmHWM") - _status("RssFile"), ""
+        return max(_status("VmHWM") - _status("RssFile"), _status("RssAnon") + _status("RssShmem")), ""
     except OSError as error:
         return None, f"the kernel's peak of resident memory cannot be read: {error}"
     except LookupError:

@@ -27,6 +27,7 @@ from batchscope.jobs.warm import Child, HostDiedError, Task
 Note = Callable[[str, Any], None]
 
 OUT_OF_MEMORY = 75  # exit status of a child that saw for itself that memory had run out
+_BEGIN = b"!"
 _LOOK_SECONDS = 0.05  # between two looks at the memory of the child
 _CLUSTER_RESERVE = 300 * 2**20  # of the memory of a cluster's job, for Snakemake itself, which runs in it twice
 _SHARE = 0.95  # of the machine's memory that one job may take before it is ended, and the machine with it
@@ -123,11 +124,14 @@ class Fork:
 
 def _start(work: Callable[[Note], None], log: str, engine: Mapping[str, Any] | None) -> tuple[Fork | Child, int, int]:
     """A child at work, the pipe with its notes, and the end of the one that tells it that this process has ended."""
-    reading, writing = os.pipe()
-    alive, held = os.pipe()
     child: Fork | Child | None = None
+    pipes = reading, writing, alive, held = *os.pipe(), *os.pipe()
     if engine is not None and isinstance(work, Task):
         child = warm.start(work, log, engine["engine"], engine["environment"], (writing, alive))
+        if child is None:  # a host that is late has the pipes, and its child must find them closed
+            for pipe in pipes:
+                os.close(pipe)
+            reading, writing, alive, held = *os.pipe(), *os.pipe()
     if child is None:
         child = Fork(os.fork())
         if child.pid == 0:
@@ -136,6 +140,7 @@ def _start(work: Callable[[Note], None], log: str, engine: Mapping[str, Any] | N
             do(work, log, writing, alive)
     os.close(writing)
     os.close(alive)
+    os.write(held, _BEGIN)
     for number in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C reaches the child, too, which ends this process with it
         signal.signal(number, signal.SIG_IGN if number == signal.SIGINT else lambda *_: _stop(child))
     return child, reading, held
@@ -153,8 +158,10 @@ def do(work: Callable[[Note], None], log: str, writing: int, alive: int) -> NoRe
         work: the job.
         log: its log file.
         writing: pipe for its notes.
-        alive: pipe whose other end closes when the process ends that waits for this one.
+        alive: pipe on which the process that waits for this one says that it does; its other end closes with that.
     """
+    if os.read(alive, 1) != _BEGIN:
+        os._exit(1)  # nobody waits for this process any more
     threading.Thread(target=_end_with_parent, args=(alive, log), daemon=True).start()
     status = 1
     try:

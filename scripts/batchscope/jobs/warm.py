@@ -32,7 +32,6 @@ NUMBER = struct.Struct("!q")  # what host and job tell each other: the length of
 
 _PATIENCE_SECONDS = 60  # for a framework to be imported
 _LONGEST_ADDRESS = 107  # bytes that Linux takes for the path of a socket
-_SUPPORTED = hasattr(os, "pidfd_open")
 
 
 @dataclass(frozen=True)
@@ -106,10 +105,11 @@ def start(task: Task, log: str, engine: str, environment: Mapping[str, str], pip
         pipes: file descriptors that the child gets beside the standard ones: for notes, and to hear of the job's end.
     """
     workflow = os.environ.get(WORKFLOW)
-    if not workflow or not _SUPPORTED:
+    if not workflow or not _is_supported():
         return None
     message = pickle.dumps(Message(task, log, os.getcwd(), dict(os.environ), sys.path, os.getpgrp()))  # noqa: PTH109
     files = array.array("i", [0, 1, 2, *pipes])
+    connection = None
     try:
         connection = _connect(int(workflow), engine, environment)
         connection.sendmsg([NUMBER.pack(len(message))], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)])
@@ -117,7 +117,18 @@ def start(task: Task, log: str, engine: str, environment: Mapping[str, str], pip
         return Child(connection, _received(connection))
     except OSError as error:  # whatever keeps the host from starting shows itself in a cold start
         sys.stderr.write(f"This job starts cold: {error}\n")
+        if connection is not None:
+            connection.close()
         return None
+
+
+def _is_supported() -> bool:
+    """Whether Python and the kernel have handles on processes; systems other than Linux have none."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):
+        return False
+    return True
 
 
 def workflow_ended() -> bool:
@@ -141,7 +152,8 @@ def _received(connection: socket.socket) -> int:
 
 def _connect(workflow: int, engine: str, environment: Mapping[str, str]) -> socket.socket:
     """A connection to the host, which is started where there is none."""
-    key = json.dumps([workflow, sys.executable, engine, dict(environment)], sort_keys=True)
+    path = os.environ.get("PYTHONPATH", "")
+    key = json.dumps([workflow, sys.executable, path, engine, dict(environment)], sort_keys=True)
     address = _folder() / hashlib.sha256(key.encode()).hexdigest()[:16]
     if len(os.fsencode(address)) > _LONGEST_ADDRESS:
         raise OSError(f"the path {address} is too long for a socket; valid is a shorter TMPDIR")
@@ -157,15 +169,19 @@ def _connect(workflow: int, engine: str, environment: Mapping[str, str]) -> sock
 def _start_host(arguments: list[str], environment: Mapping[str, str]) -> None:
     """Start a host in a process group of its own, so that Ctrl-C does not reach it, and wait until it listens."""
     host = Path(__file__).with_name("warm_host.py")
-    given = {**os.environ, **environment, "PYTHONPATH": str(host.parents[2])}
+    path = os.pathsep.join(filter(None, (str(host.parents[2]), os.environ.get("PYTHONPATH"))))
+    given = {**os.environ, **environment, "PYTHONPATH": path}
     reading, writing = os.pipe()
     os.set_inheritable(writing, True)
     files = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in range(3)]
-    command = [sys.executable, str(host), *arguments, str(writing)]
-    os.posix_spawn(sys.executable, command, given, file_actions=files, setpgroup=0)
+    command = [sys.executable, "-P", str(host), *arguments, str(writing)]  # -P: its folder hides no package
+    started = os.posix_spawn(sys.executable, command, given, file_actions=files, setpgroup=0)
     os.close(writing)
     with os.fdopen(reading, "rb") as ready:
-        if not ready.read():
+        in_time = select.select([ready], [], [], _PATIENCE_SECONDS)[0]
+        if not in_time:
+            os.kill(started, signal.SIGKILL)
+        if not in_time or not ready.read():
             raise ConnectionRefusedError("the framework could not be imported for all jobs")
 
 
@@ -174,7 +190,7 @@ def _folder() -> Path:
     folder = Path(tempfile.gettempdir()) / f"batchscope-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) != 0o700:
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
         raise PermissionError(f"{folder} is no folder that this user alone may enter")
     return folder
 

@@ -100,6 +100,7 @@ def serve(address: Path, workflow: int, engine: str, ready: int) -> Job | None:
 
 def _accept(listener: socket.socket) -> Started | Job | None:
     """A child for the job that knocks, and in the child its job; None where the job is gone again."""
+    own = os.getpid()
     connection, _ = listener.accept()
     connection.settimeout(_PATIENCE_SECONDS)
     files = array.array("i")
@@ -114,15 +115,22 @@ def _accept(listener: socket.socket) -> Started | Job | None:
         for file in files:
             os.close(file)
         return None
-    child = os.fork()
+    try:
+        child = os.fork()
+    except OSError:  # no more processes or memory: the job starts cold, where that can be
+        connection.close()
+        return None
+    finally:
+        if os.getpid() == own:
+            for file in files:
+                os.close(file)
     if child == 0:
         connection.close()
         return message, list(files)
-    for file in files:
-        os.close(file)
-    with contextlib.suppress(OSError):
+    started = Started(child, os.pidfd_open(child), connection)
+    with contextlib.suppress(OSError):  # of a job that is gone, whose child ends by itself
         connection.sendall(NUMBER.pack(child))
-    return Started(child, os.pidfd_open(child), connection)
+    return started
 
 
 def work(message: Message, files: list[int]) -> NoReturn:

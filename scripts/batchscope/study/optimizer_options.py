@@ -15,12 +15,13 @@ _CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")
 _Above0 = Annotated[float, Field(gt=0)]
 _From0 = Annotated[float, Field(ge=0)]
 # What Keras does not tell: which values of an option make sense.
-_BOUNDS: dict[str, Any] = {
+_BOUNDS: dict[str | tuple[str, str], Any] = {
     "learning_rate": _Above0,
     "weight_decay": _From0,
     "initial_accumulator_value": _From0,
     "beta_2_decay": Annotated[float, Field(lt=0)],
     **dict.fromkeys(("momentum", "rho", "beta_1", "beta_2"), Share),
+    ("lion", "beta_1"): Annotated[float, Field(gt=0, lt=1)],  # Keras refuses 0
     **dict.fromkeys(("epsilon", "epsilon_1", "epsilon_2", "clip_threshold"), _Above0),
 }
 
@@ -45,7 +46,7 @@ class Shared(Written):
     """Largest norm of the gradient of all weights together; null for no clipping."""
     use_ema: bool = False
     """Keep an exponential moving average of the weights; needs `ema_overwrite_frequency`."""
-    ema_momentum: float = Field(0.99, ge=0, le=1)
+    ema_momentum: Share = 0.99
     """Decay of that average, per update."""
     ema_overwrite_frequency: Positive | None = None
     """The weights are overwritten by their average each time this many updates are done."""
@@ -54,16 +55,16 @@ class Shared(Written):
 def _model(name: str) -> type[Written]:
     """The keys of an optimizer: its name and rate, its own options, and then those that all share."""
     signature = SIGNATURES[name]
-    fields = {option: _field(option, known) for option, known in signature.options.items()}
+    fields = {option: _field(name, option, known) for option, known in signature.options.items()}
     others = {option: fields.pop(option) for option in signature.options if option in Shared.model_fields}
     fields["name"] = (Literal[name], ...)
     own = pydantic.create_model("Own", __base__=_Named, __module__=__name__, **fields)
     return pydantic.create_model(signature.label, __base__=(Shared, own), __module__=__name__, **others)
 
 
-def _field(option: str, known: Option) -> Any:
+def _field(name: str, option: str, known: Option) -> Any:
     described = Field(known.default, description=known.meaning or None)
-    return _BOUNDS.get(option, type(known.default)), described
+    return _BOUNDS.get((name, option), _BOUNDS.get(option, type(known.default))), described
 
 
 if TYPE_CHECKING:

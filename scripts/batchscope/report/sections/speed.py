@@ -81,10 +81,12 @@ def imprecise(content: Content, pair: Pair) -> list[Block]:
         return []
     settings = content.study["settings"]["timing"]
     found = text.listing([f"{size(row)} ({_known_to(row)})" for row in late])
+    spent, wanted = f"{settings['max_seconds']:g} s, five windows at least", f"{100 * settings['precision']:g} %"
+    sizes = f"{'batch size' if len(late) == 1 else 'batch sizes'} {found}"
     return [
         Note(
-            f"After {settings['max_seconds']:g} s of windows the {LEVEL} interval of the median was not yet within "
-            f"{100 * settings['precision']:g} % of it at {'batch size' if len(late) == 1 else 'batch sizes'} {found}."
+            f"When the time for windows was spent ({spent}), the {LEVEL} interval of the median was not yet within "
+            f"{wanted} of it at {sizes}."
         )
     ]
 

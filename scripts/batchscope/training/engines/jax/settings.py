@@ -14,7 +14,7 @@ from batchscope.training.engines.jax.memory import memory_errors
 from batchscope.training.engines.keras import settings as keras_settings
 from batchscope.training.engines.keras.settings import Backend
 
-COMPILED = Path(".cache") / "jax"  # in the working directory: runs that differ in their seed compile once
+COMPILED = Path(".cache") / "jax"  # in the working directory: runs that differ in their seed compile once, as a rule
 
 _JAX: Mapping[str, Any] = {
     "jax_debug_nans": False,
@@ -27,7 +27,6 @@ _JAX: Mapping[str, Any] = {
 }
 _DECIDED: Mapping[str, Any] = {**keras_settings.DECIDED, **_JAX}
 _CACHE: Mapping[str, Any] = {
-    "jax_compilation_cache_dir": str(COMPILED),
     "jax_persistent_cache_min_compile_time_secs": 0,
     "jax_persistent_cache_min_entry_size_bytes": -1,
 }
@@ -39,7 +38,8 @@ def configure(device: str, threads: int) -> dict[str, Any]:
     flags = os.environ.get("XLA_FLAGS", "")
     if "xla_gpu_deterministic_ops" not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
-    _set({**_DECIDED, **_CACHE})
+    # XLA compiles the number of threads into a program, and JAX does not look at it when it takes one from the folder.
+    _set({**_DECIDED, **_CACHE, "jax_compilation_cache_dir": str(COMPILED / f"{threads}-threads")})
     gpu = None if device == "cpu" else _gpu()
     if device == "gpu" and gpu is None:
         raise EngineError(

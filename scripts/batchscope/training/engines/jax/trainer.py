@@ -64,7 +64,7 @@ class JaxTrainer:
         weights, statistics, _ = fused.state_of(self.network)
 
         @jax.jit
-        def run(x: Array, y: Array, rows: Array) -> Array:
+        def run(weights: fused.Arrays, statistics: fused.Arrays, x: Array, y: Array, rows: Array) -> Array:
             def loss(batch: Array) -> Array:
                 outputs, found = programs.inference(self.network, weights, statistics, x[batch])
                 return sum(added_losses(self.model, found=found), jnp.mean(self.network.losses(outputs, y[batch])))
@@ -72,7 +72,7 @@ class JaxTrainer:
             return lax.map(loss, rows)
 
         with models.batch_statistics(self.model) if batch_statistics else contextlib.nullcontext():
-            return np.asarray(run(*self.parts[part], batches), dtype=np.float64)
+            return np.asarray(run(weights, statistics, *self.parts[part], batches), dtype=np.float64)
 
     @memory_errors()
     def get_weights(self) -> Weights:
