@@ -29,7 +29,7 @@ def cold(finished, tmp_path_factory):
 def test_every_number_is_the_same_to_the_bit(finished, cold):
     names = sorted(path.stem for path in (finished / "results/tiny/tables").glob("*.parquet"))
     assert names == sorted(path.stem for path in (cold / "results/tiny/tables").glob("*.parquet"))
-    for name in names:
+    for name in set(names) - {"advice", "metrics"}:  # whose rows, and not only columns, are of time and memory
         pd.testing.assert_frame_equal(lasting(cold, name), lasting(finished, name), check_exact=True)
 
 

@@ -54,7 +54,7 @@ def load(path: Path) -> Data:
     try:
         if not zipfile.is_zipfile(path):
             raise ValueError("its end is missing")
-        with np.load(path, allow_pickle=False) as content:
+        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as content:
             arrays = {name: content[name] for name in ARRAYS}
             meta = json.loads(str(content["meta"]))
     except (KeyError, *UNREADABLE) as error:

@@ -55,7 +55,7 @@ def write(snapshots: Sequence[Snapshot], path: str | Path) -> None:
 def read(path: str | Path) -> dict[Checkpoint, Snapshot]:
     """The snapshots of a run by checkpoint, in the order in which they were taken."""
     found = {}
-    with np.load(path, allow_pickle=False) as file:
+    with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
         for position, row in enumerate(json.loads(str(file["meta"]))):
             count = sum(name.startswith(f"{position}/") for name in file.files)
             weights = [file[f"{position}/{index}"] for index in range(count)]

@@ -21,7 +21,7 @@ def _examples(path: Path, x: str, y: str) -> Examples:
     for key in (x, y):
         npz_shape(path, key)  # says which arrays there are, and refuses Python objects
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             return Examples(arrays[x], arrays[y], f"{path}: array `{x}`", f"{path}: array `{y}`")
     except UNREADABLE as error:
         raise DataError(f"{path} is not a whole .npz file: {error}") from error
