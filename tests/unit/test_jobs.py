@@ -7,13 +7,11 @@ import sys
 import types
 from pathlib import Path
 
-import numpy as np
 import pytest
 from small import ask, blobs, recipe, save
 
 from batchscope.data.functions import FunctionError, load_function
 from batchscope.identity.digests import file_sha256
-from batchscope.jobs import memory
 from batchscope.jobs.job import Job, JobError
 from batchscope.jobs.provenance import RecordError
 from batchscope.tables import records
@@ -164,18 +162,6 @@ def test_a_namespace_package_without_its_parent_is_no_hindrance(tmp_path, monkey
     with pytest.raises(KeyError):
         list(child.__path__)
     assert load_function(f"{tmp_path / 'mine.py'}:build")() == 3
-
-
-def test_peak_memory_sees_what_was_freed_again():
-    memory.reset_peak()
-    before = memory.resident_bytes()
-    block = np.ones(40_000_000, np.uint8)
-    del block
-    peak, reason = memory.peak_bytes()
-    if peak is None:
-        assert reason
-    else:
-        assert peak - before > 30_000_000
 
 
 def test_a_table_with_a_wrong_column_or_an_unexpected_null_is_refused(tmp_path):

@@ -1,6 +1,8 @@
 """Facts about the machine that a system may not tell: null in the manifest, and never the end of a job."""
 
+import mmap
 import os
+import time
 from types import SimpleNamespace
 
 import psutil
@@ -57,17 +59,26 @@ def test_resident_memory_that_cannot_be_read_is_null(monkeypatch, tmp_path):
         raise psutil.AccessDenied
 
     monkeypatch.setattr(psutil.Process, "memory_info", fails)
-    monkeypatch.setattr(memory, "_STATUS", tmp_path / "status")  # of a system without it
+    monkeypatch.setattr(memory, "_PAGES", tmp_path / "statm")  # of a system without it
     assert memory.resident_bytes() is None
-    (tmp_path / "status").write_text("VmRSS: 1 kB\n")
-    assert memory.resident_bytes() is None
+    assert memory.Peak().read()[0] is None
 
 
 def test_memory_counts_no_pages_of_files(monkeypatch, tmp_path):
-    (tmp_path / "status").write_text("VmHWM:\t900 kB\nRssAnon:\t200 kB\nRssFile:\t500 kB\nRssShmem:\t 10 kB\n")
-    monkeypatch.setattr(memory, "_STATUS", tmp_path / "status")
-    assert memory.resident_bytes() == 210 * 1024
-    assert memory.peak_bytes() == (400 * 1024, "")
+    (tmp_path / "statm").write_text("9000 500 300 1 0 400 0\n")
+    monkeypatch.setattr(memory, "_PAGES", tmp_path / "statm")
+    assert memory.resident_bytes() == 200 * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_the_peak_is_what_was_held_once_and_files_do_not_count(tmp_path):
+    (tmp_path / "file").write_bytes(bytes(80_000_000))
+    before, peak = memory.resident_bytes(), memory.Peak()
+    held = bytearray(os.urandom(1)) * 100_000_000
+    time.sleep(0.1)
+    del held
+    with (tmp_path / "file").open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        assert sum(mapped[:: mmap.PAGESIZE]) == 0
+        assert peak.read()[0] - before == pytest.approx(1e8, rel=0.2)
 
 
 def test_telemetry_without_psutil_is_null_with_the_reason(monkeypatch):

@@ -105,7 +105,8 @@ class Job:
         note("numerics", self.numerics)
         self.baseline_bytes = memory.resident_bytes()
         self.data = load_data(inputs["data"], inputs["facts"], ask)
-        memory.reset_peak()  # reading a large file takes more for a moment than training on it with a small batch
+        # From here on, since reading a large file takes more for a moment than training on it with a small batch.
+        self._peak = memory.Peak()
         cell, n_train = ask["cell"], len(self.data.y_train)
         self.seed = int(cell.get("seed", 0))
         self.batch_size = recipes.resolve_batch_size(cell["batch_size"], n_train)
@@ -124,7 +125,7 @@ class Job:
 
     def read_memory(self) -> None:
         """Keep the peaks of the device's allocator and of the process up to now, instead of up to the end."""
-        self.peaks = (self.engine.allocator_peak_bytes(self.numerics["device"]), memory.peak_bytes())
+        self.peaks = (self.engine.allocator_peak_bytes(self.numerics["device"]), self._peak.read())
 
     def sampler(self) -> telemetry.Sampler:
         """A sampler at the study's interval that reads GPUs only where the job computes on one."""
@@ -139,7 +140,7 @@ class Job:
         (allocator, no_allocator), (peak, no_peak) = self.peaks
         above = None if peak is None or self.baseline_bytes is None else peak - self.baseline_bytes
         if above is not None and above < 0:
-            above, no_peak = None, "the peak that the kernel keeps lay below the baseline"
+            above, no_peak = None, "the memory seen lay below the baseline"
         row = {
             **measured,
             "fingerprint": fingerprint(self.identity),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
+import os
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,49 +17,52 @@ _KILLS = (
     (Path("/sys/fs/cgroup/memory/memory.oom_control"), r"^oom_kill (\d+)"),
 )
 _NO_ROOM = re.compile("failed to map segment|cannot allocate memory", re.IGNORECASE)  # of the loader of libraries
-_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+_PAGES = Path("/proc/self/statm")
+_LOOK_SECONDS = 0.01
 
 
 def resident_bytes() -> int | None:
     """Resident memory of this process now, without pages of files on Linux; None where the system does not tell.
 
-    Pages of libraries become resident when they are first run, and not again in a process that was forked from one with
-    the framework: memory means the same in both without them.
+    Pages of libraries become resident when they are first run, leave when others need the room, and are there already
+    in a process that was forked from one with the framework: without them memory means the same everywhere.
     """
     try:
-        if _STATUS.is_file():
-            return _status("RssAnon") + _status("RssShmem")
+        if _PAGES.is_file():
+            _, resident, files, *_ = map(int, _PAGES.read_text().split())  # files: shared memory, too
+            return (resident - files) * os.sysconf("SC_PAGE_SIZE")
         return int(psutil.Process().memory_info().rss)
-    except (psutil.Error, OSError, LookupError, NotImplementedError):
+    except (psutil.Error, OSError, ValueError, NotImplementedError):
         return None
 
 
-def reset_peak() -> None:
-    """Start a new peak from here, where the kernel allows it (Linux); elsewhere the peak is that of the process."""
-    with contextlib.suppress(OSError):
-        _CLEAR.write_text("5")
+class Peak:
+    """The largest `resident_bytes` from now on, looked at a hundred times a second.
 
-
-def peak_bytes() -> tuple[int | None, str]:
-    """Largest `resident_bytes` since `reset_peak`, or None and the reason.
-
-    The kernel keeps the peak with pages of files; those that are resident now are taken off. Where more of a library
-    was read after the peak, it is understated by as much, and at least what is resident now.
+    The kernel's own peak counts pages of files, which come and go. What an allocator has got stays resident as a rule,
+    so that little is missed between two looks.
     """
-    try:
-        return max(_status("VmHWM") - _status("RssFile"), _status("RssAnon") + _status("RssShmem")), ""
-    except OSError as error:
-        return None, f"the kernel's peak of resident memory cannot be read: {error}"
-    except LookupError:
-        return None, "this kernel keeps no peak of resident memory (VmHWM)"
 
+    def __init__(self) -> None:
+        self._largest = resident_bytes()
+        self._ended = threading.Event()
+        if self._largest is not None:
+            threading.Thread(target=self._watch, daemon=True).start()
 
-def _status(name: str) -> int:
-    """A size in bytes of what the kernel tells of this process."""
-    found = re.search(rf"^{name}:\s+(\d+) kB", _STATUS.read_text(), re.MULTILINE)
-    if found is None:
-        raise LookupError(name)
-    return int(found[1]) * 1024
+    def read(self) -> tuple[int | None, str]:
+        """The peak until the first call, which ends the looking, or None and the reason."""
+        self._ended.set()
+        self._look()
+        return self._largest, "" if self._largest is not None else "the system does not tell the resident memory"
+
+    def _watch(self) -> None:
+        while not self._ended.wait(_LOOK_SECONDS):
+            self._look()
+
+    def _look(self) -> None:
+        now = resident_bytes()
+        if self._largest is not None and now is not None:
+            self._largest = max(self._largest, now)
 
 
 def ended(error: BaseException) -> bool:
