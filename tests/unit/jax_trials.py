@@ -8,6 +8,7 @@ from small import blobs, configured, recipe
 from batchscope.training import loop, recipes
 from batchscope.training.plans import Plan
 
+LOOPS = ("fused", "fit")
 RECIPES = (
     recipe(model={"dropout": 0.3, "normalization": "batch"}, optimizer={"momentum": 0.9}),
     recipe(last_batch="drop", budget={"evaluations": 2}) | {"optimizer": {"name": "adamw", "weight_decay": 0.1}},
@@ -41,6 +42,9 @@ def main():
             assert trial(made, *each) == found
         assert [found[0] for found in shared] == ["ok", "ok", "diverged", "ok"]
         assert shared[1][2] != shared[3][2]
+    warm = recipe(learning_rate_scaling={"warmup_epochs": 2.0})  # its rate changes within an epoch
+    fused, fit = (loop.train(configured("jax"), blobs(), Plan(warm, 16, 1, how), step_records=100) for how in LOOPS)
+    assert max(abs(one["loss"] - other["loss"]) for one, other in zip(fused.steps, fit.steps, strict=True)) < 1e-6
     trial(recipe(model={"hidden": [9]}), 0.05, 1)
     assert compiled(programs)[0] is not before[0]
 
