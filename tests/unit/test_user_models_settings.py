@@ -9,8 +9,8 @@ from small import blobs
 
 from batchscope.data.functions import FunctionError
 from batchscope.training.engines.keras.framework import keras
+from batchscope.training.engines.keras.trainer import EXAMPLES_TRIED
 from batchscope.training.engines.tensorflow import settings
-from batchscope.training.engines.tensorflow.trainer import EXAMPLES_TRIED
 
 SETTINGS = {
     "dtype_policy to mixed_float16; valid is to leave it at float32": "keras.config.set_dtype_policy('mixed_float16')",

@@ -2,52 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-from numpy.typing import NDArray
-
 from batchscope.data.dataset import Data
-from batchscope.training.engines import Engine, Precision
+from batchscope.training.engines import Engine
 from batchscope.training.engines.jax import settings, trainer
 from batchscope.training.engines.jax.framework import jax
 from batchscope.training.engines.jax.frozen import FrozenModel
 from batchscope.training.engines.jax.memory import memory_errors
 from batchscope.training.engines.keras import user_models
 from batchscope.training.plans import Plan
-from batchscope.training.recipes import Recipe
 
 
 class Jax:
     """See `engines.Engine`."""
 
-    def configure(self, device: str, threads: int) -> dict[str, Any]:
-        """As `Engine.configure`."""
-        return settings.configure(device, threads)
+    configure = staticmethod(settings.configure)
+    build = staticmethod(trainer.build)
+    freeze = FrozenModel
 
     @memory_errors()
     def prepare(self, plan: Plan, data: Data) -> None:
         """Build a user's model for the other seed that `build` compares it with."""
         user_models.prepare(settings.BACKEND, plan, data)
 
-    def build(self, plan: Plan, data: Data) -> trainer.JaxTrainer:
-        """As `Engine.build`."""
-        return trainer.build(plan, data)
-
-    def freeze(
-        self,
-        recipe: Recipe,
-        examples: tuple[NDArray[Any], NDArray[Any]],
-        classes: int,
-        weights: Sequence[NDArray[Any]],
-        precision: Precision,
-        chunk: int,
-    ) -> FrozenModel:
-        """As `Engine.freeze`."""
-        return FrozenModel(recipe, examples, classes, weights, precision, chunk)
-
     def allocator_peak_bytes(self, device: str) -> tuple[int | None, str]:
-        """As `Engine.allocator_peak_bytes`."""
         if device != "gpu":
             return None, "JAX's CPU allocator keeps no statistics; see host_memory_peak_bytes"
         statistics = jax.devices("gpu")[0].memory_stats()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -116,10 +117,15 @@ class _Clock(keras.callbacks.Callback):
         self.stopped = time.perf_counter()
 
 
+def values(variables: Sequence[keras.Variable]) -> list[NDArray[Any]]:
+    """Copies of what variables hold, as arrays, on every backend."""
+    return [np.copy(np.asarray(variable)) for variable in variables]
+
+
 def _compile_fit(network: Network, x: NDArray[np.float32], y: NDArray[np.int32]) -> None:
     """Make `model.fit` compile by one update, and undo the update."""
     variables = [*network.model.variables, *network.optimizer.variables]
-    before = [np.copy(np.asarray(variable)) for variable in variables]
+    before = values(variables)
     network.model.fit(x, y, batch_size=len(y), shuffle=False, verbose=0)
     for variable, value in zip(variables, before, strict=True):
         variable.assign(value)

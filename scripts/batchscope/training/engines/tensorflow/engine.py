@@ -2,46 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-from numpy.typing import NDArray
-
 from batchscope.data.dataset import Data
-from batchscope.training.engines import Engine, Precision
+from batchscope.training.engines import Engine
 from batchscope.training.engines.keras import user_models
 from batchscope.training.engines.tensorflow import settings, trainer
 from batchscope.training.engines.tensorflow.framework import tf
 from batchscope.training.engines.tensorflow.frozen import FrozenModel
 from batchscope.training.engines.tensorflow.memory import memory_errors
 from batchscope.training.plans import Plan
-from batchscope.training.recipes import Recipe
 
 
 class TensorFlow:
     """See `engines.Engine`."""
 
-    def configure(self, device: str, threads: int) -> dict[str, Any]:
-        return settings.configure(device, threads)
+    configure = staticmethod(settings.configure)
+    build = staticmethod(trainer.build)
+    freeze = FrozenModel
 
     @memory_errors()
     def prepare(self, plan: Plan, data: Data) -> None:
         """Build a user's model for the other seed that `build` compares it with."""
         user_models.prepare(settings.BACKEND, plan, data)
-
-    def build(self, plan: Plan, data: Data) -> trainer.KerasTrainer:
-        return trainer.build(plan, data)
-
-    def freeze(
-        self,
-        recipe: Recipe,
-        examples: tuple[NDArray[Any], NDArray[Any]],
-        classes: int,
-        weights: Sequence[NDArray[Any]],
-        precision: Precision,
-        chunk: int,
-    ) -> FrozenModel:
-        return FrozenModel(recipe, examples, classes, weights, precision, chunk)
 
     def allocator_peak_bytes(self, device: str) -> tuple[int | None, str]:
         if device != "gpu":

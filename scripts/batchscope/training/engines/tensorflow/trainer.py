@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,42 +13,25 @@ from numpy.typing import NDArray
 
 from batchscope.data.dataset import Data
 from batchscope.training import plans
-from batchscope.training.engines import Loop, Part, Steps, Vector, Weights
-from batchscope.training.engines.keras import fit, models, optimizers, user_models
-from batchscope.training.engines.keras.losses import Network, added_losses, check_added_losses
+from batchscope.training.engines import Part, Vector
+from batchscope.training.engines.keras import fit, models
+from batchscope.training.engines.keras.losses import Network, added_losses
+from batchscope.training.engines.keras.trainer import EXAMPLES_TRIED, KerasTrainer, prepared
 from batchscope.training.engines.tensorflow import fused
-from batchscope.training.engines.tensorflow.framework import keras, tf
+from batchscope.training.engines.tensorflow.framework import tf
 from batchscope.training.engines.tensorflow.memory import memory_errors
 from batchscope.training.engines.tensorflow.settings import BACKEND
 from batchscope.training.plans import Plan
-
-EXAMPLES_TRIED = 32  # examples for a look at the untrained model: what it returns, which weight moves most
 
 Tensor = Any  # TensorFlow has no usable type stubs
 Examples = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
-class KerasTrainer:
+class TensorFlowTrainer(KerasTrainer):
     """See `engines.Trainer`. Whatever needs too much memory raises `OutOfMemoryError`."""
 
-    model: keras.Model
-    network: Network
-    plan: Plan
-    data: Data
-    parts: Mapping[Part, Examples]
-    tracked_weight: tuple[int, ...]
-    steps: Loop
     evaluation: Callable[[Tensor, Tensor], Examples]
-
-    @property
-    def n_parameters(self) -> int:
-        """The number of trainable weights."""
-        return int(sum(np.prod(variable.shape) for variable in self.model.trainable_variables))
-
-    @memory_errors()
-    def train(self, order: NDArray[np.int32], rates: NDArray[np.float32]) -> Steps:
-        return self.steps(order, rates)
 
     @memory_errors()
     def evaluate(self, part: Part) -> tuple[float, float]:
@@ -73,27 +56,8 @@ class KerasTrainer:
             self.set_weights(before)  # batch normalization moves its stored statistics
 
     @memory_errors()
-    def get_weights(self) -> Weights:
-        return [variable.numpy() for variable in self.model.variables]
-
-    @memory_errors()
-    def set_weights(self, weights: Weights) -> None:
-        for variable, value in zip(self.model.variables, weights, strict=True):
-            variable.assign(value)
-
-    @memory_errors()
-    def trainable_weights(self) -> Vector:
-        arrays = [np.asarray(variable, np.float64) for variable in self.model.trainable_variables]
-        return np.concatenate([array.ravel() for array in arrays])
-
-    @memory_errors()
     def read_batches(self, order: NDArray[np.int32]) -> float:
         return self._reader(order)
-
-    @memory_errors()
-    def fit_seconds(self, updates: int) -> float:
-        """As `Trainer.fit_seconds`; of a trainer built for the loop `fit`. See `fit.seconds`."""
-        return fit.seconds(self.model, self.data, self.plan.batch_size, updates)
 
     @cached_property
     def _reader(self) -> Callable[[NDArray[np.int32]], float]:
@@ -101,26 +65,13 @@ class KerasTrainer:
 
 
 @memory_errors()
-def build(plan: Plan, data: Data) -> KerasTrainer:
+def build(plan: Plan, data: Data) -> TensorFlowTrainer:
     """Build and compile the plan's model, with all parts of the data on the device."""
-    model = models.untrained(BACKEND, plan, data)
-    optimizer = optimizers.build(plan.recipe, plan.batch_size)
-    optimizer.build(model.trainable_variables)
-    network = Network(model, optimizer, plan.recipe["model"].get("outputs", "logits") == "logits")
-    parts: dict[Part, Examples] = {
-        "train": (tf.constant(data.x_train), tf.constant(data.y_train)),
-        "validation": (tf.constant(data.x_validation), tf.constant(data.y_validation)),
-        "test": (tf.constant(data.x_test), tf.constant(data.y_test)),
-    }
-    if "function" in plan.recipe["model"]:
-        tried, name = parts["train"][0][:EXAMPLES_TRIED], plan.recipe["model"]["function"]
-        with BACKEND.kept(name):
-            user_models.check_outputs(plan.recipe["model"], np.asarray(model(tried, training=False)))
-            check_added_losses(model, tried[: EXAMPLES_TRIED // 2], name)
+    network, parts = prepared(BACKEND, plan, data, tf.constant)
     tracked = _tracked(network, plan, parts["train"])
     fused_loop = plan.loop == "fused"
-    return KerasTrainer(
-        model=model,
+    return TensorFlowTrainer(
+        backend=BACKEND,
         network=network,
         plan=plan,
         data=data,
