@@ -98,7 +98,7 @@ def timing(study: Described) -> str:
     if settings["windows"] is None:
         windows = (
             f"windows {length}, until the ends of the {LEVEL} interval of their median are at most "
-            f"{100 * settings['precision']:g} % from it, or for {settings['max_seconds']:g} s"
+            f"{100 * settings['precision']:g} % from it, or for {settings['max_seconds']:g} s and five windows at least"
         )
     else:
         windows = f"{numbers.count(settings['windows'], 'window')} {length}"

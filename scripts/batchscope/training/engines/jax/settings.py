@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +72,10 @@ def _current() -> dict[str, Any]:
 
 def _set(values: Mapping[str, Any]) -> None:
     for setting, value in values.items():
-        if setting in _SETTERS:
-            _SETTERS[setting](value)
+        if setting in keras_settings.SETTERS:
+            keras_settings.SETTERS[setting](value)
         else:
             jax.config.update(setting, value)
 
 
-_SETTERS: Mapping[str, Callable[[Any], None]] = keras_settings.SETTERS
 BACKEND = Backend(_current, _set, memory_errors)
