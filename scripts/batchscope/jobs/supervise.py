@@ -78,6 +78,8 @@ def run(
         engine: settings with the `engine` whose framework the job needs, and the `environment` for its import.
     """
     kills, allowed, parent = memory.kills(), limit(resources.mem_mb), os.getppid()
+    if warm.workflow_ended():  # while this process started, whose parent is another one now
+        os._exit(128 + signal.SIGTERM)
     child, reading, held = _start(work, log, engine)
     try:
         status, peak, ended = _watch(child, allowed, parent)

@@ -70,7 +70,8 @@ def serve(address: Path, workflow: int, engine: str, ready: int) -> Job | None:
     listener.listen(64)
     for each in (listener, ends):
         selector.register(each, selectors.EVENT_READ)
-    os.write(ready, b"!")
+    with contextlib.suppress(BrokenPipeError):  # the job that started this host was killed; there will be others
+        os.write(ready, b"!")
     os.close(ready)
     children: dict[int, Started] = {}
     job = None
