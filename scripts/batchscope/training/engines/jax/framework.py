@@ -14,11 +14,13 @@ import jax
 import numpy as np
 from jax import lax
 from jax import numpy as jnp
+from jax._src import compilation_cache
+from jax._src.compilation_cache_interface import CacheInterface
 from keras.src import backend
 from keras.src.backend.common import dtypes
 from keras.src.utils import module_utils
 
-__all__ = ["Array", "arithmetic", "jax", "jnp", "keras", "lax"]
+__all__ = ["Array", "CacheInterface", "arithmetic", "compilation_cache", "jax", "jnp", "keras", "lax"]
 
 Array = jax.Array
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from batchscope import telemetry
 from batchscope.training.engines import EngineError
+from batchscope.training.engines.jax import cache
 from batchscope.training.engines.jax.framework import jax, keras
 from batchscope.training.engines.jax.memory import memory_errors
 from batchscope.training.engines.keras import settings as keras_settings
@@ -39,7 +40,9 @@ def configure(device: str, threads: int) -> dict[str, Any]:
     if "xla_gpu_deterministic_ops" not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
     # XLA compiles the number of threads into a program, and JAX does not look at it when it takes one from the folder.
-    _set({**_DECIDED, **_CACHE, "jax_compilation_cache_dir": str(COMPILED / f"{threads}-threads")})
+    folder = COMPILED / f"{threads}-threads"
+    _set({**_DECIDED, **_CACHE, "jax_compilation_cache_dir": str(folder)})
+    cache.keep_in(folder)
     gpu = None if device == "cpu" else _gpu()
     if device == "gpu" and gpu is None:
         raise EngineError(
