@@ -165,11 +165,12 @@ def test_the_host_and_its_children_end_with_the_workflow(jobs: Jobs) -> None:
     assert list(jobs.sockets.iterdir()) == []
 
 
-def test_a_job_whose_host_dies_starts_cold_and_the_next_one_gets_another(jobs: Jobs) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_job_whose_host_dies_starts_cold_and_the_next_one_gets_another(number: int, jobs: Jobs) -> None:
     job = jobs.start("wait")
     child, (host,) = jobs.waiting(), jobs.hosts()
     (jobs.folder / "job.log").write_text("")
-    host.kill()
+    host.send_signal(number)
     again = jobs.waiting()
     assert again.ppid() == job.pid
     until(lambda: is_gone(child))
