@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from batchscope.jobs import machine
+
 HERE = Path(__file__).resolve().parent
 
 pytest.importorskip("jax")
@@ -24,6 +26,7 @@ def run(tmp_path, *command, **environment):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def test_it_keeps_what_every_engine_keeps(tmp_path):
@@ -54,3 +57,9 @@ def test_trials_of_one_size_share_what_is_compiled_and_keep_their_numbers(tmp_pa
 
 def test_a_damaged_program_in_the_cache_is_told_of_removed_and_made_again(tmp_path):
     run(tmp_path, str(HERE / "jax_cache.py"))
+
+
+@pytest.mark.skipif(machine.may_have_gpu(), reason="what is said of a GPU that is there stays")
+@pytest.mark.parametrize("engine", ["tensorflow", "jax"])
+def test_the_log_of_a_job_says_nothing_of_accelerators_that_are_not_there(engine, tmp_path):
+    assert run(tmp_path, str(HERE / "engine_notices.py"), engine) == "to be kept\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -23,6 +24,8 @@ from keras.src.utils import module_utils
 __all__ = ["Array", "CacheInterface", "arithmetic", "compilation_cache", "jax", "jnp", "keras", "lax"]
 
 Array = jax.Array
+
+logging.getLogger("jax").setLevel(logging.WARNING)  # below: platforms that were looked for, as TPU, and are not here
 
 # `keras.utils.set_random_seed` would import TensorFlow where it is installed, which takes seconds for nothing.
 module_utils.tensorflow._available = False

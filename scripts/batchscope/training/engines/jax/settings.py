@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from batchscope.training.engines import EngineError
 from batchscope.training.engines.jax import cache
 from batchscope.training.engines.jax.framework import jax, keras
 from batchscope.training.engines.jax.memory import memory_errors
+from batchscope.training.engines.keras import notices
 from batchscope.training.engines.keras import settings as keras_settings
 from batchscope.training.engines.keras.settings import Backend
 
@@ -63,22 +65,16 @@ def configure(device: str, threads: int) -> dict[str, Any]:
 
 
 def _gpu() -> Any | None:
-    try:
-        return jax.devices("gpu")[0]
-    except RuntimeError:  # no such platform
-        return None
+    with notices.without_gpu():
+        try:
+            return jax.devices("gpu")[0]
+        except RuntimeError:  # no such platform
+            return None
 
 
 def _current() -> dict[str, Any]:
     return {**keras_settings.current(), **{name: jax.config.values[name] for name in _JAX}}
 
 
-def _set(values: Mapping[str, Any]) -> None:
-    for setting, value in values.items():
-        if setting in keras_settings.SETTERS:
-            keras_settings.SETTERS[setting](value)
-        else:
-            jax.config.update(setting, value)
-
-
+_set = functools.partial(keras_settings.apply, keras_settings.SETTERS, jax.config.update)
 BACKEND = Backend(_current, _set, memory_errors)
