@@ -33,19 +33,19 @@ recipes:
     extends: own
     tuning: {learning_rates: [0.01, 0.1, 1.0], seeds: [11, 12], widen: 0}
 comparisons:
-  - {datasets: [flowers], recipes: [own], batch_sizes: [8, 16]}
+  - {datasets: [flowers], recipes: [own], batch_sizes: [8]}
   - {datasets: [flowers], recipes: [tuned], batch_sizes: [8], timing: own}
-seeds: [1, 2]
+seeds: [1, 2, 3]
 probes:
   gradients: {recipes: [own], trained_with: [8], batch_sizes: [1, 8], batches: 20, examples: 32}
+verdicts: [C07, C16, C30]
 """
 JOBS = [
-    *(f"runs/flowers/own/bs{size}/seed{seed}" for size in (8, 16) for seed in (1, 2)),
-    *(f"runs/flowers/tuned/bs8/seed{seed}" for seed in (1, 2)),
+    *(f"runs/flowers/{recipe}/bs8/seed{seed}" for recipe in ("own", "tuned") for seed in (1, 2, 3)),
     *("tunings/flowers/tuned/bs8", "timings/flowers/own/bs8", "tiny/probes/gradients/flowers/own/bs8/seed1"),
 ]
-DUE = 4  # of these jobs, so that there are some after a fault, too
-LATEST = 4.0  # seconds after the first host began
+DUE = 2  # of these jobs, and what depends on them, so that there are some after a fault, too
+LATEST = 3.0  # seconds after the first host began
 PATIENCE = 60  # seconds until every process of a workflow that was ended must be gone
 TMP = "tmp"  # folder for temporary files, in which the sockets lie
 
@@ -126,7 +126,8 @@ def warm(bench: Bench) -> Cases:
     """Every fault as often as it says, at random moments; each is followed by one more run."""
     own = Bench(bench.folder / "warm", bench.seed, _write, ("tables",))
     for fault in FAULTS:
-        for _ in range(fault.times):
+        for number in range(fault.times):
+            own.random.seed(f"{bench.seed} {fault.name} {number}")  # whatever other groups and faults have drawn
             folder, moment, first, left = _disturbed(own, fault)
             yield own.ended(fault.name, moment, folder, first, "tables", left=left)
 
@@ -140,7 +141,7 @@ def _write(folder: Path) -> None:
 def _disturbed(bench: Bench, fault: Fault) -> tuple[Path, str, Ending | None, tuple[str, ...]]:
     """A folder in which a run met a fault: when, how Snakemake ended if it was not ended itself, what stays."""
     while True:
-        folder = bench.copy()
+        folder = bench.copy("tables")
         due = bench.random.sample(JOBS, DUE)
         for name in due:
             remove(folder / "results" / name)
