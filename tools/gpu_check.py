@@ -149,9 +149,15 @@ def run(name: str, python: Path, device: str, work: Path, out: Path, deadline: f
         log.flush()
         code = ended(command, work, log, left)
         if code != 0:
-            status = f"cut after {time.monotonic() - start:.0f} s" if code is None else f"failed with status {code}"
+            took = time.monotonic() - start
+            status = f"cut after {took:.0f} s" if code is None else f"failed: {last_words(out / 'gpu-check.log')}"
             break
     return {"status": status, "seconds": time.monotonic() - start}
+
+
+def last_words(log: Path) -> str:
+    """The last line that a command has printed: of an error, what was wrong."""
+    return (log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or [""])[-1]
 
 
 def ended(command: Sequence[str], work: Path, log: IO[str], seconds: float) -> int | None:

@@ -258,3 +258,15 @@ def test_a_part_on_the_stand_in_for_the_driver_gives_rows_and_a_page(tmp_path: P
     assert "rehearsal" in page
     assert "Not Supported" in page
     assert (tmp_path / "out/gpu-loads.svg").is_file()
+
+
+def test_a_part_that_fails_says_why_and_the_page_is_written(tmp_path: Path) -> None:
+    pytest.importorskip("jax")
+    command = [sys.executable, str(ROOT / "tools/gpu_check.py"), "--out", "out", "memory"]
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    result = json.loads((tmp_path / "out/gpu-check.json").read_text())
+    assert result["rows"] == []
+    assert "JAX sees no GPU" in result["parts"]["memory"]["status"]
+    assert "JAX sees no GPU" in (tmp_path / "out/gpu-check.md").read_text()
