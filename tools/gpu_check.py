@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime
+import importlib.util
 import json
 import os
 import re
@@ -110,13 +111,15 @@ def environment(wheels: Path | None, work: Path) -> Path:
         return Path(sys.executable)
     if not list(wheels.glob("*.whl")):
         sys.exit(f"--wheels {wheels}: there is no wheel in this folder; valid is one that `make gpu-wheels` has filled")
+    if importlib.util.find_spec("snakemake"):  # whose jobs would see their own environment alone
+        sys.exit(f"--wheels {wheels}: {sys.executable} has Snakemake already; valid is no --wheels, or another Python")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(work / "environment")], check=True)
     python = work / "environment" / "bin" / "python"
     # Not --system-site-packages: where this Python is that of an environment itself, its packages are no system's.
     own = next((work / "environment" / "lib").glob("python*")) / "site-packages"
     lines = [f"import site; site.addsitedir({folder!r})\n" for folder in site.getsitepackages()]
     (own / "packages_of_the_machine.pth").write_text("".join(lines), encoding="utf-8")
-    options = ["--quiet", "--no-index", "--find-links", str(wheels), "--no-warn-script-location"]
+    options = ["--quiet", "--no-index", "--find-links", str(wheels), "--no-compile", "--no-warn-script-location"]
     command = [sys.executable, "-m", "pip", "--python", str(python), "install", *options, *needed()]
     without_settings = {key: value for key, value in os.environ.items() if not key.startswith("PIP_")}
     if subprocess.run(command, env={**without_settings, "PIP_CONFIG_FILE": os.devnull}, check=False).returncode != 0:
@@ -134,7 +137,8 @@ def needed() -> list[str]:
 
 def variables() -> dict[str, str]:
     """The environment of the parts."""
-    return {**os.environ, "PYTHONPATH": str(ROOT / "scripts"), "PYTHONUNBUFFERED": "1", "MPLBACKEND": "agg"}
+    path = os.pathsep.join(filter(None, (str(ROOT / "scripts"), os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "MPLBACKEND": "agg"}
 
 
 def run(name: str, python: Path, device: str, work: Path, out: Path, deadline: float, log: IO[str]) -> dict[str, Any]:

@@ -80,7 +80,8 @@ def run(folder: Path, device: str, seconds: float) -> tuple[int | None, float, s
         *("--config", f"study={STUDY_FILE}", "engine=jax", f"device={device}"),
     ]
     # The folder of scripts has one of the name of a package that Snakemake imports.
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    path = [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each != str(ROOT / "scripts")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
     start, log = time.monotonic(), folder / "snakemake.txt"
     with log.open("w", encoding="utf-8") as stream:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=stream, stderr=subprocess.STDOUT)

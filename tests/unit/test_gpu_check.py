@@ -201,6 +201,16 @@ def test_packages_are_asked_for_without_versions(part: Any) -> None:
     assert not [name for name in needed if set(name) & set("<>=#; ")]
 
 
+def test_wheels_are_refused_where_they_are_missing_or_not_needed(part: Any, tmp_path: Path) -> None:
+    check = part("gpu_check")
+    assert check.environment(None, tmp_path) == Path(sys.executable)
+    with pytest.raises(SystemExit, match="there is no wheel in this folder"):
+        check.environment(tmp_path, tmp_path)
+    (tmp_path / "some-1.0-py3-none-any.whl").touch()
+    with pytest.raises(SystemExit, match="has Snakemake already"):  # as the environment of the tests
+        check.environment(tmp_path, tmp_path)
+
+
 def test_a_command_that_takes_too_long_is_killed_with_all_that_it_started(part: Any, tmp_path: Path) -> None:
     code = (
         "import subprocess, sys, pathlib, time; child = subprocess.Popen(['sleep', '100']);"
