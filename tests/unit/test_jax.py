@@ -63,3 +63,16 @@ def test_a_damaged_program_in_the_cache_is_told_of_removed_and_made_again(tmp_pa
 @pytest.mark.parametrize("engine", ["tensorflow", "jax"])
 def test_the_log_of_a_job_says_nothing_of_accelerators_that_are_not_there(engine, tmp_path):
     assert run(tmp_path, str(HERE / "engine_notices.py"), engine) == "to be kept\n"
+
+
+ALLOCATOR = """
+from batchscope.training import engines
+engines.load("jax").configure("cpu", 1)
+from jaxlib import xla_client
+options = xla_client.generate_pjrt_gpu_plugin_options()
+assert (options["memory_fraction"], options["preallocate"]) == (0.95, False), options
+"""
+
+
+def test_the_memory_of_a_gpu_may_be_used_to_its_end_and_is_not_taken_before(tmp_path):
+    run(tmp_path, "-c", ALLOCATOR, XLA_PYTHON_CLIENT_MEM_FRACTION="0.1", XLA_PYTHON_CLIENT_PREALLOCATE="true")
