@@ -82,9 +82,9 @@ def test_without_timings_nothing_is_said_about_seconds() -> None:
 
 
 def test_timings_that_are_not_known_that_well_tell_nothing_apart() -> None:
-    tables = study(updates={8: 600, 32: 208, 128: 200}, jitter=JITTER / 100)
+    tables = study(updates={8: 600, 32: 225, 128: 200}, jitter=JITTER / 100)
     assert goal(tables, "time_to_target")["decided"]
-    tables["timings"]["seconds_per_update_q75"] = 1.05e-3
+    tables["timings"]["seconds_per_update_error"] = 0.03
     row = goal(tables, "time_to_target")
     assert (row["decided"], row["not_told_apart"]) == (False, "32")
 
