@@ -12,7 +12,10 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy import stats
 
+from batchscope.analysis.choosing import choose
 from batchscope.analysis.times import ERROR, epoch_seconds, times, with_errors
+from batchscope.claims.samples import Samples
+from batchscope.stats.intervals import paired_test
 from batchscope.stats.quantiles import median_error
 from batchscope.stats.times import JOB_SPREAD, LEAST_DIFFERENCE, Time, ratio, told_apart
 from batchscope.tables.cells import Size
@@ -56,6 +59,43 @@ def test_equal_times_are_told_apart_in_at_most_one_study_in_twenty_where_jobs_ar
     found = [timed(noise(rng) * math.exp(0.01 * rng.standard_normal())) for _ in range(2 * repeats)]
     wrong = sum(bool(told_apart({8: one, 32: other})) for one, other in zip(found[::2], found[1::2], strict=True))
     assert wrong <= stats.binom.ppf(0.999, repeats, 0.05)
+
+
+def test_advice_tells_equal_times_to_a_target_apart_in_at_most_one_study_in_twenty() -> None:
+    repeats, rng = 200, np.random.default_rng(5)
+    wrong = 0
+    for _ in range(repeats):
+        found = {Size(size, False): timed(resembling(rng) * math.exp(0.01 * rng.standard_normal())) for size in (8, 32)}
+        updates = {size: pd.Series(1000 * np.exp(0.02 * rng.standard_normal(5))) for size in found}
+        seconds = {size: updates[size] * time.seconds for size, time in found.items()}
+        choice = choose(seconds, slack={size: time.factors for size, time in found.items()})
+        assert choice is not None
+        wrong += bool(choice.apart)
+    assert wrong <= stats.binom.ppf(0.999, repeats, 0.05)
+
+
+def test_an_error_that_two_recipes_share_cancels_in_their_ratio() -> None:
+    shared, own = Time(1.0, 0.01, 9, ("lender",)), Time(1.0, 0.01, 9, ("own",))
+    size, updates = Size(8, False), np.array([10.0, 11.0, 10.5])
+
+    def half(other: Time) -> float:
+        first, second = (
+            Samples({size: values}, {}, True, "seeds", (1, 2, 3), times={size: time})
+            for values, time in ((updates * 1.2, shared), (updates[::-1], other))
+        )
+        found = first.apart(second, size, "other", log=True)
+        assert not isinstance(found, str)
+        assert found.low is not None
+        return found.value - found.low
+
+    alone = paired_test(np.log(updates * 1.2), np.log(updates[::-1]))
+    assert alone.mean is not None
+    assert alone.low is not None
+    assert half(shared) == pytest.approx(alone.mean - alone.low)
+    variance = ((alone.mean - alone.low) / stats.t.ppf(0.975, 2)) ** 2
+    errors = 2 * (0.01**2 + JOB_SPREAD**2)
+    assert stats.norm.ppf(0.975) * math.sqrt(variance + errors) < half(own)
+    assert half(own) < stats.t.ppf(0.975, 2) * math.sqrt(variance + errors)
 
 
 def test_error_of_a_median_is_that_of_samples() -> None:
