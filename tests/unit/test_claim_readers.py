@@ -44,6 +44,12 @@ def test_one_value_per_size_is_tested_by_its_scatter_about_a_line(values: Sequen
         assert (row["unit"], row["n"]) == ("B per doubling", 5)
 
 
+def test_memory_says_of_what_it_is() -> None:
+    tables = per_size("memory_bytes", [50.1, 60.2, 69.8])
+    named = {**tables, "summary": tables["summary"].assign(memory_kind="peak of whole runs")}
+    assert "(peak of whole runs): " in verdict(claim("memory_bytes", trend("rises"), 1.0), named)["measured"]
+
+
 def test_one_value_per_size_on_a_line_is_tested_by_ranks() -> None:
     row = verdict(claim("utilisation_percent", trend("rises"), 0), per_size("utilisation_percent", range(6)))
     assert row["verdict"] == "supported"

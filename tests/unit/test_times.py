@@ -74,6 +74,18 @@ def test_advice_tells_equal_times_to_a_target_apart_in_at_most_one_study_in_twen
     assert wrong <= stats.binom.ppf(0.999, repeats, 0.05)
 
 
+def test_interval_of_a_choice_holds_what_all_its_values_may_be_off_by() -> None:
+    seconds, size = pd.Series([10.0, 11.0, 12.0, 10.5]), Size(8, False)
+    alone = choose({size: seconds})
+    choice = choose({size: seconds}, slack={size: (0.9, 1.2)})
+    assert alone is not None
+    assert choice is not None
+    assert alone.interval.low is not None
+    assert alone.interval.high is not None
+    assert choice.interval.mean == alone.interval.mean
+    assert (choice.interval.low, choice.interval.high) == (0.9 * alone.interval.low, 1.2 * alone.interval.high)
+
+
 def test_an_error_that_two_recipes_share_cancels_in_their_ratio() -> None:
     shared, own = Time(1.0, 0.01, 9, ("lender",)), Time(1.0, 0.01, 9, ("own",))
     size, updates = Size(8, False), np.array([10.0, 11.0, 10.5])
