@@ -3,6 +3,7 @@
 # make lock     requirements/*.in to requirements/*.txt and envs/*.yaml
 # make schemas  JSON Schemas for editors, the tables of config/README.md, docs/tables.md and the signatures of optimizers
 # make reliability      what kills, full disks, damaged files and wrong clocks do to a study, in half an hour or more
+# make benchmark        how fast all this is (docs/performance.md), in two hours or less; PARTS="updates starts" for some of it
 STUDY ?= quickstart
 CORES ?= $$(python tools/machine.py cores)
 MEMORY ?= $$(python tools/machine.py memory)
@@ -12,7 +13,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null && echo "$$p" && break; done)
 INSTALL = @"$(or $(PYTHON),$(error Batchscope needs Python: install Python 3.12, or name one with PYTHON=/path/to/python3))" tools/install.py
 export PATH := $(BIN):$(PATH)
-.PHONY: report test check lock schemas reliability clean environment development
+.PHONY: report test check lock schemas reliability benchmark clean environment development
 
 report: environment
 	@python tools/clear_stale_lock.py
@@ -40,6 +41,9 @@ schemas: development
 
 reliability: development
 	python benchmarks/reliability
+
+benchmark: development
+	python benchmarks/performance $(PARTS)
 
 clean:
 	rm -rf .venv .tools
