@@ -50,3 +50,19 @@ def test_it_has_the_numbers_of_the_engine_on_tensorflow(tmp_path):
 
 def test_trials_of_one_size_share_what_is_compiled_and_keep_their_numbers(tmp_path):
     run(tmp_path, str(HERE / "jax_trials.py"))
+
+
+ZEROS = """
+from batchscope.training import engines
+engines.load("jax").configure("cpu", 1)
+import keras, jax.numpy as jnp, numpy as np
+for dtype in (None, "float32", "float16", "bfloat16", "int32", "bool"):
+    ours, theirs = keras.initializers.Zeros()((2, 3), dtype), jnp.zeros((2, 3), dtype)
+    assert (ours.aval, ours.weak_type, ours.committed) == (theirs.aval, theirs.weak_type, theirs.committed), dtype
+    assert np.asarray(ours).tobytes() == np.asarray(theirs).tobytes()
+assert keras.initializers.get("zeros")((), "float32") == 0
+"""
+
+
+def test_zeros_that_no_program_makes_are_those_of_jax(tmp_path):
+    run(tmp_path, "-c", ZEROS)
