@@ -65,6 +65,22 @@ def test_the_log_of_a_job_says_nothing_of_accelerators_that_are_not_there(engine
     assert run(tmp_path, str(HERE / "engine_notices.py"), engine) == "to be kept\n"
 
 
+ZEROS = """
+from batchscope.training import engines
+engines.load("jax").configure("cpu", 1)
+import keras, jax.numpy as jnp, numpy as np
+for dtype in (None, "float32", "float16", "bfloat16", "int32", "bool"):
+    ours, theirs = keras.initializers.Zeros()((2, 3), dtype), jnp.zeros((2, 3), dtype)
+    assert (ours.aval, ours.weak_type, ours.committed) == (theirs.aval, theirs.weak_type, theirs.committed), dtype
+    assert np.asarray(ours).tobytes() == np.asarray(theirs).tobytes()
+assert keras.initializers.get("zeros")((), "float32") == 0
+"""
+
+
+def test_zeros_that_no_program_makes_are_those_of_jax(tmp_path):
+    run(tmp_path, "-c", ZEROS)
+
+
 ALLOCATOR = """
 from batchscope.training import engines
 engines.load("jax").configure("cpu", 1)
