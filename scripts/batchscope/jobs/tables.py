@@ -186,8 +186,9 @@ def concat(table: str, paths: Sequence[Path], record: Record | None = None, limi
     """
     columns, keys = (records.TABLES[table], _KEYS[table]) if record is None else (record.columns, record.keys)
     parts = [thin(records.read_table(table, path, columns), limit) for path in paths]
-    frame = codebook.to_pandas(pa.concat_tables(parts) if parts else records.schema(columns).empty_table())
-    del parts
+    content = pa.concat_tables(parts) if parts else records.schema(columns).empty_table()
+    frame = codebook.to_pandas(content.combine_chunks())  # texts in many chunks are slow to take rows from
+    del parts, content
     identity = frame[keys[len(PAIR) :]].assign(_pair=frame.groupby(PAIR, sort=False).ngroup())
     twice = identity.duplicated()
     if twice.any():
@@ -249,3 +250,7 @@ def _check_same_runs(runs: pd.DataFrame, timings: pd.DataFrame, tables: Mapping[
         stray = found - known
         if stray:
             raise ValueError(f"table {name} describes {sorted(stray)[0]}, of which there is no run or timing")
+
+
+def _distinct(keys: pd.DataFrame) -> set[tuple[Any, ...]]:
+    return set(keys.drop_duplicates().itertuples(index=False, name=None))
