@@ -48,8 +48,8 @@ _KEPT = ("epoch", "epochs", "selected_epoch", "learning_rate")  # numbers that a
 
 def snakemake(*arguments: str) -> list[str]:
     """The command that runs the study in the working folder, on the engine that starts soonest."""
-    own = [str(Path(sys.executable).with_name("snakemake")), "--snakefile", str(ROOT / "Snakefile"), "--cores", "1"]
-    return [*own, "--configfile", "settings.yaml", "--config", f"study={NAME}.yaml", "engine=numpy", "--", *arguments]
+    own = [sys.executable, "-m", "snakemake", *arguments, "--snakefile", str(ROOT / "Snakefile"), "--cores", "1"]
+    return [*own, "--configfile", "settings.yaml", "--config", f"study={NAME}.yaml", "engine=numpy"]
 
 
 def write_study(folder: Path, sizes: Sequence[int], seeds: Sequence[int]) -> int:
