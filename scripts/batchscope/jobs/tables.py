@@ -186,9 +186,11 @@ def concat(table: str, paths: Sequence[Path], record: Record | None = None, limi
     """
     columns, keys = (records.TABLES[table], _KEYS[table]) if record is None else (record.columns, record.keys)
     parts = [thin(records.read_table(table, path, columns), limit) for path in paths]
-    content = pa.concat_tables(parts) if parts else records.schema(columns).empty_table()
-    frame = codebook.to_pandas(content.combine_chunks())  # texts in many chunks are slow to take rows from
-    del parts, content
+    content = pa.concat_tables(parts or [records.schema(columns).empty_table()])
+    del parts
+    content = content.combine_chunks()  # texts in many chunks are slow to take rows from
+    frame = codebook.to_pandas(content)
+    del content
     identity = frame[keys[len(PAIR) :]].assign(_pair=frame.groupby(PAIR, sort=False).ngroup())
     twice = identity.duplicated()
     if twice.any():
