@@ -8,7 +8,9 @@ import pytest
 
 from batchscope.tables.csv_files import write_csv
 
-ODD = [0.0, -0.0, 1.0, 100.0, 1e-4, 9.99e-5, 1e-5, 1.5e-7, 5e-324, 1e15, 1.5e15, 1e16, 1.25e22, 0.1 + 0.2, 1e15 - 0.5, 1e9 + 0.5, 1e9 - 0.5]
+TINY = [5e-324, 1.5e-7, 1e-5, 9.99e-5, 1e-4]
+LARGE = [1e9 - 0.5, 1e9 + 0.5, 1e15 - 0.5, 1e15, 1.5e15, 1e16, 1.25e22]
+ODD = [0.0, 1.0, 100.0, 0.1 + 0.2, *TINY, *LARGE]
 NUMBERS = np.concatenate([ODD, np.negative(ODD), [np.nan, np.inf, -np.inf], np.random.default_rng(1).normal(size=99)])
 
 
