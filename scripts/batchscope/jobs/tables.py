@@ -197,7 +197,7 @@ def concat(table: str, paths: Sequence[Path], record: Record | None = None, limi
         first = frame.loc[twice, keys].iloc[0].to_dict()
         raise ValueError(f"table {table}: two files describe {first}")
     order = identity.sort_values(["_pair", *keys[len(PAIR) :]]).index
-    return frame if order.is_monotonic_increasing else frame.take(order).reset_index(drop=True)
+    return frame if order.is_monotonic_increasing else frame.take(order.to_numpy()).reset_index(drop=True)
 
 
 def thin(rows: pa.Table, limit: int | None) -> pa.Table:
