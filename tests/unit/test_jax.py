@@ -50,3 +50,7 @@ def test_it_has_the_numbers_of_the_engine_on_tensorflow(tmp_path):
 
 def test_trials_of_one_size_share_what_is_compiled_and_keep_their_numbers(tmp_path):
     run(tmp_path, str(HERE / "jax_trials.py"))
+
+
+def test_training_takes_over_no_array_of_others(tmp_path):
+    run(tmp_path, str(HERE / "jax_state.py"))
