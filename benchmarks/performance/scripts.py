@@ -23,7 +23,7 @@ from batchscope.data.sources.images import read as images
 TITLE = "The same runs: plain scripts and the workflow"
 METHOD = """\
 Two scripts as a practitioner writes them ([plain/](../benchmarks/performance/plain)): Keras on TensorFlow with
-`model.fit`, for batch sizes 8, 32 and 128 on Fashion-MNIST with early stopping and for 1, 32 and 800 on three blobs; one
+`model.fit`, for batch sizes 8, 32, 128 on Fashion-MNIST with early stopping and for 1, 32, 800 on three blobs; one
 process for each script and seed, one after another on all cores. The workflow makes the same 30 runs from empty
 results, and in the same time timings, tables, figures and the report. Scripts of one seed and runs of the workflow take
 turns; brackets hold the fastest and the slowest run of the workflow. The last lines compare what was trained: for each

@@ -54,3 +54,19 @@ def test_trials_of_one_size_share_what_is_compiled_and_keep_their_numbers(tmp_pa
 
 def test_training_takes_over_no_array_of_others(tmp_path):
     run(tmp_path, str(HERE / "jax_state.py"))
+
+
+ZEROS = """
+from batchscope.training import engines
+engines.load("jax").configure("cpu", 1)
+import keras, jax.numpy as jnp, numpy as np
+for dtype in (None, "float32", "float16", "bfloat16", "int32", "bool"):
+    ours, theirs = keras.initializers.Zeros()((2, 3), dtype), jnp.zeros((2, 3), dtype)
+    assert (ours.aval, ours.weak_type, ours.committed) == (theirs.aval, theirs.weak_type, theirs.committed), dtype
+    assert np.asarray(ours).tobytes() == np.asarray(theirs).tobytes()
+assert keras.initializers.get("zeros")((), "float32") == 0
+"""
+
+
+def test_zeros_that_no_program_makes_are_those_of_jax(tmp_path):
+    run(tmp_path, "-c", ZEROS)

@@ -16,6 +16,7 @@ from jax import lax
 from jax import numpy as jnp
 from keras.src import backend
 from keras.src.backend.common import dtypes
+from keras.src.initializers import constant_initializers
 from keras.src.utils import module_utils
 
 __all__ = ["Array", "arithmetic", "jax", "jnp", "keras", "lax"]
@@ -56,5 +57,11 @@ def _as_on_tensorflow(drawn: Callable[..., Any], ours: Callable[..., draws.Float
     return named
 
 
+def _zeros(self: Any, shape: Sequence[int], dtype: Any = None) -> Array:
+    """As Keras' initializer, which has JAX compile a program for each shape, or read it from the folder."""
+    return jax.device_put(np.zeros(shape, jnp.dtype(dtypes.standardize_dtype(dtype))))
+
+
+constant_initializers.Zeros.__call__ = _zeros
 for _name in ("uniform", "normal", "truncated_normal"):
     setattr(backend.random, _name, _as_on_tensorflow(getattr(backend.random, _name), getattr(draws, _name)))

@@ -101,7 +101,7 @@ def steps(
     n, size, variables = len(examples[1]), plan.batch_size, _variables(network)
     # Copies, since the program takes the arrays away: a user's model may keep one, or begin two variables with it.
     _write(variables, jax.device_put(_read(variables), may_alias=False))
-    place = jnp.asarray(tracked, jnp.int32)
+    place = jax.device_put(np.asarray(tracked, np.int32))
     most = recipes.updates_per_epoch(n, size, plan.recipe["last_batch"])
     longest = min(n, most * size)
 
