@@ -18,11 +18,12 @@ ROOT = Path(__file__).resolve().parents[2]
 TITLE = "The trials of a tuning on JAX"
 METHOD = """\
 CPU time of ten trials of one batch size (five rates, two seeds, as many epochs as the default study trains; one on
-8,192 examples for Fashion-MNIST's network) on one core: all in turn, as a tuning makes them, with one compiled program
-that seed and rate are arguments of; at once, by a prototype that vectorises them with `jax.vmap`
-([vectorised.py](../benchmarks/performance/vectorised.py)); and, two of them, with programs of their own, which end with
-losses equal to the bit. Compilation is included, and nothing comes from a cache on disk. Medians of rounds in which both take turns; brackets hold the lowest and the highest. At once would be built for
-ratios of at most 0.75 on the networks of the blobs and of the digits.
+8,192 examples for Fashion-MNIST's network) on one core: all in turn, as a tuning makes them, with one compiled
+program that seed and rate are arguments of; at once, by a prototype that vectorises them with `jax.vmap`
+([vectorised.py](../benchmarks/performance/vectorised.py)); and, two of them, with programs of their own, which end
+with losses equal to the bit. Compilation is included, and nothing comes from a cache on disk. Medians of rounds in
+which both take turns; brackets hold the lowest and the highest. At once would be built for ratios of at most 0.75 on
+the networks of the blobs and of the digits.
 """
 EPOCHS = {"blobs": 100, "digits": 20, "Fashion-MNIST": 1}
 SIZES = (1, 8, 32, 128)
