@@ -22,8 +22,8 @@ CPU time of ten trials of one batch size (five rates, two seeds, as many epochs 
 program that seed and rate are arguments of; at once, by a prototype that vectorises them with `jax.vmap`
 ([vectorised.py](../benchmarks/performance/vectorised.py)); and, two of them, with programs of their own, which end
 with losses equal to the bit. Compilation is included, and nothing comes from a cache on disk. Medians of rounds in
-which both take turns; brackets hold the lowest and the highest. At once would be built for ratios of at most 0.75 on
-the networks of the blobs and of the digits.
+which both take turns; brackets hold the lowest and the highest. The library would train at once if that took at most
+0.75 of the time on the networks of the blobs and of the digits; it does not on the digits, so trials run in turn.
 """
 EPOCHS = {"blobs": 100, "digits": 20, "Fashion-MNIST": 1}
 SIZES = (1, 8, 32, 128)
