@@ -70,3 +70,16 @@ assert keras.initializers.get("zeros")((), "float32") == 0
 
 def test_zeros_that_no_program_makes_are_those_of_jax(tmp_path):
     run(tmp_path, "-c", ZEROS)
+
+
+ALLOCATOR = """
+from batchscope.training import engines
+engines.load("jax").configure("cpu", 1)
+from jaxlib import xla_client
+options = xla_client.generate_pjrt_gpu_plugin_options()
+assert (options["memory_fraction"], options["preallocate"]) == (0.95, False), options
+"""
+
+
+def test_the_memory_of_a_gpu_may_be_used_to_its_end_and_is_not_taken_before(tmp_path):
+    run(tmp_path, "-c", ALLOCATOR, XLA_PYTHON_CLIENT_MEM_FRACTION="0.1", XLA_PYTHON_CLIENT_PREALLOCATE="true")
