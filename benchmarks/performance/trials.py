@@ -1,4 +1,4 @@
-"""The trials of a tuning on JAX: with one compiled program, with their own, and as one vectorised program."""
+"""The trials of a tuning on JAX: in turn with one compiled program or with their own, and at once."""
 
 from __future__ import annotations
 
@@ -18,12 +18,10 @@ ROOT = Path(__file__).resolve().parents[2]
 TITLE = "The trials of a tuning on JAX"
 METHOD = """\
 CPU time of ten trials of one batch size (five rates, two seeds, as many epochs as the default study trains; one on
-8,192 examples for Fashion-MNIST's network) on one core: all in turn, as a tuning makes them, with one compiled
-program that seed and rate are arguments of; at once, by a prototype that vectorises them with `jax.vmap`
-([vectorised.py](../benchmarks/performance/vectorised.py)); and, two of them, with programs of their own, which end
-with losses equal to the bit. Compilation is included, and nothing comes from a cache on disk. Medians of rounds in
-which both take turns; brackets hold the lowest and the highest. The library would train at once if that took at most
-0.75 of the time on the networks of the blobs and of the digits; it does not on the digits, so trials run in turn.
+8,192 examples for Fashion-MNIST's network) on one core: all in turn, with one compiled program that seed and rate are
+arguments of; at once, as a tuning makes them, by one program of all; and, two of them, in turn with programs of their
+own, which end with losses equal to the bit. Compilation is included, and nothing comes from a cache on disk. Medians of
+rounds in which both take turns; brackets hold the lowest and the highest.
 """
 EPOCHS = {"blobs": 100, "digits": 20, "Fashion-MNIST": 1}
 SIZES = (1, 8, 32, 128)
@@ -37,7 +35,7 @@ def measure(quick: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="trials-") as folder:
         for name, size in cells:
             epochs, trials, rounds = (1, 2, 1) if quick else (EPOCHS[name], TRIALS, ROUNDS)
-            script = str(Path(__file__).resolve().parent / "vectorised.py")
+            script = str(Path(__file__).resolve().parent / "one_tuning.py")
             command = [sys.executable, script, name, *map(str, (size, epochs, trials, rounds))]
             spent = processes.run(command, Path(folder), {"PYTHONPATH": str(ROOT / "scripts")})
             found.append(json.loads(spent.output.splitlines()[-1]))

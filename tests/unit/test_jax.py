@@ -55,6 +55,10 @@ def test_trials_of_one_size_share_what_is_compiled_and_keep_their_numbers(tmp_pa
     run(tmp_path, str(HERE / "jax_trials.py"))
 
 
+def test_trials_at_once_have_the_records_of_trials_in_turn(tmp_path):
+    run(tmp_path, str(HERE / "jax_together.py"))
+
+
 def test_a_damaged_program_in_the_cache_is_told_of_removed_and_made_again(tmp_path):
     run(tmp_path, str(HERE / "jax_cache.py"))
 

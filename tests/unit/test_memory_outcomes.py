@@ -57,8 +57,9 @@ def test_a_run_and_its_tuning_without_any_evaluation_are_rows(tmp_path, data_fil
 
 
 def test_tuning_ends_where_memory_ends_and_keeps_the_trials_before():
-    def train(rate, seed):
-        return ("ok", rate, 1.0) if (rate, seed) != (0.1, 2) else ("out_of_memory", None, None)
+    def train(asked):
+        for rate, seed in asked:
+            yield ("ok", rate, 1.0) if (rate, seed) != (0.1, 2) else ("out_of_memory", None, None)
 
     trials = tuning.search(train, [0.01, 0.1, 1.0], [1, 2], widen=3, refine=2)
     assert [(t.learning_rate, t.seed, t.outcome) for t in trials] == [

@@ -16,11 +16,11 @@ GRID = (0.01, 0.1, 1.0)
 def searched(optimum, *, widen=3, refine=0, grid=GRID, seeds=(101, 102), fails=lambda rate: False):
     calls = []
 
-    def train(rate, seed):
-        calls.append((rate, seed))
-        if fails(rate):
-            return "diverged", None, None
-        return "ok", math.log10(rate / optimum) ** 2 + 0.001 * (seed - 101), 2.0
+    def train(asked):
+        for rate, seed in asked:
+            calls.append((rate, seed))
+            failed = "diverged", None, None
+            yield failed if fails(rate) else ("ok", math.log10(rate / optimum) ** 2 + 0.001 * (seed - 101), 2.0)
 
     trials = tuning.search(train, grid, seeds, widen, refine)
     assert [(trial.learning_rate, trial.seed) for trial in trials] == calls

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 
 from batchscope.jobs.job import Ask, Job, Note, Paths, Row, load_data
-from batchscope.training import loop, plans, recipes, tuning
+from batchscope.training import plans, recipes, trials, tuning
 
 log = logging.getLogger(__name__)
 
@@ -15,13 +16,14 @@ def tune_cell(
     inputs: Mapping[str, Sequence[str]],
     ask: Ask,
     outputs: Paths,
+    memory_bytes: int = sys.maxsize,
     note: Note = lambda name, value: None,
 ) -> None:
     """Choose the learning rate of one (data set, recipe, batch size) and write `outputs`: trials and manifest.
 
     Each trial is a whole training with a tuning seed of the recipe. `inputs` has data and facts, the files of the data
-    set: one of each, or one per tuning seed where every seed draws its own. The other arguments are those of
-    `train_job.train_run`.
+    set: one of each, or one per tuning seed where every seed draws its own. This process may hold `memory_bytes`. The
+    other arguments are those of `train_job.train_run`.
     """
     files = list(zip(inputs["data"], inputs["facts"], strict=True))
     job = Job(dict(zip(("data", "facts"), files[0], strict=True)), ask, note)
@@ -31,16 +33,21 @@ def tune_cell(
     if len(files) > 1:
         data = {seed: load_data(*pair, ask) for seed, pair in zip(plan["seeds"], files, strict=True)}
 
-    def train(rate: float, seed: int) -> tuple[str, float | None, float | None]:
-        recipe = recipes.with_learning_rate(job.recipe, rate)
-        trial = plans.Plan(recipe, job.batch_size, seed, job.settings["loop"])
-        progress = loop.train(job.engine, data[seed], trial, step_records=1, trial=True)
-        loss = progress.metrics["selected_validation_loss"] if progress.outcome == "ok" else None
-        log.info("rate %.4g, seed %d: %s, lowest validation loss %s", rate, seed, progress.outcome, loss)
-        return progress.outcome, loss, None if loss is None else progress.selected_epoch
+    trainer = trials.Trials(job.engine, memory_bytes)
 
-    trials = tuning.search(train, plan["learning_rates"], plan["seeds"], plan["widen"], plan["refine"])
-    job.write({"trials": rows(job.cell, trials)}, outputs)
+    def train(asked: Sequence[tuple[float, int]]) -> Iterator[tuning.Found]:
+        made = [
+            plans.Plan(recipes.with_learning_rate(job.recipe, rate), job.batch_size, seed, job.settings["loop"])
+            for rate, seed in asked
+        ]
+        trained = trainer.train([(each, data[each.seed]) for each in made])
+        for (rate, seed), progress in zip(asked, trained, strict=True):
+            loss = progress.metrics["selected_validation_loss"] if progress.outcome == "ok" else None
+            log.info("rate %.4g, seed %d: %s, lowest validation loss %s", rate, seed, progress.outcome, loss)
+            yield progress.outcome, loss, None if loss is None else progress.selected_epoch
+
+    found = tuning.search(train, plan["learning_rates"], plan["seeds"], plan["widen"], plan["refine"])
+    job.write({"trials": rows(job.cell, found)}, outputs)
 
 
 def rows(cell: Row, trials: Sequence[tuning.Trial]) -> list[Row]:

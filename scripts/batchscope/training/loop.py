@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +16,22 @@ from numpy.typing import NDArray
 from batchscope.data.dataset import Data
 from batchscope.stats.quantiles import median
 from batchscope.training import checkpoints, plans, recipes
-from batchscope.training.engines import Engine, OutOfMemoryError, Part, Steps, Trainer, Weights
+from batchscope.training.engines import (
+    Engine,
+    Evaluation,
+    OutOfMemoryError,
+    Part,
+    Steps,
+    Trainer,
+    Updates,
+    Weights,
+)
 from batchscope.training.plans import Plan
 from batchscope.training.snapshots import Snapshot
 
 Row = dict[str, Any]  # of a table, by column
+T = TypeVar("T")
+Asking: TypeAlias = Generator[Updates | Evaluation, Any, T]  # is sent the `Steps`, or the loss and the accuracy
 
 METRICS = ("loss", "accuracy")
 PARTS = ("train", "validation", "test")
@@ -109,42 +120,84 @@ def train(
     Returns:
         the records; `metrics` has the keys `FINAL`, columns of the table `run`, null where not measured.
     """
-    total = plans.total_updates(len(data.y_train), plan)
-    progress = Progress(math.ceil(total / step_records), plan.recipe["evaluation_batch_size"], trial=trial)
+    progress = begin(len(data.y_train), plan, step_records, trial=trial)
     try:
-        _train(engine, data, plan, progress, log)
+        engine.prepare(plan, data)
+        with progress.clocks.measure("compile"):
+            trainer = engine.build(plan, data)
+        progress.n_parameters, progress.tracked_weight = trainer.n_parameters, trainer.tracked_weight
+        asking = run(len(data.y_train), plan, progress, None if trial else trainer, log)
+        _answer(trainer, asking)
     except MemoryError as error:  # the engine's OutOfMemoryError is one
         progress.outcome, progress.outcome_detail = "out_of_memory", str(error) or "the host has too little memory"
-    if progress.steps and progress.steps[-1]["update"] != progress.updates:
-        progress.steps.append(progress.last_step)
+    finish(progress)
     return progress
 
 
-def _train(engine: Engine, data: Data, plan: Plan, progress: Progress, log: Callable[[str], None]) -> None:
-    stopping, clocks = plan.recipe["budget"]["early_stopping"], progress.clocks
-    engine.prepare(plan, data)
-    with clocks.measure("compile"):
-        trainer = engine.build(plan, data)
-        trainer.train(np.empty(0, np.int32), np.empty(0, np.float32))
-        _evaluated(trainer, progress, "validation")
-    progress.n_parameters, progress.tracked_weight = trainer.n_parameters, trainer.tracked_weight
+def begin(n_train: int, plan: Plan, step_records: int, *, trial: bool) -> Progress:
+    """What a run records, before it starts; for `step_records` and `trial` see `train`."""
+    every = math.ceil(plans.total_updates(n_train, plan) / step_records)
+    return Progress(every, plan.recipe["evaluation_batch_size"], trial=trial)
+
+
+def finish(progress: Progress) -> None:
+    """Keep the last update in any case."""
+    if progress.steps and progress.steps[-1]["update"] != progress.updates:
+        progress.steps.append(progress.last_step)
+
+
+def _answer(trainer: Trainer, asking: Asking[None]) -> None:
+    """Let a trainer do what its run asks for; an error of the trainer is raised where it was asked."""
+    try:
+        asked = next(asking)
+        while True:
+            try:
+                answer = asked.of(trainer)
+            except MemoryError as error:
+                asked = asking.throw(error)
+            else:
+                asked = asking.send(answer)
+    except StopIteration:
+        return
+
+
+def run(
+    n_train: int,
+    plan: Plan,
+    progress: Progress,
+    trainer: Trainer | None,
+    log: Callable[[str], None] = lambda message: None,
+) -> Asking[None]:
+    """The run of a plan as a generator of what is to be done, so that runs of one program can be led side by side.
+
+    Args:
+        n_train: examples of the training part.
+        plan: what to train.
+        progress: is added to.
+        trainer: whose weights are kept; None in a trial, which keeps none.
+        log: called with one line per evaluation.
+    """
+    stopping = plan.recipe["budget"]["early_stopping"]
+    with progress.clocks.measure("compile"):
+        yield Updates(np.empty(0, np.int32), np.empty(0, np.float32))
+        yield from _evaluated(progress, "validation")
     patience = math.inf if stopping is None else stopping["patience"]
-    best_loss, best_weights = math.inf, trainer.get_weights()
-    _evaluate(trainer, progress, None)
+    best_loss, best_weights = math.inf, _weights(trainer)
+    yield from _evaluate(progress, None)
     _keep_weights(trainer, plan, progress, 0.0)
 
-    points = plans.evaluation_points(len(data.y_train), plan)
+    points = plans.evaluation_points(n_train, plan)
     for number, (start, stop) in enumerate(pairwise([0, *points.tolist()]), start=1):
-        stretch = _train_stretch(trainer, len(data.y_train), plan, progress, start, stop)
+        stretch = yield from _train_stretch(n_train, plan, progress, start, stop)
         if stretch is None:
             return
-        row = _evaluate(trainer, progress, stretch)
+        row = yield from _evaluate(progress, stretch)
         log(
             f"epoch {row['epoch']:.4g}, update {stop}: validation loss {row['validation_loss']:.4f}, "
             f"accuracy {row['validation_accuracy']:.4f}"
         )
         if row["validation_loss"] < best_loss:
-            best_loss, best_weights = row["validation_loss"], trainer.get_weights()
+            best_loss, best_weights = row["validation_loss"], _weights(trainer)
             progress.selected = number
         elif number - (progress.selected or 0) >= patience:
             progress.stopped_early = number < len(points)
@@ -152,12 +205,14 @@ def _train(engine: Engine, data: Data, plan: Plan, progress: Progress, log: Call
         _keep_weights(trainer, plan, progress, stop / int(points[-1]))
 
     _keep_weights(trainer, plan, progress, stop / int(points[-1]), ended=True)
-    _conclude(trainer, progress, best_weights)
+    yield from _conclude(trainer, progress, best_weights)
 
 
-def _train_stretch(
-    trainer: Trainer, n_train: int, plan: Plan, progress: Progress, start: int, stop: int
-) -> Stretch | None:
+def _weights(trainer: Trainer | None) -> Weights:
+    return [] if trainer is None else trainer.get_weights()
+
+
+def _train_stretch(n_train: int, plan: Plan, progress: Progress, start: int, stop: int) -> Asking[Stretch | None]:
     """Make the updates from one evaluation to the next; None where the loss is no longer finite."""
     per_epoch = recipes.updates_per_epoch(n_train, plan.batch_size, plan.recipe["last_batch"])
     losses, sizes, before = [], [], progress.clocks.seconds["train"]
@@ -167,7 +222,7 @@ def _train_stretch(
         made = (epoch - 1) * per_epoch + first
         rates = plans.learning_rates(n_train, plan, made, made + end - first)
         with progress.clocks.measure("train"):
-            steps = trainer.train(order, rates)
+            steps = yield Updates(order, rates)
         sizes.append(np.minimum(plan.batch_size, len(order) - plan.batch_size * np.arange(len(steps.loss))))
         losses.append(steps.loss)
         _record_steps(progress, epoch, steps, sizes[-1], rates)
@@ -180,9 +235,11 @@ def _train_stretch(
     return Stretch(np.concatenate(losses), np.concatenate(sizes), plan.batch_size, float(rates[-1]), seconds)
 
 
-def _keep_weights(trainer: Trainer, plan: Plan, progress: Progress, share: float, *, ended: bool = False) -> None:
+def _keep_weights(
+    trainer: Trainer | None, plan: Plan, progress: Progress, share: float, *, ended: bool = False
+) -> None:
     """Keep the present weights for the checkpoints of the recipe that have come; `share` of the budget is spent."""
-    if progress.trial:
+    if trainer is None:
         return
     epoch, loss = (progress.evaluations[-1][name] for name in ("epoch", "train_loss"))
     done = {snapshot.checkpoint for snapshot in progress.snapshots}
@@ -191,24 +248,24 @@ def _keep_weights(trainer: Trainer, plan: Plan, progress: Progress, share: float
             progress.snapshots.append(Snapshot(checkpoint, epoch, progress.updates, loss, trainer.get_weights()))
 
 
-def _conclude(trainer: Trainer, progress: Progress, best_weights: Weights) -> None:
+def _conclude(trainer: Trainer | None, progress: Progress, best_weights: Weights) -> Asking[None]:
     """Metrics of the last weights and of those of the evaluation with the lowest validation loss."""
     row, untrained = progress.evaluations[-1], progress.evaluations[0]
     if progress.trial:
-        row |= _evaluated(trainer, progress, "train")
+        row |= yield from _evaluated(progress, "train")
     if not row["train_loss"] <= DIVERGED * untrained["train_loss"]:
         progress.outcome = "diverged"
         progress.outcome_detail = (
             f"training loss {row['train_loss']:.4g}, before training {untrained['train_loss']:.4g}"
         )
     selected = None if progress.selected is None else progress.evaluations[progress.selected]
-    if progress.trial:
+    if trainer is None:
         progress.metrics["selected_validation_loss"] = None if selected is None else selected["validation_loss"]
         return
-    _final_metrics(trainer, progress, "last", row)
+    yield from _final_metrics(progress, "last", row)
     if selected is not None:  # an evaluation had a finite validation loss
         trainer.set_weights(best_weights)
-        _final_metrics(trainer, progress, "selected", selected)
+        yield from _final_metrics(progress, "selected", selected)
 
 
 def _record_steps(
@@ -235,14 +292,14 @@ def _record_steps(
     progress.examples = int(examples[-1])
 
 
-def _evaluate(trainer: Trainer, progress: Progress, stretch: Stretch | None) -> Row:
+def _evaluate(progress: Progress, stretch: Stretch | None) -> Asking[Row]:
     """Evaluate on train and validation part and append the row; `stretch` is None before training."""
     before = progress.clocks.seconds["evaluate"]
     with progress.clocks.measure("evaluate"):
         train: Row = dict.fromkeys((f"train_{metric}" for metric in METRICS), None)
         if not progress.trial or stretch is None:
-            train = _evaluated(trainer, progress, "train")
-        validation = _evaluated(trainer, progress, "validation")
+            train = yield from _evaluated(progress, "train")
+        validation = yield from _evaluated(progress, "validation")
     mean = noise = rate = None
     if stretch is not None:
         mean, rate = float(np.average(stretch.losses, weights=stretch.sizes)), stretch.learning_rate
@@ -265,16 +322,16 @@ def _evaluate(trainer: Trainer, progress: Progress, stretch: Stretch | None) -> 
     return row
 
 
-def _final_metrics(trainer: Trainer, progress: Progress, when: str, row: Row) -> None:
+def _final_metrics(progress: Progress, when: str, row: Row) -> Asking[None]:
     """Metrics of the present weights, those of the evaluation `row`: what it holds, and a look at the test part."""
     with progress.clocks.measure("evaluate"):
-        known = row | _evaluated(trainer, progress, "test")
+        known = row | (yield from _evaluated(progress, "test"))
     progress.metrics |= {f"{when}_{name}": value for name, value in known.items() if f"{when}_{name}" in FINAL}
 
 
-def _evaluated(trainer: Trainer, progress: Progress, part: Part) -> dict[str, float]:
+def _evaluated(progress: Progress, part: Part) -> Asking[dict[str, float]]:
     try:
-        values = trainer.evaluate(part)
+        values = yield Evaluation(part)
     except OutOfMemoryError as error:
         raise OutOfMemoryError(
             f"{error}, in an evaluation, which takes {progress.evaluated_at_once} examples at once at every batch size "

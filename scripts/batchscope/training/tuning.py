@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
+from typing import TypeAlias
+
+Found: TypeAlias = "tuple[str, float | None, float | None]"  # outcome, lowest validation loss and its epoch
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Trial:
 
 
 def search(
-    train: Callable[[float, int], tuple[str, float | None, float | None]],
+    train: Callable[[Sequence[tuple[float, int]]], Iterable[Found]],
     grid: Sequence[float],
     seeds: Sequence[int],
     widen: int,
@@ -39,7 +42,8 @@ def search(
     that runs out of memory is the last one, since no rate changes how much a batch size needs.
 
     Args:
-        train: called with a rate and a seed; gives outcome, lowest validation loss and its epoch.
+        train: called with the rate and the seed of each trial of a stage, which do not depend on each other: the grid,
+            one rate beyond it, or a halving. Gives what was found in each, and is asked for no more than is needed.
         grid: rates in ascending order, three or more.
         seeds: tuning seeds, none of which may be a seed of the runs that use the rate: a rate chosen and reported on
             the same seeds looks better than it is.
@@ -47,26 +51,29 @@ def search(
         refine: how often the grid is halved round the best rate, with two more rates (one at an edge) each time.
     """
     trials: list[Trial] = []
-    for rate, stage in _rates(trials, grid, widen, refine):
-        for seed in seeds:
-            trials.append(Trial(rate, seed, stage, *train(rate, seed)))
+    for rates, stage in _stages(trials, grid, widen, refine):
+        asked = list(product(rates, seeds))
+        for (rate, seed), found in zip(asked, train(asked), strict=True):
+            trials.append(Trial(rate, seed, stage, *found))
             if trials[-1].outcome == "out_of_memory":
                 return trials
     return trials
 
 
-def _rates(trials: Sequence[Trial], grid: Sequence[float], widen: int, refine: int) -> Iterator[tuple[float, str]]:
-    """Every rate to try and its stage; `trials` holds what came of those before it."""
+def _stages(
+    trials: Sequence[Trial], grid: Sequence[float], widen: int, refine: int
+) -> Iterator[tuple[Sequence[float], str]]:
+    """The rates to try next and their stage; `trials` holds what came of those before."""
     rates = list(grid)
-    yield from ((rate, "grid") for rate in grid)
+    yield grid, "grid"
     for _ in range(widen):
         found = best(trials)
         if found in (None, rates[0]):  # where every rate fails, a smaller one may not
             rates.insert(0, rates[0] ** 2 / rates[1])
-            yield rates[0], "widened"
+            yield rates[:1], "widened"
         elif found == rates[-1]:
             rates.append(rates[-1] ** 2 / rates[-2])
-            yield rates[-1], "widened"
+            yield rates[-1:], "widened"
         else:
             break
     for _ in range(refine):
@@ -75,7 +82,7 @@ def _rates(trials: Sequence[Trial], grid: Sequence[float], widen: int, refine: i
             break
         middles = [math.sqrt(low * high) for low, high in pairwise(rates) if found in (low, high)]
         rates = sorted([*rates, *middles])
-        yield from ((rate, "refined") for rate in middles)
+        yield middles, "refined"
 
 
 def best(trials: Sequence[Trial]) -> float | None:

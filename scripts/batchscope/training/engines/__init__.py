@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 
@@ -76,6 +76,29 @@ class Steps:
 Loop: TypeAlias = "Callable[[NDArray[np.int32], NDArray[np.float32]], Steps]"  # see `Trainer.train`
 
 
+@dataclass(frozen=True)
+class Updates:
+    """A call of `Trainer.train`."""
+
+    order: NDArray[np.int32]
+    rates: NDArray[np.float32]
+
+    def of(self, trainer: Trainer) -> Steps:
+        """What the trainer saw."""
+        return trainer.train(self.order, self.rates)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A call of `Trainer.evaluate`."""
+
+    part: Part
+
+    def of(self, trainer: Trainer) -> tuple[float, float]:
+        """Mean loss and accuracy."""
+        return trainer.evaluate(self.part)
+
+
 class Trainer(Protocol):
     """The model of a plan, and the data that it trains on. Losses are in nat, penalties of the model included.
 
@@ -131,6 +154,19 @@ class Trainer(Protocol):
         """Seconds of `updates` updates with whole batches, at learning rate zero, in the framework's own loop."""
 
 
+class Together(Protocol):
+    """Trainers of plans that differ in rate and seed alone, as one program; their numbers are equal to rounding.
+
+    Trainers are known by their place among the plans. Whatever needs too much memory raises `MemoryError`.
+    """
+
+    def train(self, asked: Mapping[int, Updates]) -> Mapping[int, Steps]:
+        """As `Trainer.train`, for the same updates of an epoch; whoever is left out has ended."""
+
+    def evaluate(self, asked: Collection[int], part: Part) -> Mapping[int, tuple[float, float]]:
+        """As `Trainer.evaluate`."""
+
+
 class Frozen(Protocol):
     """The mean loss over `n_examples` examples (nat, penalties of the model included) near fixed weights.
 
@@ -164,6 +200,24 @@ class Frozen(Protocol):
 
     def example_gradients(self, indices: NDArray[np.int64]) -> NDArray[Any]:
         """Gradients of the single examples at `indices`, shape (len(indices), p), at the fixed weights."""
+
+
+class NotTogetherError(Exception):
+    """Plans cannot be trained as one program; the message says why, as the end of a sentence about their trials."""
+
+
+class TogetherEngine(Protocol):
+    """What an engine may have beside `Engine`."""
+
+    def together(self, plans: Sequence[Plan], data: Data, memory_bytes: int) -> Together:
+        """Trainers of plans that differ in rate and seed alone, at least two, on the same data.
+
+        `memory_bytes` is what this process may hold on the host.
+
+        Raises:
+            NotTogetherError: it cannot do that, or not with the memory that there is.
+            EngineError, FunctionError, MemoryError: as `Engine.build`.
+        """
 
 
 class Engine(Protocol):

@@ -80,7 +80,24 @@ def program(network: Network, plan: Plan) -> Callable[..., tuple[State, Array]]:
     The data are arguments: as constants they would be compiled. So is the tracked weight, which differs between seeds.
     The state is donated: the next one is written in its place, without the allocation of every array in every call.
     """
-    one, size = update(network, plan.recipe["micro_batch_size"]), plan.batch_size
+    return _compiled(_indexed(network, plan), plan.batch_size)
+
+
+def program_together(network: Network, plan: Plan) -> Callable[..., tuple[State, Array]]:
+    """The same for trials at once: state and tracked weights have one more axis, the first; orders and rates the last.
+
+    All make the same updates of an epoch, until the loss of none is finite.
+    """
+    return _compiled(jax.vmap(_indexed(network, plan), in_axes=(0, 1, 0, 0, None)), plan.batch_size)
+
+
+def _indexed(network: Network, plan: Plan) -> Callable[..., tuple[State, Array]]:
+    """`update` of (state, indices of the batch, rate, tracked weight, all examples)."""
+    made = update(network, plan.recipe["micro_batch_size"])
+    return lambda state, batch, rate, tracked, examples: made(state, *_at(batch, *examples), rate, tracked)
+
+
+def _compiled(one: Callable[..., tuple[State, Array]], size: int) -> Callable[..., tuple[State, Array]]:
     return jax.jit(
         lambda state, *args, tail: _program(one, size, tail, state, *args), static_argnames="tail", donate_argnums=0
     )
@@ -98,23 +115,32 @@ def steps(
     Orders and rates are filled up to those of an epoch, so that calls of any length run one program. The last, short
     batch has a place of its own behind the loop.
     """
-    n, size, variables = len(examples[1]), plan.batch_size, _variables(network)
+    n, variables = len(examples[1]), _variables(network)
     # Copies, since the program takes the arrays away: a user's model may keep one, or begin two variables with it.
     _write(variables, jax.device_put(_read(variables), may_alias=False))
     place = jax.device_put(np.asarray(tracked, np.int32))
-    most = recipes.updates_per_epoch(n, size, plan.recipe["last_batch"])
-    longest = min(n, most * size)
 
     def made(order: NDArray[np.int32], rates: NDArray[np.float32]) -> Steps:
-        whole = min(len(rates), len(order) // size)
-        short = len(order) - whole * size if len(rates) > whole else 0
-        tail = short or longest % size
-        filled = _filled(order, longest), _filled(rates, most)
-        state, seen = run(_read(variables), place, examples, *filled, whole, bool(short), tail=tail)
+        *given, tail = arguments(n, plan, order, rates)
+        state, seen = run(_read(variables), place, examples, *given, tail=tail)
         _write(variables, state)
-        return Steps(*_made(np.asarray(seen, dtype=np.float64)[: len(rates)]).T)
+        return made_steps(seen, len(rates))
 
     return made
+
+
+def arguments(n: int, plan: Plan, order: NDArray[np.int32], rates: NDArray[np.float32]) -> tuple[Any, ...]:
+    """The last arguments of a program for `n` examples: order, rates, whole batches, whether one is short; its size."""
+    size, most = plan.batch_size, recipes.updates_per_epoch(n, plan.batch_size, plan.recipe["last_batch"])
+    longest = min(n, most * size)
+    whole = min(len(rates), len(order) // size)
+    short = len(order) - whole * size if len(rates) > whole else 0
+    return _filled(order, longest), _filled(rates, most), whole, bool(short), short or longest % size
+
+
+def made_steps(seen: Any, updates: int) -> Steps:
+    """What a trainer has seen, of the rows of a program for so many `updates`."""
+    return Steps(*_made(np.asarray(seen, dtype=np.float64)[:updates]).T)
 
 
 def _filled(array: NDArray[Any], length: int) -> NDArray[Any]:
@@ -129,7 +155,7 @@ def _made(seen: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _program(
-    one: Update,
+    one: Callable[..., tuple[State, Array]],
     size: int,
     tail: int,
     state: State,
@@ -143,16 +169,16 @@ def _program(
     """`whole` updates with batches of `size`, and one with `tail` examples where there is a `short` one."""
 
     def take(state: State, seen: Array, i: Array, count: int) -> tuple[State, Array, Array]:
-        batch = lax.dynamic_slice(order, (i * size,), (count,))
-        state, row = one(state, *_at(batch, *examples), rates[i], tracked)
-        return state, lax.dynamic_update_slice(seen, row[None], (i, 0)), jnp.isfinite(row[0])
+        batch = lax.dynamic_slice_in_dim(order, i * size, count)
+        state, row = one(state, batch, rates[i], tracked, examples)
+        return state, lax.dynamic_update_slice_in_dim(seen, row[None], i, 0), jnp.isfinite(row[..., 0]).any()
 
     def body(carry: Any) -> Any:
         i, _, state, seen = carry
         state, seen, finite = take(state, seen, i, size)
         return i + 1, finite, state, seen
 
-    start = (jnp.int32(0), jnp.bool_(True), state, jnp.zeros((len(rates), 3), jnp.float32))
+    start = (jnp.int32(0), jnp.bool_(True), state, jnp.zeros((*rates.shape, 3), jnp.float32))
     done, finite, state, seen = lax.while_loop(lambda carry: (carry[0] < whole) & carry[1], body, start)
     if tail:
         last = short & finite

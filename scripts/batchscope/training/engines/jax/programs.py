@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from batchscope.training.engines.jax import fused
 from batchscope.training.engines.jax.framework import Array, jax, jnp, lax
@@ -24,11 +25,17 @@ class Programs:
             its loss because of them, and what it adds because of its weights.
         first_gradient: function of state, examples and labels that gives the gradient of their mean loss, in inference
             mode, in the first trainable array.
+        steps_together: see `fused.program_together`.
+        evaluation_together: `evaluation` of trials at once, whose arrays have one more axis, the first.
+        compiled: programs of these two, by function and shapes; see `together`.
     """
 
     steps: Callable[..., tuple[State, Array]]
     evaluation: Callable[..., tuple[Array, ...]]
     first_gradient: Callable[[State, Array, Array], Array]
+    steps_together: Callable[..., tuple[State, Array]]
+    evaluation_together: Callable[..., tuple[Array, ...]]
+    compiled: dict[Any, Callable[..., Any]] = field(default_factory=dict)
 
 
 _kept: dict[str, Programs] = {}
@@ -66,10 +73,13 @@ def _made(network: Network, plan: Plan) -> Programs:
 
         return jax.grad(loss)(first)
 
+    evaluation = _evaluation(network, plan.recipe["evaluation_batch_size"])
     return Programs(
         fused.program(network, plan),
-        _evaluation(network, plan.recipe["evaluation_batch_size"]),
+        evaluation,
         jax.jit(first_gradient),
+        fused.program_together(network, plan),
+        jax.jit(jax.vmap(evaluation, in_axes=(0, 0, None, None))),
     )
 
 

@@ -33,9 +33,7 @@ class JaxTrainer(KerasTrainer):
     @memory_errors()
     def evaluate(self, part: Part) -> tuple[float, float]:
         x, y = self.parts[part]
-        losses, hits, passes, added, penalties = self.programs.evaluation(*fused.state_of(self.network)[:2], x, y)
-        total = np.asarray(losses, np.float64).sum() + np.asarray(passes, np.float64) @ np.asarray(added, np.float64)
-        return float(total / len(y) + np.asarray(penalties, np.float64)), int(hits) / len(y)
+        return evaluated(*self.programs.evaluation(*fused.state_of(self.network)[:2], x, y))
 
     @memory_errors()
     def batch_losses(self, part: Part, batches: NDArray[np.int32], *, batch_statistics: bool) -> Vector:
@@ -59,6 +57,12 @@ class JaxTrainer(KerasTrainer):
     @cached_property
     def _reader(self) -> Callable[[NDArray[np.int32]], float]:
         return fused.reader(self.parts["train"], self.plan.batch_size)
+
+
+def evaluated(losses: Array, hits: Array, passes: Array, added: Array, penalties: Array) -> tuple[float, float]:
+    """Mean loss and accuracy, of what `Programs.evaluation` gives."""
+    total = np.asarray(losses, np.float64).sum() + np.asarray(passes, np.float64) @ np.asarray(added, np.float64)
+    return float(total / len(losses) + np.asarray(penalties, np.float64)), int(hits) / len(losses)
 
 
 @memory_errors()

@@ -1,10 +1,10 @@
-"""Trials of one batch size on JAX: in turn with one compiled program or their own, and as one program (a prototype).
+"""Trials of one batch size on JAX: in turn with one compiled program or their own, and at once, as a tuning makes them.
 
-    PYTHONPATH=scripts python benchmarks/performance/vectorised.py NETWORK SIZE EPOCHS TRIALS ROUNDS
+    PYTHONPATH=scripts python benchmarks/performance/one_tuning.py NETWORK SIZE EPOCHS TRIALS ROUNDS
 
 Prints a line of JSON: CPU seconds per trial by way and round, compilation included and nothing taken from a cache on
 disk, and the largest relative difference of a lowest validation loss between trials at once and in turn. Two trials
-alone compile their own, and have to end equal to the bit. The prototype stops no trial that diverged.
+alone compile their own, and have to end equal to the bit.
 """
 
 from __future__ import annotations
@@ -12,17 +12,15 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import Any
 
 import jax
 import networks
 import numpy as np
-from jax import lax
-from jax import numpy as jnp
 
 from batchscope.data.dataset import Data
-from batchscope.training import engines, loop, plans, recipes
+from batchscope.training import engines, recipes
 from batchscope.training.plans import Plan
+from batchscope.training.trials import Trials
 
 
 def trial_plans(network: networks.Network, size: int, epochs: int, trials: int) -> list[Plan]:
@@ -33,10 +31,15 @@ def trial_plans(network: networks.Network, size: int, epochs: int, trials: int) 
     return [Plan(recipes.with_learning_rate(recipe, rate), size, seed, "fused") for rate, seed in cases]
 
 
-def in_turn(engine: engines.Engine, data: Data, made: list[Plan]) -> list[float]:
-    """The lowest validation loss of each trial, as a tuning takes it."""
-    done = [loop.train(engine, data, plan, step_records=1, trial=True) for plan in made]
+def lowest(trials: Trials, data: Data, made: list[Plan]) -> list[float]:
+    """The lowest validation loss of each trial."""
+    done = list(trials.train([(plan, data) for plan in made]))
     return [each.metrics["selected_validation_loss"] or np.inf for each in done]
+
+
+def in_turn(engine: engines.Engine, data: Data, made: list[Plan]) -> list[float]:
+    """Of trials that share what is compiled."""
+    return lowest(Trials(engine, sys.maxsize, most=1), data, made)
 
 
 def with_own(engine: engines.Engine, data: Data, made: list[Plan]) -> list[float]:
@@ -51,39 +54,8 @@ def with_own(engine: engines.Engine, data: Data, made: list[Plan]) -> list[float
 
 
 def at_once(engine: engines.Engine, data: Data, made: list[Plan]) -> list[float]:
-    """The same by `jax.vmap` over the trials: an epoch is one scan over updates of all of them."""
-    from batchscope.training.engines.jax import fused, programs
-
-    trainers: list[Any] = [engine.build(plan, data) for plan in made]
-    network, size, (x, y) = trainers[0].network, made[0].batch_size, trainers[0].parts["train"]
-    one = jax.vmap(fused.update(network, None), in_axes=(0, 0, 0, 0, None))
-
-    @jax.jit
-    def epoch(state: Any, x: Any, y: Any, orders: Any, rates: Any) -> Any:
-        def body(state: Any, at: Any) -> Any:
-            batches, rate = at
-            return one(state, x[batches], y[batches], rate, jnp.array([0, 0]))
-
-        return lax.scan(body, state, (orders, rates))
-
-    @jax.jit
-    def losses(state: Any, x: Any, y: Any) -> Any:
-        def mean(weights: Any, statistics: Any) -> Any:
-            return jnp.mean(network.losses(programs.inference(network, weights, statistics, x)[0], y))
-
-        return jax.vmap(mean)(state.weights, state.statistics)
-
-    states = [fused.state_of(trainer.network) for trainer in trainers]
-    state = jax.tree.map(lambda *arrays: jnp.asarray(np.stack(arrays)), *states)
-    lowest, n = np.full(len(made), np.inf), len(y)
-    for number in range(1, made[0].recipe["budget"]["epochs"] + 1):
-        orders = np.stack([plans.epoch_order(n, plan, number).reshape(-1, size) for plan in made], axis=1)
-        updates = len(orders)
-        rates = np.stack([plans.learning_rates(n, plan, 0, updates) for plan in made], axis=1)
-        state, seen = epoch(state, x, y, orders, rates)
-        np.asarray(seen)
-        lowest = np.fmin(lowest, np.asarray(losses(state, *trainers[0].parts["validation"])))
-    return [float(loss) for loss in lowest]
+    """The same by one program of all trials."""
+    return lowest(Trials(engine, sys.maxsize), data, made)
 
 
 def main(name: str, size: int, epochs: int, trials: int, rounds: int) -> None:
@@ -91,10 +63,11 @@ def main(name: str, size: int, epochs: int, trials: int, rounds: int) -> None:
     network, engine = networks.NETWORKS[name], engines.load("jax")
     engine.configure("cpu", 1)
     jax.config.update("jax_enable_compilation_cache", False)
-    from batchscope.training.engines.jax import programs
+    from batchscope.training.engines.jax import programs, together
 
+    together.FEWEST_UPDATES = 0  # so that the ratio also tells where it would not pay
     data, made = network.data(), trial_plans(network, size, epochs, trials)
-    at_once(engine, data, trial_plans(network, size, 1, 1))  # what a process does once
+    at_once(engine, data, trial_plans(network, size, 1, 2))  # what a process does once
     ways = {"in turn": (in_turn, made), "at once": (at_once, made), "with their own programs": (with_own, made[:2])}
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     found = {}
