@@ -90,7 +90,7 @@ def test_timings_that_are_not_known_that_well_tell_nothing_apart() -> None:
 
 
 def test_where_higher_is_better_the_tightest_target_is_the_highest() -> None:
-    imported = {"measurements": {"runs": {"better": "higher"}}, "recipes": {}}
+    imported = {"measurements": {"runs": {"better": "higher", "shared_seeds": False}}, "recipes": {}}
     assert tells(goal(study(), "time_to_target", imported)["words"], 0.8)
     assert not tells(goal(study(), "time_to_target", imported)["words"], 0.5, 32)
 

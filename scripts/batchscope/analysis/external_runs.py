@@ -59,6 +59,7 @@ class RunsFile(TimingsFile):
     metric: str | None
     target: float | None
     better: str
+    shared_seeds: bool
 
 
 class Measurements(TypedDict):
@@ -67,6 +68,11 @@ class Measurements(TypedDict):
     runs: RunsFile
     timings: TimingsFile | None
     baseline: Baseline | None
+
+
+def share_seeds(measurements: Measurements | None) -> bool:
+    """Whether runs of one seed share what it decides, as runs of this workflow do; None is a study of such runs."""
+    return measurements is None or measurements["runs"]["shared_seeds"]
 
 
 @dataclass(frozen=True)

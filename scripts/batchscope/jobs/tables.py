@@ -15,7 +15,8 @@ import pyarrow as pa
 from batchscope.analysis import advice, decision_tree, rates, scaling, targets
 from batchscope.analysis.best import best, ranks
 from batchscope.analysis.curves import equal_budget, learning_curves
-from batchscope.analysis.external_runs import Measurements, read
+from batchscope.analysis.external_runs import Measurements, read, share_seeds
+from batchscope.analysis.recommendation import recommendation
 from batchscope.analysis.summary import metrics, summary
 from batchscope.claims import definitions, replication, verdicts
 from batchscope.claims.published import Published
@@ -23,7 +24,7 @@ from batchscope.claims.scope import Design
 from batchscope.probes.columns import Record
 from batchscope.probes.registry import PROBES, STUDY_TABLES
 from batchscope.tables import codebook, records
-from batchscope.tables.cells import CELL, PAIR, RUN
+from batchscope.tables.cells import CELL, PAIR, RUN, Pair, pairs
 from batchscope.training.recipes import Recipe
 
 # Which columns tell one row of a concatenated table from every other.
@@ -80,6 +81,8 @@ def study_tables(study: Study, **files: Sequence[Path]) -> dict[str, pd.DataFram
         for probe in PROBES.values()
     }
     tables = _analysed(probed) | (_recorded(study, **files) if measured is None else _imported(measured))
+    paired = share_seeds(measured)
+    design = Design.of(study["datasets"], study["recipes"])
     runs, timings, of_target = tables["runs"], tables["timings"], tables["to_target"]
     sizes = runs.drop_duplicates("dataset").set_index("dataset")["n_train"]
     n_train = {str(name): None if pd.isna(size) else int(size) for name, size in sizes.items()}
@@ -87,24 +90,29 @@ def study_tables(study: Study, **files: Sequence[Path]) -> dict[str, pd.DataFram
         "metrics": metrics(runs),
         "summary": summary(runs, timings, tables["not_measured"], tables["steps"]),
         "learning_curves": learning_curves(tables["evaluations"], runs),
-        "best": best(runs, timings),
-        "ranks": ranks(runs),
+        "best": best(runs, timings, paired=paired),
+        "ranks": ranks(runs, paired=paired),
         "equal_budget": equal_budget(tables["evaluations"], runs, timings),
         "rates": rates.rates(runs, tables["trials"]),
         "tuning_curves": rates.curves(tables["trials"]),
         "rate_slopes": rates.slopes(tables["trials"]),
-        "critical_batch_size": scaling.critical_batch_sizes(of_target, n_train, paired=measured is None),
+        "critical_batch_size": scaling.critical_batch_sizes(of_target, n_train, paired=paired),
         "pareto": advice.pareto(runs, timings),
     }
     reached = targets.summarise(of_target, runs, timings)
     tables["targets"] = scaling.with_residuals(reached, tables["critical_batch_size"])
     tables["tree"] = decision_tree.tree(tables, study["recipes"])
     tables["advice"] = advice.advice(tables, measured)
-    tables["verdicts"] = verdicts.verdicts(
-        tables, definitions.resolved(study["claims"]), Design.of(study["datasets"], study["recipes"])
-    )
+    tables["recommendation"] = recommendation(tables, _tuned_twins(design, pairs(runs)))
+    tables["verdicts"] = verdicts.verdicts(tables, definitions.resolved(study["claims"]), design, paired=paired)
     tables["published"] = replication.published(tables, map(Published.model_validate, study["published"]))
     return {name: tables[name] for name in STUDY_TABLES}
+
+
+def _tuned_twins(design: Design, every: Sequence[Pair]) -> dict[Pair, str]:
+    """The recipe that tunes the learning rate for every size, of the data sets and recipes that have such a twin."""
+    found = {pair: design.twins("learning_rate", "tuned", pair, every) for pair in every}
+    return {pair: twins[0][1] for pair, twins in found.items() if twins}
 
 
 def _recorded(

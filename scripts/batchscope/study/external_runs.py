@@ -62,6 +62,10 @@ class MeasuredRuns(_Measured):
     """The target that all rows are about; null where a column names it or there is none."""
     better: Literal["lower", "higher"] = "lower"
     """Whether a lower or a higher value of the metric is the tighter target."""
+    shared_seeds: bool = False
+    """Whether runs of one seed share what the seed decides (initial weights, order of the examples): then batch sizes
+    are compared in pairs of equal seed; else the seed only tells runs apart.
+    """
     columns: Annotated[dict[_RunColumn, _Column], SORTED]
     """Which column of the file holds what, as `ours: theirs`. `batch_size` and `seed` (a whole number from 0 that
     tells the runs of a batch size apart) are required; `learning_rate` and the results of runs may follow, named as in

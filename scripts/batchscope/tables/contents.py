@@ -24,6 +24,7 @@ TABLES = {
     "savings": "Up to four rows per target: energy at other batch sizes and power limits than the baseline's.",
     "pareto": "One row per timed batch size: training time against test error.",
     "advice": "One row per data set, recipe and goal: the size to use, and what else it may be.",
+    "recommendation": "One row per data set and recipe: the batch size to use, by one rule, or why there is none.",
     "tree": "One row per question of the decision tree that was asked.",
     "verdicts": "One row per claim and data set and recipe: what the study says of it.",
     "published": "One row per published number and data set and recipe: what was measured here beside it.",

@@ -20,6 +20,14 @@ def _ends(name: str, unit: str, what: str = "") -> dict[str, Column]:
     }
 
 
+def _size_of(prefix: str, what: str) -> dict[str, Column]:
+    """Columns that name one batch size, null where there is none."""
+    return {
+        f"{prefix}batch_size": integer("examples", f"{what}; null where there is none", nullable=True),
+        f"{prefix}full_batch": boolean("as elsewhere, of that size", nullable=True),
+    }
+
+
 def _mean(name: str, unit: str, meaning: str, over: str = "mean over the runs that ended ok") -> dict[str, Column]:
     """A mean over runs with its interval."""
     return {f"{name}_mean": number(unit, f"{meaning}, {over}"), **_ends(name, unit, "its 95 % t-interval")}
@@ -113,16 +121,20 @@ OF_RUNS: dict[str, dict[str, Column]] = {
     "best": {
         **CELL,
         "n_runs": integer("", "all runs"),
-        "loss_mean": number("nat", "lowest validation loss of a run, mean over the `n` runs"),
-        **_ends("loss", "nat"),
-        "n": integer("", "runs that ended ok and have a loss"),
-        "status": string("best (lowest mean), compared, not comparable or not testable"),
-        "difference": number("nat", "mean over the seeds of this size's loss minus that of the best size"),
-        **_ends("difference", "nat", "its paired 95 % t-interval, not adjusted"),
-        "p": number("", "two-sided, of the paired t-test of that difference"),
+        "metric": string("what sizes are compared by: selected_validation_loss, where the runs have one"),
+        "value_mean": number("of the metric", "mean over the `n` runs"),
+        **_ends("value", "of the metric"),
+        "n": integer("", "runs that ended ok and have a value"),
+        "status": string("best (best mean), compared, not comparable or not testable"),
+        "difference": number("of the metric", "mean of this size minus that of the best size"),
+        **_ends("difference", "of the metric", "its 95 % t-interval (paired, or Welch's), not adjusted"),
+        "p": number("", "two-sided, of the t-test of that difference (paired, or Welch's)"),
         "p_adjusted": number("", "the same, adjusted (Holm) over all pairs of sizes of the study"),
         "told_apart": boolean("whether `p_adjusted` is at most 0.05; null unless tested", nullable=True),
-        "detectable": number("nat", "smallest difference that so many seeds would find with a power of 80 %"),
+        "detectable": number("of the metric", "smallest difference that so many seeds would find with 80 % power"),
+        "seeds_to_tell": integer(
+            "", "seeds that would find the difference seen with 80 % power; null beyond 1,000", nullable=True
+        ),
         **_SECONDS,
         "fastest": boolean("whether its epoch takes the least time; null without a timing", nullable=True),
         "overlaps_fastest": boolean("whether its quartiles overlap with those of the fastest size", nullable=True),
@@ -254,6 +266,37 @@ OF_CHOICES: dict[str, dict[str, Column]] = {
         "not_told_apart": string("labels of all sizes that may be better, separated by semicolons"),
         "decided": boolean("whether no size is left that may be better"),
         "words": string("the same in sentences"),
+    },
+    "recommendation": {
+        **PAIR,
+        "basis": string("quality (the metric), target (least time to one, where no quality is known) or none"),
+        "reason": string("why no size is recommended; empty where one is"),
+        **_size_of("", "recommended size"),
+        "metric": string("what sizes are compared by, as in `best`"),
+        **_size_of("best_", "size with the best mean of it"),
+        "not_worse": string(
+            "labels of the sizes that are not significantly worse than the best, separated by semicolons"
+        ),
+        "worse": string("labels of those that are, at an adjusted p of at most 0.05"),
+        "not_compared": string("labels of those that lack the value of a run, or could not be tested"),
+        "n": integer("", "runs of the recommended size", nullable=True),
+        "value_mean": number("of the metric", "mean over the runs of the recommended size"),
+        **_ends("value", "of the metric"),
+        "difference": number(
+            "of the metric", "mean of the recommended size minus that of the best; null where the same"
+        ),
+        **_ends("difference", "of the metric", "its 95 % t-interval (paired, or Welch's), not adjusted"),
+        "p_adjusted": number("", "p of that difference, adjusted as in `best`"),
+        "seeds_to_tell": integer("", "seeds that would find that difference with 80 % power", nullable=True),
+        "seconds": number("s", "mean time of the recommended size, of the kind `seconds_kind`"),
+        "seconds_kind": string(
+            "to the selected evaluation, per epoch or to the target; empty without a time", nullable=True
+        ),
+        **_size_of("slowest_", "size that takes the most time, of all that were timed"),
+        "slowest_seconds": number("s", "its time"),
+        "still_improving": string("labels of sizes with runs whose best evaluation was the last of their budget"),
+        "edge": string("smallest or largest, where the recommended size is that of those tried", nullable=True),
+        "superseded_by": string("recipe that tunes the learning rate and is the same otherwise", nullable=True),
     },
     "tree": {
         **PAIR,

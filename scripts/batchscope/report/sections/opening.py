@@ -261,7 +261,7 @@ def _interval(row: Row, name: str, mean: str) -> str:
 
 
 def _loss(row: Row) -> str:
-    return _interval(row, "loss", "loss_mean")
+    return _interval(row, "value", "value_mean")
 
 
 def _accuracy(row: Row) -> str:

@@ -99,7 +99,7 @@ _VERDICTS = {
 
 def compared(content: Content, pair: Pair) -> bool:
     """Whether there is something to say about losses: runs that were trained, or imported ones that have them."""
-    return content.trained or content.has("best", pair, "loss_mean")
+    return content.trained or content.has("best", pair, "value_mean")
 
 
 @section(
@@ -120,7 +120,7 @@ def comparison(content: Content, pair: Pair) -> list[Block]:
 
     fields = (
         SIZE,
-        Field("Best validation loss", "loss"),
+        Field("Best validation loss", "value"),
         Field("Difference from the lowest", "difference"),
         Own("p, adjusted", p_adjusted),
         words("Verdict", _verdict),
