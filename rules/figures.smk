@@ -27,7 +27,8 @@ def figure_files():
         f"results/{STUDY.name}/figures/{dataset}/{recipe}/{name}.svg"
         for dataset, recipe in STUDY.pairs
         for name, figure in STUDY_FIGURES.items()
-        if (figure.group == "runs" and STUDY.file.measurements is None)
+        if figure.group == "answer"
+        or (figure.group == "runs" and STUDY.file.measurements is None)
         or (figure.group == "targets" and STUDY.has_targets(dataset))
         or (dataset, recipe) in pairs.get(figure.group, ())
     ]
@@ -35,6 +36,7 @@ def figure_files():
 
 # By the name of the rule: the group of figures that it draws, and the probe that these are of.
 FIGURE_RULES = {
+    "draw_answer": ("answer", "none"),
     "draw_figures": ("runs", "none"),
     "draw_target_figures": ("targets", "none"),
     "draw_tuning_figures": ("tuning", "none"),

@@ -67,7 +67,7 @@ def row(
     *,
     paired: bool = True,
 ) -> pd.Series[Any]:
-    tables = {"runs": runs, "timings": timings, "best": best(runs, timings, paired=paired), "advice": advice}
+    tables = {"runs": runs, "best": best(runs, timings, paired=paired), "advice": advice}
     return recommendation(tables, tuned or {}).iloc[0]
 
 

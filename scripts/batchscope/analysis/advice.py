@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -161,6 +162,7 @@ def _to_target(tables: Tables, target: tuple[str, float], quantity: str, *, pair
     if unit == "J" and (choice.interval.mean or 0) >= _MEGA:
         choice, unit = choice.scaled(1 / _MEGA), "MJ"
     answer = in_words(choice, unit, f"{what} {goal}", "times as long" if unit == "s" else "times as much")
+    answer = replace(answer, about=goal.removeprefix("a ").replace(" of ", " "))
     if missed:
         answer = answer.saying(f"Not reached by every run: {text.listing(missed)}.")
     if choice.open:

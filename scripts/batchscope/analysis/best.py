@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from batchscope.analysis.spent import training_seconds
 from batchscope.analysis.summary import epoch_seconds, finished_values
 from batchscope.stats import ALPHA
 from batchscope.stats.families import adjusted
@@ -73,12 +74,14 @@ def best(runs: pd.DataFrame, timings: pd.DataFrame, *, paired: bool = True) -> p
     rows: list[dict[str, Any]] = []
     for (pair, group), metric, whole in zip(about(runs, PAIR), metrics, values, strict=True):
         family = _Family(whole, p_values, METRICS[metric].better == "higher", paired)
-        timed = _speed(of_pair(timings, list(pair.values())))
+        own = of_pair(timings, list(pair.values()))
+        timed, spent = _speed(own), training_seconds(group, own)
         for name, found in about(group, CELL):
             cell, in_order = tuple(name.values()), found.sort_values("seed")
             value, accuracy = (t_interval(finished_values(in_order, column)) for column in (metric, ACCURACY))
             row = {**name, "metric": metric, "n_runs": len(found), "n": value.n, **value.columns("value")}
-            rows.append({**row, **accuracy.columns("accuracy"), **family.compared(cell), **timed.get(cell, {})})
+            row |= {**accuracy.columns("accuracy"), **family.compared(cell), **timed.get(cell, {})}
+            rows.append({**row, "seconds_to_selected": spent.get(Size(*cell[len(PAIR) :]))})
     return frame("best", rows)
 
 

@@ -77,6 +77,7 @@ class Answer:
     rivals: tuple[Size, ...] = ()
     decided: bool = False
     words: str = ""
+    about: str = ""
     choice: Choice | None = None
 
     def saying(self, sentence: str) -> Answer:
@@ -95,6 +96,7 @@ class Answer:
             "not_told_apart": "; ".join(size.label for size in self.rivals),
             "decided": self.decided,
             "words": self.words,
+            "about": self.about,
         }
 
 

@@ -14,8 +14,7 @@ from typing import Any
 import pandas as pd
 
 from batchscope.analysis.best import BEST, COMPARED, NOT_COMPARABLE, NOT_TESTABLE
-from batchscope.analysis.spent import training_seconds
-from batchscope.tables.cells import PAIR, SIZE, Pair, Size, of_pair, of_size, pairs, sizes_of
+from batchscope.tables.cells import PAIR, SIZE, Pair, Size, of_pair, pairs, sizes_of
 from batchscope.tables.codebook import frame
 
 QUALITY, TARGET, NONE = "quality", "target", "none"
@@ -67,7 +66,7 @@ def recommendation(tables: Tables, tuned: Mapping[Pair, str]) -> pd.DataFrame:
     says that the recommended size is the smallest or largest tried, so that one beyond it may be better.
 
     Args:
-        tables: runs, timings, best and advice of the study.
+        tables: runs, best and advice of the study.
         tuned: the recipe that tunes the learning rate, of the data sets and recipes that have such a twin.
     """
     rows = [{**_row(tables, pair), "superseded_by": tuned.get(pair)} for pair in pairs(tables["runs"])]
@@ -75,7 +74,7 @@ def recommendation(tables: Tables, tuned: Mapping[Pair, str]) -> pd.DataFrame:
 
 
 def _row(tables: Tables, pair: Pair) -> Row:
-    runs, timings, found = (of_pair(tables[name], pair) for name in ("runs", "timings", "best"))
+    runs, found = (of_pair(tables[name], pair) for name in ("runs", "best"))
     compared = _Compared({_size(row): row for row in found.to_dict("records")})
     row = {
         **dict(zip(PAIR, pair, strict=True)),
@@ -86,7 +85,7 @@ def _row(tables: Tables, pair: Pair) -> Row:
     }
     if compared.best is None:
         return {**row, **_by_target(of_pair(tables["advice"], pair), known=bool(found["n"].sum()))}
-    seconds, kind = _seconds(runs, timings, compared.not_worse)
+    seconds, kind = spent(found, compared.not_worse)
     reason = _reason(compared, seconds)
     chosen = None if reason else min(compared.not_worse, key=lambda size: (seconds.get(size, 0.0), size))
     rivals = [size for size in compared.not_worse if size != (chosen or compared.best)]
@@ -130,14 +129,19 @@ def _chosen(compared: _Compared, size: Size, seconds: Mapping[Size, float], kind
     }
 
 
-def _seconds(runs: pd.DataFrame, timings: pd.DataFrame, wanted: Sequence[Size]) -> tuple[dict[Size, float], str]:
-    """Seconds by size, and of what: of a kind that all `wanted` sizes have, if there is one."""
-    found = training_seconds(runs, timings)
-    if all(size in found for size in wanted):
-        return found, TO_SELECTED
-    timed = timings[timings["seconds_per_epoch"].notna()]
-    per_epoch = {size: float(of_size(timed, size)["seconds_per_epoch"].iloc[0]) for size in sizes_of(timed)}
-    return per_epoch, PER_EPOCH
+def spent(best: pd.DataFrame, wanted: Sequence[Size]) -> tuple[dict[Size, float], str]:
+    """Seconds by size of a data set and recipe, and of what: of a kind that all `wanted` sizes have, if there is one.
+
+    `best` are its rows of that table.
+    """
+    kinds = {TO_SELECTED: "seconds_to_selected", PER_EPOCH: "seconds_per_epoch"}
+    found: dict[Size, float] = {}
+    for kind, column in kinds.items():
+        timed = best[best[column].notna()]
+        found = {_size(row): float(row[column]) for _, row in timed.iterrows()}
+        if found and all(size in found for size in wanted):
+            return found, kind
+    return found, PER_EPOCH
 
 
 def _by_target(advice: pd.DataFrame, *, known: bool) -> Row:

@@ -34,6 +34,7 @@ INK, GREY, FAINT = "#222222", "#6b6b6b", "#b5b5b5"
 # Okabe and Ito's colours for what is not a batch size: told apart by every kind of colour vision.
 TRAIN, VALIDATION = "#222222", "#d55e00"
 CROSS: dict[str, Any] = {"marker": "x", "s": 36, "linewidth": 1.3, "zorder": 4}  # where a run that failed ended
+SHADE, PICK = "#e7f0fb", "#1f5fae"  # sizes that are not significantly worse than the best; the recommended one
 OUTCOMES = {"ok": "#9ecae1", "diverged": "#d55e00", "out_of_memory": "#222222"}
 
 _STYLE: dict[str, Any] = {
@@ -273,4 +274,16 @@ def save(made: Figure, path: str | Path, *, title: str, alt: str) -> None:
     if count != 1:
         raise ValueError(f"{path}: Matplotlib wrote no <svg> element")
     with atomic_path(path) as temporary:
-        temporary.write_text(sealed_markup(text), encoding="utf-8")
+        temporary.write_text(sealed_markup(_compact(text)), encoding="utf-8")
+
+
+def _compact(svg: str) -> str:
+    """The same drawing with places to a hundredth of a point, no line breaks within paths, and no empty description."""
+    svg = re.sub(r" *<metadata>.*?</metadata>\n", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'( (?:d|x|y)=")([^"]*)"', lambda found: f'{found[1]}{_rounded(found[2])}"', svg)
+    return re.sub(r"\n +", "\n", svg)
+
+
+def _rounded(places: str) -> str:
+    short = re.sub(r"-?\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), places)
+    return re.sub(r" ?\n", " ", short).strip()

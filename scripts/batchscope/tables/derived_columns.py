@@ -136,6 +136,9 @@ OF_RUNS: dict[str, dict[str, Column]] = {
             "", "seeds that would find the difference seen with 80 % power; null beyond 1,000", nullable=True
         ),
         **_SECONDS,
+        "seconds_to_selected": number(
+            "s", "mean time of the updates to the selected evaluation; null where a run was lost or nothing was timed"
+        ),
         "fastest": boolean("whether its epoch takes the least time; null without a timing", nullable=True),
         "overlaps_fastest": boolean("whether its quartiles overlap with those of the fastest size", nullable=True),
         **_mean("accuracy", "", "test accuracy at the selected epoch"),
@@ -266,6 +269,7 @@ OF_CHOICES: dict[str, dict[str, Column]] = {
         "not_told_apart": string("labels of all sizes that may be better, separated by semicolons"),
         "decided": boolean("whether no size is left that may be better"),
         "words": string("the same in sentences"),
+        "about": string("the target that time or energy is counted to; empty for other goals", nullable=True),
     },
     "recommendation": {
         **PAIR,

@@ -274,7 +274,7 @@ def _learning_rates(content: Content) -> list[str]:
 def provenance(content: Content) -> str:
     """Links to the tables that lie beside the page, and the manifest of the study."""
     manifest = elements.mapping(content.manifest, "Machine, software, code and command of this study.", "manifest")
-    return elements.section("Where the numbers come from", files(content) + manifest)
+    return elements.section("Machine, software, code and command", manifest)
 
 
 def files(content: Content) -> str:

@@ -182,7 +182,7 @@ def accuracy(content: Content, pair: Pair) -> list[Block]:
         "epoch has the lowest validation loss; final is after the last update. The test data chose nothing."
     )
     results = table(content, pair, "results", _ACCURACY, caption, of="summary")
-    return [*results, Figure("accuracy_vs_batch"), Figure("gap_vs_batch"), Figure("updates_vs_batch")]
+    return [*results, Figure("gap_vs_batch"), Figure("updates_vs_batch")]
 
 
 @section(

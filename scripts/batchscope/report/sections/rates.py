@@ -7,7 +7,6 @@ import pandas as pd
 from batchscope import text
 from batchscope.figures.sheets import Row, number
 from batchscope.probes.section import Figure
-from batchscope.report import elements
 from batchscope.report.content import Content
 from batchscope.report.fields import SIZE, Field, table, words
 from batchscope.report.page import Block, section
@@ -52,10 +51,8 @@ def rates(content: Content, pair: Pair) -> list[Block]:
     fold = f"All {text.count(n_trials, 'trial')}"
     return [
         *table(content, pair, "rates", _RATES, caption),
-        *(elements.paragraph(slope(row)) for row in content.rows("rate_slopes", pair)),
         *table(content, pair, "trials", _TRIALS, "Every trial of a learning rate.", fold=fold),
         Figure("tuning"),
-        Figure("rate_vs_batch"),
     ]
 
 

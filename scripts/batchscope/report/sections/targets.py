@@ -76,7 +76,6 @@ def targets(content: Content, pair: Pair) -> list[Block]:
     fold = f"All {len(frame)} numbers: every batch size and target" if len(frame) > LONG else ""
     return [
         Figure("steps_to_target"),
-        Figure("time_to_target"),
         *table(content, pair, "targets", fields, caption, fold=fold),
     ]
 
