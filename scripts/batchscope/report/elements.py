@@ -155,9 +155,9 @@ def headline(name: str, value: str) -> str:
     return f'<p class="headline"><span>{escape(name)}</span> <strong>{escape(value)}</strong></p>'
 
 
-def card(words: str, picture: str) -> str:
-    """Words and the figure that shows them (HTML), side by side where there is room."""
-    return f'<article class="card"><div>{words}</div><div>{picture}</div></article>'
+def card(words: str, picture: str, below: str = "") -> str:
+    """Words and the figure that shows them (HTML), side by side where there is room, and what stands below both."""
+    return f'<article class="card"><div>{words}</div><div>{picture}</div>{below}</article>'
 
 
 def _small(remark: str) -> str:

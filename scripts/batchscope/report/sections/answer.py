@@ -52,8 +52,8 @@ def card(content: Content, pair: Pair) -> str:
     about = elements.paragraph(describe.short(recipe), "about") if recipe else ""
     facts = elements.facts([fact for fact in _facts(content, pair, row) if fact])
     left = heading + about + _named(row) + _said("", *_verdict(content, pair, row)) + facts
-    right = _figure(content, pair) + _said("aside", *_cautions(content, pair, row)) + disturbed(content, pair)
-    return elements.card(left, right)
+    left += _said("aside", *_cautions(content, pair, row))
+    return elements.card(left, _figure(content, pair), disturbed(content, pair))
 
 
 def overview(content: Content) -> str:

@@ -21,7 +21,8 @@ def question(content: Content) -> str:
 def scope(content: Content) -> str:
     """How many batch sizes, seeds and runs, on what, and when: one line."""
     runs = content.tables["runs"]
-    parts = [text.count(len(runs[SIZE].drop_duplicates()), "batch size")]
+    sizes = {"full" if full else size for size, full in runs[SIZE].itertuples(index=False)}
+    parts = [text.count(len(sizes), "batch size")]
     if content.trained:
         parts.append(text.count(runs["seed"].nunique(), "seed"))
     parts.append(text.count(len(runs), "run"))
