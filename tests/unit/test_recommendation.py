@@ -81,6 +81,12 @@ def test_of_the_sizes_not_significantly_worse_the_quickest_is_recommended() -> N
     assert found["seeds_to_tell"] > 4
 
 
+def test_times_that_one_timing_each_cannot_tell_apart_are_named() -> None:
+    near = made_timings({8: 0.010, 32: 0.0416, 128: 0.012})  # epochs of 1.28 and 1.33 s
+    assert row(made_runs(NEAR), near)["as_fast"] == "32"
+    assert row(made_runs(NEAR))["as_fast"] == ""
+
+
 def test_a_quicker_size_that_is_worse_is_not_recommended_and_a_single_good_size_needs_no_timing() -> None:
     far = {8: [1.0, 1.2, 0.9, 1.1], 32: [2.02, 2.19, 1.93, 2.09], 128: [3.0, 3.25, 2.9, 3.12]}
     assert row(made_runs(far))["batch_size"] == 8

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from batchscope.analysis.best import BEST, COMPARED, NOT_COMPARABLE, NOT_TESTABLE
+from batchscope.stats.times import LEAST_DIFFERENCE
 from batchscope.tables.cells import PAIR, SIZE, Pair, Size, of_pair, pairs, sizes_of
 from batchscope.tables.codebook import frame
 
@@ -95,8 +96,17 @@ def _row(tables: Tables, pair: Pair) -> Row:
         "basis": NONE if reason else QUALITY,
         "reason": reason,
         "not_worse": _labels(rivals),
+        "as_fast": _labels(_as_fast(chosen, compared.not_worse, seconds)),
         **(_chosen(compared, chosen, seconds, kind) if chosen else {}),
     }
+
+
+def _as_fast(chosen: Size | None, among: Sequence[Size], seconds: Mapping[Size, float]) -> list[Size]:
+    """Those whose time is so near that one timing job each cannot tell it apart from that of the `chosen` size."""
+    if chosen not in seconds:
+        return []
+    most = seconds[chosen] * (1 + LEAST_DIFFERENCE)
+    return [size for size in among if size != chosen and seconds[size] <= most]
 
 
 def _reason(compared: _Compared, seconds: Mapping[Size, float]) -> str:

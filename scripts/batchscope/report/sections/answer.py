@@ -97,6 +97,7 @@ def _cautions(content: Content, pair: Pair, row: Row) -> list[str]:
     """What may change the answer."""
     return [
         _superseded(content, pair),
+        _as_fast(row),
         _improving(row),
         _edge(row),
         _lost(content, pair),
@@ -161,6 +162,11 @@ def _improving(row: Row) -> str:
     if not named:
         return ""
     return f"Still improving when the budget ended: {named}. A longer budget may change the answer."
+
+
+def _as_fast(row: Row) -> str:
+    named = row["as_fast"].replace("; ", ", ") if isinstance(row["as_fast"], str) else ""
+    return f"One timing each cannot tell apart its time from that of {named}." if named else ""
 
 
 def _edge(row: Row) -> str:
