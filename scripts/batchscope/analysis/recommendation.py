@@ -76,7 +76,7 @@ def recommendation(tables: Tables, tuned: Mapping[Pair, str]) -> pd.DataFrame:
 
 def _row(tables: Tables, pair: Pair) -> Row:
     runs, found = (of_pair(tables[name], pair) for name in ("runs", "best"))
-    compared = _Compared({_size(row): row for row in found.to_dict("records")})
+    compared = _Compared({_size(row): row.to_dict() for _, row in found.iterrows()})
     row = {
         **dict(zip(PAIR, pair, strict=True)),
         "metric": found["metric"].iloc[0],
@@ -103,7 +103,7 @@ def _row(tables: Tables, pair: Pair) -> Row:
 
 def _as_fast(chosen: Size | None, among: Sequence[Size], seconds: Mapping[Size, float]) -> list[Size]:
     """Those whose time is so near that one timing job each cannot tell it apart from that of the `chosen` size."""
-    if chosen not in seconds:
+    if chosen is None or chosen not in seconds:
         return []
     most = seconds[chosen] * (1 + LEAST_DIFFERENCE)
     return [size for size in among if size != chosen and seconds[size] <= most]
@@ -126,7 +126,7 @@ def _chosen(compared: _Compared, size: Size, seconds: Mapping[Size, float], kind
     row, sizes = compared.rows[size], sorted(compared.rows)
     kept = ("n", "value_mean", "value_ci_low", "value_ci_high", "difference", "difference_ci_low", "difference_ci_high")
     ends = {sizes[0]: "smallest", sizes[-1]: "largest"} if len(sizes) > 1 else {}
-    known = {size: seconds[size]} | seconds if size in seconds else {}
+    known = seconds if size in seconds else {}
     slowest = max(known, key=lambda each: known[each], default=None)
     return {
         **_named("", size),

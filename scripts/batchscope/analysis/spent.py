@@ -23,8 +23,10 @@ def seconds_to_selected(runs: pd.DataFrame, seconds_per_update: float | None) ->
 
     None where a run did not end ok or its selected epoch is not known, or where nothing was timed.
     """
+    if seconds_per_update is None:
+        return None
     needed = runs[["selected_epoch", "updates_per_epoch"]].to_numpy(np.float64, na_value=np.nan)
-    if seconds_per_update is None or not (runs["outcome"] == "ok").all() or not np.isfinite(needed).all():
+    if not (runs["outcome"] == "ok").all() or not np.isfinite(needed).all():
         return None
     return float(updates_made(needed[:, 0], runs).mean()) * seconds_per_update
 

@@ -76,8 +76,7 @@ def alt_answer(frames: Frames) -> str:
 
 
 def _recommendation(frames: Frames) -> dict[str, Any]:
-    row: dict[str, Any] = frames.of("recommendation").iloc[0].to_dict()
-    return row
+    return {str(name): value for name, value in frames.of("recommendation").iloc[0].items()}
 
 
 def _series(frames: Frames) -> tuple[pd.DataFrame, pd.DataFrame, str]:

@@ -27,11 +27,12 @@ from batchscope.report.sections import quality as results
 from batchscope.tables.cells import Pair
 
 Find = Callable[[Content, Pair], str]
+Part = Callable[[Content], str]
 
 
 def quality(content: Content) -> str:
     """How good the results are at each batch size."""
-    more = [results.summary, results.comparison, results.accuracy, results.side_by_side, results.curves]
+    more: list[Part] = [results.summary, results.comparison, results.accuracy, results.side_by_side, results.curves]
     return _chapter(content, "Quality", findings.quality, "accuracy_vs_batch", [part(content) for part in more])
 
 
@@ -43,7 +44,7 @@ def speed_and_memory(content: Content) -> str:
 
 def time_to_target(content: Content) -> str:
     """What each batch size needs to get to a target, and the critical batch size."""
-    more = [targets.targets, targets.critical, targets.budgets, targets.savings, advice.advice]
+    more: list[Part] = [targets.targets, targets.critical, targets.budgets, targets.savings, advice.advice]
     return _chapter(content, "Targets", findings.target, "time_to_target", [part(content) for part in more])
 
 
@@ -70,7 +71,7 @@ def statements(content: Content) -> str:
 
 def how(content: Content) -> str:
     """What was done, how to read the page, and what it does not say."""
-    more = [method.design, method.terms, method.limits, stability.not_measured]
+    more: list[Part] = [method.design, method.terms, method.limits, stability.not_measured]
     return elements.chapter("Method", elements.paragraph(findings.RULE), [part(content) for part in more])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from batchscope import text
-from batchscope.figures.sheets import Row, number
+from batchscope.figures.sheets import Row, interval, number
 from batchscope.figures.targets import metric_words
 from batchscope.report.content import Content, size
 from batchscope.stats import ALPHA
@@ -56,7 +56,7 @@ def target(content: Content, pair: Pair) -> str:
     found = next((row for row in content.rows("advice", pair) if row["goal"] == "time_to_target"), None)
     sentences = []
     if found is not None and number(found, "batch_size") is not None and isinstance(found["about"], str):
-        value = text.interval(*(number(found, name) for name in ("value", "ci_low", "ci_high")))
+        value = text.interval(number(found, "value"), number(found, "ci_low"), number(found, "ci_high"))
         sentences.append(f"Batch size {size(found)} takes the least time to {found['about']}: {value} {found['unit']}.")
     fits = [row for row in content.rows("critical_batch_size", pair) if row["accepted"]]
     if fits:
@@ -90,7 +90,7 @@ def rate(content: Content, pair: Pair) -> str:
 
 
 def _mean(row: Row) -> str:
-    return text.interval(*(number(row, f"value_{part}") for part in ("mean", "ci_low", "ci_high")))
+    return interval(row, "value")
 
 
 def _noise(row: Row) -> str:

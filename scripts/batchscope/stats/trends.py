@@ -93,7 +93,7 @@ def rank_probabilities(
         raise ValueError(f"ranks need two seeds and a resample or more, not {sorted(numbers)} and {resamples}")
     if paired and len(numbers) > 1:
         raise ValueError(f"paired sizes need equal seeds, not {sorted(numbers)} of them")
-    generator, drawn = np.random.default_rng(seed), np.empty((0, 0))
+    generator, drawn = np.random.default_rng(seed), np.empty((0, 0), np.int64)
     scale = max(np.abs(sample).max() for sample in samples) or 1.0
     means = np.empty((len(samples), resamples))
     for index, sample in enumerate(samples):

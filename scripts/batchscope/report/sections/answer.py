@@ -7,7 +7,7 @@ import pandas as pd
 from batchscope import text
 from batchscope.analysis import recommendation as rule
 from batchscope.analysis.choosing import span
-from batchscope.figures.sheets import Cell, Row, number, rows
+from batchscope.figures.sheets import Cell, Row, interval, number, rows
 from batchscope.probes.registry import STUDY_FIGURES
 from batchscope.report import describe, elements
 from batchscope.report.content import Content, size
@@ -231,8 +231,7 @@ def _quality(row: Row) -> Fact:
 
 
 def _value(row: Row) -> Cell:
-    shown = text.interval(*(number(row, f"value_{part}") for part in ("mean", "ci_low", "ci_high")))
-    middle, _, bounds = shown.partition(" [")
+    middle, _, bounds = interval(row, "value").partition(" [")
     unit = METRICS[str(row["metric"])].unit
     value = number(row, "value_mean")
     return (
@@ -246,9 +245,7 @@ def _accuracy(content: Content, pair: Pair, row: Row) -> Fact:
     own = _own(content, "best", pair, row)
     if own is None or row["metric"] == "selected_test_accuracy" or number(own, "accuracy_mean") is None:
         return None
-    shares = [number(own, f"accuracy_{part}") for part in ("mean", "ci_low", "ci_high")]
-    percent = [None if share is None else 100 * share for share in shares]
-    return "Test accuracy", f"{text.interval(*percent, 1)} %", "never used for selection"
+    return "Test accuracy", f"{interval(own, 'accuracy', factor=100, places=1)} %", "never used for selection"
 
 
 def _time(row: Row) -> Fact:
@@ -265,7 +262,7 @@ def _target(content: Content, pair: Pair) -> Fact:
     found = _goal(content, pair, "time_to_target")
     if found is None or number(found, "batch_size") is None or not isinstance(found["about"], str):
         return None
-    value = text.interval(*(number(found, name) for name in ("value", "ci_low", "ci_high")))
+    value = text.interval(number(found, "value"), number(found, "ci_low"), number(found, "ci_high"))
     return f"Least time to {found['about']}", f"{size(found)}: {value} {found['unit']}", _rivals(found)
 
 
