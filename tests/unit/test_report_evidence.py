@@ -269,7 +269,7 @@ def test_a_section_without_content_leaves_no_heading(tmp_path: Path) -> None:
     assert elements.section("Title", "", "Introduction") == ""
     assert page.section("Title", "Introduction")(lambda *_: [])(report) == ""
     html = page.section("Title", "Introduction & more")(lambda *_: ["<p>body</p>"])(report)
-    assert [tag.name for tag in soup(html).find_all(True)] == [*("details", "summary", "p", "h4", "p")]
+    assert [tag.name for tag in soup(html).find_all(True)] == [*("details", "summary", "p", "h3", "p")]
     assert "Introduction &amp; more" in html
 
 
@@ -365,7 +365,7 @@ def test_of_many_data_sets_and_recipes_all_but_the_first_are_folded(tmp_path: Pa
     section = page.section("Title")(lambda _, pair: [f"<p>{pair[1]}</p>"])
     html = section(report)
     folded = soup(html).select("details.under")
-    assert [each.select_one("summary h4").get_text() for each in folded] == [f"digits with mlp-{i}" for i in (1, 2)]
-    assert soup(html).select_one("h4").get_text() == "digits with mlp-0"  # type: ignore[union-attr]
+    assert [each.select_one("summary h3").get_text() for each in folded] == [f"digits with mlp-{i}" for i in (1, 2)]
+    assert soup(html).select_one("h3").get_text() == "digits with mlp-0"  # type: ignore[union-attr]
     few = section(replace(report, tables={"runs": runs[:2]}))
     assert not soup(few).select("details details")

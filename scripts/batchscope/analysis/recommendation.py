@@ -76,7 +76,7 @@ def recommendation(tables: Tables, tuned: Mapping[Pair, str]) -> pd.DataFrame:
 
 def _row(tables: Tables, pair: Pair) -> Row:
     runs, found = (of_pair(tables[name], pair) for name in ("runs", "best"))
-    compared = _Compared({_size(row): row.to_dict() for _, row in found.iterrows()})
+    compared = _Compared({_size(row): {str(name): value for name, value in row.items()} for _, row in found.iterrows()})
     row = {
         **dict(zip(PAIR, pair, strict=True)),
         "metric": found["metric"].iloc[0],

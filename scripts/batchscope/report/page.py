@@ -52,7 +52,7 @@ def section(title: str, *introduction: str) -> Callable[[Build], Section]:
 
 def heading(section: str, pair: Pair) -> str:
     """The heading of a data set and recipe in the section `section`."""
-    return elements.heading(4, elements.slug(section, *pair), pair_title(pair))
+    return elements.heading(3, elements.slug(section, *pair), pair_title(pair))
 
 
 def pair_title(pair: Pair) -> str:
