@@ -108,6 +108,45 @@
       canvas.toBlob((blob) => save(blob, file(figure, "png")));
     });
   }
+  // Values on hover and on focus: a spot over every point that the drawing has words for; arrow keys go along them.
+  const spots = (figure) => {
+    const image = figure.querySelector("img");
+    const text = decodeURIComponent(image.src.slice(image.src.indexOf(",") + 1));
+    if (!text.includes('class="tip"')) return;
+    const drawing = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
+    const [, , width, height] = drawing.getAttribute("viewBox").split(/\s+/).map(Number);
+    const layer = document.createElement("div");
+    layer.className = "spots";
+    image.before(layer);
+    layer.append(image);
+    const made = [...drawing.querySelectorAll("circle.tip")].map((circle, index) => {
+      const spot = document.createElement("button");
+      spot.type = "button";
+      spot.className = "spot";
+      spot.style.left = `${(100 * circle.getAttribute("cx")) / width}%`;
+      spot.style.top = `${(100 * circle.getAttribute("cy")) / height}%`;
+      spot.dataset.words = circle.textContent;
+      spot.setAttribute("aria-label", circle.textContent);
+      spot.tabIndex = index === 0 ? 0 : -1;
+      layer.append(spot);
+      return spot;
+    });
+    layer.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+      const here = made.indexOf(document.activeElement);
+      if (!step || here < 0) return;
+      event.preventDefault();
+      made[(here + step + made.length) % made.length].focus();
+    });
+  };
+  // Those in folded pieces get theirs once they are seen.
+  const seen = new IntersectionObserver((entries) => entries.forEach((entry) => {
+    if (!entry.isIntersecting) return;
+    seen.unobserve(entry.target);
+    spots(entry.target);
+  }));
+  document.querySelectorAll("figure.plot").forEach((figure) => seen.observe(figure));
+
   // A cell that a spreadsheet would take for a formula starts with an apostrophe.
   const quoted = (text) => `"${text.replace(/^[=+@\t]/, "'$&").replace(/"/g, '""')}"`;
   for (const figure of document.querySelectorAll("figure.table")) {

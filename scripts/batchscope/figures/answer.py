@@ -118,6 +118,8 @@ def _panel(frames: Frames, at: Axes, rows: pd.DataFrame, unit: str) -> None:
     theme.bars(at, rows, "batch_size", rows["size"].map(coloured["palette"]))
     for row in rows.to_dict("records"):
         shown = plain(row["value"], unit) if unit else text.number(row["value"])
+        ends = text.interval(row["value"], row["low"], row["high"]) if not unit else shown
+        theme.tips(at, [(row["batch_size"], row["value"], f"batch size {row['size']}: {ends}")])
         at.annotate(
             shown, (row["batch_size"], row["value"]), (6, 5), textcoords="offset points", fontsize=8.5, zorder=6
         )

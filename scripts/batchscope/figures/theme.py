@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
@@ -184,6 +184,15 @@ def dots(axes: Axes, rows: pd.DataFrame, x: str, y: str, **style: Any) -> None:
         axes.set(xlabel=labels[0], ylabel=labels[1])
 
 
+_TIP = "tip: "
+
+
+def tips(axes: Axes, places: Iterable[tuple[float, float, str]]) -> None:
+    """Words that a reader meets at a place of the panel, given in its data: the page shows them on hover and focus."""
+    for x, y, words in places:
+        axes.plot([x], [y], marker="o", markersize=12, linewidth=0, alpha=0, gid=f"{_TIP}{words}", zorder=9)
+
+
 def bars(axes: Axes, rows: pd.DataFrame, x: str, colour: str | pd.Series[str], **style: Any) -> None:
     """An upright bar from `low` to `high` for each row that has both.
 
@@ -280,8 +289,19 @@ def save(made: Figure, path: str | Path, *, title: str, alt: str) -> None:
 def _compact(svg: str) -> str:
     """The same drawing with places to a hundredth of a point, no line breaks within paths, and no empty description."""
     svg = re.sub(r" *<metadata>.*?</metadata>\n", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'( (?:d|x|y)=")([^"]*)"', lambda found: f'{found[1]}{_rounded(found[2])}"', svg)
+    svg = _SPOT.sub(_circle, svg)
+    svg = re.sub(r'( (?:d|x|y|cx|cy)=")([^"]*)"', lambda found: f'{found[1]}{_rounded(found[2])}"', svg)
     return re.sub(r"\n +", "\n", svg)
+
+
+# Matplotlib's group of a single marker whose id is a tip.
+_SPOT = re.compile(rf' *<g id="[^"]*{_TIP}([^"]*)">\n.*?<use [^>]*?x="([^"]*)" y="([^"]*)".*?</g>\n *</g>\n', re.DOTALL)
+
+
+def _circle(spot: re.Match[str]) -> str:
+    """A spot with a title, as browsers show it beside the pointer."""
+    words, x, y = spot.groups()
+    return f'<circle class="tip" cx="{x}" cy="{y}" r="8" fill-opacity="0"><title>{words}</title></circle>\n'
 
 
 def _rounded(places: str) -> str:
