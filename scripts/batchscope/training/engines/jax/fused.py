@@ -96,7 +96,7 @@ def steps(
     batch has a place of its own behind the loop.
     """
     n, size, variables = len(examples[1]), plan.batch_size, _variables(network)
-    place = jnp.asarray(tracked, jnp.int32)
+    place = jax.device_put(np.asarray(tracked, np.int32))
     most = recipes.updates_per_epoch(n, size, plan.recipe["last_batch"])
     longest = min(n, most * size)
 
