@@ -1,7 +1,8 @@
 """How fast Batchscope is, part by part, beside what it is compared with.
 
-    make benchmark        or: python benchmarks/performance [PART ...] [--quick], of scripts, updates, starts, growth
+    make benchmark        or: python benchmarks/performance [PART ...] [--quick]
 
+Parts are scripts, updates, trials, starts, growth; all of them by default.
 Each part's result is written into docs/performance.json as soon as it is there, and docs/performance.md and its figure
 with it; the other parts stay as they are. With --quick all is small, which shows that a part works and not how fast
 anything is: the page is printed, and docs/ stays as it is.

@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 
 from matplotlib.axes import Axes
 
-PARTS = ("scripts", "updates", "starts", "growth")
+PARTS = ("scripts", "updates", "trials", "starts", "growth")
 """Modules of this folder, in the order of the page. One is imported when it is measured or shown, and not before."""
 
 RATIO = "×"

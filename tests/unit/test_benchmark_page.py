@@ -60,7 +60,7 @@ def modules(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The modules of the benchmark, which stands outside of the library."""
     before = set(sys.modules)
     monkeypatch.syspath_prepend(str(FOLDER))
-    found = {name: __import__(name) for name in ("page", "part", "scripts", "starts")}
+    found = {name: __import__(name) for name in ("page", "part", "scripts", "starts", "updates", "trials", "networks")}
     for name in set(sys.modules) - before:  # their names are plain, and forgotten afterwards
         if str(getattr(sys.modules[name], "__file__", "")).startswith(str(FOLDER)):
             monkeypatch.setitem(sys.modules, name, sys.modules.pop(name))
@@ -98,6 +98,33 @@ def test_a_start_is_what_one_more_job_adds_without_its_training(modules: dict[st
     assert found["Start-up on JAX, cold ÷ warm"] == pytest.approx(1.6 / 0.6)
     assert found["Host on JAX, once for each workflow"] == pytest.approx((6 - 1) - (5 - 2))
     assert found["Job of Snakemake whose script does nothing"] == pytest.approx(0.1)
+
+
+def test_updates_are_compared_within_each_turn_and_with_what_the_arithmetic_takes(modules: dict[str, Any]) -> None:
+    seconds = {"jax fused": [2e-3, 4e-3, 6e-3], "hand-written": [1e-3, 4e-3, 4e-3], "tensorflow fused": [3e-3] * 3}
+    others = {"tensorflow fit": [1.0] * 3, "jax fit": [1.0] * 3, "operation": [1e-9] * 3, "byte": [1e-10] * 3}
+    cell = {"network": "Fashion-MNIST", "size": 8, "seconds": {**seconds, **others}}
+    rows = modules["updates"].rows({"cells": [cell]})
+    found = values(rows)
+    assert found["JAX ÷ hand-written JAX, Fashion-MNIST, batch size 8"] == 1.5
+    assert found["TensorFlow ÷ JAX, Fashion-MNIST, batch size 8"] == 0.75
+    assert found["JAX, Fashion-MNIST, batch size 8"] == pytest.approx(4000)
+    products = 8 * (784 * 128 * 2 + 128 * 10 * 3)  # multiplications, each with an addition
+    assert found["Floor, Fashion-MNIST, batch size 8"] == pytest.approx(2e-3 * products)
+    assert [(row.at_most, row.reached) for row in rows if row.wanted] == [(1.15, False), (1.3, True)]
+    weights = 784 * 128 + 128 + 128 * 10 + 10
+    assert modules["networks"].NETWORKS["Fashion-MNIST"].parameters == weights
+    few = {**cell, "seconds": {**cell["seconds"], "operation": [0.0] * 3}}
+    assert modules["updates"].floor(few)[0] == pytest.approx(1e-10 * 4 * (8 * 784 + 8 * weights))
+
+
+def test_trials_are_compared_within_each_round(modules: dict[str, Any]) -> None:
+    seconds = {"in turn": [1.0, 2.0, 4.0], "at once": [0.5, 1.0, 3.0], "with their own programs": [4.0, 6.0, 8.0]}
+    cell = {"network": "blobs", "size": 8, "seconds": seconds, "apart": 1e-7}
+    found = values(modules["trials"].rows({"cells": [cell]}))
+    assert found["Trials at once ÷ in turn, blobs, batch size 8"] == 0.5
+    assert found["Trials with their own programs ÷ in turn, blobs, batch size 8"] == 3
+    assert found["A trial in turn, blobs, batch size 8"] == 2
 
 
 def test_the_page_has_the_numbers_of_the_json_and_other_parts_stay(modules: dict[str, Any], tmp_path: Path) -> None:

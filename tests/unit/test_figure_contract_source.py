@@ -16,7 +16,7 @@ OF_PROBES += [LIBRARY / "probes" / f"{name}.py" for name in ("marks", "moments",
 STATISTICS = {"quantile", "sem", "std", "var", "percentile", "nanquantile"}
 OF_TABLES = STATISTICS | {"mean", "median", "nanmean", "average", "polyfit", "interp"}
 """What figures of probes leave to the `analysis` of the probe, too."""
-CONSTANTS = {"ALPHA", "CONFIDENCE", "LEVEL"}  # of `batchscope.stats`, for sentences
+CONSTANTS = {"ALPHA", "CONFIDENCE", "LEVEL", "times.JOB_SPREAD", "times.LEAST_DIFFERENCE"}  # for sentences
 
 
 def imported(tree: ast.Module) -> set[str]:

@@ -65,6 +65,10 @@ def test_the_log_of_a_job_says_nothing_of_accelerators_that_are_not_there(engine
     assert run(tmp_path, str(HERE / "engine_notices.py"), engine) == "to be kept\n"
 
 
+def test_training_takes_over_no_array_of_others(tmp_path):
+    run(tmp_path, str(HERE / "jax_state.py"))
+
+
 ZEROS = """
 from batchscope.training import engines
 engines.load("jax").configure("cpu", 1)
