@@ -32,7 +32,8 @@ def read(dataset: Values, seed: int, place: Place) -> Source:
     path, target = Path(dataset["path"]), dataset["target"]
     columns = table_columns(path)
     features = feature_columns(path, target, dataset["features"])
-    table, labels = arrow.columns(path, columns, features), foreign.read(path, [target]).column(target)
+    labels = foreign.read(path, [target]).column(target)
+    table = arrow.columns(path, columns, features)
     x, origin = np.empty((len(table), len(features)), np.float64), np.zeros(len(features))
     for index, name in enumerate(features):
         numbers = _numbers(table.column(name), f"{path}: column `{short(name)}`")
