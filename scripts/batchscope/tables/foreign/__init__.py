@@ -75,8 +75,8 @@ def read(path: Path, columns: Collection[str] | None = None) -> Table:
         cells = arrow.texts(path, [name for name in wanted if name not in numbered])
         return Table(path, tuple(names), cells | numbered, _footer(path).rows)
     chosen = [[record[position] for position in wanted.values()] for record in records(path)]
-    cells = zip(*chosen, strict=True) if chosen else [()] * len(wanted)
-    return Table(path, tuple(names), dict(zip(wanted, cells, strict=True)), len(chosen))
+    turned = zip(*chosen, strict=True) if chosen else [()] * len(wanted)
+    return Table(path, tuple(names), dict(zip(wanted, turned, strict=True)), len(chosen))
 
 
 def readable(path: Path) -> bool:
