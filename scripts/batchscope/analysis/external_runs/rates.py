@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from batchscope.analysis.external_runs.given import TO_TARGET
 from batchscope.analysis.external_runs.rows import Row, rate_step, runs_of
@@ -83,7 +83,8 @@ def choose(rows: Sequence[Row], length: str, *, shared_seeds: bool) -> Chosen:
         criterion = _criterion(of_pair, length)
         for by_rate in sizes.values():
             best = min(by_rate, key=lambda rate, tried=by_rate: _score(tried[rate], criterion))  # type: ignore[misc]
-            kept += [row for row in by_rate[best] if not row.diverged]
+            rate = by_rate[best][0].learning_rate  # one number for rates that differ in their last digits
+            kept += [replace(row, learning_rate=rate) for row in by_rate[best] if not row.diverged]
             trials += _trials(by_rate, best, criterion, shared_seeds=shared_seeds) if most > 1 else []
         if most > 1:
             choices.append(Choice(*pair, criterion, most, len(runs_of(of_pair))))
