@@ -5,6 +5,7 @@
 # make gpu-check    Batchscope on an NVIDIA card, eight minutes (docs/gpu.md)     make gpu-check WHEELS=folder DEVICE=cpu PARTS=updates
 # make gpu-wheels WHEELS=folder     what that needs on a machine without a network, less the packages THERE="numpy pandas"
 # make reliability      what kills, full disks, damaged files and wrong clocks do to a study, in half an hour or more
+# make benchmark        how fast all this is (docs/performance.md), in two hours or less; PARTS="updates starts" for some of it
 STUDY ?= quickstart
 CORES ?= $$(python tools/machine.py cores)
 MEMORY ?= $$(python tools/machine.py memory)
@@ -14,7 +15,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null && echo "$$p" && break; done)
 INSTALL = @"$(or $(PYTHON),$(error Batchscope needs Python: install Python 3.12, or name one with PYTHON=/path/to/python3))" tools/install.py
 export PATH := $(BIN):$(PATH)
-.PHONY: report test check lock schemas gpu-check gpu-wheels reliability clean environment development
+.PHONY: report test check lock schemas gpu-check gpu-wheels reliability benchmark clean environment development
 
 report: environment
 	@python tools/clear_stale_lock.py
@@ -48,6 +49,9 @@ gpu-wheels:
 
 reliability: development
 	python benchmarks/reliability
+
+benchmark: development
+	python benchmarks/performance $(PARTS)
 
 clean:
 	rm -rf .venv .tools

@@ -14,23 +14,8 @@ rule tabulate:
         tuning_manifest=all_tuning_files("manifest.json"),
         probe_manifest=all_probe_files("manifest.json"),
     output:
-        parquet=table_files("parquet"),
-        csv=[
-            report(
-                f"results/{{study}}/tables/{table}.csv",
-                category="Tables",
-                labels={"table": table},
-                caption="../reports/captions/table.rst",
-            )
-            for table in STUDY_TABLES
-        ],
-        codebook=report(
-            "results/{study}/tables/codebook.csv",
-            category="Tables",
-            labels={"table": "codebook"},
-            caption="../reports/captions/table.rst",
-        ),
-        made_from="results/{study}/tables/made_from.json",
+        # One, since Snakemake keeps the list of all inputs for each output, and reads it whenever it looks at the study.
+        temp(directory("results/{study}/tabulated")),
     log:
         "logs/tabulate/{study}.log",
     conda:
@@ -48,3 +33,36 @@ rule tabulate:
         "Tables of the study {wildcards.study}"
     script:
         "../scripts/tabulate.py"
+
+
+# The same tables, in their place.
+rule publish_tables:
+    input:
+        rules.tabulate.output,
+    output:
+        parquet=table_files("parquet"),
+        csv=[
+            report(
+                f"results/{{study}}/tables/{table}.csv",
+                category="Tables",
+                labels={"table": table},
+                caption="../reports/captions/table.rst",
+            )
+            for table in STUDY_TABLES
+        ],
+        codebook=report(
+            "results/{study}/tables/codebook.csv",
+            category="Tables",
+            labels={"table": "codebook"},
+            caption="../reports/captions/table.rst",
+        ),
+        made_from="results/{study}/tables/made_from.json",
+    localrule: True
+    conda:
+        "../envs/analyse.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    script:
+        "../scripts/publish_tables.py"

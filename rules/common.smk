@@ -21,6 +21,7 @@ sys.path.insert(0, str(SCRIPTS))
 
 from batchscope.config.errors import ConfigError
 from batchscope.config.spelling import SpellingWarning
+from batchscope.config.yaml_files import typed
 from batchscope.data import facts, own as own_data
 from batchscope.data.splits import DataError
 from batchscope.identity import asked, digests, imports
@@ -50,7 +51,7 @@ def in_one_sentence():
 
 with in_one_sentence(), warnings.catch_warnings(record=True) as told:
     warnings.simplefilter("always", SpellingWarning)
-    STUDY = studies.load(config, ROOT)
+    STUDY = studies.load(typed(config, workflow.config_settings.config), ROOT)
 if workflow.is_main_process:
     for warning in told:
         logger.warning(str(warning.message))
@@ -315,16 +316,12 @@ def check_data():
 
 def announce():
     """Say which runs that are there were made from something else than the study asks now."""
-    for dataset, recipe in {(run.dataset, run.recipe): None for run in STUDY.runs}:
-        place = PREFIX / "results/runs" / dataset / recipe
-        manifest = next(place.glob("*/*/manifest.json"), None)
-        changed = [] if manifest is None else provenance.changed(manifest, ASKED)
-        if not changed:
-            continue
-        logger.warning(
-            f"the runs in {place} were made with another {' and another '.join(changed)}: they are made again and "
-            "replaced, and no table takes the old ones. To keep these, give the new one a name of its own."
-        )
+    for dataset, recipe in dict.fromkeys(
+        (run.dataset, run.recipe) for run in STUDY.runs
+    ):
+        said = provenance.replaced(PREFIX / "results/runs" / dataset / recipe, ASKED)
+        if said is not None:
+            logger.warning(said)
 
 
 def warn_of_unused_gpu():

@@ -22,13 +22,14 @@ def work(_note: supervise.Note) -> None:
     provenance.check(asked, manifests, recorded)
     del files["tuning_manifest"]
     made = tables.study_tables(asked.study, **files)
-    for name, parquet, csv in zip(STUDY_TABLES, snakemake.output.parquet, snakemake.output.csv, strict=True):
-        saved.save(name, made[name], parquet, csv)
-    saved.save_codebook(snakemake.output.codebook)
-    saved = [Path(file) for file in (*snakemake.output.parquet, *snakemake.output.csv, snakemake.output.codebook)]
+    folder = Path(snakemake.output[0])
+    folder.mkdir()
+    for name in STUDY_TABLES:
+        saved.save(name, made[name], folder / f"{name}.parquet", folder / f"{name}.csv")
+    saved.save_codebook(folder / "codebook.csv")
     every = [file for found in manifests.values() for file in found]
-    stamp = provenance.stamp(snakemake.params.token, snakemake.params.made_for, every, saved)
-    write_json(stamp, snakemake.output.made_from)
+    stamp = provenance.stamp(snakemake.params.token, snakemake.params.made_for, every, sorted(folder.iterdir()))
+    write_json(stamp, folder / "made_from.json")
 
 
 supervise.run(work, None, snakemake.resources, snakemake.log[0])

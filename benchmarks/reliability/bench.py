@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import re
 import shutil
@@ -97,6 +98,7 @@ class Case:
         first: how the disturbed run ended; None where it was killed itself.
         last: how the one more run ended.
         differing: tables that are not those of the undisturbed study afterwards.
+        left: processes that did not end with the disturbed run, None where that was not looked at.
     """
 
     fault: str
@@ -104,11 +106,13 @@ class Case:
     first: Ending | None
     last: Ending
     differing: tuple[str, ...]
+    left: tuple[str, ...] | None = None
 
     @property
     def passed(self) -> bool:
-        """Whether the fault was told clearly, or did nothing, and one more run mended all."""
-        return self.last.status == 0 and not self.differing and (self.first is None or self.first.clear)
+        """Whether the fault was told clearly, or did nothing, left no process, and one more run mended all."""
+        mended = self.last.status == 0 and not self.differing
+        return mended and not self.left and (self.first is None or self.first.clear)
 
 
 Cases = Iterator[Case]
@@ -119,21 +123,26 @@ class NotHereError(Exception):
 
 
 class Bench:
-    """A folder to work in, with the undisturbed study in `finished/`."""
+    """A folder to work in, with the undisturbed study in `finished/`, which is made when it is first needed."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
-        self.folder, self.random = folder, random.Random(seed)
-        self.finished = folder / "finished"
+    def __init__(
+        self, folder: Path, seed: int, write: Callable[[Path], None] | None = None, targets: tuple[str, ...] = ()
+    ) -> None:
+        self.folder, self.seed, self.random = folder, seed, random.Random(seed)
+        self._write, self._targets = write or write_study, targets
         self._made = 0
 
-    def prepare(self) -> None:
-        """Run the study without disturbance, twice, so that the second run has nothing left to do."""
-        self.finished.mkdir(parents=True)
-        write_study(self.finished)
+    @functools.cached_property
+    def finished(self) -> Path:
+        """The study without disturbance, run twice, so that the second run has nothing left to do."""
+        folder = self.folder / "finished"
+        folder.mkdir(parents=True)
+        self._write(folder)
         for _ in range(2):
-            done = run(self.finished)
+            done = run(folder, *self._targets)
             if done.status != 0:
-                raise RuntimeError(f"the undisturbed study failed: {done.words}; see {self.finished}.txt")
+                raise RuntimeError(f"the undisturbed study failed: {done.words}; see {folder}.txt")
+        return folder
 
     def copy(self, due: str | None = None, into: Path | None = None) -> Path:
         """A copy of the finished study without what the stage `due` and all later ones leave."""
@@ -146,11 +155,18 @@ class Bench:
         return folder
 
     def ended(
-        self, fault: str, what: str, folder: Path, first: Ending | None, *targets: str, keep: bool = False
+        self,
+        fault: str,
+        what: str,
+        folder: Path,
+        first: Ending | None,
+        *targets: str,
+        keep: bool = False,
+        left: tuple[str, ...] | None = None,
     ) -> Case:
         """One more run in `folder`, and the case that this makes; the folder of one that passed goes."""
         last = again(folder, *targets)
-        case = Case(fault, what, first, last, tuple(differing(self.finished, folder)))
+        case = Case(fault, what, first, last, tuple(differing(self.finished, folder)), left)
         if case.passed and not keep:
             shutil.rmtree(folder)
         return case
@@ -163,11 +179,16 @@ def goal(due: str) -> tuple[str, ...]:
 
 def write_study(folder: Path) -> None:
     """Study, data, model and quick timings in `folder`."""
+    write_data(folder)
+    for name, text in (("tiny.yaml", STUDY), ("model.py", MODEL), ("quick.yaml", CONFIG)):
+        (folder / name).write_text(text)
+
+
+def write_data(folder: Path) -> None:
+    """A hundred flowers of three kinds in `folder`."""
     rng = np.random.default_rng(0)
     y = np.arange(100) % 3
     np.savez(folder / "flowers.npz", x=rng.normal(size=(100, 4)) + 2 * np.eye(3, 4)[y], y=y)
-    for name, text in (("tiny.yaml", STUDY), ("model.py", MODEL), ("quick.yaml", CONFIG)):
-        (folder / name).write_text(text)
 
 
 def command(*arguments: str) -> list[str]:
@@ -231,7 +252,7 @@ def differing(left: Path, right: Path) -> list[str]:
 
 def _equal(left: Path, right: Path, name: str) -> bool:
     try:
-        pd.testing.assert_frame_equal(_table(left, name), _table(right, name))
+        pd.testing.assert_frame_equal(_table(left, name), _table(right, name), check_exact=True)
     except (AssertionError, OSError, ValueError):
         return False
     return True

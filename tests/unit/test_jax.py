@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from batchscope.jobs import machine
+
 HERE = Path(__file__).resolve().parent
 
 pytest.importorskip("jax")
@@ -24,6 +26,7 @@ def run(tmp_path, *command, **environment):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def test_it_keeps_what_every_engine_keeps(tmp_path):
@@ -50,6 +53,36 @@ def test_it_has_the_numbers_of_the_engine_on_tensorflow(tmp_path):
 
 def test_trials_of_one_size_share_what_is_compiled_and_keep_their_numbers(tmp_path):
     run(tmp_path, str(HERE / "jax_trials.py"))
+
+
+def test_a_damaged_program_in_the_cache_is_told_of_removed_and_made_again(tmp_path):
+    run(tmp_path, str(HERE / "jax_cache.py"))
+
+
+@pytest.mark.skipif(machine.may_have_gpu(), reason="what is said of a GPU that is there stays")
+@pytest.mark.parametrize("engine", ["tensorflow", "jax"])
+def test_the_log_of_a_job_says_nothing_of_accelerators_that_are_not_there(engine, tmp_path):
+    assert run(tmp_path, str(HERE / "engine_notices.py"), engine) == "to be kept\n"
+
+
+def test_training_takes_over_no_array_of_others(tmp_path):
+    run(tmp_path, str(HERE / "jax_state.py"))
+
+
+ZEROS = """
+from batchscope.training import engines
+engines.load("jax").configure("cpu", 1)
+import keras, jax.numpy as jnp, numpy as np
+for dtype in (None, "float32", "float16", "bfloat16", "int32", "bool"):
+    ours, theirs = keras.initializers.Zeros()((2, 3), dtype), jnp.zeros((2, 3), dtype)
+    assert (ours.aval, ours.weak_type, ours.committed) == (theirs.aval, theirs.weak_type, theirs.committed), dtype
+    assert np.asarray(ours).tobytes() == np.asarray(theirs).tobytes()
+assert keras.initializers.get("zeros")((), "float32") == 0
+"""
+
+
+def test_zeros_that_no_program_makes_are_those_of_jax(tmp_path):
+    run(tmp_path, "-c", ZEROS)
 
 
 ALLOCATOR = """

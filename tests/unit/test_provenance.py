@@ -78,6 +78,18 @@ def place(root: Path, run: tuple[Any, ...] = RUN) -> Path:
     return root.joinpath("results/runs", *run[:2], f"bs{run[2]}", f"seed{run[3]}")
 
 
+def test_runs_of_another_engine_are_told_of_before_they_are_replaced(tmp_path: Path) -> None:
+    folder = tmp_path / "results/runs/digits/plain"
+    (folder / "bs8").mkdir(parents=True)
+    assert provenance.replaced(folder, ASKED) is None
+    write(folder / "bs8/seed1", ASKED.run(*RUN))
+    assert provenance.replaced(folder, ASKED) is None
+    said = provenance.replaced(folder, changed(lambda f: f["study"]["settings"].update(engine="jax")))
+    assert said is not None
+    assert f"{folder} were made with another engine than jax:" in said
+    assert "--directory" in said
+
+
 def changed(change: Callable[[dict[str, Any]], Any]) -> Asked:
     """The same study with one thing changed."""
     fields = copy.deepcopy(vars(ASKED))

@@ -177,3 +177,13 @@ def test_what_the_users_code_has_started_neither_holds_the_job_up_nor_outlives_i
     status, log = ended(tmp_path, work)
     assert (status, time.monotonic() - begun < 30) == (0, True)
     assert not psutil.pid_exists(int(log))
+
+
+def test_what_waits_for_the_end_of_a_process_is_done(tmp_path: Path) -> None:
+    work = (
+        "import atexit, threading; global kept; kept = open('kept.txt', 'w'); kept.write('written'); "
+        "atexit.register(lambda: print('registered')); threading.Timer(0.3, print, ['waited for']).start(); "
+        "print('worked')"
+    )
+    assert ended(tmp_path, work) == (0, "worked\nwaited for\nregistered\n")
+    assert (tmp_path / "kept.txt").read_text() == "written"

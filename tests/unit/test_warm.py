@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,10 +24,11 @@ HERE = Path(__file__).resolve().parent
 
 JOB = """
 import sys, types
-from batchscope.jobs import logs, machine, supervise
+from batchscope.jobs import logs, machine, supervise, warm
 from batchscope.jobs.warm import Task
 logs.redirect("job.log")
 machine.memory_bytes = lambda: {whole}
+warm._PATIENCE_SECONDS = {patience}
 settings = {{"engine": "numpy", "environment": {{}}}}
 resources = types.SimpleNamespace(mem_mb=400, attempt=1)
 work, lost = Task("warm_jobs", "{function}", {arguments}), Task("warm_jobs", "lost", ())
@@ -50,13 +54,22 @@ class Jobs:
         self.sockets.parent.mkdir()
 
     def start(
-        self, function: str, arguments: tuple[object, ...] = (), *, whole: int = 2**40, **environment: str
+        self,
+        function: str,
+        arguments: tuple[object, ...] = (),
+        *,
+        whole: int = 2**40,
+        patience: float = 60,
+        **environment: str,
     ) -> subprocess.Popen[bytes]:
-        code = JOB.format(function=function, arguments=arguments, whole=whole)
+        """A job in a process group of its own, as jobs have it that Snakemake starts in a shell without a terminal."""
+        code = JOB.format(function=function, arguments=arguments, whole=whole, patience=patience)
         paths = os.pathsep.join((str(ROOT / "scripts"), str(HERE)))
         known = {"PYTHONPATH": paths, "TMPDIR": str(self.sockets.parent), "OWN": "its own"}
         known |= {"BATCHSCOPE_WARM_STARTS_OF": str(self.workflow.pid)} | environment
-        return subprocess.Popen([sys.executable, "-c", code], cwd=self.folder, env={**os.environ, **known})
+        return subprocess.Popen(
+            [sys.executable, "-c", code], cwd=self.folder, env={**os.environ, **known}, process_group=0
+        )
 
     def ended(self, function: str, arguments: tuple[object, ...] = (), **options: object) -> tuple[int, str]:
         status = self.start(function, arguments, **options).wait(timeout=60)  # type: ignore[arg-type]
@@ -104,9 +117,9 @@ def test_a_warm_job_is_a_child_of_the_host_and_otherwise_like_a_cold_one(jobs: J
     assert status == 0
     assert re.search(r"parent (\d+)", warm)[1] == str(host.pid)  # type: ignore[index]
     assert jobs.sockets.stat().st_mode & 0o777 == 0o700
-    status, cold = jobs.ended("tell", ("hello",), BATCHSCOPE_WARM_STARTS_OF="0")
+    status, cold = jobs.ended("tell", ("hello",), BATCHSCOPE_WARM_STARTS_OF="")
     assert status == 0
-    assert "starts cold" in cold
+    assert f"parent {host.pid}" not in cold
     assert [line for line in cold.splitlines() if "hello" in line] == [
         line for line in warm.splitlines() if "hello" in line
     ]
@@ -152,11 +165,12 @@ def test_the_host_and_its_children_end_with_the_workflow(jobs: Jobs) -> None:
     assert list(jobs.sockets.iterdir()) == []
 
 
-def test_a_job_whose_host_dies_starts_cold_and_the_next_one_gets_another(jobs: Jobs) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_job_whose_host_dies_starts_cold_and_the_next_one_gets_another(number: int, jobs: Jobs) -> None:
     job = jobs.start("wait")
     child, (host,) = jobs.waiting(), jobs.hosts()
     (jobs.folder / "job.log").write_text("")
-    host.kill()
+    host.send_signal(number)
     again = jobs.waiting()
     assert again.ppid() == job.pid
     until(lambda: is_gone(child))
@@ -164,6 +178,92 @@ def test_a_job_whose_host_dies_starts_cold_and_the_next_one_gets_another(jobs: J
     assert job.wait(timeout=60) == 128 + signal.SIGKILL
     assert jobs.ended("tell", ("hello",))[0] == 0
     assert [each.pid != host.pid for each in jobs.hosts()] == [True]
+
+
+def test_a_stopped_host_is_replaced_and_the_job_that_meets_it_starts_cold(jobs: Jobs) -> None:
+    assert jobs.ended("tell", ("hello",))[0] == 0
+    (host,) = jobs.hosts()
+    host.suspend()
+    status, log = jobs.ended("tell", ("hello",), patience=0.5)
+    assert status == 0
+    assert "starts cold" in log
+    assert f"parent {host.pid}" not in log.partition("starts cold")[2]
+    until(lambda: is_gone(host))
+    assert jobs.ended("tell", ("hello",))[0] == 0
+    assert [each.pid != host.pid for each in jobs.hosts()] == [True]
+
+
+def test_a_job_whose_host_is_stopped_meanwhile_starts_again(jobs: Jobs) -> None:
+    assert jobs.ended("tell", ("hello",))[0] == 0
+    job = jobs.start("wait", patience=0.5)
+    child, (host,) = jobs.waiting(), jobs.hosts()
+    host.suspend()
+    (jobs.folder / "job.log").write_text("")
+    child.kill()
+    again = jobs.waiting()
+    assert again.ppid() == job.pid
+    until(lambda: is_gone(host))
+    again.kill()
+    assert job.wait(timeout=60) == 128 + signal.SIGKILL
+
+
+def test_a_lock_that_another_job_keeps_is_waited_for_no_longer_than_a_while(jobs: Jobs) -> None:
+    assert jobs.ended("tell", ("hello",))[0] == 0
+    (lock,) = jobs.sockets.glob("*.lock")
+    with lock.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        status, log = jobs.ended("tell", ("hello",), patience=0.2)
+    assert status == 0
+    assert "starts cold" in log
+
+
+def test_where_the_folder_of_sockets_is_removed_jobs_get_another_host(jobs: Jobs) -> None:
+    assert jobs.ended("tell", ("hello",))[0] == 0
+    (before,) = jobs.hosts()
+    shutil.rmtree(jobs.sockets)
+    (jobs.folder / "job.log").unlink()
+    status, log = jobs.ended("tell", ("hello",))
+    after = [each for each in jobs.hosts() if each.pid != before.pid]
+    assert status == 0
+    assert re.findall(r"parent (\d+)", log) == [str(each.pid) for each in after]
+    jobs.workflow.kill()
+    jobs.workflow.wait()
+    until(lambda: is_gone(before) and is_gone(after[0]))
+    assert list(jobs.sockets.iterdir()) == []
+
+
+def test_ctrl_c_ends_the_job_and_its_child_but_not_the_host(jobs: Jobs) -> None:
+    job = jobs.start("wait")
+    child = jobs.waiting()
+    os.killpg(job.pid, signal.SIGINT)
+    assert job.wait(timeout=60) != 0
+    until(lambda: is_gone(child))
+    assert len(jobs.hosts()) == 1
+
+
+def test_a_host_outlives_the_job_that_started_it(jobs: Jobs) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)  # that job was killed while the host imported the framework
+    address = jobs.folder / "socket"
+    command = [sys.executable, str(ROOT / "scripts/batchscope/jobs/warm_host.py"), str(address)]
+    paths = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
+    host = subprocess.Popen([*command, str(jobs.workflow.pid), "numpy", str(writing)], env=paths, pass_fds=[writing])
+    os.close(writing)
+    with socket.socket(socket.AF_UNIX) as connection:
+        until(lambda: connection.connect_ex(str(address)) == 0 or host.poll() is not None)
+    jobs.workflow.kill()
+    jobs.workflow.wait()
+    assert host.wait(timeout=60) == 0
+    assert not address.exists()
+
+
+def test_a_job_whose_workflow_ended_before_it_began_does_nothing(jobs: Jobs) -> None:
+    jobs.workflow.kill()
+    jobs.workflow.wait()
+    status, log = jobs.ended("tell", ("hello",))
+    assert status != 0
+    assert log == ""
+    assert jobs.hosts() == []
 
 
 def test_a_folder_that_others_may_enter_is_not_used(jobs: Jobs) -> None:

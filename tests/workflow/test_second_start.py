@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, edit, lasting, planned, refused, snakemake, start_and_kill, write_small_study
+from conftest import ROOT, command, edit, lasting, planned, refused, run, snakemake, start_and_kill, write_small_study
 
 
 @pytest.fixture
@@ -66,6 +66,11 @@ def test_touching_and_forcing_the_report_do_not_make_old_runs_pass_for_new_ones(
     for options in (["--touch"], ["--rerun-triggers", "mtime", "--forcerun", "describe", "render_report"]):
         assert "results/runs/flowers/own/bs8/seed1/manifest.json" in refused(faster, *options)
     assert planned(faster)["train"] == 6
+
+
+def test_results_of_another_engine_are_announced_before_any_job(edited):
+    done = run(edited, [*command("--dry-run"), "engine=jax"])
+    assert "results/runs/flowers/own were made with another engine than jax" in done.stdout + done.stderr
 
 
 def test_other_data_are_refused_or_announced_before_any_job(edited):

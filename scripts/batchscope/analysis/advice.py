@@ -23,6 +23,7 @@ from batchscope.tables.metrics import TARGETS
 
 GOALS = ("time_to_target", "test_accuracy", "memory", "energy", "decision_tree")
 Tables = Mapping[str, pd.DataFrame]
+_READ = ("runs", "timings", "summary", "targets", "to_target", "pareto", "tree")
 # Peaks of memory that differ by less than this factor are not worth a choice; they hold the code and the data too.
 SAME_MEMORY = 1.05
 _MEGA = 1e6
@@ -46,7 +47,7 @@ def advice(tables: Tables, measurements: Measurements | None) -> pd.DataFrame:
     paired = measurements is None
     rows: list[dict[str, Any]] = []
     for pair in pairs(tables["runs"]):
-        found = {name: of_pair(table, pair) for name, table in tables.items() if set(PAIR) <= set(table.columns)}
+        found = {name: of_pair(tables[name], pair) for name in _READ}
         time = _time_to_target(found, measurements)
         accuracy = _test_accuracy(found, paired=paired)
         answers = {

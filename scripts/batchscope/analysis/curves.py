@@ -107,10 +107,12 @@ def _with_spent(evaluations: pd.DataFrame, runs: pd.DataFrame, timings: pd.DataF
 def _at(curves: pd.DataFrame, budget: str, amount: float) -> dict[Any, NDArray[np.float64]]:
     """The two metrics by run once `amount` of `budget` was spent, between the evaluations around it."""
     found = {}
-    for run, curve in curves[curves["evaluation"] > 0].groupby(RUN, sort=False):
-        spent, values = (
-            curve[names].to_numpy(dtype=np.float64, na_value=np.nan) for names in (budget, list(AT_BUDGET))
-        )
+    trained = curves[curves["evaluation"] > 0]
+    all_spent, all_values = (
+        trained[names].to_numpy(dtype=np.float64, na_value=np.nan) for names in (budget, list(AT_BUDGET))
+    )
+    for run, rows in trained.groupby(RUN, sort=False).indices.items():
+        spent, values = all_spent[rows], all_values[rows]
         if spent[0] <= amount * (1 + _ROUNDING) and spent[-1] >= amount * (1 - _ROUNDING):
             found[run] = np.array([np.interp(amount, spent, values[:, i]) for i in range(len(AT_BUDGET))])
     return found

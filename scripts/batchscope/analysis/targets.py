@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypedDict
 
@@ -19,6 +19,8 @@ from batchscope.tables.codebook import frame
 from batchscope.tables.derived_columns import AMOUNTS
 from batchscope.tables.metrics import TARGETS
 
+Curve = Mapping[str, NDArray[np.float64]]
+_SPENT = ("epoch", "updates", "examples")
 _ENERGY = ("gpu_energy_joules", "cpu_package_energy_joules")
 
 
@@ -56,22 +58,21 @@ def to_target(
         targets: of the resolved study.
     """
     costs = _costs(timings)
-    curves = {run: curve.sort_values("evaluation") for run, curve in evaluations.groupby(RUN, sort=False)}
+    curves = _curves(evaluations, {target["metric"] for target in targets})
     rows: list[dict[str, Any]] = []
     for pair, group in about(runs, PAIR):
         keys = list(group[RUN].itertuples(index=False, name=None))
         found = {key: curves[key] for key in keys if key in curves}
         longest = max((float(curve["epoch"].max()) for curve in found.values()), default=0.0)
         for (metric, target), in_a_row in _wanted(targets, pair["dataset"]).items():
-            values = {key: _values(curve, metric) for key, curve in found.items()}
-            if not any(np.isfinite(value).any() for value in values.values()):
+            if not any(np.isfinite(curve[metric]).any() for curve in found.values()):
                 continue
             ended = (group["outcome"] == "diverged") | group["stopped_early"].astype("boolean").fillna(False)
             for key, hopeless in zip(keys, ended, strict=True):
                 row: dict[str, Any] = {**dict(zip(RUN, key, strict=True)), "metric": metric, "target": target}
                 row["evaluations_in_a_row"] = in_a_row
                 if key in found:
-                    row |= _spent(found[key], first_crossing(values[key], target, in_a_row), costs.get(key[:-1]))
+                    row |= _spent(found[key], first_crossing(found[key][metric], target, in_a_row), costs.get(key[:-1]))
                 else:
                     row |= {"reached": False, "budget_epochs": 0.0}
                 rows.append(row | ({"budget_epochs": longest} if hopeless else {}))
@@ -151,10 +152,16 @@ def _wanted(targets: Sequence[Target], dataset: str) -> dict[tuple[str, float], 
     }
 
 
-def _values(curve: pd.DataFrame, metric: str) -> NDArray[np.float64]:
-    known = TARGETS[metric]
-    values = curve[known.column].to_numpy(dtype=np.float64, na_value=np.nan)
-    return 1 - values if known.one_minus else values
+def _curves(evaluations: pd.DataFrame, metrics: Iterable[str]) -> dict[Any, Curve]:
+    """By run what was spent until each of its evaluations, in their order, and the metrics there; NaN for null."""
+    evaluations = evaluations.sort_values("evaluation", kind="stable")
+    columns = {name: evaluations[name].to_numpy(np.float64, na_value=np.nan) for name in _SPENT}
+    for metric in metrics:
+        known = TARGETS[metric]
+        values = evaluations[known.column].to_numpy(np.float64, na_value=np.nan)
+        columns[metric] = 1 - values if known.one_minus else values
+    rows_of = evaluations.groupby(RUN, sort=False).indices
+    return {run: {name: values[rows] for name, values in columns.items()} for run, rows in rows_of.items()}
 
 
 def _costs(timings: pd.DataFrame) -> dict[Any, tuple[float, float]]:
@@ -170,16 +177,16 @@ def _costs(timings: pd.DataFrame) -> dict[Any, tuple[float, float]]:
     return costs
 
 
-def _spent(curve: pd.DataFrame, crossing: int | None, cost: tuple[float, float] | None) -> dict[str, Any]:
+def _spent(curve: Curve, crossing: int | None, cost: tuple[float, float] | None) -> dict[str, Any]:
     row: dict[str, Any] = {"reached": crossing is not None, "budget_epochs": float(curve["epoch"].max())}
     if crossing is None:
         return row
-    gap = curve[["epoch", "updates", "examples"]].iloc[[max(crossing - 1, 0), crossing]].astype("float64")
-    middle = gap.mean()
-    row |= {"epochs": middle["epoch"], "updates": middle["updates"], "examples": middle["examples"]}
+    before = max(crossing - 1, 0)
+    epochs, updates, examples = (float(curve[name][before] + curve[name][crossing]) / 2 for name in _SPENT)
+    row |= {"epochs": epochs, "updates": updates, "examples": examples}
     if cost is not None:
-        row |= {"seconds": middle["updates"] * cost[0], "joules": middle["updates"] * cost[1]}
-    return row | {"resolution_epochs": float(gap["epoch"].iloc[1] - gap["epoch"].iloc[0])}
+        row |= {"seconds": updates * cost[0], "joules": updates * cost[1]}
+    return row | {"resolution_epochs": float(curve["epoch"][crossing] - curve["epoch"][before])}
 
 
 def _interval(group: pd.DataFrame, amount: str) -> dict[str, float | None]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic_core import PydanticCustomError, core_schema
 
-from batchscope.config.errors import ConfigError
+from batchscope.config.errors import ConfigError, larger
 
 WORDS = "an integer from 1 to the number of training examples, or `full`"
 
@@ -51,7 +51,4 @@ class BatchSize:
             ConfigError: it is larger than the training part of `n_train` examples.
         """
         if (self.examples or 0) > n_train:
-            raise ConfigError(
-                f"{place}: {self} is larger than the {n_train:,} training examples of {dataset}; "
-                f"valid are 1 to {n_train}, or full"
-            )
+            raise ConfigError(f"{place}: {larger(self, n_train, 'training', dataset, or_full=True)}")

@@ -59,6 +59,12 @@ def refuse_unknown(
             raise ConfigError(f"{locate([key])}: {says.format(name)}{choice(name, map(str, known))}")
 
 
+def larger(size: object, examples: int, part: str, dataset: str, *, lowest: int = 1, or_full: bool = False) -> str:
+    """Why a batch is refused that is larger than the part of a data set that it would be drawn from."""
+    valid = f"an integer from {lowest} to {examples}{', or full' if or_full else ''}"
+    return f"{size} is larger than the {examples:,} {part} examples of {dataset}; valid is {valid}"
+
+
 def key_path(keys: Sequence[Key]) -> str:
     """Keys as messages write them: `comparisons[0].batch_sizes[2]`."""
     return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).removeprefix(".")

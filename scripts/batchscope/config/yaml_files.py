@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,20 +86,16 @@ if yaml.__with_libyaml__:
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping that a YAML file holds; raise `ConfigError` where it cannot be read or is not a mapping."""
-    name = shown(path)
+    name, text = shown(path), ""
     try:
-        content = _load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        content = _load(text)
     except OSError as error:
         raise ConfigError(f"{name}: the file cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{name}: the file is not text in UTF-8") from error
     except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        unreadable = isinstance(error, (yaml.scanner.ScannerError, yaml.parser.ParserError))
-        valid = (
-            "; valid are spaces, no tabs, quotes that end, and quotes round a text with a colon" if unreadable else ""
-        )
-        raise ConfigError(f"{name}{line}: {error.problem or 'this is not YAML'}{valid}") from error
+        raise ConfigError(f"{name}{_unreadable(error, text)}") from error
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{name}: this is not YAML: {' '.join(str(error).split())}") from error
     except RecursionError as error:
@@ -108,6 +104,34 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{name}: the file holds {written(content)}; valid is a mapping of keys to values")
     _require_small(content, name)
     return content
+
+
+def typed(value: Any, given: object) -> Any:
+    """A `value` of the configuration in which texts that were `given` on the command line are the numbers they say.
+
+    Of what lies in braces or brackets there, and of true and false, Snakemake makes texts.
+    """
+    if isinstance(value, Mapping) and isinstance(given, Mapping):
+        return {key: typed(each, given.get(key)) for key, each in value.items()}
+    if isinstance(value, list) and value == given:
+        return [typed(each, each) for each in value]
+    if not isinstance(value, str) or value != given:
+        return value
+    try:
+        read = _load(value)
+    except yaml.YAMLError:
+        return value
+    return value if isinstance(read, (dict, list)) else read
+
+
+def _unreadable(error: yaml.MarkedYAMLError, text: str) -> str:
+    """Where a text is not YAML, and why; where all of it was read in vain, the line on which that began."""
+    mark, problem, lines = error.problem_mark, error.problem or "this is not YAML", text.splitlines()
+    if mark and error.context_mark and not "".join(lines[mark.line :])[mark.column :].strip():
+        mark, problem = error.context_mark, "what begins here does not end"
+    at_fault = isinstance(error, (yaml.scanner.ScannerError, yaml.parser.ParserError))
+    valid = "spaces, no tabs, quotes and brackets that end, and quotes round a text with a colon"
+    return f"{f', line {mark.line + 1}' if mark else ''}: {problem}{f'; valid are {valid}' if at_fault else ''}"
 
 
 def locate_in(file: str, prefix: Sequence[Key] = ()) -> Locate:

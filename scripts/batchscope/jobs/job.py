@@ -11,6 +11,7 @@ from typing import Any, NotRequired, TypedDict
 import threadpoolctl
 
 from batchscope import telemetry
+from batchscope.config.errors import larger
 from batchscope.data import dataset
 from batchscope.identity.digests import file_sha256, fingerprint, sealed
 from batchscope.identity.files import set_aside, write_json
@@ -111,10 +112,8 @@ class Job:
         self.seed = int(cell.get("seed", 0))
         self.batch_size = recipes.resolve_batch_size(cell["batch_size"], n_train)
         if self.batch_size > n_train:
-            raise JobError(
-                f"batch size {self.batch_size} is larger than the {n_train} training examples of {cell['dataset']}; "
-                f"valid is an integer from 1 to {n_train}, or full"
-            )
+            size = f"batch size {self.batch_size}"
+            raise JobError(larger(size, n_train, "training", cell["dataset"], or_full=True))
         self.updates_per_epoch = recipes.updates_per_epoch(n_train, self.batch_size, self.recipe["last_batch"])
         self.cell = cell_columns(cell, n_train)
         self.identity = {**ask, "recipe": dict(self.recipe), "data": self.data.meta["digest"]}

@@ -141,13 +141,32 @@ def _fits(asked: Asked, kind: str, manifest: Manifest, path: Path) -> bool:
         return False
 
 
+def replaced(folder: Path, asked: Asked) -> str | None:
+    """What to say where the runs of a recipe, in their folder, are of something else than the study asks; None if not.
+
+    Looks at one of them. What changes how a run is made, but not what it is (code, software), is not told of.
+    """
+    manifest = next(folder.glob("*/*/manifest.json"), None)
+    differing = [] if manifest is None else changed(manifest, asked)
+    if not differing:
+        return None
+    both = "run one of the engines in another folder (snakemake --directory FOLDER)"
+    keep = both if differing[0].startswith("engine") else "give the new one a name of its own"
+    return (
+        f"the runs in {folder} were made with another {' and another '.join(differing)}: they are made again and "
+        f"replaced, and no table takes the old ones. To keep these, {keep}."
+    )
+
+
 def changed(manifest: Path, asked: Asked) -> list[str]:
-    """In which of recipe, model and data the run of a manifest differs from what the study asks; none if unreadable."""
+    """In which of engine, recipe, model and data the run of a manifest differs from what the study asks; none if
+    unreadable.
+    """
     try:
         identity = read(manifest)["identity"]
         cell, known, model = identity["cell"], identity["recipe"], identity["sources"]["model"]
         place = (cell["dataset"], cell["recipe"], str(cell["batch_size"]), int(cell["seed"]))
-        ask = asked.run(*place)
+        ask, engine = asked.run(*place), identity["settings"]["engine"]
     except (RecordError, KeyError, TypeError):
         return []
     wanted = ask["recipe"]
@@ -156,6 +175,7 @@ def changed(manifest: Path, asked: Asked) -> list[str]:
     draw = asked_draw(asked.study["datasets"][cell["dataset"]], cell["seed"])
     made = manifest.parents[5] / "datasets" / cell["dataset"] / f"{draw}.json"
     differs = {
+        f"engine than {ask['settings']['engine']}": engine != ask["settings"]["engine"],
         "recipe": known != wanted,
         "model": model != ask["sources"]["model"],
         "data set": facts.gives_other_data(made, asked.dataset(cell["dataset"], draw)),

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from batchscope.identity.files import atomic_path
 from batchscope.probes.registry import PROBE_COLUMNS, STUDY_TABLES
 from batchscope.tables import codebook, records
+from batchscope.tables.csv_files import write_csv
 
 _FORMULA = r"\A([=+\-@\t\r\n])"  # how a cell begins that a spreadsheet computes
 
@@ -27,7 +28,7 @@ def save(table: str, frame: pd.DataFrame, parquet_path: str | Path, csv_path: st
     with atomic_path(parquet_path) as temporary:
         pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), temporary, compression="zstd")
     with atomic_path(csv_path) as temporary:
-        _without_formulas(frame).to_csv(temporary, index=False, lineterminator="\n")
+        write_csv(_without_formulas(frame), temporary)
 
 
 def save_codebook(path: str | Path) -> None:

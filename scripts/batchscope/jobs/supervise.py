@@ -6,7 +6,10 @@ of that one (`warm`).
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
+import io
 import json
 import os
 import re
@@ -28,6 +31,7 @@ Note = Callable[[str, Any], None]
 
 OUT_OF_MEMORY = 75  # exit status of a child that saw for itself that memory had run out
 _BEGIN = b"!"
+_WRITTEN = frozenset((io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom))
 _LOOK_SECONDS = 0.05  # between two looks at the memory of the child
 _CLUSTER_RESERVE = 300 * 2**20  # of the memory of a cluster's job, for Snakemake itself, which runs in it twice
 _SHARE = 0.95  # of the machine's memory that one job may take before it is ended, and the machine with it
@@ -78,6 +82,8 @@ def run(
         engine: settings with the `engine` whose framework the job needs, and the `environment` for its import.
     """
     kills, allowed, parent = memory.kills(), limit(resources.mem_mb), os.getppid()
+    if warm.workflow_ended():  # while this process started, whose parent is another one now
+        os._exit(128 + signal.SIGTERM)
     child, reading, held = _start(work, log, engine)
     try:
         status, peak, ended = _watch(child, allowed, parent)
@@ -170,10 +176,22 @@ def do(work: Callable[[Note], None], log: str, writing: int, alive: int) -> NoRe
     except BaseException as error:
         logs.last_words(error)
         status = OUT_OF_MEMORY if memory.ended(error) else 1
-    with contextlib.suppress(OSError):  # of a log on a full disk
-        sys.stdout.flush()
-        sys.stderr.flush()
-    sys.exit(status)
+    _end(status)
+
+
+def _end(status: int) -> NoReturn:
+    """End this process as Python does, less its walk through all objects: a child shares most of them with its host.
+
+    Threads are waited for, what is registered for the exit is called, and files that the user's code left open get what
+    was written to them. The walk would copy every page that it touches, in 0.1 to 0.2 s.
+    """
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for each in gc.get_objects():
+        if type(each) in _WRITTEN and not each.closed:
+            with contextlib.suppress(OSError):  # of a full disk
+                each.flush()
+    os._exit(status)
 
 
 def _write(writing: int, fact: dict[str, Any]) -> None:

@@ -129,7 +129,7 @@ def _recorded(
     tables = {
         "runs": runs,
         "evaluations": concat("evaluations", evaluations),
-        "steps": thin(concat("steps", steps)),
+        "steps": concat("steps", steps, limit=STEPS_PER_RUN),
         "timings": timings,
         "windows": timed_windows,
         "not_measured": not_measured(run=run_manifest, timing=timing_manifest, probe=probe_manifest),
@@ -184,35 +184,35 @@ def with_borrowed(timings: pd.DataFrame, runs: pd.DataFrame, borrowed: Sequence[
     return pd.concat(parts, ignore_index=True)
 
 
-def concat(table: str, paths: Sequence[Path], record: Record | None = None) -> pd.DataFrame:
+def concat(table: str, paths: Sequence[Path], record: Record | None = None, limit: int | None = None) -> pd.DataFrame:
     """The rows of all `paths`, which hold the table `table`, sorted by data set, recipe, size and seed.
 
     Data sets and recipes keep the order in which `paths` bring them. No paths give a table without rows. A table that
-    is not one of `records` is a `record` of a probe.
+    is not one of `records` is a `record` of a probe. Of each file at most `limit` rows are taken, as by `thin`.
     """
     columns, keys = (records.TABLES[table], _KEYS[table]) if record is None else (record.columns, record.keys)
-    parts = [records.read_table(table, path, columns) for path in paths]
-    content = pa.concat_tables(parts) if parts else records.schema(columns).empty_table()
+    parts = [thin(records.read_table(table, path, columns), limit) for path in paths]
+    content = pa.concat_tables(parts or [records.schema(columns).empty_table()])
+    del parts
+    content = content.combine_chunks()  # texts in many chunks are slow to take rows from
     frame = codebook.to_pandas(content)
-    twice = frame.duplicated(keys)
+    del content
+    identity = frame[keys[len(PAIR) :]].assign(_pair=frame.groupby(PAIR, sort=False).ngroup())
+    twice = identity.duplicated()
     if twice.any():
         first = frame.loc[twice, keys].iloc[0].to_dict()
         raise ValueError(f"table {table}: two files describe {first}")
-    order = {pair: i for i, pair in enumerate(dict.fromkeys(zip(frame["dataset"], frame["recipe"], strict=True)))}
-    rank = [order[pair] for pair in zip(frame["dataset"], frame["recipe"], strict=True)]
-    further = keys[len(PAIR) :]
-    return frame.assign(_rank=rank).sort_values(["_rank", *further], ignore_index=True).drop(columns="_rank")
+    order = identity.sort_values(["_pair", *keys[len(PAIR) :]]).index
+    return frame if order.is_monotonic_increasing else frame.take(order.to_numpy()).reset_index(drop=True)
 
 
-def thin(steps: pd.DataFrame, limit: int = STEPS_PER_RUN) -> pd.DataFrame:
-    """At most `limit` rows (2 or more) of every run, evenly spread, the first and the last among them."""
-    position = steps.groupby(RUN, sort=False).cumcount().to_numpy()
-    size = steps.groupby(RUN, sort=False)["update"].transform("size").to_numpy()
+def thin(rows: pa.Table, limit: int | None) -> pa.Table:
+    """At most `limit` of the `rows` (2 or more), evenly spread, the first and the last among them; None for all."""
+    if limit is None or rows.num_rows <= limit:
+        return rows
     # A row is kept where the grid 0, 1, ..., limit - 1, stretched over the run, reaches a new whole row.
-    grid = np.floor(position * (limit - 1) / np.maximum(size - 1, 1))
-    before = np.floor((position - 1) * (limit - 1) / np.maximum(size - 1, 1))
-    kept: pd.DataFrame = steps[(size <= limit) | (grid > before)]
-    return kept.reset_index(drop=True)
+    grid = np.floor(np.arange(-1, rows.num_rows) * (limit - 1) / (rows.num_rows - 1))
+    return rows.take(np.flatnonzero(np.diff(grid)))
 
 
 def not_measured(**manifests: Sequence[Path]) -> pd.DataFrame:
@@ -252,7 +252,13 @@ def _check_same_runs(runs: pd.DataFrame, timings: pd.DataFrame, tables: Mapping[
         ("windows", CELL, timings),
         ("trials", CELL, runs),
     ):
-        known = set(owner[keys].itertuples(index=False, name=None))
-        stray = set(tables[name][keys].itertuples(index=False, name=None)) - known
+        known, found = (
+            set(table[keys].drop_duplicates().itertuples(index=False, name=None)) for table in (owner, tables[name])
+        )
+        stray = found - known
         if stray:
             raise ValueError(f"table {name} describes {sorted(stray)[0]}, of which there is no run or timing")
+
+
+def _distinct(keys: pd.DataFrame) -> set[tuple[Any, ...]]:
+    return set(keys.drop_duplicates().itertuples(index=False, name=None))

@@ -22,6 +22,7 @@ import stat
 import struct
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,9 @@ from typing import Any
 WORKFLOW = "BATCHSCOPE_WARM_STARTS_OF"  # the process of Snakemake, where its jobs may start warm
 NUMBER = struct.Struct("!q")  # what host and job tell each other: the length of a message, a process, a status
 
-_PATIENCE_SECONDS = 60  # for a framework to be imported
+_PATIENCE_SECONDS = 60  # for a framework to be imported, and for a host to say what it should
+_LOOK_SECONDS = 0.02  # between two looks at the lock of another job
+_PEER = struct.Struct("iII")  # process, user and group at the other end of a socket
 _LONGEST_ADDRESS = 107  # bytes that Linux takes for the path of a socket
 
 
@@ -69,6 +72,7 @@ class Child:
     def __init__(self, connection: socket.socket, pid: int) -> None:
         self.pid, self._connection = pid, connection
         self._handle: int | None = None
+        self._untold: float | None = None  # since when the child has ended, and the host has not told how
         with contextlib.suppress(ProcessLookupError):  # it may have ended already
             self._handle = os.pidfd_open(pid)
 
@@ -76,16 +80,19 @@ class Child:
         """The exit code of the child (negative: a signal); None where it still works after so many seconds.
 
         Raises:
-            HostDiedError: the child was ended, too.
+            HostDiedError: the child was ended, too, or has ended, and the host, which is stopped, was ended.
         """
-        self._connection.settimeout(seconds)
-        try:
-            return os.waitstatus_to_exitcode(_received(self._connection))
-        except TimeoutError:
-            return None
-        except ConnectionError as error:
-            self.kill()
-            raise HostDiedError(str(error)) from error
+        if _is_readable(seconds, self._connection.fileno()):
+            try:
+                return os.waitstatus_to_exitcode(_received(self._connection))
+            except ConnectionError as error:
+                self.kill()
+                raise HostDiedError(str(error)) from error
+        if self._handle is None or _is_readable(0, self._handle):
+            self._untold = self._untold or time.monotonic()
+            if time.monotonic() - self._untold > _PATIENCE_SECONDS:
+                raise HostDiedError(_end_host(self._connection))
+        return None
 
     def kill(self) -> None:
         """End the child, where it still works."""
@@ -114,7 +121,7 @@ def start(task: Task, log: str, engine: str, environment: Mapping[str, str], pip
         connection = _connect(int(workflow), engine, environment)
         connection.sendmsg([NUMBER.pack(len(message))], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)])
         connection.sendall(message)
-        return Child(connection, _received(connection))
+        return Child(connection, _first_answer(connection, int(workflow)))
     except OSError as error:  # whatever keeps the host from starting shows itself in a cold start
         sys.stderr.write(f"This job starts cold: {error}\n")
         if connection is not None:
@@ -132,15 +139,52 @@ def _is_supported() -> bool:
 
 
 def workflow_ended() -> bool:
-    """Whether the workflow of this job is gone, with which its host ends."""
+    """Whether the workflow of this job is gone, with which its host ends; where no job starts warm, nobody knows."""
+    workflow = os.environ.get(WORKFLOW)
+    if not workflow or not _is_supported():
+        return False
+    with _handle_of(int(workflow)) as handle:
+        return handle is None or _is_readable(0, handle)
+
+
+@contextlib.contextmanager
+def _handle_of(pid: int) -> Iterator[int | None]:
+    """A handle on a process, which can be read once that has ended; None where there is none any more."""
     try:
-        handle = os.pidfd_open(int(os.environ[WORKFLOW]))
+        handle = os.pidfd_open(pid)
     except ProcessLookupError:
-        return True
+        yield None
+        return
     try:
-        return bool(select.select([handle], [], [], 0)[0])
+        yield handle
     finally:
         os.close(handle)
+
+
+def _is_readable(seconds: float, *files: int) -> bool:
+    """Whether one of some file descriptors can be read within so many seconds."""
+    poll = select.poll()
+    for file in files:
+        poll.register(file, select.POLLIN)
+    return bool(poll.poll(1000 * seconds))
+
+
+def _first_answer(connection: socket.socket, workflow: int) -> int:
+    """The child that the host has forked; a host that is stopped is ended, or each job would wait for it."""
+    with _handle_of(workflow) as handle:
+        if handle is not None:
+            _is_readable(_PATIENCE_SECONDS, connection.fileno(), handle)
+    if not _is_readable(0, connection.fileno()):
+        raise TimeoutError(_end_host(connection))
+    return _received(connection)
+
+
+def _end_host(connection: socket.socket) -> str:
+    """End the host, which says nothing where it should; what to say of it."""
+    peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(_PEER.unpack(peer)[0], signal.SIGKILL)
+    return f"the process that imports the framework for all jobs said nothing for {_PATIENCE_SECONDS} s and was ended"
 
 
 def _received(connection: socket.socket) -> int:
@@ -197,8 +241,17 @@ def _folder() -> Path:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock in this block; another job has it while it starts the host, and for ever where it is stopped."""
+    end = time.monotonic() + 2 * _PATIENCE_SECONDS
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(_LOOK_SECONDS)
         yield
 
 

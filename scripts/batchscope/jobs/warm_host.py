@@ -26,7 +26,7 @@ from batchscope.jobs import logs, supervise
 from batchscope.jobs.warm import NUMBER, Message
 from batchscope.training import engines
 
-_PRELOADED = ("numpy", "psutil", "pyarrow.parquet")
+_JOBS = ("train", "time", "tune", "probe")  # what its children do
 _PATIENCE_SECONDS = 10  # for a job to send what it wants
 _FILES = 5  # that a job hands over
 
@@ -61,8 +61,8 @@ def serve(address: Path, workflow: int, engine: str, ready: int) -> Job | None:
         signal.signal(number, signal.SIG_IGN)  # a terminal sends them; what they do to the workflow counts here, too
     ends = os.pidfd_open(workflow)
     os.chdir("/")
-    for name in _PRELOADED:
-        importlib.import_module(name)
+    for name in _JOBS:
+        importlib.import_module(f"batchscope.jobs.{name}")
     engines.load(engine)
     gc.freeze()  # memory that no collection touches stays shared
     listener, selector = socket.socket(socket.AF_UNIX), selectors.DefaultSelector()
@@ -70,7 +70,8 @@ def serve(address: Path, workflow: int, engine: str, ready: int) -> Job | None:
     listener.listen(64)
     for each in (listener, ends):
         selector.register(each, selectors.EVENT_READ)
-    os.write(ready, b"!")
+    with contextlib.suppress(BrokenPipeError):  # the job that started this host was killed; there will be others
+        os.write(ready, b"!")
     os.close(ready)
     children: dict[int, Started] = {}
     job = None

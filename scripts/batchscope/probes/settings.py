@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from batchscope.config.errors import ConfigError, Key, Locate
+from batchscope.config.errors import ConfigError, Key, Locate, larger
 from batchscope.config.written import Names, Sizes, Written
 from batchscope.data.splits import Part
 from batchscope.training import checkpoints
@@ -67,8 +67,7 @@ class Request:
         name = {"train": "training"}.get(part, part)
         for dataset, limit in self.examples(part).items():
             if limit is not None and size > limit:
-                fits = f"valid is an integer from {lowest} to {limit}"
-                raise self.refuse(*key, why=f"{size} is larger than the {limit:,} {name} examples of {dataset}; {fits}")
+                raise self.refuse(*key, why=larger(size, limit, name, dataset, lowest=lowest))
 
     def refuse_accumulating(self) -> None:
         """Refuse recipes that accumulate micro batches.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from batchscope.config.errors import ConfigError, shown
 from batchscope.config.written import DIFFERENT, SORTED, List, Positive, Written, defaults, read, valid
@@ -60,9 +60,7 @@ class Settings(Written):
     """Where to train. `auto` takes the first GPU where there is one, else the CPU."""
     threads: Positive = 1
     """Threads of each training and timing job."""
-    warm_starts: Annotated[
-        bool, BeforeValidator(lambda value: {"true": True, "false": False}.get(str(value), value))
-    ] = True  # of --config Snakemake makes a text
+    warm_starts: bool = True
     """Whether jobs on this machine start from one process that has imported the framework, which saves its import in
     each. On a cluster, and on systems other than Linux, every job imports it itself.
     """

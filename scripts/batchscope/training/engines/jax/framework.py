@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -14,13 +15,18 @@ import jax
 import numpy as np
 from jax import lax
 from jax import numpy as jnp
+from jax._src import compilation_cache
+from jax._src.compilation_cache_interface import CacheInterface
 from keras.src import backend
 from keras.src.backend.common import dtypes
+from keras.src.initializers import constant_initializers
 from keras.src.utils import module_utils
 
-__all__ = ["Array", "arithmetic", "jax", "jnp", "keras", "lax"]
+__all__ = ["Array", "CacheInterface", "arithmetic", "compilation_cache", "jax", "jnp", "keras", "lax"]
 
 Array = jax.Array
+
+logging.getLogger("jax").setLevel(logging.WARNING)  # below: platforms that were looked for, as TPU, and are not here
 
 # `keras.utils.set_random_seed` would import TensorFlow where it is installed, which takes seconds for nothing.
 module_utils.tensorflow._available = False
@@ -56,5 +62,11 @@ def _as_on_tensorflow(drawn: Callable[..., Any], ours: Callable[..., draws.Float
     return named
 
 
+def _zeros(self: Any, shape: Sequence[int], dtype: Any = None) -> Array:
+    """As Keras' initializer, which has JAX compile a program for each shape, or read it from the folder."""
+    return jax.device_put(np.zeros(shape, jnp.dtype(dtypes.standardize_dtype(dtype))))
+
+
+constant_initializers.Zeros.__call__ = _zeros
 for _name in ("uniform", "normal", "truncated_normal"):
     setattr(backend.random, _name, _as_on_tensorflow(getattr(backend.random, _name), getattr(draws, _name)))

@@ -7,6 +7,8 @@ an example does not depend on the others and its gradient exists by itself.
 from __future__ import annotations
 
 import contextlib
+import functools
+import operator
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -17,11 +19,10 @@ from batchscope.training.engines import Precision, Vector
 from batchscope.training.engines.jax.framework import Array, arithmetic, jax, jnp
 from batchscope.training.engines.jax.memory import memory_errors
 from batchscope.training.engines.jax.settings import BACKEND
-from batchscope.training.engines.keras import models
+from batchscope.training.engines.keras import frozen, models
+from batchscope.training.engines.keras.frozen import EXAMPLES_TRIED, Batch
 from batchscope.training.engines.keras.losses import Network, added_losses, check_single_losses
 from batchscope.training.recipes import Recipe
-
-EXAMPLES_TRIED = 8  # one by one, to see whether losses that the model adds belong to the examples
 
 
 class FrozenModel:
@@ -81,7 +82,8 @@ class FrozenModel:
     def loss_and_gradient(self, weights: Vector) -> tuple[float, Vector]:
         """Mean loss and its gradient, shape (p,), at other `weights`."""
         with self._computing():
-            return self._mean(jnp.asarray(weights, self._dtype), None)
+            gradient = functools.partial(self._compiled_gradient, jnp.asarray(weights, self._dtype))
+            return frozen.mean(gradient, self._passes(), self.n_examples)
 
     def hessian_vector(self, direction: Vector) -> Vector:
         """Product of the Hessian of the mean loss with `direction`; both of shape (p,)."""
@@ -93,7 +95,8 @@ class FrozenModel:
     def batch_gradient(self, indices: NDArray[np.int64]) -> Vector:
         """Gradient of the mean loss of the examples at `indices`, shape (p,)."""
         with self._computing():
-            return self._mean(self._weights, indices)[1]
+            gradient = functools.partial(self._compiled_gradient, self._weights)
+            return frozen.mean(gradient, self._passes(indices), len(indices))[1]
 
     def example_gradients(self, indices: NDArray[np.int64]) -> NDArray[Any]:
         """Gradients of the single examples at `indices`, shape (len(indices), p)."""
@@ -113,16 +116,5 @@ class FrozenModel:
         outputs, _, found = model.stateless_call(arrays, self._statistics, x, return_losses=True, training=False)
         return jnp.sum(self._network.losses(outputs, y)) + len(y) * sum(added_losses(model, found=found))
 
-    def _passes(self, indices: NDArray[np.int64] | None = None) -> Iterator[tuple[Array, Array]]:
-        """All examples, or those at `indices`, in passes of at most `chunk`."""
-        for start in range(0, self.n_examples if indices is None else len(indices), self.chunk):
-            cut = slice(start, start + self.chunk)
-            some = cut if indices is None else indices[cut]
-            yield self._x[some], self._y[some]
-
-    def _mean(self, weights: Array, indices: NDArray[np.int64] | None) -> tuple[float, Vector]:
-        loss, total, n = 0.0, np.zeros(weights.size), self.n_examples if indices is None else len(indices)
-        for part in self._passes(indices):
-            part_loss, part_gradient = self._compiled_gradient(weights, *part)
-            loss, total = loss + float(part_loss), total + np.asarray(part_gradient, np.float64)
-        return loss / n, total / n
+    def _passes(self, indices: NDArray[np.int64] | None = None) -> Iterator[Batch]:
+        return frozen.passes((self._x, self._y), self.chunk, operator.getitem, indices)

@@ -74,13 +74,16 @@ def update(network: Network, micro: int | None) -> Update:
     return made
 
 
-def program(network: Network, plan: Plan) -> Callable[..., tuple[State, Array, Array]]:
+def program(network: Network, plan: Plan) -> Callable[..., tuple[State, Array]]:
     """The compiled updates of a call of `train`; see `_program`, whose first two arguments are given.
 
     The data are arguments: as constants they would be compiled. So is the tracked weight, which differs between seeds.
+    The state is donated: the next one is written in its place, without the allocation of every array in every call.
     """
     one, size = update(network, plan.recipe["micro_batch_size"]), plan.batch_size
-    return jax.jit(lambda *args, tail: _program(one, size, tail, *args), static_argnames="tail")
+    return jax.jit(
+        lambda state, *args, tail: _program(one, size, tail, state, *args), static_argnames="tail", donate_argnums=0
+    )
 
 
 def steps(
@@ -88,7 +91,7 @@ def steps(
     plan: Plan,
     examples: tuple[Array, Array],
     tracked: tuple[int, ...],
-    run: Callable[..., tuple[State, Array, Array]],
+    run: Callable[..., tuple[State, Array]],
 ) -> Loop:
     """Function as `Trainer.train`: the program `run` loops over the batches, so that Python is left once per call.
 
@@ -96,7 +99,9 @@ def steps(
     batch has a place of its own behind the loop.
     """
     n, size, variables = len(examples[1]), plan.batch_size, _variables(network)
-    place = jnp.asarray(tracked, jnp.int32)
+    # Copies, since the program takes the arrays away: a user's model may keep one, or begin two variables with it.
+    _write(variables, jax.device_put(_read(variables), may_alias=False))
+    place = jax.device_put(np.asarray(tracked, np.int32))
     most = recipes.updates_per_epoch(n, size, plan.recipe["last_batch"])
     longest = min(n, most * size)
 
@@ -105,9 +110,9 @@ def steps(
         short = len(order) - whole * size if len(rates) > whole else 0
         tail = short or longest % size
         filled = _filled(order, longest), _filled(rates, most)
-        state, done, seen = run(_read(variables), place, examples, *filled, whole, bool(short), tail=tail)
+        state, seen = run(_read(variables), place, examples, *filled, whole, bool(short), tail=tail)
         _write(variables, state)
-        return Steps(*np.asarray(seen, dtype=np.float64)[: int(done)].T)
+        return Steps(*_made(np.asarray(seen, dtype=np.float64)[: len(rates)]).T)
 
     return made
 
@@ -115,6 +120,12 @@ def steps(
 def _filled(array: NDArray[Any], length: int) -> NDArray[Any]:
     """The array with zeros behind it up to `length`, or as it is where it is no shorter."""
     return array if len(array) >= length else np.concatenate([array, np.zeros(length - len(array), array.dtype)])
+
+
+def _made(seen: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The rows of the updates up to the first whose loss, in the first column, is not finite."""
+    ended = ~np.isfinite(seen[:, 0])
+    return seen[: ended.argmax() + 1] if ended.any() else seen
 
 
 def _program(
@@ -128,7 +139,7 @@ def _program(
     rates: Array,
     whole: Any,
     short: Any,
-) -> tuple[State, Array, Array]:
+) -> tuple[State, Array]:
     """`whole` updates with batches of `size`, and one with `tail` examples where there is a `short` one."""
 
     def take(state: State, seen: Array, i: Array, count: int) -> tuple[State, Array, Array]:
@@ -148,8 +159,7 @@ def _program(
         state, seen = lax.cond(
             last, lambda state, seen: take(state, seen, done, tail)[:2], lambda *now: now, state, seen
         )
-        done += last
-    return state, done, seen
+    return state, seen
 
 
 def reader(examples: tuple[Array, Array], batch_size: int) -> Callable[[NDArray[np.int32]], float]:

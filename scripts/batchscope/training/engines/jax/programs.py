@@ -26,7 +26,7 @@ class Programs:
             mode, in the first trainable array.
     """
 
-    steps: Callable[..., tuple[State, Array, Array]]
+    steps: Callable[..., tuple[State, Array]]
     evaluation: Callable[..., tuple[Array, ...]]
     first_gradient: Callable[[State, Array, Array], Array]
 

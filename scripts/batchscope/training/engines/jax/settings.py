@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Any
 
 from batchscope import telemetry
 from batchscope.training.engines import EngineError
+from batchscope.training.engines.jax import cache
 from batchscope.training.engines.jax.framework import jax, keras
 from batchscope.training.engines.jax.memory import memory_errors
+from batchscope.training.engines.keras import notices
 from batchscope.training.engines.keras import settings as keras_settings
 from batchscope.training.engines.keras.settings import Backend
 
@@ -40,7 +43,9 @@ def configure(device: str, threads: int) -> dict[str, Any]:
     if "xla_gpu_deterministic_ops" not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
     # XLA compiles the number of threads into a program, and JAX does not look at it when it takes one from the folder.
-    _set({**_DECIDED, **_CACHE, "jax_compilation_cache_dir": str(COMPILED / f"{threads}-threads")})
+    folder = COMPILED / f"{threads}-threads"
+    _set({**_DECIDED, **_CACHE, "jax_compilation_cache_dir": str(folder)})
+    cache.keep_in(folder)
     gpu = None if device == "cpu" else _gpu()
     if device == "gpu" and gpu is None:
         raise EngineError(
@@ -61,22 +66,16 @@ def configure(device: str, threads: int) -> dict[str, Any]:
 
 
 def _gpu() -> Any | None:
-    try:
-        return jax.devices("gpu")[0]
-    except RuntimeError:  # no such platform
-        return None
+    with notices.without_gpu():
+        try:
+            return jax.devices("gpu")[0]
+        except RuntimeError:  # no such platform
+            return None
 
 
 def _current() -> dict[str, Any]:
     return {**keras_settings.current(), **{name: jax.config.values[name] for name in _JAX}}
 
 
-def _set(values: Mapping[str, Any]) -> None:
-    for setting, value in values.items():
-        if setting in keras_settings.SETTERS:
-            keras_settings.SETTERS[setting](value)
-        else:
-            jax.config.update(setting, value)
-
-
+_set = functools.partial(keras_settings.apply, keras_settings.SETTERS, jax.config.update)
 BACKEND = Backend(_current, _set, memory_errors)

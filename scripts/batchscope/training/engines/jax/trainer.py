@@ -64,10 +64,10 @@ class JaxTrainer(KerasTrainer):
 @memory_errors()
 def build(plan: Plan, data: Data) -> JaxTrainer:
     """Build the plan's model, with all parts of the data on the device."""
-    network, parts = prepared(BACKEND, plan, data, jnp.asarray)
+    network, parts = prepared(BACKEND, plan, data, jax.device_put)
     compiled = programs.of(network, plan)
     # In inference mode, so that no statistic and no stream of dropout moves.
-    few = (array[:EXAMPLES_TRIED] for array in parts["train"])  # few: this may not set the peak of memory
+    few = (jax.device_put(array[:EXAMPLES_TRIED]) for array in (data.x_train, data.y_train))  # all would set the peak
     gradient = compiled.first_gradient(fused.state_of(network), *few)
     tracked = plans.tracked_index(plan.recipe, np.asarray(gradient))
     if plan.loop == "fused":

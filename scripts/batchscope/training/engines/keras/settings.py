@@ -59,6 +59,17 @@ class Backend:
                 )
 
 
+def apply(
+    setters: Mapping[str, Callable[[Any], None]], others: Callable[[str, Any], None], values: Mapping[str, Any]
+) -> None:
+    """Make every setting have its value: by its function in `setters`, or by `others` of name and value."""
+    for setting, value in values.items():
+        if setting in setters:
+            setters[setting](value)
+        else:
+            others(setting, value)
+
+
 def current() -> dict[str, Any]:
     """The settings of Keras itself."""
     found = {name: getattr(keras.config, name)() for name in DECIDED}

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import threadpoolctl
 from numpy.typing import NDArray
 
 from batchscope.data.dataset import Data
@@ -129,9 +128,9 @@ class NumPy:
     """See `engines.Engine`."""
 
     def configure(self, device: str, threads: int) -> dict[str, Any]:
+        """As `Engine.configure`; a job limits NumPy's threads itself, whatever trains."""
         if device == "gpu":
             raise EngineError("device is gpu, and engine numpy computes on the CPU alone; valid is auto or cpu")
-        threadpoolctl.threadpool_limits(threads)
         known = {"device": "cpu", "device_name": "CPU", "unused_gpus": []}
         return {**known, "precision": "float64", "backend": "numpy"}
 

@@ -7,14 +7,15 @@ an example does not depend on the others and its gradient exists by itself.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from batchscope.training.engines import Precision, Vector
-from batchscope.training.engines.keras import models
+from batchscope.training.engines.keras import frozen, models
+from batchscope.training.engines.keras.frozen import EXAMPLES_TRIED, Batch
 from batchscope.training.engines.keras.losses import added_losses, check_single_losses
 from batchscope.training.engines.tensorflow.framework import keras, tf, twice_derivable
 from batchscope.training.engines.tensorflow.memory import memory_errors
@@ -22,9 +23,6 @@ from batchscope.training.engines.tensorflow.settings import BACKEND
 from batchscope.training.recipes import Recipe
 
 Tensor = Any  # TensorFlow has no usable type stubs
-Batch = tuple[Tensor, Tensor]
-
-EXAMPLES_TRIED = 8  # one by one, to see whether losses that the model adds belong to the examples
 
 
 class FrozenModel:
@@ -78,7 +76,7 @@ class FrozenModel:
     @memory_errors()
     def loss_and_gradient(self, weights: Vector) -> tuple[float, Vector]:
         with self._moved_to(weights):
-            return self._mean(self._passes(), self.n_examples)
+            return frozen.mean(self._compiled_gradient, self._passes(), self.n_examples)
 
     @memory_errors()
     def hessian_vector(self, direction: Vector) -> Vector:
@@ -90,7 +88,7 @@ class FrozenModel:
 
     @memory_errors()
     def batch_gradient(self, indices: NDArray[np.int64]) -> Vector:
-        return self._mean(self._passes(indices), len(indices))[1]
+        return frozen.mean(self._compiled_gradient, self._passes(indices), len(indices))[1]
 
     @memory_errors()
     def example_gradients(self, indices: NDArray[np.int64]) -> NDArray[Any]:
@@ -130,20 +128,7 @@ class FrozenModel:
         return self._gradient(example[0][None], example[1][None])[1]
 
     def _passes(self, indices: NDArray[np.int64] | None = None) -> Iterator[Batch]:
-        """All examples, or those at `indices`, in passes of at most `chunk`."""
-        for start in range(0, self.n_examples if indices is None else len(indices), self.chunk):
-            cut = slice(start, start + self.chunk)
-            if indices is None:
-                yield self._x[cut], self._y[cut]
-            else:
-                yield tf.gather(self._x, indices[cut]), tf.gather(self._y, indices[cut])
-
-    def _mean(self, passes: Iterable[Batch], n: int) -> tuple[float, Vector]:
-        loss, total = 0.0, np.zeros(sum(self._sizes))
-        for part in passes:
-            part_loss, part_gradient = self._compiled_gradient(*part)
-            loss, total = loss + float(part_loss), total + _numpy(part_gradient)
-        return loss / n, total / n
+        return frozen.passes((self._x, self._y), self.chunk, tf.gather, indices)
 
     @contextlib.contextmanager
     def _moved_to(self, weights: Vector) -> Iterator[None]:

@@ -34,8 +34,10 @@ def steps(network: Network, plan: Plan, examples: tuple[Tensor, Tensor], tracked
     def update(batch: Tensor, rate: Tensor) -> Tensor:
         loss, gradients = gradient(tf.gather(x, batch), tf.gather(y, batch))
         optimizer.learning_rate.assign(rate)
-        optimizer.apply(gradients, network.model.trainable_variables)
-        return tf.stack([loss, tf.linalg.global_norm(gradients), variables[0][tracked]])
+        norm = tf.linalg.global_norm(gradients)
+        with tf.control_dependencies([norm]):  # while the gradients, just made, lie in the cache
+            optimizer.apply(gradients, network.model.trainable_variables)
+        return tf.stack([loss, norm, variables[0][tracked]])
 
     @tf.function(
         input_signature=[tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], tf.float32)],

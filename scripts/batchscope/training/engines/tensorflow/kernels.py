@@ -56,11 +56,12 @@ def _adam(optimizer: Any, gradients: Sequence[Tensor], variables: Sequence[Varia
     for variable, gradient in zip(variables, gradients, strict=True):
         index = optimizer._get_variable_index(variable)
         mean, square = optimizer._momentums[index].value, optimizer._velocities[index].value
-        for moment, new, beta in (
-            (mean, gradient, optimizer.beta_1),
-            (square, tf.square(gradient), optimizer.beta_2),
-        ):
-            tf.raw_ops.ResourceApplyGradientDescent(var=moment.handle, alpha=1 - beta, delta=moment - new)
+        squares_moved = tf.raw_ops.ResourceApplyGradientDescent(
+            var=square.handle, alpha=1 - optimizer.beta_2, delta=square - tf.square(gradient)
+        )
+        # Then, so that the array of the gradient, needed by nothing else, takes the difference.
+        with tf.control_dependencies([squares_moved]):
+            tf.raw_ops.ResourceApplyGradientDescent(var=mean.handle, alpha=1 - optimizer.beta_1, delta=mean - gradient)
         tf.raw_ops.ResourceApplyAdagradV2(
             var=_handle(variable),
             accum=square.handle,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from batchscope import telemetry
 from batchscope.training.engines import EngineError
+from batchscope.training.engines.keras import notices
 from batchscope.training.engines.keras import settings as keras_settings
 from batchscope.training.engines.keras.settings import Backend, Values
 from batchscope.training.engines.tensorflow.framework import context, is_op_determinism_enabled, keras, tf
@@ -32,7 +34,8 @@ def configure(device: str, threads: int) -> dict[str, Any]:
     # One: a second thread would only hand over the small operations of an update, which costs more than it saves.
     tf.config.threading.set_inter_op_parallelism_threads(1)
     _set(_DECIDED)
-    gpus = tf.config.list_physical_devices("GPU")
+    with notices.without_gpu():
+        gpus = tf.config.list_physical_devices("GPU")
     if device == "gpu" and not gpus:
         raise EngineError(
             "device is gpu, but TensorFlow sees no GPU that it can use; valid is auto or cpu, or `make report "
@@ -70,14 +73,6 @@ def _current() -> dict[str, Any]:
     }
 
 
-def _set(values: Values) -> None:
-    for setting, value in values.items():
-        if setting in _SETTERS:
-            _SETTERS[setting](value)
-        else:
-            tf.config.optimizer.set_experimental_options({setting: value})
-
-
 def _put_back(values: Values) -> None:
     context.context()._optimizer_experimental_options.clear()  # TensorFlow itself only adds to them
     _set(values)
@@ -103,4 +98,9 @@ _SETTERS: Mapping[str, Callable[[Any], None]] = {
     "eager_execution": lambda _: _execute_eagerly(),
     "debugging": lambda _: _stop_debugging(),
 }
+_set = functools.partial(
+    keras_settings.apply,
+    _SETTERS,
+    lambda setting, value: tf.config.optimizer.set_experimental_options({setting: value}),
+)
 BACKEND = Backend(_current, _put_back, memory_errors)
