@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchscope.data import parquet_footer
-from batchscope.data.parquet_footer import FooterError
+from batchscope.tables.foreign import footer as parquet_footer
+from batchscope.tables.foreign.footer import FooterError
 
 names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=8)
 types = st.recursive(

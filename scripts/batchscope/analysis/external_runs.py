@@ -15,7 +15,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from batchscope.analysis.targets import Baseline
+from batchscope.config.errors import DataError
 from batchscope.data import splits
+from batchscope.tables import foreign
+from batchscope.tables.foreign.column import has_no_value
 from batchscope.identity.digests import file_sha256
 from batchscope.tables import codebook, records
 from batchscope.tables.cells import CELL, RUN
@@ -153,40 +156,15 @@ def read(measurements: Measurements) -> Imported:
 def _source(part: str, file: TimingsFile) -> _Source:
     """The rows of a file with the columns that are used, under our names, as text or as the file types them."""
     path, columns = Path(file["path"]), file["columns"]
-    if path.suffix.lower() == ".parquet":
-        rows = _read_parquet(path, list(dict.fromkeys(columns.values())))
-    else:
-        rows = _read_csv(path)
+    try:
+        table = foreign.read(path, columns.values())
+    except DataError as error:
+        raise MeasurementError(str(error)) from error
+    rows = pd.DataFrame(table.cells).map(lambda cell: None if has_no_value(cell) else cell)
     if rows.empty:
         raise MeasurementError(f"{path}: the file of measurements.{part} has no rows; valid is a row per measurement")
     named = pd.DataFrame({ours: rows[theirs] for ours, theirs in columns.items()})
     return _Source(f"measurements.{part}", path, columns, named)
-
-
-def _read_parquet(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """An index that pandas wrote is a column like others, and whole numbers stay such beside cells without a value."""
-    try:
-        table = pq.ParquetFile(path).read(columns=columns)
-    except (pa.ArrowException, OSError) as error:
-        raise MeasurementError(f"{path} is not a whole Parquet file: {error}") from error
-    rows: pd.DataFrame = table.to_pandas(ignore_metadata=True, integer_object_nulls=True)
-    return rows
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    """All cells as text, null where without a value. A short row is refused: it would read as a missed target."""
-    try:
-        header, *rows = splits.csv_records(path)
-    except splits.DataError as error:
-        raise MeasurementError(str(error)) from error
-    for number, row in enumerate(rows, start=1):
-        if len(row) != len(header):
-            raise MeasurementError(
-                f"{path}: row {number} after the header has {len(row)} cells; valid are {len(header)}, as in the header"
-            )
-    text = pd.DataFrame(rows, columns=header, dtype="str").apply(lambda column: column.str.strip())
-    cells: pd.DataFrame = text.mask(text.apply(lambda column: column.str.lower().isin(_EMPTY)))
-    return cells
 
 
 def _numbers(source: _Source, name: str, valid: str, *, empty: bool = False, low: float = -np.inf) -> Numbers:
