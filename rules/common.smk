@@ -27,7 +27,7 @@ from batchscope.identity import asked, digests, imports
 from batchscope.jobs import machine, provenance, stamps
 from batchscope.jobs.warm import WORKFLOW as WARM_STARTS_OF
 from batchscope.probes.registry import PROBES, STUDY_FIGURES, STUDY_TABLES
-from batchscope.study import definition_files, model as studies
+from batchscope.study import definition_files, exports, model as studies
 from batchscope.training import engines, recipes
 
 # For the manifest; jobs inherit it, and it may not be a param, which would make every new command a reason to run again.
@@ -49,7 +49,10 @@ def in_one_sentence():
 
 with in_one_sentence(), warnings.catch_warnings(record=True) as told:
     warnings.simplefilter("always", SpellingWarning)
-    STUDY = studies.load(config, ROOT)
+    if workflow.is_main_process:
+        for sentence in exports.prepare(config, ROOT, PREFIX / "results"):
+            logger.info(sentence)
+    STUDY = studies.load(config, ROOT, PREFIX / "results")
 if workflow.is_main_process:
     for warning in told:
         logger.warning(str(warning.message))

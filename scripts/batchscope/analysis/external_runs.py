@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
@@ -11,17 +11,15 @@ from typing import Any, TypedDict
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from batchscope.analysis.targets import Baseline
 from batchscope.config.errors import DataError
 from batchscope.data import splits
-from batchscope.tables import foreign
-from batchscope.tables.foreign.column import has_no_value
 from batchscope.identity.digests import file_sha256
-from batchscope.tables import codebook, records
+from batchscope.tables import codebook, foreign, records
 from batchscope.tables.cells import CELL, RUN
+from batchscope.tables.foreign.column import has_no_value
 
 IMPORTED = "imported"
 

@@ -1,14 +1,14 @@
 """MLflow.
 
-`mlflow.search_runs().to_csv()` and `mlflow experiments csv` write `run_id, experiment_id, status, artifact_uri, start_time,
-end_time`, then `metrics.x`, `params.y` and `tags.z` (https://mlflow.org/docs/latest/ml/search/search-runs). Parameters are
-texts whatever they were, a parameter that a run lacks is empty (`None` in Parquet), a metric that it lacks is empty, and a
-metric is the last value that was logged. The states are RUNNING, SCHEDULED, FINISHED, FAILED and KILLED. to_csv puts an
-index without a name in front.
+`mlflow.search_runs().to_csv()` and `mlflow experiments csv` write `run_id, experiment_id, status, artifact_uri,
+start_time, end_time`, then `metrics.x`, `params.y` and `tags.z`
+(https://mlflow.org/docs/latest/ml/search/search-runs). Parameters are texts whatever they were, a parameter that a
+run lacks is empty (`None` in Parquet), a metric that it lacks is empty, and a metric is the last value that was
+logged. The states are RUNNING, SCHEDULED, FINISHED, FAILED and KILLED. to_csv puts an index without a name in front.
 
-The page of an experiment downloads `runs.csv` with `Start Time, Duration, Run ID, Name, Source Type, Source Name, User,
-Status` and then parameters, metrics and tags without prefixes; older versions leave cells unquoted, newer ones quote all
-and put an apostrophe before a cell that a spreadsheet might take for a formula, negative numbers included
+The page of an experiment downloads `runs.csv` with `Start Time, Duration, Run ID, Name, Source Type, Source Name,
+User, Status` and then parameters, metrics and tags without prefixes; older versions leave cells unquoted, newer ones
+quote all and put an apostrophe before a cell that a spreadsheet might take for a formula, negative numbers included
 (mlflow/server/js/src/experiment-tracking/utils/CsvUtils.ts). A chart downloads `Run, Run ID, metric, step, timestamp,
 value`, one row per value; with `Group` in front it holds means of groups.
 """

@@ -18,7 +18,19 @@ _METRICS = {
 }
 _BEST = {"best", "max", "min", "selected"}
 _LAST = {"last", "final", "end"}
-_FILLING = {"epoch", "mean", "avg", "average", "categorical", "sparse", "binary", "multiclass", "cross", "entropy", "value"}
+_FILLING = {
+    "epoch",
+    "mean",
+    "avg",
+    "average",
+    "categorical",
+    "sparse",
+    "binary",
+    "multiclass",
+    "cross",
+    "entropy",
+    "value",
+}
 # What is measured, and what says how far a run came or what it cost: no setting, however often a value comes again.
 _MEASURED = {
     *_METRICS,
@@ -34,8 +46,14 @@ _OTHER_BATCHES = {"eval", "val", "valid", "validation", "test", "dev", "inferenc
 _OF_UPDATE = {"total", "global", "effective", "overall"}
 _OF_DEVICE = {"device", "gpu", "gpus", "micro", "local", "replica", "worker", "core", "rank", "node"}
 _SIZES = ("batch_size", "batchsize", "batch", "bs", "minibatch", "mini_batch", "minibatch_size", "mini_batch_size")
-_RATES = ("learning_rate", "learningrate", "lr", "lr_0", "lr0", "base_lr", "peak_lr", "max_lr", "init_lr", "initial_lr")
-_RATES += ("base_learning_rate", "peak_learning_rate", "max_learning_rate", "init_learning_rate", "initial_learning_rate")
+_RATES = ("learning_rate", "learningrate", "lr", "lr0", "base_lr", "peak_lr", "max_lr", "init_lr", "initial_lr")
+_RATES += (
+    "base_learning_rate",
+    "peak_learning_rate",
+    "max_learning_rate",
+    "init_learning_rate",
+    "initial_learning_rate",
+)
 
 
 @dataclass(frozen=True)
@@ -99,7 +117,8 @@ def batch_size(name: str) -> str:
     said = words(name)
     if _OTHER_BATCHES & set(said) or not {"batch", "bs", "batchsize", "minibatch", "B"} & {*said, name}:
         return ""
-    if name != "B" and _plainly(said, _OF_UPDATE | _OF_DEVICE | {"train", "training", "per"}) not in _SIZES:
+    aside = _OF_UPDATE | _OF_DEVICE | {"train", "training", "per"}
+    if name != "B" and not {_plainly(said, aside), _plainly(words(_last(name)), aside)} & set(_SIZES):
         return ""
     return "update" if _OF_UPDATE & set(said) else "device" if _OF_DEVICE & set(said) else "plain"
 
@@ -115,13 +134,21 @@ def is_factor(name: str) -> bool:
 
 
 def is_learning_rate(name: str) -> bool:
-    """Whether a column of this name holds the rate that a run was given, in its last words or alone."""
-    return _plainly(words(name), {"optimizer", "optim", "opt", "solver", "hparams", "config", "train"}) in _RATES
+    """Whether a column of this name holds the rate that a run was given."""
+    said = words(name)
+    aside = {"optimizer", "optim", "opt", "solver", "train"}
+    known = _plainly(said, aside) in _RATES or _plainly(words(_last(name)), aside) in _RATES
+    return known and not {"scheduler", "schedule"} & set(said)
 
 
 def one_of(*names: str) -> Callable[[str], bool]:
     """Whether a column has one of these names, whatever joins its words; `data.name` is `data_name`."""
     return lambda name: joined(name) in names
+
+
+def _last(name: str) -> str:
+    """The name below others, as of `optimizer.lr` in a nested configuration."""
+    return re.split(r"[./]", name)[-1]
 
 
 def _plainly(said: tuple[str, ...], aside: set[str]) -> str:
