@@ -241,3 +241,25 @@ def test_a_table_with_a_row_per_evaluation(tmp_path: Path) -> None:
     found = histories.recognise(foreign.read(path))
     assert found.columns == {"run": "name", "updates": "global_step", "validation_accuracy": "val/accuracy"}
     assert found.percent == ("validation_accuracy",)
+
+
+@pytest.mark.parametrize(
+    ("steps", "n_train", "axis", "offset"),
+    [
+        ({8: range(1, 4), 16: range(1, 4)}, None, "epochs", 0),
+        ({8: range(3), 16: range(3)}, None, "epochs", 1),
+        ({8: range(3, 40, 3), 16: range(3, 22, 3)}, 100, "updates", 0),  # 13 and 7 updates in each of 3 epochs
+        ({8: range(3, 40, 3), 16: range(3, 22, 3)}, None, None, 0),
+        ({8: range(5), 16: range(3)}, None, None, 0),
+    ],
+)
+def test_steps_are_settled_where_the_plans_of_the_runs_tell_what_they_count(
+    tmp_path: Path, steps: dict[int, range], n_train: int | None, axis: str | None, offset: int
+) -> None:
+    rows = [f"run{size},{step},0.5" for size, counted in steps.items() for step in counted]
+    path = tmp_path / "history.csv"
+    path.write_text("\n".join(["name,step,val_loss", *rows]) + "\n", encoding="utf-8")
+    plans = {f"run{size}": (3.0, size) for size in steps}
+    found = histories.settle(histories.recognise(foreign.read(path)), plans, n_train)
+    assert {name for name in ("epochs", "updates", "examples") if name in found.columns} == ({axis} if axis else set())
+    assert (found.offset, bool(found.questions)) == (offset, axis is None)

@@ -61,7 +61,11 @@ def prepare(config: Mapping[str, Any], base: Path, results: Path) -> list[str]:
         return [f"{shown(file)} is used as it was edited. Without it, {shown(runs)} would be recognised again."]
     table = _table(runs)
     found = recognise.recognise(table, with_results=course is None)
-    history = None if course is None else (_from(file, course), _history(course))
+    history = (
+        None
+        if course is None
+        else (_from(file, course), histories.settle(_history(course), found.plans, found.n_train))
+    )
     content = written.study(runs.name, _from(file, runs), found, history)
     if not file.is_file() or file.read_text(encoding="utf-8") != content:
         with atomic_path(file) as temporary:

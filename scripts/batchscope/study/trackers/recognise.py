@@ -30,6 +30,9 @@ _N_TRAIN = names.one_of(
 _SHOWN = 8
 
 
+_EPOCHS = names.one_of("epochs", "num_epochs", "n_epochs", "max_epochs", "total_epochs", "num_train_epochs")
+
+
 @dataclass(frozen=True)
 class Recognised:
     """What a table of runs was taken for.
@@ -40,6 +43,7 @@ class Recognised:
         dataset: the column that tells data sets apart; "" where none does.
         recipe: the columns that tell recipes apart.
         n_train: number of training examples; None where the table does not say it.
+        plans: of finished runs by name, where the table says both: the epochs that were planned and the batch size.
         percent: our names of columns that hold percentages.
         remarks: sentences on what was assumed.
         left_out: the columns that nothing is made of, by reason.
@@ -51,6 +55,7 @@ class Recognised:
     dataset: str = ""
     recipe: tuple[str, ...] = ()
     n_train: int | None = None
+    plans: dict[str, tuple[float, int]] = field(default_factory=dict)
     percent: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     left_out: dict[str, list[str]] = field(default_factory=dict)
@@ -100,6 +105,7 @@ def recognise(table: Table, *, with_results: bool = True) -> Recognised:
         found.columns,
         *workloads,
         int(n_train.numbers[0]) if n_train else None,
+        _plans(found, size),
         tuple(found.percent),
         tuple(found.remarks),
         _left_out(found, table, size),
@@ -300,6 +306,16 @@ def _crosses(each: Field, size: Field) -> bool:
         sizes.setdefault(at, set()).add(value)
         values.setdefault(value, set()).add(at)
     return max(map(len, sizes.values()), default=0) > 1 and max(map(len, values.values()), default=0) > 1
+
+
+def _plans(found: _Finder, size: Field | None) -> dict[str, tuple[float, int]]:
+    """What each run was to do, which tells what the steps of a history count."""
+    name = next((f for f in found.every if f.column == found.columns.get("name", ("", ""))[0]), None)
+    epochs = next((f for f in found.every if f.kind != "result" and _EPOCHS(f.name) and f.wholes(1)), None)
+    if size is None or name is None or epochs is None:
+        return {}
+    rows = zip(name.cells, epochs.cells, size.cells, strict=True)
+    return {run: (float(planned), int(float(batch))) for run, planned, batch in rows}
 
 
 def _sizes_each(columns: Sequence[Field], size: Field) -> float:

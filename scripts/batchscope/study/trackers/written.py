@@ -87,6 +87,8 @@ def _histories(path: str, found: History) -> Iterator[str]:
         yield f"  # {key}: {question}"
     if found.metrics:
         yield f"metrics: {_mapping(found.metrics)}"
+    if found.offset:
+        yield f"offset: {found.offset} # the evaluation after the first epoch has the number 0"
     if found.percent:
         yield f"percent: {_list(found.percent)}"
 
