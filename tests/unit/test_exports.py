@@ -124,3 +124,23 @@ def test_the_name_of_a_file_becomes_that_of_a_folder(table: str, name: str) -> N
 )
 def test_texts_are_written_so_that_yaml_gives_them_back(value: str) -> None:
     assert yaml.safe_load(f"key: {written.text(value)}") == {"key": value}
+
+
+def test_mappings_in_cells_become_columns_of_a_table_beside_the_study(folder: Path) -> None:
+    said = prepare("wandb_project.csv")
+    assert said[0] == "The table was read as an export of Weights & Biases."
+    measurements = read_yaml(Path("results/wandb_project/study.yaml"))["measurements"]["runs"]
+    assert measurements["path"] == "runs.csv"
+    assert measurements["columns"] == {
+        **{"name": "name", "batch_size": "config.batch_size", "learning_rate": "config.learning_rate"},
+        **{"seed": "config.seed", "selected_validation_loss": "summary.val_loss"},
+        "selected_validation_accuracy": "summary.val_acc",
+    }
+    header, *rows = (folder / "results/wandb_project/runs.csv").read_text(encoding="utf-8").splitlines()
+    assert '"config.optimizer.name","config.optimizer.betas"' in header
+    assert '"nan"' in rows[4]
+    table = folder / "wandb_project.csv"
+    table.write_text(
+        table.read_text(encoding="utf-8").replace("{'batch_size': 32", "['batch_size', 32"), encoding="utf-8"
+    )
+    assert "column `config`, row 1 after the header: `['batch_size', 32" in refusal("wandb_project.csv")

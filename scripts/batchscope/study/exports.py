@@ -13,7 +13,7 @@ from batchscope.config.yaml_files import read_yaml
 from batchscope.identity.files import atomic_path
 from batchscope.study import settings
 from batchscope.study.settings import Settings
-from batchscope.study.trackers import histories, recognise, written
+from batchscope.study.trackers import histories, nested, recognise, written
 from batchscope.study.trackers.fields import AmbiguousError
 from batchscope.tables import foreign
 
@@ -56,20 +56,21 @@ def prepare(config: Mapping[str, Any], base: Path, results: Path) -> list[str]:
     runs = _found(chosen.runs, "runs")
     course = None if chosen.histories is None else _found(chosen.histories, "histories")
     file = study_file(chosen, base, results)
+    table = _table(runs)
+    if nested.is_nested(table.names):
+        runs = _flat(table, file)
+        table = _table(runs)
     if file.is_file() and written.is_edited(file.read_text(encoding="utf-8")):
         _refuse_other(file, runs, course)
         return [f"{shown(file)} is used as it was edited. Without it, {shown(runs)} would be recognised again."]
-    table = _table(runs)
     found = recognise.recognise(table, with_results=course is None)
     history = (
         None
         if course is None
         else (_from(file, course), histories.settle(_history(course), found.plans, found.n_train))
     )
-    content = written.study(runs.name, _from(file, runs), found, history)
-    if not file.is_file() or file.read_text(encoding="utf-8") != content:
-        with atomic_path(file) as temporary:
-            temporary.write_text(content, encoding="utf-8")
+    content = written.study(Path(chosen.runs).name, _from(file, runs), found, history)
+    _write(file, content)
     _refuse_open(file, runs, found.questions, "runs.columns")
     if course is not None and history is not None:
         _refuse_open(file, course, history[1].questions, "histories.columns")
@@ -99,6 +100,23 @@ def _table(path: Path) -> foreign.Table:
     if not table.rows:
         raise ConfigError(f"{shown(path)}: the table has no rows; valid is a row per run")
     return table
+
+
+def _flat(table: foreign.Table, file: Path) -> Path:
+    """The same table with a column for each key of its mappings, beside the study."""
+    try:
+        content = nested.flat(table)
+    except DataError as error:
+        raise ConfigError(str(error)) from error
+    return _write(file.with_name("runs.csv"), content)
+
+
+def _write(file: Path, content: str) -> Path:
+    """Write a file unless it holds the same."""
+    if not file.is_file() or file.read_text(encoding="utf-8") != content:
+        with atomic_path(file) as temporary:
+            temporary.write_text(content, encoding="utf-8")
+    return file
 
 
 def _history(path: Path) -> histories.History:

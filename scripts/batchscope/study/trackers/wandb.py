@@ -45,7 +45,8 @@ _OWN = ("_", "parameters.", "metric.", "wandb", "system/", "gradients/", "graph_
 
 def _wrote(columns: Sequence[str]) -> bool:
     told = {"Name", "State", "Notes", "User", "Tags", "Created", "Runtime", "Sweep"} & set(columns)
-    api = {"name", "state"} <= set(columns) and any(name.startswith(("_", "config.", "summary.")) for name in columns)
+    marks = ("config.", "summary.", "_") if "state" in columns else ("config.", "summary.")
+    api = "name" in columns and any(name.startswith(marks) for name in columns)
     return ("Name" in told and len(told) > 2) or api
 
 
