@@ -82,7 +82,9 @@ def test_an_edited_study_of_another_table_is_refused(folder: Path) -> None:
 def test_what_a_table_leaves_open_is_asked_with_the_key_that_says_it() -> None:
     message = refusal("optuna_trials.csv")
     assert message.startswith("optuna_trials.csv: what `value` measures, and whether more of it is better, is not in")
-    assert message.endswith("measurements.runs.columns: selected_validation_loss or selected_validation_accuracy")
+    assert message.endswith(
+        "measurements.runs.columns.selected_validation_loss or columns.selected_validation_accuracy"
+    )
     file = Path("results/optuna_trials/study.yaml")
     answered = file.read_text(encoding="utf-8").replace(
         "      # selected_validation_loss or", "      selected_validation_loss: value #"

@@ -80,7 +80,7 @@ def test_the_trials_of_optuna_do_not_say_what_their_value_measures() -> None:
         **{"name": "number", "state": "state", "batch_size": "params_batch_size", "learning_rate": "params_lr"},
         **{"selected_test_accuracy": "user_attrs_test_accuracy", "seed": "user_attrs_seed"},
     }
-    assert list(found.questions) == ["selected_validation_loss or selected_validation_accuracy"]
+    assert list(found.questions) == ["columns.selected_validation_loss or columns.selected_validation_accuracy"]
     assert found.recipe == ()  # a number drawn anew in every trial tells no recipes apart
 
 
@@ -136,14 +136,14 @@ def test_of_several_batch_sizes_that_of_the_update_and_of_its_equals_the_one_tha
     rows = [f"32,{size},0.5" for size in (8, 16, 16)]
     assert taken(of_rows(tmp_path, "data.bs,batch_size,val_acc", rows))["batch_size"] == "batch_size"
     equal = of_rows(tmp_path, "train_batch,mini_batch,val_acc", ["8,16,0.5", "16,8,0.5"])
-    assert equal.questions == {"batch_size": "`train_batch` and `mini_batch` may both be the batch size"}
+    assert equal.questions == {"columns.batch_size": "`train_batch` and `mini_batch` may both be the batch size"}
     assert "batch_size" not in equal.columns
 
 
 def test_accumulation_that_varies_is_asked_about_and_one_that_does_not_is_told(tmp_path: Path) -> None:
     header = "batch_size,gradient_accumulation_steps,val_acc"
     varying = of_rows(tmp_path, header, ["8,1,0.5", "8,2,0.6", "16,1,0.6"])
-    assert "how many examples an update takes" in varying.questions["batch_size"]
+    assert "how many examples an update takes" in varying.questions["columns.batch_size"]
     fixed = of_rows(tmp_path, header, ["8,4,0.5", "16,4,0.6"])
     assert fixed.remarks == (
         "gradient_accumulation_steps is 4 in all runs: an update may take so many times the batch size.",
@@ -153,7 +153,21 @@ def test_accumulation_that_varies_is_asked_about_and_one_that_does_not_is_told(t
 
 def test_a_table_without_a_batch_size_names_columns_that_might_be_it(tmp_path: Path) -> None:
     found = of_rows(tmp_path, "size,lr,val_acc", ["8,0.1,0.5", "16,0.1,0.6"])
-    assert "whole numbers that differ are in size" in found.questions["batch_size"]
+    assert "whole numbers that differ are in size" in found.questions["columns.batch_size"]
+
+
+def test_lengths_to_a_target(tmp_path: Path) -> None:
+    found = of_rows(tmp_path, "global_batch,run,epochs_to_converge", ["8,0,3", "16,0,4"])
+    assert taken(found) == {"batch_size": "global_batch", "seed": "run", "epochs": "epochs_to_converge"}
+    assert list(found.questions) == ["metric and target"]
+    found = of_rows(tmp_path, "batch_size,run,target_metric,target_epoch", ["8,0,40,9", "8,0,45,6", "16,0,40,"])
+    assert taken(found) == {
+        "batch_size": "batch_size",
+        "seed": "run",
+        "target": "target_metric",
+        "epochs": "target_epoch",
+    }
+    assert list(found.questions) == ["metric"]
 
 
 def test_a_schedule_is_no_choice_of_the_learning_rate(tmp_path: Path) -> None:
@@ -230,7 +244,9 @@ def test_charts() -> None:
     assert (wide.columns, wide.metrics, wide.questions) == ({"epochs": "epoch"}, {"validation_loss": "val_loss"}, {})
     long = histories.recognise(foreign.read(EXPORTS / "mlflow_chart.csv"))
     assert long.columns == {"run": "Run", "metric": "metric", "value": "value"}
-    assert list(long.questions) == ["epochs, updates or examples"]  # a step is what the logger was told
+    assert list(long.questions) == [
+        "columns.epochs, columns.updates or columns.examples"
+    ]  # a step is what the logger was told
     with pytest.raises(AmbiguousError, match="groups of runs such as `batch_size: 32`"):
         histories.recognise(foreign.read(EXPORTS / "wandb_chart_of_groups.csv"))
 

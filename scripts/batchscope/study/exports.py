@@ -71,9 +71,9 @@ def prepare(config: Mapping[str, Any], base: Path, results: Path) -> list[str]:
     )
     content = written.study(Path(chosen.runs).name, _from(file, runs), found, history)
     _write(file, content)
-    _refuse_open(file, runs, found.questions, "runs.columns")
+    _refuse_open(file, runs, found.questions, "runs")
     if course is not None and history is not None:
-        _refuse_open(file, course, history[1].questions, "histories.columns")
+        _refuse_open(file, course, history[1].questions, "histories")
     said = [*found.sentences(), *(history[1].sentences(course.name) if history and course else ())]
     return [*said, f"This is in {shown(file)}, which can be edited."]
 
@@ -138,7 +138,7 @@ def _refuse_open(file: Path, table: Path, questions: Mapping[str, str], key: str
     for ours, question in questions.items():
         raise ConfigError(
             f"{shown(table)}: {question}; valid is to say it in {shown(file)}, which holds the rest, as "
-            f"measurements.{key}: {ours}"
+            f"measurements.{key}.{ours}"
         )
 
 

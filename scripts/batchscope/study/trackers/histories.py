@@ -189,7 +189,7 @@ def _axis(columns: Sequence[str]) -> tuple[str, dict[str, str], dict[str, str]]:
         f"what `{short(step)}` counts is not in the file: epochs (with offset: 1 where the first epoch is 0), updates "
         "or examples"
     )
-    return step, {}, {"epochs, updates or examples": asked}
+    return step, {}, {"columns.epochs, columns.updates or columns.examples": asked}
 
 
 def _in_percent(cells: Mapping[str, Sequence[str]]) -> tuple[str, ...]:

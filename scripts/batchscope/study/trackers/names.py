@@ -16,6 +16,11 @@ _METRICS = {
     **dict.fromkeys(("loss", "nll", "xent", "crossentropy"), "loss"),
     **dict.fromkeys(("acc", "accuracy", "top1", "acc1"), "accuracy"),
 }
+_LENGTHS = {
+    **dict.fromkeys(("epoch", "epochs"), "epochs"),
+    **dict.fromkeys(("update", "updates", "step", "steps", "iteration", "iterations", "iters"), "updates"),
+    **dict.fromkeys(("example", "examples", "sample", "samples", "images", "sequences"), "examples"),
+}
 _BEST = {"best", "max", "min", "selected"}
 _LAST = {"last", "final", "end"}
 _FILLING = {
@@ -139,6 +144,17 @@ def is_learning_rate(name: str) -> bool:
     aside = {"optimizer", "optim", "opt", "solver", "train"}
     known = _plainly(said, aside) in _RATES or _plainly(words(_last(name)), aside) in _RATES
     return known and not {"scheduler", "schedule"} & set(said)
+
+
+def length(name: str) -> str:
+    """Whether a column holds the `epochs`, `updates` or `examples` that a run took to a target; "" where it does not.
+
+    >>> length("epochs_to_converge"), length("target_epoch"), length("warmup_to_peak")
+    ('epochs', 'epochs', '')
+    """
+    said = words(name)
+    before = said[: said.index("to")] if "to" in said else said[1:] if said[:1] == ("target",) else ()
+    return next((_LENGTHS[word] for word in before[-1:] if word in _LENGTHS), "")
 
 
 def one_of(*names: str) -> Callable[[str], bool]:

@@ -1,7 +1,7 @@
 """Tables whose cells hold mappings: the data frame of W&B's guide to exports, with `summary`, `config` and `name`.
 
-The guide (https://docs.wandb.ai/models/track/public-api-guide) puts `run.summary` and `run.config` whole into a
-column each and calls `to_csv("project.csv")`, so that a cell is what Python prints of a dictionary: `{'lr': 0.1, 'loss': nan}`.
+The guide (https://docs.wandb.ai/models/track/public-api-guide) puts `run.summary` and `run.config` whole into a column
+each and calls `to_csv("project.csv")`: a cell is what Python prints of a dictionary, `{'lr': 0.001, 'loss': nan}`.
 """
 
 from __future__ import annotations

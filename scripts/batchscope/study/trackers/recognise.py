@@ -30,6 +30,7 @@ _N_TRAIN = names.one_of(
 _SHOWN = 8
 
 
+_TARGET = names.one_of("target", "target_metric", "target_value", "target_loss", "target_accuracy", "target_error")
 _EPOCHS = names.one_of("epochs", "num_epochs", "n_epochs", "max_epochs", "total_epochs", "num_train_epochs")
 
 
@@ -93,7 +94,8 @@ def recognise(table: Table, *, with_results: bool = True) -> Recognised:
             found.take(ours, theirs, "")
     size = found.ask("batch_size", lambda: _batch_size(found))
     found.ask("learning_rate", lambda: _learning_rate(found))
-    _results(found, with_results=with_results)
+    lengths = _lengths(found)
+    _results(found, with_results=with_results and not lengths)
     workloads = _workloads(found, size) if size else ("", ())
     if size:
         _seed(found, size, workloads)
@@ -138,7 +140,7 @@ class _Finder:
         try:
             found = find()
         except AmbiguousError as question:
-            self.questions[ours] = str(question)
+            self.questions[f"columns.{ours}"] = str(question)
             return None
         if found is not None:
             self.take(ours, found, _examples(found))
@@ -198,6 +200,21 @@ def _learning_rate(found: _Finder) -> Field | None:
     return pick([f for f in able if f not in logged], "the learning rate", lambda f: 0 if f.kind == "setting" else 1)
 
 
+def _lengths(found: _Finder) -> bool:
+    """What each run took to a target, if the table says it."""
+    taken = next((f for f in found.rest(names.length, "result", "") if f.numbers), None)
+    if taken is None:
+        return False
+    found.take(names.length(taken.name), taken, _examples(taken))
+    target = next((f for f in found.rest(_TARGET) if f.numbers), None)
+    if target is not None:
+        found.take("target", target, _examples(target))
+        found.questions["metric"] = f"what the targets in `{target.column}` are values of is not in the table"
+    else:
+        found.questions["metric and target"] = f"`{taken.column}` leads to a value that is not in the table"
+    return True
+
+
 def _results(found: _Finder, *, with_results: bool) -> None:
     """Losses and accuracies: a value that is alone is what the run reports, one beside the best is the last."""
     said = [(names.result(f.name), f) for f in found.rest(names.result, "result", "") if f.numbers]
@@ -217,11 +234,11 @@ def _results(found: _Finder, *, with_results: bool) -> None:
                 _scale(found, ours)
     objective = next((f for f in found.rest(found.tracker.objective, "result") if f.numbers), None)
     if objective and not any(ours.startswith("selected_validation") for ours in found.columns):
-        found.questions["selected_validation_loss or selected_validation_accuracy"] = (
+        found.questions["columns.selected_validation_loss or columns.selected_validation_accuracy"] = (
             f"what `{objective.column}` measures, and whether more of it is better, is not in the table"
         )
     elif with_results and not groups:
-        found.questions["selected_test_accuracy, or another result"] = (
+        found.questions["columns.selected_test_accuracy, or another result"] = (
             "no column is named like a loss or an accuracy of the training, validation or test data"
         )
 
@@ -257,9 +274,9 @@ def _seed(found: _Finder, size: Field, workloads: tuple[str, tuple[str, ...]]) -
     able = [f for f in found.rest(_SEED) if f.wholes(0)] or [f for f in found.rest(_RUN) if f.wholes(0)]
     if not able:
         return
-    rate = found.columns.get("learning_rate", ("", ""))[0]
+    further = [found.columns[ours][0] for ours in ("learning_rate", "target") if ours in found.columns]
     by_name = {f.column: f for f in found.every}
-    identity = [by_name[column] for column in (size.column, rate, workloads[0], *workloads[1]) if column]
+    identity = [by_name[column] for column in (size.column, *further, workloads[0], *workloads[1]) if column]
     seed = able[0]
     rows = list(zip(*(f.cells for f in (*identity, seed)), strict=True))
     if len(set(rows)) == len(rows):

@@ -73,18 +73,22 @@ def _runs(path: str, found: Recognised) -> Iterator[str]:
     yield "shared_seeds: false # true: runs with the same seed share what it decides, and are compared in pairs"
     if found.percent:
         yield f"percent: {_list(found.percent)} # given as percentages"
+    for key, question in found.questions.items():
+        if not key.startswith("columns."):
+            yield f"# {key}: {question}"
     yield "columns:"
     for ours, (theirs, why) in found.columns.items():
         yield f"  {ours}: {text(theirs)}{f' # {why}' if why else ''}"
     for key, question in found.questions.items():
-        yield f"  # {key}: {question}"
+        if key.startswith("columns."):
+            yield f"  # {key.replace('columns.', '')}: {question}"
 
 
 def _histories(path: str, found: History) -> Iterator[str]:
     yield f"path: {text(path)}"
     yield f"columns: {_mapping(found.columns)}"
     for key, question in found.questions.items():
-        yield f"  # {key}: {question}"
+        yield f"# {key}: {question}"
     if found.metrics:
         yield f"metrics: {_mapping(found.metrics)}"
     if found.offset:
