@@ -28,6 +28,7 @@ from batchscope.jobs import machine, provenance, stamps
 from batchscope.jobs.warm import WORKFLOW as WARM_STARTS_OF
 from batchscope.probes.registry import PROBES, STUDY_FIGURES, STUDY_TABLES
 from batchscope.study import definition_files, exports, model as studies
+from batchscope.tables.cells import folder
 from batchscope.training import engines, recipes
 
 # For the manifest; jobs inherit it, and it may not be a param, which would make every new command a reason to run again.
@@ -317,14 +318,14 @@ def check_data():
 
 def announce():
     """Say which runs that are there were made from something else than the study asks now."""
-    for dataset, recipe in STUDY.pairs:
-        folder = PREFIX / "results/runs" / dataset / recipe
-        manifest = next(folder.glob("*/*/manifest.json"), None)
+    for dataset, recipe in {(run.dataset, run.recipe): None for run in STUDY.runs}:
+        place = PREFIX / "results/runs" / dataset / recipe
+        manifest = next(place.glob("*/*/manifest.json"), None)
         changed = [] if manifest is None else provenance.changed(manifest, ASKED)
         if not changed:
             continue
         logger.warning(
-            f"the runs in {folder} were made with another {' and another '.join(changed)}: they are made again and "
+            f"the runs in {place} were made with another {' and another '.join(changed)}: they are made again and "
             "replaced, and no table takes the old ones. To keep these, give the new one a name of its own."
         )
 
@@ -345,6 +346,8 @@ if workflow.is_main_process:
     with in_one_sentence():
         check_data()
         announce()
+        if STUDY.file.measurements is not None and STUDY.measured.left_out:
+            logger.warning(STUDY.measured.left_out)
 
 
 if (
@@ -396,8 +399,8 @@ onstart:
 
 wildcard_constraints:
     study=any_of([STUDY.name]),
-    dataset=any_of(dataset for dataset, _ in STUDY.pairs),
-    recipe=any_of(recipe for _, recipe in STUDY.pairs),
+    dataset=any_of(folder(dataset) for dataset, _ in STUDY.pairs),
+    recipe=any_of(folder(recipe) for _, recipe in STUDY.pairs),
     batch_size=r"\d+|full",
     seed=r"\d+",
     draw=r"fixed|seed\d+",

@@ -62,7 +62,7 @@ def test_parquet_with_categories_and_numbers_of_all_kinds(tmp_path: Path) -> Non
         ("a,kind\n1,x\n2,\n", {}, "column `kind`: example 2 has no label"),
         ("a,kind\n1,0\n2,0.5\n", {}, "the label of example 2 is 0.5; labels must be whole numbers or texts"),
         ("a,kind\n1,0\n2,nan\n", {}, "the label of example 2 is nan"),
-        ("a,kind\n1,x\n2\n", {}, "data.csv cannot be read as a table"),
+        ("a,kind\n1,x\n2\n", {}, "data.csv: row 2 after the header has 1 cells; valid are 2"),
         ("a,kind\n", {}, "features has no examples"),
     ],
 )

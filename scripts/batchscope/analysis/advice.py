@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from batchscope import text
 from batchscope.analysis import decision_tree
 from batchscope.analysis.choosing import Answer, Choice, choose, in_words, may_be_equal, per_seed, span
-from batchscope.analysis.external_runs import Measurements
+from batchscope.analysis.external_runs.given import Measurements
 from batchscope.analysis.scaling import MAX_RESOLUTION
 from batchscope.stats.intervals import t_interval
 from batchscope.tables.cells import CELL, PAIR, Size, about, of_pair, of_size, pairs, sizes_of

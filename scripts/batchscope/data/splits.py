@@ -13,10 +13,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from batchscope.config.errors import DataError as DataError
+from batchscope.config.errors import DataError
 from batchscope.data import npy_header
 from batchscope.tables import foreign
 from batchscope.tables.foreign import short
+
+__all__ = [
+    "CHANNELS",
+    "UNREADABLE",
+    "DataError",
+    "Part",
+    "channels_first",
+    "feature_columns",
+    "npz_shape",
+    "require_file",
+    "split_sizes",
+    "table_columns",
+]
 
 Part = Literal["train", "validation", "test"]
 CHANNELS = (1, 3, 4)  # of an image: grey, colours, colours and opacity

@@ -15,7 +15,8 @@ import pyarrow as pa
 from batchscope.analysis import advice, decision_tree, rates, scaling, targets
 from batchscope.analysis.best import best, ranks
 from batchscope.analysis.curves import equal_budget, learning_curves
-from batchscope.analysis.external_runs import Measurements, read
+from batchscope.analysis.external_runs import tables as external_runs
+from batchscope.analysis.external_runs.given import Measurements, paired
 from batchscope.analysis.summary import metrics, summary
 from batchscope.claims import definitions, replication, verdicts
 from batchscope.claims.published import Published
@@ -93,7 +94,7 @@ def study_tables(study: Study, **files: Sequence[Path]) -> dict[str, pd.DataFram
         "rates": rates.rates(runs, tables["trials"]),
         "tuning_curves": rates.curves(tables["trials"]),
         "rate_slopes": rates.slopes(tables["trials"]),
-        "critical_batch_size": scaling.critical_batch_sizes(of_target, n_train, paired=measured is None),
+        "critical_batch_size": scaling.critical_batch_sizes(of_target, n_train, paired=paired(measured)),
         "pareto": advice.pareto(runs, timings),
     }
     reached = targets.summarise(of_target, runs, timings)
@@ -134,6 +135,7 @@ def _recorded(
     }
     _check_same_runs(runs, timed, tables)
     to_target = targets.to_target(runs, tables["evaluations"], timings, study["targets"])
+    tables |= {name: codebook.frame(name, []) for name in ("left_out", "rate_choices")}
     return {**tables, "to_target": to_target, "savings": targets.savings(to_target, pd.DataFrame(), None)}
 
 
@@ -149,11 +151,12 @@ def _analysed(probed: Mapping[str, dict[str, pd.DataFrame]]) -> dict[str, pd.Dat
 
 def _imported(measurements: Measurements) -> dict[str, pd.DataFrame]:
     """What a study's measurements say, in the form of records."""
-    found = read(measurements)
+    found = external_runs.read(measurements)
     return {
         "runs": found.runs,
         "timings": with_borrowed(found.timings, found.runs, []),
-        **{name: concat(name, []) for name in ("evaluations", "steps", "windows", "trials")},
+        **{name: concat(name, []) for name in ("evaluations", "steps", "windows")},
+        **{name: getattr(found, name) for name in ("trials", "left_out", "rate_choices")},
         "not_measured": not_measured(),
         "to_target": found.to_target,
         "savings": targets.savings(found.to_target, found.timings_by_limit, measurements["baseline"]),

@@ -172,10 +172,25 @@ class Study:
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
-        """Every data set and recipe that meet, once, in the order of the study file."""
+        """Every data set and recipe that meet, once, in the order of the study file or of the file of measurements."""
         if self.file.measurements is not None:
-            return ((self.file.measurements.runs.dataset, self.file.measurements.runs.recipe),)
+            named = self.file.measurements.runs.named
+            return (named,) if named else self.measured.pairs
         return tuple(dict.fromkeys((cell.dataset, cell.recipe) for cell in self.trained))
+
+    @cached_property
+    def measured(self) -> external_runs.Found:
+        """What the files of measurements hold, read in full."""
+        if self.file.measurements is None:
+            raise ValueError(f"{self.path} names no measurements")
+        return external_runs.find(self.file.measurements)
+
+    @property
+    def tuned_pairs(self) -> set[tuple[str, str]]:
+        """Data sets and recipes with several learning rates of which the best was chosen."""
+        if self.file.measurements is not None:
+            return set(self.measured.tuned) if "learning_rate" in self.file.measurements.runs.columns else set()
+        return {(cell.dataset, cell.recipe) for cell in self.tunings}
 
     def batch_sizes(self, pair: tuple[str, str]) -> set[BatchSize]:
         """The batch sizes at which a recipe is trained on a data set."""

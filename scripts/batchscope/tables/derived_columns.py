@@ -51,6 +51,19 @@ OF_RUNS: dict[str, dict[str, Column]] = {
         "n": integer("", "jobs that give this reason for these columns"),
         "of": integer("", "all jobs of the kind"),
     },
+    "left_out": {
+        "dataset": string("name of the data set; null where the row has none", nullable=True),
+        "recipe": string("name of the recipe; null where the row has none", nullable=True),
+        "batch_size": integer("examples", "batch size of the rows; null where they do not say it", nullable=True),
+        "reason": string("why they are no results: another state than finished, no result, or one that is not finite"),
+        "rows": integer("", "rows of the file"),
+    },
+    "rate_choices": {
+        **PAIR,
+        "criterion": string("column of `runs` by which the best learning rate of a size was chosen, or to_target"),
+        "most_rates": integer("", "most learning rates of a size"),
+        "runs": integer("", "runs at all sizes and rates, those that diverged among them"),
+    },
     "metrics": {
         **CELL,
         "metric": string("column of `runs`, or generalisation_gap: training minus test accuracy at the selected epoch"),

@@ -57,9 +57,9 @@ def read(path: Path, columns: Collection[str] | None = None) -> Table:
     once = {name: position for position, name in enumerate(names) if names.count(name) == 1}
     wanted = {name: once[name] for name in (once if columns is None else dict.fromkeys(columns))}
     if is_parquet(path):
-        from batchscope.tables.foreign import parquet_files  # with pyarrow, which the Snakefile may lack
+        from batchscope.tables.foreign import arrow  # with pyarrow, which the Snakefile may lack
 
-        return Table(path, tuple(names), parquet_files.cells(path, list(wanted)), _footer(path).rows)
+        return Table(path, tuple(names), arrow.texts(path, list(wanted)), _footer(path).rows)
     chosen = [[record[position] for position in wanted.values()] for record in records(path)]
     cells = zip(*chosen, strict=True) if chosen else [()] * len(wanted)
     return Table(path, tuple(names), dict(zip(wanted, cells, strict=True)), len(chosen))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -31,12 +31,25 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Column:
-    """The cells of a column as text; `known_as` is the key of a study file that names it, for messages."""
+    """The cells of a column as text.
+
+    Attributes:
+        path: the file.
+        name: of the column.
+        cells: of all rows, or of some.
+        known_as: the key of a study file that names the column, for messages.
+        rows: which rows of the file these are, counted from 0; None for all.
+    """
 
     path: Path
     name: str
     cells: tuple[str, ...]
     known_as: str = ""
+    rows: Sequence[int] | None = None
+
+    def at(self, rows: Sequence[int]) -> Column:
+        """The cells of some rows."""
+        return replace(self, cells=tuple(self.cells[row] for row in rows), rows=rows)
 
     def labels(self) -> list[str]:
         """The cells as they are, blanks and all."""
@@ -135,7 +148,8 @@ class Column:
         return [math.nan if value is None else value for value in self._each(second, valid, empty=empty)]
 
     def refusal(self, row: int, what: str, valid: str) -> DataError:
-        """The sentence that refuses a cell; `row` counts from 0."""
+        """The sentence that refuses a cell; `row` counts its cells from 0."""
+        row = row if self.rows is None else self.rows[row]
         known = f" ({self.known_as})" if self.known_as else ""
         return DataError(
             f"{self.path}: column `{short(self.name)}`{known}, row {row + 1} after the header: {what}; valid is {valid}"

@@ -33,14 +33,15 @@ def records(path: Path) -> Iterator[list[str]]:
 
 
 def separator(path: Path) -> str:
-    """The character that separates cells: one by which the first records have as many cells as the header.
+    """The character that separates cells.
 
-    Of several, that by which these are most.
+    It is one by which all of the first records have as many cells, more than one, or else one by which the header has
+    more than one; of several, that by which these are most.
     """
     with _opened(path) as stream:
         widths = {mark: _widths(stream, mark) for mark in SEPARATORS}
-    fits = {mark: found[0] for mark, found in widths.items() if len(set(found)) == 1}
-    seen = fits or {mark: found[0] for mark, found in widths.items() if found} or {",": 1}
+    fit = {mark: found[0] for mark, found in widths.items() if len(set(found)) == 1 and found[0] > 1}
+    seen = fit or {mark: next(iter(found), 0) for mark, found in widths.items()}
     return max(seen, key=lambda mark: seen[mark])  # the first of equals
 
 

@@ -1,4 +1,4 @@
-"""The cells of a .parquet file, by pyarrow: values as the text that a .csv file would hold."""
+"""Columns of foreign tables by pyarrow: those of both formats at once, and those of a .parquet file as text."""
 
 from __future__ import annotations
 
@@ -9,22 +9,60 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv
 import pyarrow.parquet as pq
 
 from batchscope.config.errors import DataError
+from batchscope.tables.foreign import csv_files
 from batchscope.tables.foreign.column import short
 
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
-def table(path: Path, columns: Sequence[str]) -> pa.Table:
-    """Some columns as the file types them, an index that pandas wrote like any other, categories as their values.
+def columns(path: Path, names: Sequence[str], wanted: Sequence[str]) -> pa.Table:
+    """Some columns: those of a .csv file as text, those of a .parquet file as it types them.
+
+    An index that pandas wrote is a column like others, and categories are their values.
+
+    Args:
+        path: the file.
+        names: all its columns.
+        wanted: some of them, each of which is there once.
 
     Raises:
-        DataError: the file is not whole.
+        DataError: the file cannot be read as such a table.
     """
+    if path.suffix.lower() == ".parquet":
+        return _parquet(path, wanted)
     try:
-        found = pq.ParquetFile(path).read(columns=list(columns)).select(list(columns))
+        # As text: pyarrow would guess each type from the first records only.
+        return pyarrow.csv.read_csv(
+            path,
+            parse_options=pyarrow.csv.ParseOptions(delimiter=csv_files.separator(path), newlines_in_values=True),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types={name: pa.string() for name in names}, strings_can_be_null=False, include_columns=wanted
+            ),
+        )
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} cannot be read as a table: {error}") from error
+
+
+def texts(path: Path, wanted: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Columns of a .parquet file as text, empty where a value is null.
+
+    Whole numbers and decimals keep all digits; other numbers have the fewest that tell them apart, in their precision;
+    durations are as pandas writes them, times and dates as ISO 8601, in UTC where they have a zone.
+
+    Raises:
+        DataError: the file is not whole, or a column holds lists, structures or bytes.
+    """
+    found = _parquet(path, wanted)
+    return {name: tuple(_texts(path, name, found.column(name))) for name in wanted}
+
+
+def _parquet(path: Path, wanted: Sequence[str]) -> pa.Table:
+    try:
+        found = pq.ParquetFile(path).read(columns=list(wanted)).select(list(wanted))
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path} is not a whole Parquet file: {error}") from error
     for position, field in enumerate(found.schema):
@@ -34,25 +72,15 @@ def table(path: Path, columns: Sequence[str]) -> pa.Table:
     return found
 
 
-def cells(path: Path, columns: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """The columns as text, empty where a value is null.
-
-    Whole numbers and decimals keep all digits; other numbers have the fewest that tell them apart, in their precision;
-    durations are as pandas writes them, times and dates as ISO 8601, in UTC where they have a zone.
-
-    Raises:
-        DataError: the file is not whole, or a column holds lists, structures or bytes.
-    """
-    found = table(path, columns)
-    return {name: tuple(_texts(path, name, found.column(name))) for name in columns}
-
-
 def _texts(path: Path, name: str, column: pa.ChunkedArray) -> list[str]:
     kind = column.type
     if pa.types.is_timestamp(kind) or pa.types.is_time(kind) or pa.types.is_duration(kind):
         # As whole numbers of their unit: Python's own types end at microseconds.
         whole = pc.cast(column, pa.int32() if pa.types.is_time32(kind) else pa.int64())
-        return ["" if value is None else _in_time(value, kind) for value in whole.to_pylist()]
+        try:
+            return ["" if value is None else _in_time(value, kind) for value in whole.to_pylist()]
+        except OverflowError as error:
+            raise DataError(f"{path}: column `{short(name)}` holds a time of no year from 1 to 9999") from error
     write = _writer(kind)
     if write is None:
         raise DataError(
