@@ -25,7 +25,7 @@ class MeasuredHistories(Written):
     path: Annotated[str, Field(pattern=r"\.(csv|parquet)$"), valid("the path of a .csv or .parquet file")]
     """A .csv or .parquet file, found like that of the runs."""
     columns: Annotated[
-        dict[Literal["run", "metric", "value", AXES, CURVES], _Column],  # type: ignore[valid-type]
+        dict[Literal["run", "metric", "value", *AXES, *CURVES], _Column],  # type: ignore[valid-type]
         SORTED,
     ]
     """Which column holds what, as `ours: theirs`: `epochs`, `updates` or `examples` trained so far, and where there is

@@ -56,7 +56,7 @@ from batchscope.training.recipes import Recipe as Resolved
 
 __all__ = ["Cell", "ConfigError", "Run", "Study", "load"]
 
-_TRAINED = ("comparisons", "seeds", "targets", "datasets", "recipes", "published")  # keys of a study that trains
+_TRAINED = ("comparisons", "seeds", "datasets", "recipes", "published")  # keys of a study that trains
 _Paragraph = Annotated[Text, StringConstraints(strip_whitespace=True)]
 _COMPARISONS = "a list of at least one comparison"
 _SEEDS = "a list of different integers from 0 to 2147483647"
@@ -109,6 +109,12 @@ class StudyFile(Written):
             for key in _TRAINED:
                 if getattr(self, key):
                     yield [key], f"a study with measurements trains nothing; valid is {key} or measurements, not both"
+            if self.targets and self.measurements.histories is None:
+                yield (
+                    ["targets"],
+                    "nothing says when runs reached them; valid are measurements.histories, or columns of "
+                    "measurements.runs",
+                )
         elif not self.comparisons:
             yield ["comparisons"], f"the key is missing; valid is {_COMPARISONS}"
         elif not self.seeds:
@@ -209,7 +215,7 @@ class Study:
     def has_targets(self, dataset: str) -> bool:
         """Whether there is something to reach for the runs on a data set."""
         if self.file.measurements is not None:
-            return bool(self.file.measurements.runs.to_target)
+            return bool(self.file.measurements.runs.to_target or self.file.measurements.histories)
         return any(target.applies(dataset) for target in self.file.targets)
 
     @property

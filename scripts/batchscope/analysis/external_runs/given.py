@@ -52,14 +52,25 @@ class RunsFile(TimingsFile):
     metric: str | None
     target: float | None
     better: str
+    percent: Sequence[str]
+
+
+class HistoriesFile(TimingsFile):
+    """The file with the course of runs: `metrics` names losses and accuracies that have no column of their own."""
+
+    metrics: Mapping[str, str]
+    offset: float
+    percent: Sequence[str]
 
 
 class Measurements(TypedDict):
     """The key `measurements` of a resolved study."""
 
     runs: RunsFile
+    histories: HistoriesFile | None
     timings: TimingsFile | None
     baseline: Baseline | None
+    notes: Sequence[str]
 
 
 def paired(measurements: Measurements | None) -> bool:

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from batchscope.analysis.external_runs.selecting import FINISHED
 from batchscope.config.errors import ConfigError
 from batchscope.study.trackers.names import words
 from batchscope.study.trackers.tracker import Kind, Tracker
 from batchscope.tables.foreign import Table
 from batchscope.tables.foreign.column import as_number, has_no_value
 
-FINISHED = {"finished", "complete", "completed", "success", "succeeded", "done", "ok"}
 UNFINISHED = {
     *("failed", "fail", "failure", "crashed", "killed", "running", "pending", "preempting", "preempted", "scheduled"),
     *("pruned", "waiting", "canceled", "cancelled", "stopped", "timeout", "error", "queued", "unknown"),
@@ -66,7 +66,7 @@ def fields(table: Table, tracker: Tracker) -> list[Field]:
 
 def finished(state: str) -> bool:
     """Whether a state says that a run came to its end."""
-    return state.strip().lower() in FINISHED
+    return state.strip().casefold() in FINISHED
 
 
 def pick(found: Sequence[Field], what: str, rank: Callable[[Field], int] = lambda field: 0) -> Field | None:

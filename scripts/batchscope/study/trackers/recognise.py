@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from batchscope.analysis.external_runs.selecting import FINISHED
 from batchscope.study.trackers import names
-from batchscope.study.trackers.fields import FINISHED, UNFINISHED, AmbiguousError, Field, fields, pick
+from batchscope.study.trackers.fields import UNFINISHED, AmbiguousError, Field, fields, pick
 from batchscope.study.trackers.registry import tracker_of
 from batchscope.study.trackers.tracker import Tracker
 from batchscope.tables.foreign import Table, short
