@@ -28,8 +28,8 @@ def mapping(folder: Path, text: str = RUNS, **keys: Any) -> dict[str, Any]:
     path = folder / "runs.csv"
     path.write_text(text, encoding="utf-8")
     runs = {"path": str(path), "dataset": "speech", "recipe": "adamw", "n_train": None, "metric": "WER", "target": 40.0}
-    runs |= {"better": "lower", "where": {}, "shared_seeds": False, "columns": COLUMNS}
-    return {"runs": runs | keys, "timings": None, "baseline": None}
+    runs |= {"better": "lower", "where": {}, "shared_seeds": False, "percent": [], "columns": COLUMNS}
+    return {"runs": runs | keys, "histories": None, "timings": None, "baseline": None, "notes": []}
 
 
 def with_timings(measurements: dict[str, Any], text: str, baseline: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -241,7 +241,7 @@ def test_unreadable_files_are_refused(tmp_path: Path) -> None:
 
 def test_accuracies_in_percent_and_rows_of_a_run_that_differ_are_refused(tmp_path: Path) -> None:
     columns = {"batch_size": "b", "seed": "s", "target": "t", "epochs": "x", "selected_test_accuracy": "a"}
-    with pytest.raises(DataError, match="a percentage divided by 100"):
+    with pytest.raises(DataError, match="percentages, named under `percent`"):
         read(mapping(tmp_path, "b,s,t,x,a\n8,0,1,1,93.5\n", columns=columns))
     with pytest.raises(DataError, match="rows of the same run differ"):
         read(mapping(tmp_path, "b,s,t,x,a\n8,0,1,1,0.9\n8,0,2,1,0.8\n", columns=columns))

@@ -308,8 +308,8 @@ def find(measurements: Measurements) -> Found:
     if foreign.readable(Path(runs.path)):
         found = rows.read(resolved["runs"])
         courses = _courses(resolved)
-        every = histories.joined(found.rows, courses, runs.path) if courses else found.rows
-        chosen = rates.choose(every, given.length_of(resolved["runs"]), shared_seeds=runs.shared_seeds)
+        found = histories.joined(found, courses, runs.path) if courses else found
+        chosen = rates.choose(found.rows, given.length_of(resolved["runs"]), shared_seeds=runs.shared_seeds)
         tuned = frozenset((choice.dataset, choice.recipe) for choice in chosen.choices)
         return Found(found.pairs, tuned, _left_out(Path(runs.path), found))
     if runs.named is None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from batchscope.analysis.external_runs.given import LENGTHS, HistoriesFile
-from batchscope.analysis.external_runs.rows import Row
+from batchscope.analysis.external_runs.given import LENGTHS, RESULTS, HistoriesFile
+from batchscope.analysis.external_runs.rows import Rows
+from batchscope.analysis.external_runs.selecting import LeftOut
 from batchscope.config.errors import DataError
 from batchscope.tables import foreign
 from batchscope.tables.foreign import Column, Table, short
 
 JOINS = " - "
 """What Weights & Biases writes between the name of a run and that of a metric."""
+NO_HISTORY = "no history"
 _VALUE = "a finite number, or an empty cell"
 _Cell = tuple[str, float, str, float]  # run, axis, metric, value
 
@@ -59,31 +62,41 @@ def read(file: HistoriesFile) -> dict[str, Course]:
     return {run: _course(steps) for run, steps in found.items()}
 
 
-def joined(rows: Sequence[Row], courses: Mapping[str, Course], path: str) -> list[Row]:
+def joined(found: Rows, courses: Mapping[str, Course], path: str) -> Rows:
     """The rows with what their courses say of them where their file does not: best and last losses and accuracies.
 
     The best evaluation is the one with the lowest validation loss, or where nobody recorded it, with the highest
-    validation accuracy.
+    validation accuracy. Where the file of runs has no results of its own, a run without a course is none, either.
 
     Raises:
         DataError: two runs have the same name, or none has a course.
     """
-    names = [row.name for row in rows]
-    twice = next((name for name in names if name in courses and names.count(name) > 1), None)
+    named = Counter(row.name for row in found.rows)
+    twice = next((name for name, n in named.items() if name in courses and n > 1), None)
     if twice is not None:
         raise DataError(
             f"{path}: two finished runs are called `{short(twice)}`, so their histories cannot be told apart; valid "
             "are names that only one run has"
         )
-    if not {*names} & {*courses}:
+    if not named.keys() & courses.keys():
         raise DataError(
             f"{path}: no finished run of measurements.runs is called as one of the histories "
             f"({', '.join(map(short, list(courses)[:8]))}); valid is a column `name` with these names"
         )
-    return [
-        replace(row, values={**_results(courses[row.name]), **row.values}) if row.name in courses else row
-        for row in rows
-    ]
+    known = {name: _results(course) for name, course in courses.items() if name in named}
+    nothing = dict.fromkeys((metric for results in known.values() for metric in results), math.nan)
+    has_results = any(name in RESULTS for row in found.rows for name in row.values)
+    kept = [row for row in found.rows if has_results or row.diverged or row.name in courses]
+    places = {row.row for row in kept}
+    without = Counter((*row.cell, NO_HISTORY) for row in found.rows if row.row not in places)
+    return Rows(
+        tuple(
+            row if row.diverged else replace(row, values={**nothing, **known.get(row.name, {}), **row.values})
+            for row in kept
+        ),
+        (*found.left_out, *(LeftOut(*about, rows=n) for about, n in without.items())),
+        found.in_file,
+    )
 
 
 def _results(course: Course) -> dict[str, float]:

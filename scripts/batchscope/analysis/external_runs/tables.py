@@ -71,8 +71,8 @@ def read(measurements: Measurements, targets: Sequence[Target] = ()) -> Imported
     file = measurements["runs"]
     found, timed = rows.read(file), timings.read(measurements)
     courses = {} if measurements["histories"] is None else histories.read(measurements["histories"])
-    every = histories.joined(found.rows, courses, file["path"]) if courses else found.rows
-    chosen = rates.choose(every, length_of(file), shared_seeds=file["shared_seeds"])
+    found = histories.joined(found, courses, file["path"]) if courses else found
+    chosen = rates.choose(found.rows, length_of(file), shared_seeds=file["shared_seeds"])
     at_limit = timings.at_limit(timed, measurements)
     runs = _runs(chosen, measurements)
     timing_table = _timing_table(at_limit, runs, measurements)
