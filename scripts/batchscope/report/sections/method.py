@@ -8,7 +8,7 @@ from batchscope import text
 from batchscope.figures.sheets import rows
 from batchscope.report import describe, elements
 from batchscope.report.content import Content
-from batchscope.tables.cells import SIZE
+from batchscope.tables.cells import RUN, SIZE
 
 _TRAINED = (
     "Every combination of data set, recipe, batch size and seed was trained as a run of its own. At every "
@@ -59,6 +59,10 @@ def _imported(content: Content) -> list[tuple[str, str]]:
             "they are not compared in pairs.",
         )
     ]
+    if given["histories"] is not None:
+        words.append(("Courses", _courses(content)))
+    if given["notes"]:
+        words.append(("How the files were read", " ".join(given["notes"])))
     if given["timings"] is not None:
         words.append(
             (
@@ -73,6 +77,23 @@ def _imported(content: Content) -> list[tuple[str, str]]:
         size = text.integer(given["baseline"]["batch_size"])
         words.append(("Baseline", f"Savings are against batch size {size}{at}."))
     return words
+
+
+def _courses(content: Content) -> str:
+    """Which runs have a history, and which targets they were to reach."""
+    given, runs, looks = content.study["measurements"], content.tables["runs"], content.tables["evaluations"]
+    assert given is not None
+    followed = len(looks[RUN].drop_duplicates())
+    found = (
+        f"Of {text.count(followed, 'run')} of {len(runs)} the file {Path(given['histories']['path']).name} holds the "
+        "course. A run reached a target between two evaluations, as runs of this workflow do."
+    )
+    if content.study["targets"]:
+        return f"{found} The study names the targets."
+    return (
+        f"{found} The study names no targets. Taken were the values to which all, 90 % and 50 % of the runs on a data "
+        "set fall, in two evaluations in a row and whatever their batch size."
+    )
 
 
 def terms(content: Content) -> str:
