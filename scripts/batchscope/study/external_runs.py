@@ -52,7 +52,8 @@ _RunColumn = Literal[  # type: ignore[valid-type]
     "selected_epoch",
     *RESULTS,
 ]
-_Accuracy = Literal[tuple(name for name in RESULTS if name.endswith("accuracy"))]  # type: ignore[valid-type]
+_ACCURACIES = tuple(name for name in RESULTS if name.endswith("accuracy"))
+_Accuracy = Literal[*_ACCURACIES]  # type: ignore[valid-type]
 _TimingColumn = Literal["batch_size", "seconds_per_epoch", "seconds_per_update", "power_watts", "power_limit_watts"]
 
 

@@ -54,7 +54,7 @@ def targets(found: pd.DataFrame) -> list[Target]:
     """Three targets for each data set of a study that names none, by a rule that does not see batch sizes.
 
     They are the values that all, 90 % and 50 % of the runs on the data set fall to, whatever their batch size and
-    recipe, in two evaluations in a row, rounded up to three digits: of the validation loss, or where nobody recorded
+    recipe, in two evaluations in a row, rounded up to four digits: of the validation loss, or where nobody recorded
     it, of the validation error, the training loss or the training error.
     """
     made: list[Target] = []
@@ -88,6 +88,6 @@ def _held(values: pd.Series[float]) -> float:
 
 
 def _rounded_up(value: float) -> float:
-    """The next number with three digits that is not below."""
-    scale = 10.0 ** (2 - math.floor(math.log10(value)))
-    return float(f"{math.ceil(value * scale - 1e-9) / scale:.3g}")
+    """The next number with four digits that is not below."""
+    scale = 10.0 ** (3 - math.floor(math.log10(value)))
+    return float(f"{math.ceil(value * scale - 1e-9) / scale:.4g}")

@@ -51,14 +51,11 @@ _OTHER_BATCHES = {"eval", "val", "valid", "validation", "test", "dev", "inferenc
 _OF_UPDATE = {"total", "global", "effective", "overall"}
 _OF_DEVICE = {"device", "gpu", "gpus", "micro", "local", "replica", "worker", "core", "rank", "node"}
 _SIZES = ("batch_size", "batchsize", "batch", "bs", "minibatch", "mini_batch", "minibatch_size", "mini_batch_size")
-_RATES = ("learning_rate", "learningrate", "lr", "lr0", "base_lr", "peak_lr", "max_lr", "init_lr", "initial_lr")
-_RATES += (
-    "base_learning_rate",
-    "peak_learning_rate",
-    "max_learning_rate",
-    "init_learning_rate",
-    "initial_learning_rate",
-)
+_RATES = {
+    "lr0",
+    *(f"{kind}lr" for kind in ("", "base_", "peak_", "max_", "init_", "initial_")),
+    *(f"{kind}learning_rate" for kind in ("", "base_", "peak_", "max_", "init_", "initial_")),
+}
 
 
 @dataclass(frozen=True)
