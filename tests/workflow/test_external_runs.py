@@ -1,10 +1,10 @@
 """A study that trains nothing: a table of results made elsewhere gives the same report."""
 
-import shutil
+import csv
+import itertools
 
-import pandas as pd
 import pytest
-from conftest import ROOT, command, refused, run, snakemake, table, write_external_runs
+from conftest import CONFIG, refused, snakemake, table, write_external_runs
 
 
 def test_measurements_made_elsewhere_give_the_same_report_without_training(tmp_path):
@@ -24,76 +24,56 @@ def test_measurements_made_elsewhere_give_the_same_report_without_training(tmp_p
     assert "sweep.csv: column `epochs`" in refused(tmp_path)
 
 
-def of_table(folder, *targets, runs="fashion-wandb.csv", **keys):
-    """Run Snakemake on a table of runs in `folder`, without a study file."""
-    given = [f"runs={runs}", *(f"{key}={value}" for key, value in keys.items())]
-    return run(folder, [*command()[:-1], *given, "--", *targets] if targets else [*command()[:-1], *given])
-
-
-def verdicts(folder):
-    """By claim, the verdict and the effect."""
-    found = pd.read_parquet(folder / "results/fashion-wandb/tables/verdicts.parquet").set_index("claim")
-    return found[["verdict", "effect"]].to_dict("index")
-
-
-CLAIM = """\
-claims:
-  better-than-large:
-    statement: 128 has a better test accuracy than 512 and 1,024.
-    source: notes on a W&B sweep (Fashion-MNIST)
-    metric: selected_test_accuracy
-    test: {kind: sizes, direction: higher, batch_sizes: [128], than: [512, 1024]}
-    margin: 0.002
-verdicts: [better-than-large, C20]
+SWEEP = """\
+title: A sweep from a tracker
+question: Does an export with crashed runs and a grid of rates give a report?
+measurements:
+  runs:
+    path: sweep.csv
+    dataset: {column: data}
+    recipe: {columns: [arch, optimizer]}
+    where: {sweep: a}
+    columns: {batch_size: B, learning_rate: lr, state: State, selected_test_accuracy: acc}
+verdicts: [C18]
 """
+HOSTILE = "<img src=x onerror=alert(1)>\n../{B} .* =1+1"
 
 
-def test_an_export_alone_gives_a_report_and_a_study_that_can_be_edited(tmp_path):
-    for file in (ROOT / "config/studies/data").glob("*.csv"):
-        shutil.copy(file, tmp_path)
-    (tmp_path / "quick.yaml").write_text("study: quickstart\n")
-    done = of_table(tmp_path, histories="fashion-wandb-val-loss.csv")
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, said
-    assert "The table was read as an export of Weights & Biases." in said
-    assert "Left out, the same in every finished run: epochs." in said
-    results = tmp_path / "results/fashion-wandb"
-    fits = pd.read_parquet(results / "tables/critical_batch_size.parquet")
-    assert fits["accepted"].tolist() == [True, False, False]  # not all runs reach the two tighter ones
-    assert fits["b_crit"].iloc[0] == pytest.approx(1650, rel=0.01)
-    to_target = pd.read_parquet(results / "tables/to_target.parquet")
-    assert to_target.groupby("target", sort=False)["reached"].mean().tolist() == [1, 0.9, 0.5]
-    page = (results / "report.html").read_text(encoding="utf-8")
-    assert "Left out, since the tracker says it about the run: Notes, Created, Runtime." in page
-    assert "Of 20 runs of 20 the file fashion-wandb-val-loss.csv holds the course." in page
-
-    study = results / "study.yaml"
-    tuned = study.read_text(encoding="utf-8") + CLAIM
-    study.write_text(tuned, encoding="utf-8")
-    done = of_table(tmp_path, "tables", histories="fashion-wandb-val-loss.csv")
-    assert "results/fashion-wandb/study.yaml is used as it was edited." in done.stdout + done.stderr
-    of_best_rates = verdicts(tmp_path)["better-than-large"]
-    assert (of_best_rates["verdict"], round(of_best_rates["effect"], 4)) == ("undecided", -0.0006)
-    one_rate = tuned.replace("    shared_seeds", '    where: {lr: "0.001"}\n    shared_seeds')
-    study.write_text(one_rate, encoding="utf-8")
-    done = of_table(tmp_path, "tables", histories="fashion-wandb-val-loss.csv")
-    assert "60 of 80 rows are left out" in done.stdout + done.stderr
-    of_one_rate = verdicts(tmp_path)["better-than-large"]
-    assert (of_one_rate["verdict"], round(of_one_rate["effect"], 4)) == ("supported", 0.0071)
+def write_sweep(folder):
+    """Final accuracies of two data sets at three rates, one run each, of which one crashed and one is NaN."""
+    names = ["cifar10", HOSTILE]
+    with (folder / "sweep.csv").open("w", newline="") as stream:
+        write = csv.writer(stream).writerow
+        write(["Name", "State", "data", "arch", "optimizer", "sweep", "B", "lr", "acc", "log"])
+        for name, size, rate in itertools.product(names, (16, 64, 256), (0.01, 0.1, 1.0)):
+            state = "crashed" if (size, rate) == (16, 1.0) else "finished"
+            accuracy = "NaN" if (size, rate) == (64, 1.0) else 0.9 - abs(rate - 0.1) / 10 - size / 10_000
+            write(["run", state, name, "net", "sgd", "a", size, rate, accuracy, "x" * 200_000])
+        write(["other", "finished", "cifar10", "net", "sgd", "b", 16, 0.1, 0.1, ""])
+    (folder / "tiny.yaml").write_text(SWEEP)
+    (folder / "quick.yaml").write_text(CONFIG)
 
 
-def test_a_table_that_leaves_something_open_stops_before_the_first_job(tmp_path):
-    shutil.copy(ROOT / "tests/exports/optuna_trials.csv", tmp_path)
-    (tmp_path / "quick.yaml").write_text("study: quickstart\n")
-    done = of_table(tmp_path, runs="optuna_trials.csv")
-    assert done.returncode != 0
-    assert "optuna_trials.csv: what `value` measures" in done.stdout + done.stderr
-    study = tmp_path / "results/optuna_trials/study.yaml"
-    text = study.read_text(encoding="utf-8")
-    study.write_text(
-        text.replace("# selected_validation_loss or", "selected_validation_loss: value #"), encoding="utf-8"
-    )
-    done = of_table(tmp_path, "tables", runs="optuna_trials.csv")
+def test_an_export_with_crashed_runs_a_grid_and_hostile_names_gives_a_report(tmp_path):
+    write_sweep(tmp_path)
+    done = snakemake(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    left = pd.read_parquet(tmp_path / "results/optuna_trials/tables/left_out.parquet")
-    assert left.groupby("reason")["rows"].sum().to_dict() == {"state FAIL": 1, "state PRUNED": 3, "state RUNNING": 1}
+    told = next(line for line in done.stderr.splitlines() if line.startswith("sweep.csv: "))
+    assert told.startswith("sweep.csv: 5 of 19 rows are left out: 2 (")
+    runs = table(tmp_path, "runs")
+    assert set(zip(runs["dataset"], runs["recipe"], strict=True)) == {
+        (name, "net · sgd") for name in ("cifar10", HOSTILE)
+    }
+    assert (runs["learning_rate"] == 0.1).all()
+    assert runs["batch_size"].value_counts().to_dict() == {16: 2, 64: 2, 256: 2}
+    assert table(tmp_path, "left_out")["rows"].sum() == 5
+    page = (tmp_path / "results/tiny/report.html").read_text(encoding="utf-8")
+    assert "<img src=x" not in page
+    assert "&lt;img src=x" in page
+    drawn = {file.parent.parent.name for file in (tmp_path / "results/tiny/figures").rglob("*.svg")}
+    assert len(drawn) == 2
+    assert "cifar10" in drawn
+    again = snakemake(tmp_path, "--dry-run")
+    assert "Nothing to be done" in again.stdout + again.stderr
+    (tmp_path / "sweep.csv").write_text("State,data,arch,optimizer,sweep,B,lr,acc\nfinished,d,n,s,a,16,0.1,93 %\n")
+    assert "sweep.csv: column `acc`" in refused(tmp_path, "--dry-run")

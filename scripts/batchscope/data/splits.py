@@ -93,7 +93,7 @@ def table_columns(path: Path) -> list[str]:
     Raises:
         DataError: there is no such file, it is no such table, or two columns have the same name.
     """
-    names = foreign.header(path)
+    names = [name for name in foreign.header(path) if name not in foreign.ranges(path)]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(f"{path} has more than one column {_listed(twice)}; every name must be there once")

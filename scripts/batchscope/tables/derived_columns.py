@@ -223,7 +223,7 @@ OF_TARGETS: dict[str, dict[str, Column]] = {
     "critical_batch_size": {
         **PAIR,
         **_TARGET,
-        "e_min": number("epochs", "fewest epochs: E_min of the law E = E_min (1 + B / B_crit)"),
+        "e_min": number("epochs", "fewest epochs: E_min of the law E = E_min (1 + B / B_crit); null if not known"),
         "b_crit": number("examples", "critical batch size: B_crit of the law"),
         "ci_low": number("examples", "lower end of its 95 % bootstrap interval over runs"),
         "ci_high": number("examples", "upper end"),
@@ -233,7 +233,8 @@ OF_TARGETS: dict[str, dict[str, Column]] = {
         "reason": string("why not; empty where it is"),
         "min_batch_size": integer("examples", "smallest size fitted", nullable=True),
         "max_batch_size": integer("examples", "largest size fitted", nullable=True),
-        "s_min": number("updates", "fewest updates: E_min n_train / B_crit"),
+        "e_min_examples": number("examples", "fewest examples: E_min n_train, or E_min where examples were given"),
+        "s_min": number("updates", "fewest updates: fewest examples over B_crit"),
         "n_runs": integer("", "runs behind the fit"),
     },
     "savings": {

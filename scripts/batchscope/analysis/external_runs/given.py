@@ -14,6 +14,9 @@ RESULTS = tuple(
     for metric in ("loss", "accuracy")
 )
 
+TO_TARGET = "to_target"
+"""The criterion of a learning rate that is not a column of results: how long runs took to their targets."""
+
 
 class Baseline(TypedDict):
     """The batch size and power limit (None where power was not limited) that savings are counted against."""
@@ -81,6 +84,17 @@ def paired(measurements: Measurements | None) -> bool:
 def length_of(file: RunsFile) -> str:
     """The column that says how long a run took to its target; empty without one."""
     return next((name for name in LENGTHS if name in file["columns"]), "")
+
+
+def criterion_in_words(criterion: str) -> str:
+    """What the best learning rate has least of: a loss, an error for an accuracy, or the time to the targets.
+
+    >>> criterion_in_words("selected_validation_accuracy"), criterion_in_words("last_test_loss")
+    ('validation error', 'test loss')
+    """
+    if criterion == TO_TARGET:
+        return "time to the targets"
+    return " ".join(criterion.split("_")[1:]).replace("accuracy", "error")
 
 
 def by_columns(file: RunsFile) -> bool:

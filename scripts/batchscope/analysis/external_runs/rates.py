@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from batchscope.analysis.external_runs.given import TO_TARGET
 from batchscope.analysis.external_runs.rows import Row, rate_step, runs_of
 
 VALIDATION = tuple(
@@ -17,7 +18,6 @@ _OTHERS = tuple(
     for metric in ("loss", "accuracy")
     for weights in ("selected", "last")
 )
-TO_TARGET = "to_target"
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,12 @@ _TRAINED = (
 )
 _IMPORTED = "Nothing was trained here: measurements that were made elsewhere are read and analysed."
 
+_SHARED = "Runs with the same seed share what it decides, as the study says, so sizes are compared in pairs of them."
+_INDEPENDENT = (
+    "Runs of equal number at two batch sizes have nothing in common, as far as the study says, so they are not "
+    "compared in pairs."
+)
+
 
 def design(content: Content) -> str:
     """The design of the study."""
@@ -55,14 +61,18 @@ def _imported(content: Content) -> list[tuple[str, str]]:
         (
             "Runs",
             f"{text.count(len(runs), 'run')} at {text.count(len(sizes), 'batch size')}, from the file "
-            f"{Path(given['runs']['path']).name}. Runs of equal number at two batch sizes have nothing in common, so "
-            "they are not compared in pairs.",
+            f"{Path(given['runs']['path']).name}. {_SHARED if given['runs']['shared_seeds'] else _INDEPENDENT}",
         )
     ]
     if given["histories"] is not None:
         words.append(("Courses", _courses(content)))
     if given["notes"]:
         words.append(("How the files were read", " ".join(given["notes"])))
+    left_out = content.tables["left_out"]
+    if len(left_out):
+        counts = left_out.groupby("reason", sort=False)["rows"].sum().sort_values(ascending=False, kind="stable")
+        reasons = text.listing([f"{text.integer(int(n))} ({reason})" for reason, n in counts.items()])
+        words.append(("Left out", f"{text.count(int(counts.sum()), 'row')} of the file are no results: {reasons}."))
     if given["timings"] is not None:
         words.append(
             (

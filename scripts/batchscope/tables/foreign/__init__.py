@@ -10,7 +10,7 @@ is read with the standard library only; a .parquet file needs pyarrow for its ce
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,19 @@ from batchscope.config.errors import DataError, choice
 from batchscope.tables.foreign import csv_files, footer
 from batchscope.tables.foreign.column import Column, short
 
-__all__ = ["Column", "DataError", "Table", "header", "index", "is_parquet", "read", "readable", "rows", "short"]
+__all__ = [
+    "Column",
+    "DataError",
+    "Table",
+    "header",
+    "index",
+    "is_parquet",
+    "ranges",
+    "read",
+    "readable",
+    "rows",
+    "short",
+]
 
 
 @dataclass(frozen=True)
@@ -59,10 +71,12 @@ def read(path: Path, columns: Collection[str] | None = None) -> Table:
     if is_parquet(path):
         from batchscope.tables.foreign import arrow  # with pyarrow, which the Snakefile may lack
 
-        return Table(path, tuple(names), arrow.texts(path, list(wanted)), _footer(path).rows)
+        numbered = {name: tuple(map(str, numbers)) for name, numbers in ranges(path).items() if name in wanted}
+        cells = arrow.texts(path, [name for name in wanted if name not in numbered])
+        return Table(path, tuple(names), cells | numbered, _footer(path).rows)
     chosen = [[record[position] for position in wanted.values()] for record in records(path)]
-    cells = zip(*chosen, strict=True) if chosen else [()] * len(wanted)
-    return Table(path, tuple(names), dict(zip(wanted, cells, strict=True)), len(chosen))
+    turned = zip(*chosen, strict=True) if chosen else [()] * len(wanted)
+    return Table(path, tuple(names), dict(zip(wanted, turned, strict=True)), len(chosen))
 
 
 def readable(path: Path) -> bool:
@@ -71,12 +85,12 @@ def readable(path: Path) -> bool:
 
 
 def header(path: Path) -> list[str]:
-    """Names of the columns of a file, in its order; none of an empty .csv file.
+    """Names of the columns of a file, in its order, after them those of `ranges`; none of an empty .csv file.
 
     Raises:
         DataError: there is no such file, or it is no such table.
     """
-    return list(_footer(path).columns) if is_parquet(path) else csv_files.header(path)
+    return [*_footer(path).columns, *ranges(path)] if is_parquet(path) else csv_files.header(path)
 
 
 def rows(path: Path) -> int:
@@ -100,6 +114,11 @@ def records(path: Path) -> Iterator[list[str]]:
 def index(path: Path) -> tuple[str, ...]:
     """Names of the columns that pandas wrote as the index of a .parquet file; a .csv file does not tell."""
     return _footer(path).index if is_parquet(path) else ()
+
+
+def ranges(path: Path) -> Mapping[str, range]:
+    """Indexes with a name that pandas only describes in a .parquet file, since they are evenly spaced numbers."""
+    return _footer(path).ranges if is_parquet(path) else {}
 
 
 def is_parquet(path: Path) -> bool:
