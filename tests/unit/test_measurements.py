@@ -28,8 +28,8 @@ def mapping(folder: Path, text: str = RUNS, **keys: Any) -> dict[str, Any]:
     path = folder / "runs.csv"
     path.write_text(text, encoding="utf-8")
     runs = {"path": str(path), "dataset": "speech", "recipe": "adamw", "n_train": None, "metric": "WER", "target": 40.0}
-    runs |= {"better": "lower", "where": {}, "shared_seeds": False, "percent": [], "columns": COLUMNS}
-    return {"runs": runs | keys, "histories": None, "timings": None, "baseline": None, "notes": []}
+    runs |= {"better": "lower", "where": {}, "shared_seeds": False, "columns": COLUMNS}
+    return {"runs": runs | keys, "timings": None, "baseline": None}
 
 
 def with_timings(measurements: dict[str, Any], text: str, baseline: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -322,7 +322,7 @@ def find(measurements: Measurements) -> Found:
 
 
 def _courses(resolved: given.Measurements) -> dict[str, histories.Course]:
-    file = resolved["histories"]
+    file = resolved.get("histories")
     return {} if file is None or not foreign.readable(Path(file["path"])) else histories.read(file)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 LENGTHS = ("epochs", "updates", "examples")
 """One of them says how long a run took to its target; the others follow from it where they can."""
@@ -55,7 +55,7 @@ class RunsFile(TimingsFile):
     metric: str | None
     target: float | None
     better: str
-    percent: Sequence[str]
+    percent: NotRequired[Sequence[str]]
 
 
 class HistoriesFile(TimingsFile):
@@ -70,10 +70,10 @@ class Measurements(TypedDict):
     """The key `measurements` of a resolved study."""
 
     runs: RunsFile
-    histories: HistoriesFile | None
+    histories: NotRequired[HistoriesFile | None]
     timings: TimingsFile | None
     baseline: Baseline | None
-    notes: Sequence[str]
+    notes: NotRequired[Sequence[str]]
 
 
 def paired(measurements: Measurements | None) -> bool:

@@ -70,7 +70,8 @@ def read(measurements: Measurements, targets: Sequence[Target] = ()) -> Imported
     """
     file = measurements["runs"]
     found, timed = rows.read(file), timings.read(measurements)
-    courses = {} if measurements["histories"] is None else histories.read(measurements["histories"])
+    course_file = measurements.get("histories")
+    courses = {} if course_file is None else histories.read(course_file)
     found = histories.joined(found, courses, file["path"]) if courses else found
     chosen = rates.choose(found.rows, length_of(file), shared_seeds=file["shared_seeds"])
     at_limit = timings.at_limit(timed, measurements)
@@ -108,7 +109,7 @@ def _runs(chosen: Chosen, measurements: Measurements) -> pd.DataFrame:
 
 def _evaluations(chosen: Sequence[Row], courses: Mapping[str, Course], measurements: Measurements) -> pd.DataFrame:
     """The table of evaluations; whole numbers of updates and examples, as they are counted."""
-    file = measurements["histories"]
+    file = measurements.get("histories")
     if file is None:
         return codebook.frame("evaluations", [])
     one = [same[0] for same in rows.runs_of(_ordered(chosen)).values()]

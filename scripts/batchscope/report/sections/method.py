@@ -64,9 +64,9 @@ def _imported(content: Content) -> list[tuple[str, str]]:
             f"{Path(given['runs']['path']).name}. {_SHARED if given['runs']['shared_seeds'] else _INDEPENDENT}",
         )
     ]
-    if given["histories"] is not None:
+    if given.get("histories") is not None:
         words.append(("Courses", _courses(content)))
-    if given["notes"]:
+    if given.get("notes"):
         words.append(("How the files were read", " ".join(given["notes"])))
     left_out = content.tables["left_out"]
     if len(left_out):
