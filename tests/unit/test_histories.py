@@ -87,6 +87,7 @@ def test_percentages_and_steps_from_zero(tmp_path: Path) -> None:
         ("epoch,a - val_loss\n1,fast\n", r"column `a - val_loss`, row 1 after the header: `fast` is not a number"),
         ("epoch,a - val_loss\n-1,0.5\n", r"measurements.histories.columns.epochs.*`-1` is not allowed"),
         ("epoch,a - loss\n1,0.5\n", r"holds no value of any run"),
+        ("epoch,a - val_loss,a - val_loss\n1,0.5,0.6\n", r"more than one column `a - val_loss`"),
     ],
 )
 def test_what_is_refused(tmp_path: Path, text: str, says: str) -> None:

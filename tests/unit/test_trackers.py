@@ -151,6 +151,18 @@ def test_accumulation_that_varies_is_asked_about_and_one_that_does_not_is_told(t
     assert of_rows(tmp_path, header, ["8,1,0.5", "16,1,0.6"]).remarks == ()
 
 
+def test_of_several_training_losses_none_is_taken_and_of_several_test_losses_one_is_asked_for(tmp_path: Path) -> None:
+    rows = ["8,0.5,0.6,0.7", "16,0.4,0.5,0.8"]
+    found = of_rows(tmp_path, "per_device_train_batch_size,train/loss,train_loss,eval/accuracy", rows)
+    assert set(taken(found)) == {"batch_size", "selected_validation_accuracy"}
+    assert found.remarks == (
+        "per_device_train_batch_size counts the examples of one device, of which an update may take several.",
+        "train/loss and train_loss may both be the selected train loss, so none is taken.",
+    )
+    found = of_rows(tmp_path, "bs,test/loss,test_loss,eval/accuracy", rows)
+    assert list(found.questions) == ["columns.selected_test_loss"]
+
+
 def test_a_table_without_a_batch_size_names_columns_that_might_be_it(tmp_path: Path) -> None:
     found = of_rows(tmp_path, "size,lr,val_acc", ["8,0.1,0.5", "16,0.1,0.6"])
     assert "whole numbers that differ are in size" in found.questions["columns.batch_size"]

@@ -144,7 +144,7 @@ def _wide(table: Table, file: HistoriesFile) -> Iterator[_Cell]:
     steps = _steps(table, file)
     for ours, theirs in file["metrics"].items():
         end = f"{JOINS}{theirs}"
-        for name in table.cells:
+        for name in table.names:
             if name.endswith(end) and len(name) > len(end):
                 values = table.column(name).numbers(empty=True, valid=_VALUE)
                 run = name.removesuffix(end)

@@ -159,7 +159,9 @@ def _refuse_larger(source: Source, file: RunsFile, sizes: Sequence[int | None]) 
 def _with_values(source: Source, file: RunsFile, rows: list[Row]) -> list[Row]:
     """The rows with what the file says of the runs that did not diverge."""
     read_before = ("batch_size", "seed", "learning_rate", "target", "state", "name")
-    columns = {name: _values(source, name, file.get("percent", ())) for name in source.columns if name not in read_before}
+    columns = {
+        name: _values(source, name, file.get("percent", ())) for name in source.columns if name not in read_before
+    }
     lengths = columns.pop(length_of(file), [math.nan] * len(source.rows))
     place = {row: position for position, row in enumerate(source.rows)}
     return [

@@ -44,6 +44,7 @@ _MEASURED = {
     *("time", "times", "runtime", "duration", "seconds", "sec", "ms", "timestamp", "eta", "throughput", "flops"),
     *("memory", "mem", "watts", "power", "energy", "utilization", "temperature", "grad", "gradient", "gradients"),
     *("epoch", "step", "steps", "iteration", "iterations", "iter", "iters", "updates", "seen", "parameters", "params"),
+    *("stopped", "converged", "diverged", "success", "failed", "best", "rank", "index"),
     *("artifact", "checkpoint", "hash", "commit", "host", "hostname", "pid", "path", "dir", "file", "url", "name_id"),
 }
 _PLANNED = {"max", "num", "n", "total", "warmup", "decay", "every", "interval", "per"}

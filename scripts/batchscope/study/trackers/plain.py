@@ -7,7 +7,7 @@ from batchscope.study.trackers.tracker import Tracker
 _INDEX = ("", "Unnamed: 0", "index", "__index_level_0__")
 
 PLAIN = Tracker(
-    "no tracker that is known here",
+    "",
     lambda columns: True,
     lambda column: ("about" if column in _INDEX else "", column),
 )

@@ -65,7 +65,8 @@ class Recognised:
 
     def sentences(self) -> Iterator[str]:
         """What was taken for what and what was left out, for people."""
-        yield f"The table was read as an export of {self.tracker}."
+        marks = f"was read as an export of {self.tracker}" if self.tracker else "has the marks of no known tracker"
+        yield f"The table {marks}."
         yield f"Taken were {listing([f'{short(theirs)} as {ours}' for ours, (theirs, _) in self.columns.items()])}."
         told = [f"data sets by {short(self.dataset)}"] if self.dataset else []
         told += [f"recipes by {listing(list(map(short, self.recipe)))}"] if self.recipe else []
@@ -178,6 +179,10 @@ def _batch_size(found: _Finder) -> Field | None:
         )
     if names.batch_size(size.name) != "update":
         _factors(found, size)
+    if names.batch_size(size.name) == "device":
+        found.remarks.append(
+            f"{short(size.column)} counts the examples of one device, of which an update may take several."
+        )
     return size
 
 
@@ -231,7 +236,7 @@ def _results(found: _Finder, *, with_results: bool) -> None:
         other = [each for weights, each in members if weights != "best"]
         for weights, columns in (("selected", best or other), ("last", other if best else [])):
             ours = f"{weights}_{part}_{metric}"
-            if found.ask(ours, lambda columns=columns, ours=ours: pick(columns, ours.replace("_", " "))):  # type: ignore[misc]
+            if found.ask(ours, lambda columns=columns, ours=ours: _one(found, columns, ours)):  # type: ignore[misc]
                 _scale(found, ours)
     objective = next((f for f in found.rest(found.tracker.objective, "result") if f.numbers), None)
     if objective and not any(ours.startswith("selected_validation") for ours in found.columns):
@@ -242,6 +247,17 @@ def _results(found: _Finder, *, with_results: bool) -> None:
         found.questions["columns.selected_test_accuracy, or another result"] = (
             "no column is named like a loss or an accuracy of the training, validation or test data"
         )
+
+
+def _one(found: _Finder, columns: Sequence[Field], ours: str) -> Field | None:
+    """The column of a result; of training results, which decide nothing, none where several may be meant."""
+    try:
+        return pick(columns, f"the {ours.replace('_', ' ')}")
+    except AmbiguousError as error:
+        if "_train_" not in ours:
+            raise
+        found.remarks.append(f"{str(error).replace('`', '')}, so none is taken.")
+        return None
 
 
 def _unnamed_part(found: _Finder, each: Field, metric: str, with_part: set[tuple[str, str]]) -> str:
@@ -357,7 +373,7 @@ def _left_out(found: _Finder, table: Table, size: Field | None) -> dict[str, lis
             continue
         kept = (
             *((not each.given, empty), (each.kind == "about", about)),
-            *((each.kind == "result" or names.is_measured(each.name), measured), (not each.varies, same)),
+            *((each.kind == "result", measured), (not each.varies, same), (names.is_measured(each.name), measured)),
         )
         next((columns for fits, columns in kept if fits), other).append(each.column)
     twice += [name for name in dict.fromkeys(table.names) if table.names.count(name) > 1]
