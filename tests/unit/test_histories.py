@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +17,10 @@ from batchscope.analysis.external_runs.given import HistoriesFile, Measurements
 from batchscope.analysis.external_runs.rows import Row, Rows
 from batchscope.analysis.external_runs.selecting import LeftOut
 from batchscope.analysis.external_runs.tables import Imported, read
-from batchscope.analysis.targets import Target
+from batchscope.analysis.scaling import critical_batch_sizes
+from batchscope.analysis.targets import Target, to_target
 from batchscope.config.errors import DataError
-from batchscope.tables import codebook
+from batchscope.tables import codebook, records
 from batchscope.tables.cells import RUN
 
 WIDE = "epoch,a - val_loss,a - val_loss__MIN,b - val_loss\n1,0.9,0.9,0.8\n2,0.5,0.5,\n3,0.4,0.4,NaN\n"
@@ -211,3 +213,32 @@ def test_without_losses_the_rule_takes_errors() -> None:
     table["validation_accuracy"] = 1 - table["validation_accuracy"] / 2
     (target,) = evaluations.targets(table)
     assert (target["metric"], len(target["values"])) == ("validation_error", 3)
+
+
+def test_targets_by_the_rule_give_the_critical_size_that_fixed_ones_give() -> None:
+    """Progress at epoch e and size B is e / (1 + B / 200), up to noise of runs and looks: the critical size is 200."""
+    timings = codebook.to_pandas(records.schema(records.TABLES["timing"]).empty_table())
+    fitted = []
+    for study in range(5):
+        rng, runs, looks = np.random.default_rng(study), [], []
+        for size, seed in itertools.product((32, 64, 128, 256, 512), range(5)):
+            key = dict(zip(RUN, ["d", "r", size, False, seed], strict=True))
+            runs.append({**key, "outcome": "ok", "stopped_early": pd.NA})
+            progress = np.arange(21) / (1 + size / 200) * np.exp(0.05 * rng.normal())
+            losses = 0.25 + 0.6 / (progress + 0.5) + 0.005 * rng.normal() + 0.003 * rng.normal(size=21)
+            looks += [
+                {
+                    **key,
+                    "evaluation": epoch,
+                    "epoch": float(epoch),
+                    "updates": 0,
+                    "examples": 0,
+                    "validation_loss": loss,
+                }
+                for epoch, loss in enumerate([np.nan, *losses[1:]])
+            ]
+        table = pd.DataFrame(looks)
+        reached = to_target(pd.DataFrame(runs), table, timings, evaluations.targets(table))
+        fits = critical_batch_sizes(reached, {"d": None}, resamples=20)
+        fitted.append(fits["b_crit"].iloc[0])
+    assert np.median(fitted) == pytest.approx(200, rel=0.07)
