@@ -3,6 +3,8 @@
 # make test     environment, all tests                  make check    style, types, workflow linter
 # make lock     requirements/*.in to requirements/*.txt and envs/*.yaml
 # make schemas  JSON Schemas for editors, the tables of config/README.md, docs/tables.md and the signatures of optimizers
+# make gpu-check    Batchscope on an NVIDIA card, eight minutes (docs/gpu.md)     make gpu-check WHEELS=folder DEVICE=cpu PARTS=updates
+# make gpu-wheels WHEELS=folder     what that needs on a machine without a network, less the packages THERE="numpy pandas"
 # make reliability      what kills, full disks, damaged files and wrong clocks do to a study, in half an hour or more
 STUDY ?= quickstart
 CORES ?= $$(python tools/machine.py cores)
@@ -13,7 +15,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null && echo "$$p" && break; done)
 INSTALL = @"$(or $(PYTHON),$(error Batchscope needs Python: install Python 3.12, or name one with PYTHON=/path/to/python3))" tools/install.py
 export PATH := $(BIN):$(PATH)
-.PHONY: report test check lock schemas reliability clean environment development
+.PHONY: report test check lock schemas gpu-check gpu-wheels reliability clean environment development
 
 report: environment
 	@python tools/clear_stale_lock.py
@@ -39,6 +41,12 @@ lock: development
 schemas: development
 	python tools/optimizer_signatures.py
 	python tools/schemas.py
+
+gpu-check:
+	python3 tools/gpu_check.py $(if $(WHEELS),--wheels "$(WHEELS)") $(if $(OUT),--out "$(OUT)") $(if $(DEVICE),--device $(DEVICE)) $(PARTS)
+
+gpu-wheels:
+	python3.12 tools/gpu_wheels.py "$(WHEELS)" $(THERE)
 
 reliability: development
 	python benchmarks/reliability

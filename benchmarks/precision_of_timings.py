@@ -3,8 +3,9 @@
     PYTHONPATH=scripts python benchmarks/precision_of_timings.py [--timings 2000]
     PYTHONPATH=scripts python benchmarks/precision_of_timings.py --engine jax [--rounds 5] [--processor-time]
 
-Without an engine: made-up windows whose long-run median is 1, looked at after each as in a timing, in one Markdown
-table. With an engine: the multilayer perceptron of `fused_against_fit.py` on made-up digits, the two ways in turns.
+Without an engine: made-up windows whose long-run median is 1, looked at after each as in a timing, and pairs of times
+from jobs that differ by 1 %, in one Markdown table. With an engine: the multilayer perceptron of `fused_against_fit.py`
+on made-up digits, the two ways in turns.
 Where others use the machine, `--processor-time` takes the time of the process in place of that on the wall.
 """
 
@@ -21,7 +22,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from batchscope.data.dataset import Data
-from batchscope.stats.quantiles import median_interval
+from batchscope.stats.quantiles import median_error, median_interval
+from batchscope.stats.times import Time, told_apart
 from batchscope.study.settings import Timing
 from batchscope.training import engines, timing
 from batchscope.training.plans import Plan
@@ -29,6 +31,7 @@ from batchscope.training.plans import Plan
 Values = NDArray[np.float64]
 NOW = Timing()
 UNTIL = timing.Until(NOW.windows, NOW.precision, NOW.max_seconds)
+JOBS = 0.01  # how far jobs are apart in the simulation, as a standard deviation
 SECONDS_BEFORE = 7  # windows, of one second each
 MOST = round(NOW.max_seconds / NOW.window_seconds)
 
@@ -72,13 +75,17 @@ NOISES: dict[str, Callable[[Generator, float], Values]] = {
 
 
 def simulate(timings: int) -> None:
-    """Print, by noise and spread: coverage, windows, timings that end as precise, and of these those that are not."""
-    print("| Windows | Spread | Interval covers | Windows taken | End as precise | Of these further off than 2 % |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    """Print, by noise and spread, what timings say of one time, by jobs that differ by 1 %."""
+    print(
+        "| Windows | Spread | Interval of the windows covers | Windows taken | End as precise | Of these further off "
+        "than 2 % | Interval of the time covers | Two times told apart |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for name, noise in NOISES.items():
         for spread in (0.005, 0.01, 0.02, 0.04):
             rng = np.random.default_rng(1)
             taken, covered, precise, wrong = [], 0, 0, 0
+            times: list[Time] = []
             for _ in range(timings):
                 values = noise(rng, spread)
                 rows = [{"seconds": NOW.window_seconds, "seconds_per_update": value} for value in values]
@@ -89,8 +96,16 @@ def simulate(timings: int) -> None:
                 covered += low <= 1 <= high
                 precise += ended
                 wrong += ended and abs(np.median(values[:n]) - 1) > NOW.precision
+                error = median_error(np.log(values[:n]))
+                assert error is not None
+                times.append(Time(float(np.median(values[:n]) * np.exp(JOBS * rng.standard_normal())), error, n))
+            held = np.mean([time.factors[0] <= 1 / time.seconds <= time.factors[1] for time in times])
+            apart = np.mean(
+                [bool(told_apart(dict(enumerate(two)))) for two in zip(times[::2], times[1::2], strict=True)]
+            )
             shares = [100 * covered / timings, np.mean(taken), 100 * precise / timings, 100 * wrong / max(precise, 1)]
-            print(f"| {name} | {100 * spread:g} % | {{:.1f}} % | {{:.1f}} | {{:.0f}} % | {{:.1f}} % |".format(*shares))
+            cells = "{:.1f} % | {:.1f} | {:.0f} % | {:.1f} % | {:.1f} % | {:.1f} %"
+            print(f"| {name} | {100 * spread:g} % | {cells.format(*shares, 100 * held, 100 * apart)} |", flush=True)
 
 
 def digits() -> Data:

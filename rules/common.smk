@@ -346,8 +346,11 @@ if workflow.is_main_process:
     with in_one_sentence():
         check_data()
         announce()
-        if STUDY.file.measurements is not None and STUDY.measured.left_out:
-            logger.warning(STUDY.measured.left_out)
+        if STUDY.file.measurements is not None:
+            for sentence in filter(
+                None, (STUDY.measured.left_out, *STUDY.measured.alike)
+            ):
+                logger.warning(sentence)
 
 
 if (

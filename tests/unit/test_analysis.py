@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from batchscope.jobs import saved
 from batchscope.jobs import tables as study
 from batchscope.probes.registry import STUDY_TABLES
 from batchscope.stats.families import holm
+from batchscope.stats.times import JOB_SPREAD
 from batchscope.tables import codebook, records
 
 # Tables from files
@@ -184,7 +186,8 @@ def test_summary_takes_seconds_from_timings_and_results_from_runs(tmp_path: Path
     row, windows = cell(found["summary"], 32), found["windows"].query("batch_size == 32")["seconds_per_update"]
     assert (row["updates_per_epoch"], row["n_train"]) == (3, 96)
     assert row["seconds_per_epoch"] == pytest.approx(3 * windows.median())
-    assert row["seconds_per_epoch_q25"] == pytest.approx(3 * windows.quantile(0.25))
+    assert row["seconds_per_epoch_ci_low"] < row["seconds_per_epoch"] * math.exp(-1.96 * JOB_SPREAD)
+    assert row["seconds_per_epoch_ci_high"] > row["seconds_per_epoch"] * math.exp(1.96 * JOB_SPREAD)
     assert (row["n_runs"], row["n_ok"], row["n_diverged"], row["n_out_of_memory"]) == (3, 2, 1, 0)
     ok = found["runs"].query("batch_size == 32 and outcome == 'ok'")["selected_validation_loss"]
     assert row["validation_loss_mean"] == pytest.approx(ok.mean())
@@ -320,7 +323,7 @@ def test_equal_losses_cannot_be_told_apart() -> None:
     assert (found["status"].iloc[1], found["told_apart"].iloc[1]) == ("compared", False)
 
 
-def test_fastest_and_the_sizes_whose_quartiles_overlap_it() -> None:
+def test_fastest_and_the_sizes_that_one_timing_each_tells_apart_from_it() -> None:
     timings = pd.DataFrame(
         {
             "dataset": "d",
@@ -329,13 +332,15 @@ def test_fastest_and_the_sizes_whose_quartiles_overlap_it() -> None:
             "full_batch": False,
             "updates_per_epoch": [100, 25, 7],
             "seconds_per_update": [0.010, 0.011, 0.038],
-            "seconds_per_update_q25": [0.009, 0.010, 0.036],
-            "seconds_per_update_q75": [0.011, 0.012, 0.040],
+            "seconds_per_update_error": [0.004, 0.005, 0.01],
+            "windows": 9,
         }
     ).assign(seconds_per_epoch=lambda frame: frame["seconds_per_update"] * frame["updates_per_epoch"])
     found = best(some_runs({8: [1.0], 32: [1.0], 128: [1.0]}), timings)
     assert list(found["fastest"]) == [False, False, True]  # 1 s, 0.275 s and 0.266 s
-    assert list(found["overlaps_fastest"]) == [False, True, True]
+    assert found["slower"].tolist() == [True, False, pd.NA]
+    elsewhere = best(some_runs({8: [1.0], 32: [1.0], 128: [1.0]}), timings.drop(columns="seconds_per_update_error"))
+    assert elsewhere["slower"].isna().all()
 
 
 def test_labels_of_sizes() -> None:

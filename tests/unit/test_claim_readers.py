@@ -12,6 +12,8 @@ import pytest
 from fake_claims import LOSS, Tables, between, by_size, claim, of_size, runs, targets, trend, trials, verdict
 from scipy import stats
 
+from batchscope.analysis.times import with_errors
+
 ACCURACY = "selected_test_accuracy"
 THIRD = {"kind": "ratio", "pairs": [[8, 32], [32, 128]], "at_least": 3}
 
@@ -40,6 +42,12 @@ def test_one_value_per_size_is_tested_by_its_scatter_about_a_line(values: Sequen
         assert row["effect"] == pytest.approx(line.slope)
         assert row["p"] == pytest.approx(line.pvalue)
         assert (row["unit"], row["n"]) == ("B per doubling", 5)
+
+
+def test_memory_says_of_what_it_is() -> None:
+    tables = per_size("memory_bytes", [50.1, 60.2, 69.8])
+    named = {**tables, "summary": tables["summary"].assign(memory_kind="peak of whole runs")}
+    assert "(peak of whole runs): " in verdict(claim("memory_bytes", trend("rises"), 1.0), named)["measured"]
 
 
 def test_one_value_per_size_on_a_line_is_tested_by_ranks() -> None:
@@ -80,9 +88,14 @@ def timed(seconds: Mapping[int, float]) -> Tables:
         for i, share in enumerate(spread, start=1)
     ]
     alone = {"device": "cpu", "threads": 1, "cpu_percent_mean": 99.0}
-    timings = [{**cell, **alone, "updates_per_epoch": math.ceil(1168 / cell["batch_size"])} for cell in cells]
+    timings = []
+    for cell in cells:
+        size = cell["batch_size"]
+        second = seconds[size] * float(np.median(spread))
+        per_epoch = {"seconds_per_epoch": second * math.ceil(1168 / size), "examples_per_second": size / second}
+        timings.append({**cell, **alone, "windows": len(spread), "seconds_per_update": second, **per_epoch})
     table = runs(LOSS, {size: [0.1] for size in (8, 32, 128)})
-    return {"runs": table, "windows": pd.DataFrame(windows), "timings": pd.DataFrame(timings)}
+    return {"runs": table, "timings": with_errors(pd.DataFrame(timings), pd.DataFrame(windows))}
 
 
 @pytest.mark.parametrize(("at_least", "expected"), [(3, "supported"), (5, "contradicted")])
@@ -92,6 +105,31 @@ def test_times_are_compared_over_their_windows(at_least: float, expected: str) -
     assert (row["verdict"], row["n"]) == (expected, 7)
     per_second = claim("examples_per_second", {"kind": "ratio", "pairs": [["largest", "smallest"]], "at_least": 2})
     assert verdict(per_second, tables)["effect"] == pytest.approx(16)
+
+
+@pytest.mark.parametrize(("slower", "expected"), [(1.05, "undecided"), (1.3, "supported")])
+def test_times_that_another_job_may_turn_round_are_not_told_apart(slower: float, expected: str) -> None:
+    tables = timed({8: 0.001 * slower, 32: 0.001, 128: 0.001})
+    above = {"kind": "sizes", "direction": "higher", "batch_sizes": [8], "than": [32]}
+    assert verdict(claim("seconds_per_update", above, 1e-6), tables)["verdict"] == expected
+
+
+@pytest.mark.parametrize(("slower", "expected"), [(1.04, "undecided"), (1.3, "supported")])
+def test_seconds_to_a_target_are_as_uncertain_as_the_one_timing_behind_them(slower: float, expected: str) -> None:
+    tables = timed({8: 0.001 * slower, 32: 0.001})
+    updates = {8: [1000, 1001, 999, 1002], 32: [1000, 1000, 1001, 1001]}
+    rows = [
+        {"dataset": "digits", "recipe": "mlp", **of_size(size), "seed": seed, "metric": "validation_loss"}
+        | {"target": 0.5, "reached": True, "epochs": 3.0, "seconds": many * 0.001 * (slower if size == 8 else 1)}
+        for size, counts in updates.items()
+        for seed, many in enumerate(counts)
+    ]
+    tables["to_target"] = pd.DataFrame(rows)
+    tables["timings"].loc[0, "cpu_percent_mean"] = 50.0
+    above = {"kind": "sizes", "direction": "higher", "batch_sizes": [8], "than": [32], "scale": "factor"}
+    row = verdict(claim("seconds_to_target", above, 1.001), tables)
+    assert row["verdict"] == expected
+    assert "1 of 2 timings got less than 90 %" in row["measured"]
 
 
 def test_size_that_was_not_timed_is_not_passed_over() -> None:

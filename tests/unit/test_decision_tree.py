@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from fake_advice import STUDY, goal, study
 from reading import numbers, tells
 
@@ -62,6 +63,18 @@ def test_slow_goes_up_where_the_processor_idles_and_stays_where_it_does_not() ->
     assert walk(disturbed, about="used little") == [("not known", 32)]
     unknown = walk(study(seconds_per_epoch=times, utilisation_percent=np.nan), about="used little")
     assert unknown == [("not measured", 32)]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "answer"), [(1.8, "no"), (2.05, "not known"), (1.95, "not known"), (2.3, "yes: look at")]
+)
+def test_slow_is_not_known_where_another_timing_may_say_otherwise(seconds: float, answer: str) -> None:
+    tables = study(seconds_per_epoch={8: 9.0, 32: seconds, 128: 1.0})
+    tables["timings"].loc[0, "cpu_percent_mean"] = 50.0
+    steps = decision_tree.tree(tables, STUDY["recipes"])
+    (first,) = steps[steps["question"].str.contains("slow")].to_dict("records")[:1]
+    assert first["answer"].startswith(answer)
+    assert "1 of 3 timings got less than 90 %" in first["measured"]
 
 
 def test_a_wide_gap_leads_down_but_not_below_what_the_source_names() -> None:

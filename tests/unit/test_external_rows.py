@@ -336,6 +336,17 @@ def loaded(folder: Path, monkeypatch: pytest.MonkeyPatch, keys: str) -> Any:
     return study.file.measurements
 
 
+def test_names_that_look_alike_stay_different_and_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("sweep.csv").write_text("bs,acc,data\n8,0.5,cifar10\n8,0.5,CIFAR10 \n8,0.5,mnist\n", encoding="utf-8")
+    runs = "path: sweep.csv, dataset: {column: data}, recipe: r, columns: {batch_size: bs, last_test_accuracy: acc}"
+    Path("mine.yaml").write_text(f"title: t\nquestion: q\nmeasurements: {{runs: {{{runs}}}}}\n", encoding="utf-8")
+    measured = model.load({"study": "mine.yaml"}, SCRIPTS.parent).measured
+    assert [name for name, _ in measured.pairs] == ["cifar10", "CIFAR10 ", "mnist"]
+    assert len(measured.alike) == 1
+    assert all(f"`{name}`" in measured.alike[0] for name in ("cifar10", "CIFAR10 "))
+
+
 def test_a_file_is_refused_before_the_first_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded(tmp_path, monkeypatch, "metric: WER")
     Path("sweep.csv").write_text("bs,goal,e,note\n8,1,fast,\n", encoding="utf-8")

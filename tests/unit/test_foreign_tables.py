@@ -181,7 +181,7 @@ def test_whole_numbers_beside_empty_cells_have_a_point() -> None:
         (["9007199254740993.0"], "has passed through a floating-point number, which may have changed it"),
         (["9223372036854775808"], "is not allowed"),
         (["-1"], "is not allowed"),
-        (["1 000"], "`1 000` is not a whole number"),
+        (["1 000"], "`1 000` is not a whole number without marks between its thousands"),
         (["٣"], "is not a whole number"),
         (["1_000"], "is not a whole number"),
         (["0x10"], "is not a whole number"),

@@ -50,3 +50,16 @@ def test_it_has_the_numbers_of_the_engine_on_tensorflow(tmp_path):
 
 def test_trials_of_one_size_share_what_is_compiled_and_keep_their_numbers(tmp_path):
     run(tmp_path, str(HERE / "jax_trials.py"))
+
+
+ALLOCATOR = """
+from batchscope.training import engines
+engines.load("jax").configure("cpu", 1)
+from jaxlib import xla_client
+options = xla_client.generate_pjrt_gpu_plugin_options()
+assert (options["memory_fraction"], options["preallocate"]) == (0.95, False), options
+"""
+
+
+def test_the_memory_of_a_gpu_may_be_used_to_its_end_and_is_not_taken_before(tmp_path):
+    run(tmp_path, "-c", ALLOCATOR, XLA_PYTHON_CLIENT_MEM_FRACTION="0.1", XLA_PYTHON_CLIENT_PREALLOCATE="true")

@@ -60,7 +60,8 @@ def test_the_last_words_of_a_job_on_a_full_disk_are_a_sentence_and_reach_the_ter
         "with zipfile.ZipFile(open('/dev/full', 'wb'), 'w') as archive: archive.writestr('a', b'x' * 99)"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    limited = ["bash", "-c", 'ulimit -v 1000000 && exec "$0" -c "$1"', sys.executable, script]
+    done = subprocess.run(limited, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert done.stderr == "Error: the disk is full (No space left on device); make room on it and run again\n"
 

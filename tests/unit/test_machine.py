@@ -95,3 +95,18 @@ def test_a_system_without_control_groups_is_the_limit_itself(tree):
 
 def test_a_system_without_proc_tells_its_memory_otherwise(tmp_path):
     assert machine.memory_bytes(tmp_path) == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+@pytest.mark.parametrize(
+    ("files", "shown"),
+    [
+        ({}, (False, False)),
+        ({"proc/driver/nvidia/gpus/0000:01:00.0/information": ""}, (True, True)),
+        ({"dev/nvidia0": ""}, (True, True)),  # a container that has the device alone
+        ({"dev/nvidiactl": "", "dev/nvidia-uvm": ""}, (False, False)),  # the driver, and no card for it
+        ({"dev/dxg": ""}, (False, True)),
+    ],
+)
+def test_a_card_is_seen_where_the_driver_or_its_device_shows_one(tree, files, shown):
+    root = tree(files)
+    assert (machine.has_nvidia_driver(root), machine.may_have_gpu(root)) == shown

@@ -32,11 +32,12 @@ def test_below_six_values_there_is_no_interval(n: int) -> None:
 
 def test_resemblance_of_neighbours_moves_the_ends_outward_as_an_autoregression_says() -> None:
     values = in_turns(100)
-    values[:20] = sorted(values[:20])
-    values[20:] = sorted(values[20:])
+    for start in range(0, 100, 6):
+        values[start : start + 6] = sorted(values[start : start + 6])
     ranks = stats.rankdata(values) - 50.5
-    r = (ranks[1:] @ ranks[:-1]) / (ranks @ ranks)
-    assert 0.5 < r < 0.9
+    seen = (ranks[1:] @ ranks[:-1]) / (ranks @ ranks)
+    assert 0.3 < seen < 0.4
+    r = seen + (1 + 3 * seen) / 100 + 0.5 / 10
     independent = stats.quantile_test(values, p=0.5).confidence_interval(0.95)  # of 0 … 99: rank less one
     reach = (independent.high - independent.low) / 2 - 0.5
     found = median_interval(values)
@@ -53,7 +54,7 @@ def test_only_the_order_counts(values: list[float]) -> None:
         assert stretched == (found[0] ** 3 + found[0], found[1] ** 3 + found[1])
 
 
-@pytest.mark.parametrize(("share", "least"), [(0.0, 0.95), (0.3, 0.93), (0.5, 0.9)])
+@pytest.mark.parametrize(("share", "least"), [(0.0, 0.95), (0.3, 0.94), (0.5, 0.93)])
 def test_it_covers_the_median_of_values_that_keep_a_share_of_their_neighbours_deviation(
     share: float, least: float
 ) -> None:

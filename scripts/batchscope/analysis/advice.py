@@ -14,7 +14,9 @@ from batchscope.analysis import decision_tree
 from batchscope.analysis.choosing import Answer, Choice, choose, in_words, may_be_equal, per_seed, span
 from batchscope.analysis.external_runs.given import Measurements
 from batchscope.analysis.scaling import MAX_RESOLUTION
+from batchscope.analysis.times import shared, times
 from batchscope.stats.intervals import t_interval
+from batchscope.stats.times import Time
 from batchscope.tables.cells import CELL, PAIR, Size, about, of_pair, of_size, pairs, sizes_of
 from batchscope.tables.codebook import frame
 from batchscope.tables.metrics import TARGETS
@@ -156,7 +158,7 @@ def _to_target(tables: Tables, target: tuple[str, float], quantity: str, *, pair
         else:
             so_far = rows["budget_epochs"].astype("float64") * rate.get(size, np.nan)
             bounds[size] = spent.where(rows["reached"].astype(bool), so_far)
-    slack = _slack(tables["timings"]) if quantity == "seconds" else {}
+    slack = {size: time.factors for size, time in times(tables["timings"]).items()}
     choice = choose(values, bounds, slack=slack, paired=paired)
     unit, what = {"seconds": ("s", "the lowest mean time to"), "joules": ("J", "the lowest mean energy to")}[quantity]
     if choice is None:
@@ -180,7 +182,7 @@ def _to_target(tables: Tables, target: tuple[str, float], quantity: str, *, pair
             f"That {span(choice.open, choice.sizes)} would need more is not shown: the runs that did not get there "
             "ended too early for it, or how far they went is not known."
         )
-    return answer
+    return answer.warning(shared(tables["timings"]))
 
 
 def _unclear(best: Size, reached: pd.DataFrame, quantity: str) -> list[Size]:
@@ -205,16 +207,6 @@ def _unclear(best: Size, reached: pd.DataFrame, quantity: str) -> list[Size]:
     )
 
 
-def _slack(timings: pd.DataFrame) -> dict[Size, tuple[float, float]]:
-    """First and third quartile of the seconds per update over their median, per size."""
-    factors = {}
-    for row in timings[timings["seconds_per_update"].notna()].to_dict("records"):
-        low, high = (row[f"seconds_per_update_{part}"] / row["seconds_per_update"] for part in ("q25", "q75"))
-        if np.isfinite([low, high]).all():
-            factors[Size(int(row["batch_size"]), bool(row["full_batch"]))] = (float(low), float(high))
-    return factors
-
-
 def _test_accuracy(tables: Tables, *, paired: bool) -> Answer:
     values = per_seed(tables["runs"], "selected_test_accuracy")
     choice = choose(values, highest=True, paired=paired)
@@ -222,17 +214,29 @@ def _test_accuracy(tables: Tables, *, paired: bool) -> Answer:
         return Answer(words="Not measured: at no batch size do all runs have a test accuracy.")
     answer = in_words(choice, "", "the highest mean test accuracy", "")
     close = [each for each in choice.together if may_be_equal(values[each], values[choice.best], paired=paired)]
-    if quickest := _quickest(choice, close, _by_size(tables["pareto"], "seconds_mean")):
-        answer = answer.saying(quickest)
+    timed = times(tables["timings"])
+    if quickest := _quickest(choice, close, _by_size(tables["pareto"], "seconds_mean"), timed):
+        answer = answer.saying(quickest).warning(shared(tables["timings"]))
     return answer.saying("This looks at the test data; a choice of your own should rest on validation data.")
 
 
-def _quickest(choice: Choice, close: Sequence[Size], seconds: Mapping[Size, float]) -> str:
+def _quickest(choice: Choice, close: Sequence[Size], seconds: Mapping[Size, float], timed: Mapping[Size, Time]) -> str:
     """Which of the sizes that may be the best trains in the least time; empty where nothing is to compare."""
     rivals = sorted({choice.best, *choice.equal, *close})
     if len(rivals) < 2 or any(size not in seconds for size in rivals):
         return ""
     quick = min(rivals, key=lambda size: seconds[size])
+
+    def off(size: Size, end: int) -> float:
+        """The time at an end of what is known of it."""
+        return seconds[size] * (timed[size].factors[end] if size in timed else 1.0)
+
+    level = [size for size in rivals if size == quick or off(size, 0) < off(quick, 1)]
+    if len(level) > 1:
+        return (
+            f"Of the sizes that may be equal, {span(level, choice.sizes)} train to their selected epoch in times that "
+            "one timing per size does not tell apart."
+        )
     if quick == choice.best and not choice.equal:
         return "Of those that may be equal to it, it trains to its selected epoch in the least time."
     if quick in (choice.best, *choice.equal):
@@ -257,7 +261,7 @@ def _memory(tables: Tables, *, paired: bool) -> Answer:
         if choice is not None:
             if len(choice.means) > 1 and max(choice.means.values()) < SAME_MEMORY * min(choice.means.values()):
                 return Answer(words=_same_memory(choice, kind), choice=choice)
-            answer = in_words(choice.scaled(1e-6), "MB", "the lowest mean peak memory", "")
+            answer = in_words(choice.scaled(1e-6), "MB", "the lowest mean peak memory of a run", "")
             largest = max(choice.means, key=lambda size: choice.means[size])
             if len(choice.means) > 1 and choice.means[choice.best] > 0:
                 ratio = text.fixed(choice.means[largest] / choice.means[choice.best], 2)
@@ -271,7 +275,7 @@ def _same_memory(choice: Choice, kind: str) -> str:
     least, most = (pick(choice.means, key=lambda size: choice.means[size]) for pick in (min, max))
     low, high = (f"{text.number(choice.means[size] / 1e6)} MB (at {size.label})" for size in (least, most))
     return (
-        f"No size saves memory worth choosing by: the mean peaks lie between {low} and {high}, less than "
+        f"No size saves memory worth choosing by: the mean peaks of runs lie between {low} and {high}, less than "
         f"{100 * (SAME_MEMORY - 1):.0f} % apart. The peak is that of {kind}, over whole runs with their evaluations."
     )
 

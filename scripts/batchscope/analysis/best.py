@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from batchscope.analysis.summary import epoch_seconds, finished_values
+from batchscope.analysis.summary import finished_values
+from batchscope.analysis.times import epoch_seconds, time_of
 from batchscope.stats import ALPHA
 from batchscope.stats.families import adjusted
 from batchscope.stats.intervals import MeanTest, paired_test, t_interval, t_quantile
 from batchscope.stats.power import detectable_effect
+from batchscope.stats.times import told_apart
 from batchscope.stats.trends import rank_probabilities
 from batchscope.tables.cells import CELL, PAIR, Size, about, of_pair
 from batchscope.tables.codebook import frame
@@ -42,6 +44,8 @@ def best(runs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
     so the p-values of all pairs of sizes, of all data sets and recipes of the study, are adjusted together (Holm): then
     at most a share `ALPHA` of studies wrongly tells any size apart from a best one. Adjusting for the comparisons with
     the best alone would nearly double that share.
+
+    Times of an epoch are compared by the test of `stats.times`, all pairs of a data set and recipe together (Holm).
 
     The interval of `difference` (this size minus the best) is not adjusted; `detectable` is the difference that a study
     like this would find with 80 % power, as the smallest p of all its pairs. `status` is `best`, `compared`, `not
@@ -95,19 +99,12 @@ def _speed(timings: pd.DataFrame) -> dict[Cell, dict[str, Any]]:
     """The part of the rows of `best` on the speed of the timed sizes of one pair."""
     timed = epoch_seconds(timings).dropna(subset=["seconds_per_epoch"]).astype("float64")
     rows: dict[Any, dict[Any, Any]] = timed.to_dict("index")
-    ranges = {cell: (row["seconds_per_epoch_q25"], row["seconds_per_epoch_q75"]) for cell, row in rows.items()}
+    per_epoch = {tuple(row[name] for name in CELL): time_of(row, "epoch") for row in timings.to_dict("records")}
+    known = {cell: time for cell, time in per_epoch.items() if time is not None}
+    slower = told_apart(known)
     fastest = min(rows, key=lambda cell: float(rows[cell]["seconds_per_epoch"]), default=())
-    return {
-        cell: {**row, "fastest": cell == fastest, "overlaps_fastest": _overlap(ranges[cell], ranges[fastest])}
-        for cell, row in rows.items()
-    }
-
-
-def _overlap(one: tuple[float, float], other: tuple[float, float]) -> bool | None:
-    """Whether two ranges overlap; None where an end is not known, as in measurements made elsewhere."""
-    if not np.isfinite([one, other]).all():
-        return None
-    return bool(one[0] <= other[1] and other[0] <= one[1])
+    apart = {cell: frozenset((cell, fastest)) in slower for cell in known if cell != fastest and fastest in known}
+    return {cell: {**row, "fastest": cell == fastest, "slower": apart.get(cell)} for cell, row in rows.items()}
 
 
 def complete(pair: pd.DataFrame, metric: str = LOSS) -> dict[Cell, Floats]:

@@ -83,6 +83,10 @@ class Answer:
         """The same with one sentence more."""
         return replace(self, words=f"{self.words} {sentence}")
 
+    def warning(self, of: str) -> Answer:
+        """The same with a warning of what it rests on; of an empty one, as it is."""
+        return self.saying(f"{of}.") if of else self
+
     def row(self) -> dict[str, Any]:
         """The columns of the table."""
         return {
@@ -128,7 +132,8 @@ def choose(
         values: by seed, per size.
         bounds: the same for sizes whose values are at least these (runs that ended before they got there). They are
             never the best, and are worse only where even the bounds are told apart as worse.
-        slack: factors (low, high) within which the values of a size are known; worse means worse within them too.
+        slack: factors (low, high) between which all values of a size may be off together; sizes are told apart where
+            they are even with those that bring them closest.
         highest: whether more is better.
         exact: values are no samples: sizes that differ by one amount at every seed, two or more, are told apart.
         paired: whether runs of one seed share something.
@@ -145,7 +150,7 @@ def choose(
     others = [size for size in full if size != best]
     return Choice(
         best=best,
-        interval=t_interval(full[best]),
+        interval=_known_to(t_interval(full[best]), *rules.slack.get(best, (1.0, 1.0))),
         together=tuple(sorted(size for size in others if worse[size] is False)),
         apart=tuple(sorted(size for size in worse if worse[size])),
         untested=tuple(sorted(size for size in others if worse[size] is None)),
@@ -155,6 +160,12 @@ def choose(
         means={size: float(found.mean()) for size, found in full.items()},
         paired=paired,
     )
+
+
+def _known_to(interval: Interval, low: float, high: float) -> Interval:
+    """The interval with what all values may be off together."""
+    ends = [None if end is None else end * by for end, by in ((interval.low, low), (interval.high, high))]
+    return replace(interval, low=ends[0], high=ends[1])
 
 
 def _complete(found: pd.Series[float], seeds: Sequence[int] | None) -> Floats | None:
@@ -170,7 +181,7 @@ def _worse(
     values = {**full, **limited}
     pairs_of_sizes = [*combinations(full, 2), *product(full, limited)]
     p_values = adjusted(
-        {two: _p(values[two[0]], values[two[1]], paired=rules.paired, exact=rules.exact) for two in pairs_of_sizes}
+        {two: _p(*_closest(two, values, rules.slack), paired=rules.paired, exact=rules.exact) for two in pairs_of_sizes}
     )
     verdicts: dict[Size, bool | None] = {}
     for size in values:
@@ -178,6 +189,15 @@ def _worse(
             p = p_values.get((size, best), p_values.get((best, size)))
             verdicts[size] = None if p is None else p <= ALPHA and _in_order(size, best, values, rules)
     return verdicts
+
+
+def _closest(
+    two: tuple[Size, Size], values: Mapping[Size, Floats], slack: Mapping[Size, tuple[float, float]]
+) -> tuple[Floats, Floats]:
+    """The values of two sizes, as close as their slack allows: the same where it makes up for their difference."""
+    less, more = sorted(two, key=lambda size: float(values[size].mean()))
+    low, high = values[less] * slack.get(less, (1.0, 1.0))[1], values[more] * slack.get(more, (1.0, 1.0))[0]
+    return (low, high) if high.mean() > low.mean() or not slack else (low, low)
 
 
 def _p(one: Floats, other: Floats, *, paired: bool, exact: bool = False) -> float | None:
@@ -198,8 +218,7 @@ def may_be_equal(one: pd.Series[float], other: pd.Series[float], *, paired: bool
 
 
 def _in_order(size: Size, best: Size, values: Mapping[Size, Floats], rules: _Rules) -> bool:
-    low, high = rules.slack.get(size, (1.0, 1.0))[0], rules.slack.get(best, (1.0, 1.0))[1]
-    return rules.sign * (float(values[size].mean()) * low - float(values[best].mean()) * high) > 0
+    return rules.sign * (float(values[size].mean()) - float(values[best].mean())) > 0
 
 
 def in_words(choice: Choice, unit: str, superlative: str, times: str) -> Answer:

@@ -18,7 +18,7 @@ import pandas as pd
 
 from batchscope import text
 from batchscope.analysis.choosing import Answer, Choice
-from batchscope.analysis.summary import without_core
+from batchscope.analysis.times import shared, times, without_core
 from batchscope.stats.intervals import ROUNDING
 from batchscope.stats.quantiles import median
 from batchscope.tables.cells import Size, of_pair, of_size, pairs, sizes_of
@@ -164,18 +164,34 @@ def _stability(case: _Case, at: Size) -> list[_Step]:
 def _speed(case: _Case, at: Size) -> list[_Step]:
     """Larger while slow with an idle processor."""
     question = f"Is training slow at {at.label}?"
-    times = case.tables["summary"]["seconds_per_epoch"].dropna()
-    here = _number(case, at, "seconds_per_epoch")
-    if here is None:
+    known = {size: _number(case, size, "seconds_per_epoch") for size in case.sizes}
+    timed = {size: seconds for size, seconds in known.items() if seconds is not None}
+    if at not in timed:
         return [_Step(question, "no timing", "not measured: keep the size", at)]
-    ratio = here / float(times.min())
-    measured = (
-        f"an epoch takes {text.ratio(ratio)} times as long as at the fastest size "
-        f"(ours: slow is over {text.number(SLOW_RATIO, 2)} times)"
+    fastest = min(timed, key=lambda size: timed[size])
+    factor = timed[at] / timed[fastest]
+    low, high = _known_to(case, at, fastest)
+    measured = "; ".join(
+        [
+            f"an epoch takes {text.ratio(factor)} times as long as at the fastest size "
+            f"(ours: slow is over {text.number(SLOW_RATIO, 2)} times)",
+            *filter(None, [shared(case.tables["timings"])]),
+        ]
     )
-    if ratio <= SLOW_RATIO:
+    if low * factor <= SLOW_RATIO < high * factor:
+        measured += "; its interval holds ratios on both sides of it"
+        return [_Step(question, measured, "not known: keep the size", at)]
+    if factor <= SLOW_RATIO:
         return [_Step(question, measured, "no", at)]
     return [_Step(question, measured, "yes: look at the utilisation", at), *_idle(case, at)]
+
+
+def _known_to(case: _Case, one: Size, other: Size) -> tuple[float, float]:
+    """The ends of the 95 % interval of the ratio of two times, over the ratio; of one time, 1."""
+    known = times(case.tables["timings"])
+    if one == other or one not in known or other not in known:
+        return 1.0, 1.0
+    return known[one].factors_over(known[other])
 
 
 def _idle(case: _Case, at: Size) -> list[_Step]:

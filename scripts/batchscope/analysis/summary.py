@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from batchscope.analysis.times import epoch_seconds
 from batchscope.stats.intervals import t_interval
 from batchscope.stats.quantiles import median, quantile
 from batchscope.tables import metrics as metrics_of
@@ -43,7 +44,6 @@ _MEMORY = {
     "host_memory_peak_bytes": "peak of the process on the host above the imported framework",
 }
 LOSS_QUANTILE = 0.99  # of the losses of single updates: beyond it lie the few that a figure marks at its edge
-WHOLE_CORE_PERCENT = 90  # of CPU time below which a timing on one thread was not alone
 _UTILISATION = {
     "gpu_utilisation_mean_percent": "share of time with a kernel running on the GPU",
     "cpu_percent_mean": "CPU time of the process in % of the threads given",
@@ -97,10 +97,11 @@ def finished_values(group: pd.DataFrame, metric: str) -> NDArray[np.float64]:
 def summary(runs: pd.DataFrame, timings: pd.DataFrame, reasons: pd.DataFrame, steps: pd.DataFrame) -> pd.DataFrame:
     """One row per cell: its speed, its results over the seeds, and what it took.
 
-    Seconds are the median over the timed windows (`_q25` and `_q75`: quartiles), alone on the machine, updates only.
-    Metrics are means over the runs that ended `ok`, with `_ci_low` and `_ci_high` as in `metrics`. `memory_kind`,
-    `utilisation_kind` and `energy_kind` name what was measured, the same for all sizes of a data set and recipe. Memory
-    and utilisation come from the timings; in a study without, from the runs (largest and mean), and the kind says so.
+    Seconds are the median over the timed windows, alone on the machine, updates only (`_ci_low` and `_ci_high`: 95 %
+    interval, with how another job may differ). Metrics are means over the runs that ended `ok`, with `_ci_low` and
+    `_ci_high` as in `metrics`. `memory_kind`, `utilisation_kind` and `energy_kind` name what was measured, the same for
+    all sizes of a data set and recipe. Memory and utilisation come from the timings; in a study without, from the runs
+    (largest and mean), and the kind says so.
     Where the energy is null, `energy_reason` says why. What is said of `steps` is of the rows that the table keeps.
     """
     cells = runs.groupby(CELL, sort=False)
@@ -113,21 +114,6 @@ def summary(runs: pd.DataFrame, timings: pd.DataFrame, reasons: pd.DataFrame, st
         _single_updates(runs, steps),
     ]
     return cells[["n_train", "updates_per_epoch"]].first().join(parts).reset_index()
-
-
-def without_core(timings: pd.DataFrame) -> pd.DataFrame:
-    """The timings on one CPU thread that did not get the core they had reserved: something else used the machine."""
-    alone = (timings["device"] == "cpu") & (timings["threads"] == 1)
-    found: pd.DataFrame = timings[alone & (timings["cpu_percent_mean"] < WHOLE_CORE_PERCENT).fillna(False)]
-    return found
-
-
-def epoch_seconds(timings: pd.DataFrame) -> pd.DataFrame:
-    """The time of an epoch and its quartiles over the windows, by timed cell."""
-    timed = timings.set_index(CELL)
-    ends = {f"seconds_per_epoch_{end}": timed[f"seconds_per_update_{end}"] for end in ("q25", "q75")}
-    per_epoch = timed["updates_per_epoch"]
-    return pd.DataFrame({"seconds_per_epoch": timed["seconds_per_epoch"]} | {k: v * per_epoch for k, v in ends.items()})
 
 
 def _speed(timings: pd.DataFrame) -> pd.DataFrame:
@@ -153,13 +139,14 @@ def _headlines(runs: pd.DataFrame) -> pd.DataFrame:
 
 def _resources(runs: pd.DataFrame, timings: pd.DataFrame) -> list[pd.DataFrame]:
     source, where = (runs, "beside other runs") if timings.empty else (timings, "alone on the machine")
+    of = "whole training runs" if timings.empty else "the timed updates"
     source = source.assign(cpu_percent_mean=source["cpu_percent_mean"] / source["threads"])
     cells = source.groupby(CELL, sort=False)
     memory = _first_measured(cells[list(_MEMORY)].max(), _MEMORY, "memory_bytes", "memory_kind")
     utilisation = _first_measured(
         cells[list(_UTILISATION)].mean(), _UTILISATION, "utilisation_percent", "utilisation_kind"
     )
-    memory["memory_kind"] += f", {where}" if len(timings) else f", {where}, the largest of the runs"
+    memory["memory_kind"] += f", of {of}, {where}" if len(timings) else f", of {of}, {where}, the largest of the runs"
     utilisation["utilisation_kind"] += f", {where}"
     return [memory, utilisation]
 

@@ -12,7 +12,8 @@ import pandas as pd
 
 from batchscope import text
 from batchscope.analysis.rates import optima
-from batchscope.analysis.summary import GAP, with_gap, without_core
+from batchscope.analysis.summary import GAP, with_gap
+from batchscope.analysis.times import shared, times
 from batchscope.claims.parts import Effect, NotMeasuredError
 from batchscope.claims.samples import Samples, Values
 from batchscope.claims.scope import Design
@@ -26,7 +27,7 @@ Tables = Mapping[str, pd.DataFrame]
 
 _NOTHING = {
     "runs": "there are no runs",
-    "windows": "nothing was timed",
+    "timings": "nothing was timed",
     "summary": "there is no summary",
     "to_target": "no target was set",
     "trials": "no learning rate was tuned",
@@ -215,7 +216,11 @@ def _to_target(metric: Metric, evidence: Evidence) -> Samples:
     tightest = effort.idxmax() if effort.notna().any() else effort.index[-1]
     name, target = cast(tuple[str, float], tightest)
     note = f"to {name.replace('_', ' ')} {target:g}"
-    return _per_run(targets.get_group((name, target)), metric, evidence, note)
+    found = _per_run(targets.get_group((name, target)), metric, evidence, note)
+    timings = evidence.known("timings")
+    if metric.column not in ("seconds", "joules") or timings.empty:
+        return found
+    return replace(found, times=times(timings), warning=shared(timings))
 
 
 def _refuse_borrowed(evidence: Evidence) -> None:
@@ -297,22 +302,16 @@ def _overheads(metric: Metric, evidence: Evidence) -> Samples:
 
 
 def _timed(metric: Metric, evidence: Evidence) -> Samples:
-    """One value per timed window. Windows of one timing: how a second timing would differ is not in their spread."""
+    """One value per size, the median of its timing, whose error stands for the spread."""
     _refuse_borrowed(evidence)
-    windows, timings = evidence.rows("windows"), evidence.rows("timings")
-    per_epoch = timings.set_index(SIZE)["updates_per_epoch"]
-    values: dict[Size, Values] = {}
-    for size, group in _by_size(windows):
-        seconds = group["seconds_per_update"].to_numpy(np.float64)
-        if metric.name == "examples_per_second":
-            values[size] = size.batch_size / seconds
-        else:
-            values[size] = seconds * (float(per_epoch.loc[size]) if metric.name == "seconds_per_epoch" else 1.0)
+    timings = evidence.rows("timings")
+    found = times(timings)
+    if not found:
+        raise NotMeasuredError(_NOTHING["timings"])
+    values = {size: _numbers(group[metric.name]) for size, group in _by_size(timings) if size in found}
     every = {*sizes_of(timings), *(sizes_of(evidence.rows("runs")) if "runs" in evidence.tables else ())}
-    short = len(without_core(timings))
-    warning = f"{short} of {text.count(len(timings), 'timing')} did not have a core alone" if short else ""
     problems = dict.fromkeys(every - set(values), "not timed")
-    return Samples(values, problems, False, "timed windows", warning=warning)
+    return Samples(values, problems, False, "timed windows", warning=shared(timings), times=found)
 
 
 def _tuned(metric: Metric, evidence: Evidence) -> Samples:
@@ -340,9 +339,12 @@ def _tuned(metric: Metric, evidence: Evidence) -> Samples:
 def _per_size(metric: Metric, evidence: Evidence) -> Samples:
     """The one value of a size that the summary has."""
     _refuse_borrowed(evidence)
-    found = {size: _numbers(group[metric.name]) for size, group in _by_size(evidence.rows(metric.table))}
+    rows = evidence.rows(metric.table)
+    found = {size: _numbers(group[metric.name]) for size, group in _by_size(rows)}
     values = {size: value for size, value in found.items() if np.isfinite(value).all()}
-    return Samples(values, dict.fromkeys(found.keys() - values, "not measured"), False, "sizes")
+    kinds = rows.get(f"{metric.name.rpartition('_')[0]}_kind", pd.Series(dtype="str")).dropna()
+    note = f"({kinds.iloc[0]})" if len(kinds) else ""
+    return Samples(values, dict.fromkeys(found.keys() - values, "not measured"), False, "sizes", note=note)
 
 
 def _by_size(rows: pd.DataFrame) -> Iterator[tuple[Size, pd.DataFrame]]:

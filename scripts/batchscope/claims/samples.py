@@ -18,6 +18,7 @@ from batchscope.stats import estimates
 from batchscope.stats.estimates import Estimate, largest, over_seeds
 from batchscope.stats.intervals import ROUNDING
 from batchscope.stats.spread import spread_test
+from batchscope.stats.times import Time
 from batchscope.stats.trends import slopes
 from batchscope.tables.cells import Size
 
@@ -38,6 +39,8 @@ class Samples:
         warning: what may have disturbed the values; empty for nothing.
         remarks: by size, what else a reader must know of its values.
         fitted: by size, its estimate, where the value is what a fit over all sizes gives there.
+        times: by size, the time that one job measured, by which all its values are multiplied, so that its error is
+            theirs together; of values that are not times, none.
         bounds: by size, the two ends that each value lies between (0 and infinity where it has none) where that is all
             that is known, so that the size is among the problems.
     """
@@ -51,6 +54,7 @@ class Samples:
     warning: str = ""
     remarks: Mapping[Size, str] = field(default_factory=dict)
     fitted: Mapping[Size, Estimate] = field(default_factory=dict)
+    times: Mapping[Size, Time] = field(default_factory=dict)
     bounds: Mapping[Size, tuple[Values, Values]] = field(default_factory=dict)
 
     @property
@@ -84,13 +88,17 @@ class Samples:
         """The fewest repetitions behind the values at some sizes."""
         if self.fitted:
             return min(estimate.n for estimate in self.fitted.values())
-        repeated = [len(self.values[size]) for size in sizes if size in self.values]
+        repeated = [
+            self.times[size].windows if self._alone(size) else len(self.values[size])
+            for size in sizes
+            if size in self.values
+        ]
         return len(repeated) if self.of == "sizes" else min(repeated, default=0)
 
     def contrast(self, weights: Mapping[Size, float], *, log: bool = False) -> Estimate | str:
         """The weighted sum of the values (or their logarithms) at several sizes."""
         problem = self._problem(weights)
-        return problem or self._combined([self.values[size] for size in weights], list(weights.values()), log)
+        return problem or self._combined([self._sample(size) for size in weights], list(weights.values()), log)
 
     def apart(self, other: Samples, size: Size, name: str, *, log: bool) -> Estimate | str:
         """The values at one size minus (or divided by) those of the recipe `name`, seed by seed."""
@@ -98,7 +106,7 @@ class Samples:
             return problem
         if self.seeds != other.seeds:
             return f"{name} was not run with the same seeds"
-        return self._combined([self.values[size], other.values[size]], [1.0, -1.0], log)
+        return self._combined([self._sample(size), other._sample(size)], [1.0, -1.0], log)
 
     def trend(self, sizes: Sequence[Size], *, log: bool) -> Estimate | str:
         """The slope of the values (or their logarithms) per doubling of the batch size.
@@ -132,7 +140,10 @@ class Samples:
         if np.ptp(x, axis=0).min() <= ROUNDING * largest(x):
             return "the other metric is the same at all sizes of a seed"
         y = np.log(y) if log else y
-        return over_seeds(slopes(y, x), largest(y) / float(np.ptp(x, axis=0).min()))
+        found = over_seeds(slopes(y, x), largest(y) / float(np.ptp(x, axis=0).min()))
+        deviations = x - x.mean(axis=0)
+        weights = ((np.ones_like(y) if log else y) * deviations / (deviations**2).sum(axis=0)).mean(axis=1)
+        return _with_times(found, [self.times.get(size) for size in sizes], weights.tolist())
 
     def power(self, sizes: Sequence[Size]) -> Estimate | str:
         """The slope of the logarithm of the values on that of the batch size; between two ends where values are."""
@@ -162,19 +173,36 @@ class Samples:
         lacking = (size for size in sizes if size not in self.values)
         return next((f"batch size {size.label}: {self.problems.get(size, 'not measured')}" for size in lacking), "")
 
-    def _combined(self, values: Sequence[Values], weights: Sequence[float], log: bool) -> Estimate | str:
+    def _sample(self, size: Size) -> tuple[Values, Time | None]:
+        """The values at a size, and the time that is a factor of all of them."""
+        return self.values[size], self.times.get(size)
+
+    def _alone(self, size: Size) -> bool:
+        """Whether the only value of a size is its time, so that its error is all there is."""
+        return not self.paired and size in self.times
+
+    def _combined(
+        self, samples: Sequence[tuple[Values, Time | None]], weights: Sequence[float], log: bool
+    ) -> Estimate | str:
         """A weighted sum of values, or of their logarithms.
 
         Paired samples give one sum per seed and a t-test over seeds. Others give a sum of means, whose variance is the
-        sum of the squared weights times s²/n, with Welch and Satterthwaite's degrees of freedom.
+        sum of the squared weights times s²/n, with Welch and Satterthwaite's degrees of freedom. The errors of times
+        are added, each once.
         """
+        values, times = [each for each, _ in samples], [time for _, time in samples]
         if log and min(float(each.min()) for each in values) <= 0:
             return "a value is not above zero, so there is no ratio"
+        parts = [weight * (1.0 if log else float(each.mean())) for weight, each in zip(weights, values, strict=True)]
         values = [np.log(each) for each in values] if log else values
-        if not self.paired:
-            return estimates.welch(values, weights)
-        total = sum((w * each for w, each in zip(weights, values, strict=True)), np.zeros(len(self.seeds)))
-        return over_seeds(total, largest(*values) * max(map(abs, weights)))
+        if self.paired:
+            total = sum((w * each for w, each in zip(weights, values, strict=True)), np.zeros(len(self.seeds)))
+            return _with_times(over_seeds(total, largest(*values) * max(map(abs, weights))), times, parts)
+        if known := [time for time in times if time is not None]:
+            value = sum(weight * float(each[0]) for weight, each in zip(weights, values, strict=True))
+            alone = estimates.untested(min(time.windows for time in known), value)
+            return _with_times(alone, times, parts)
+        return estimates.welch(values, weights)
 
     def _between(self, weights: Mapping[Size, float]) -> Estimate | str:
         """The weighted sum of the logarithms of paired values, some only known to lie between two ends.
@@ -200,6 +228,24 @@ class Samples:
         low, high = lowest.low if lowest else None, highest.high if highest else None
         reach = lowest.value if lowest else None, highest.value if highest else None
         return Estimate(len(self.seeds), sum(known) / len(known), low, high, None, test, reach)
+
+
+def _with_times(found: Estimate, times: Sequence[Time | None], weights: Sequence[float]) -> Estimate:
+    """An estimate with the error of the times that are in it, each with its weights on their logarithms.
+
+    A time that stands in it twice, as where two recipes share a timing, has one error. One repetition stays untested.
+    """
+    shares: dict[Time, float] = {}
+    for time, weight in zip(times, weights, strict=True):
+        if time is not None:
+            shares[time] = shares.get(time, 0.0) + weight
+    if not shares or found.n < 2:
+        return found
+    spread = [(found.sd**2 / found.n, found.n - 1)] if found.sd else []
+    errors = [
+        (weight**2 * variance, freedom) for time, weight in shares.items() for variance, freedom in time.variances
+    ]
+    return estimates.of_variances(found.n, found.value, [*spread, *errors]) if any(shares.values()) else found
 
 
 def slope_weights(sizes: Sequence[Size], base: float) -> dict[Size, float]:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from batchscope.analysis.summary import GAP, OUTCOMES
+from batchscope.analysis.times import time_of
 from batchscope.figures import theme
 from batchscope.figures.against import Panel, Point, Points, cut_in_words, over_seeds, stack
 from batchscope.figures.frames import Frames, Size, of_size, value_of
@@ -21,6 +22,8 @@ from batchscope.figures.words import (
     outcomes_in_words,
     range_in_words,
 )
+from batchscope.stats import LEVEL
+from batchscope.stats.times import JOB_SPREAD
 
 _LOG = {"logarithmic": True}
 _NO_RUN = "not measured, or no run ended ok"
@@ -28,14 +31,15 @@ _NO_TIMING = "not measured: no timing of these sizes"
 
 
 def _seconds(frames: Frames, *, per_epoch: bool) -> dict[Size, Point]:
-    """Median over the windows of a timing with its quartiles."""
+    """Median over the windows of a timing with its interval."""
     points = {}
     for size in frames.sizes:
         timed = of_size(frames.timings, size).dropna(subset=["seconds_per_update"])
         if len(timed):
             row = timed.iloc[0]
             factor = float(row["updates_per_epoch"]) if per_epoch else 1.0
-            middle, low, high = (factor * float(row[f"seconds_per_update{part}"]) for part in ("", "_q25", "_q75"))
+            middle, time = factor * float(row["seconds_per_update"]), time_of(row.to_dict())
+            low, high = (middle * end for end in time.factors) if time else (None, None)
             windows = of_size(frames.windows, size)
             singles = dict(zip(windows["window"], factor * windows["seconds_per_update"], strict=True))
             points[size] = Point(middle, low, high, singles)
@@ -173,7 +177,8 @@ def _timing_in_words(frames: Frames) -> str:
     borrowed = f" The timings are those of {lenders[0]}, which does the same work per update." if lenders else ""
     singles = "" if lenders else "; small dots: single windows"
     return (
-        f"Large dots: medians over {number} windows timed in isolation; bars: quartiles, where longer than a dot"
+        f"Large dots: medians over {number} windows timed in isolation; bars: {LEVEL} intervals, in which another "
+        f"job may differ by {100 * JOB_SPREAD:g} %"
         f"{singles}.{borrowed}"
     )
 

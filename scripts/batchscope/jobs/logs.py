@@ -62,7 +62,9 @@ def shorten(path: Path) -> None:
     no room for that, the log stays as it is.
     """
     whole = _whole(path)
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    with path.open("rb") as stream:
+        # So many bytes and no more: a device, such as /dev/full, has no end to read to.
+        lines = stream.read(path.stat().st_size).decode("utf-8", errors="replace").splitlines()
     last = lines[-1:] if lines and lines[-1].startswith(_ERROR) else lines[-_LINES:]
     if len(lines) > len(last):
         with contextlib.suppress(OSError), atomic_path(path) as short:

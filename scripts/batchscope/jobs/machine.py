@@ -29,10 +29,10 @@ def has_nvidia_driver(root: Path = _SYSTEM) -> bool:
     """Whether NVIDIA's driver shows a GPU; told on Linux only.
 
     Args:
-        root: the folder that holds `proc` and `sys`.
+        root: the folder that holds `proc`, `sys` and `dev`.
     """
-    cards = root / "proc/driver/nvidia/gpus"
-    return cards.is_dir() and any(cards.iterdir())
+    cards = root / "proc/driver/nvidia/gpus"  # some containers have the device alone
+    return (cards.is_dir() and any(cards.iterdir())) or any((root / "dev").glob("nvidia[0-9]*"))
 
 
 def may_have_gpu(root: Path = _SYSTEM) -> bool:

@@ -47,4 +47,5 @@ def load(parquet_path: str | Path) -> pd.DataFrame:
 
 def _without_formulas(frame: pd.DataFrame) -> pd.DataFrame:
     texts = [name for name, kind in frame.dtypes.items() if pd.api.types.is_string_dtype(kind)]
-    return frame.assign(**{name: frame[name].str.replace(_FORMULA, r"'\1", regex=True) for name in texts})
+    replaced = {str(name): frame[name].str.replace(_FORMULA, r"'\1", regex=True) for name in texts}
+    return frame.assign(**replaced)

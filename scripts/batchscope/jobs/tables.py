@@ -18,6 +18,7 @@ from batchscope.analysis.curves import equal_budget, learning_curves
 from batchscope.analysis.external_runs import tables as external_runs
 from batchscope.analysis.external_runs.given import Measurements, paired
 from batchscope.analysis.summary import metrics, summary
+from batchscope.analysis.times import with_errors
 from batchscope.claims import definitions, replication, verdicts
 from batchscope.claims.published import Published
 from batchscope.claims.scope import Design
@@ -125,13 +126,14 @@ def _recorded(
 ) -> dict[str, pd.DataFrame]:
     """What the jobs of a study recorded, and when its runs reached its targets."""
     runs, timed = concat("run", run), concat("timing", timing)
-    timings = with_borrowed(timed, runs, study["borrowed_timings"])
+    timed_windows = concat("windows", windows)
+    timings = with_borrowed(with_errors(timed, timed_windows), runs, study["borrowed_timings"])
     tables = {
         "runs": runs,
         "evaluations": concat("evaluations", evaluations),
         "steps": thin(concat("steps", steps)),
         "timings": timings,
-        "windows": concat("windows", windows),
+        "windows": timed_windows,
         "not_measured": not_measured(run=run_manifest, timing=timing_manifest, probe=probe_manifest),
         "trials": concat("trials", trials),
     }
@@ -154,10 +156,11 @@ def _analysed(probed: Mapping[str, dict[str, pd.DataFrame]]) -> dict[str, pd.Dat
 def _imported(measurements: Measurements, wanted: Sequence[targets.Target]) -> dict[str, pd.DataFrame]:
     """What a study's measurements say, in the form of records."""
     found = external_runs.read(measurements, wanted)
+    empty = {name: concat(name, []) for name in ("steps", "windows")}
     return {
         "runs": found.runs,
-        "timings": with_borrowed(found.timings, found.runs, []),
-        **{name: concat(name, []) for name in ("steps", "windows")},
+        "timings": with_borrowed(with_errors(found.timings, empty["windows"]), found.runs, []),
+        **empty,
         **{name: getattr(found, name) for name in ("evaluations", "trials", "left_out", "rate_choices")},
         "not_measured": not_measured(),
         "to_target": found.to_target,

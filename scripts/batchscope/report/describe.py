@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from batchscope import text as numbers
+from batchscope.analysis.times import SPREAD
 from batchscope.data.sources.registry import SOURCES
 from batchscope.report.content import Definition, Described
 from batchscope.stats import ALPHA, LEVEL
+from batchscope.stats.times import LEAST_DIFFERENCE
 from batchscope.training.optimizer_signatures import SIGNATURES
 
 _SCALES = {
@@ -105,8 +107,9 @@ def timing(study: Described) -> str:
     return (
         "Seconds never come from the training runs, which may share the machine. For each batch size a separate job "
         f"that has the machine to itself trains for {settings['warmup_seconds']:g} s without counting and then times "
-        f"{windows}. Given are the median and the quartiles over the windows of that one job: updates only, without "
-        "compiling and evaluation, and with the last, short batch of an epoch counted as a whole one. They hold for "
+        f"{windows}. Given is the median over the windows of that one job: updates only, without compiling and "
+        f"evaluation, and with the last, short batch of an epoch counted as a whole one; {SPREAD}. So one "
+        f"timing each does not tell apart times that differ by less than {100 * LEAST_DIFFERENCE:.1f} %. They hold for "
         "the number of threads, the precision and the deterministic operations named under Training and in the "
         f"manifest; other settings can favour other sizes.{_borrowed(study['borrowed_timings'])}"
     )

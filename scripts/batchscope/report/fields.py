@@ -29,8 +29,7 @@ class Field:
 
     Attributes:
         heading: its heading.
-        name: column of the study's table, or the beginning of the names of a mean, `NAME_mean`, with its interval, or
-            of a median with its quartiles.
+        name: column of the study's table, or the beginning of the names of a mean, `NAME_mean`, with its interval.
         unit: shown beside the heading instead of that of the codebook; `ms` and `MB` scale seconds and bytes.
         form: `whole` or `number` to show a mean without its interval, so written; `digits` to give both ends of an
             interval three significant digits; else as the codebook declares the column.
@@ -57,13 +56,12 @@ class Field:
 
     def _cells(self, declared: Columns, stem: str, found: Sequence[Row], factor: float) -> list[Cell]:
         form = self.form or _form(declared, self.name, stem)
-        ends = {"spread": "_ci_low _ci_high", "digits": "_ci_low _ci_high", "quartiles": "_q25 _q75"}.get(form, "")
+        low, high = f"{self.name}_ci_low", f"{self.name}_ci_high"
         if form == "spread":
-            low, high = ends.split()
-            return sheets.spreads_of(found, self.name, low, high, stem.removeprefix(self.name), aligned=self.aligned)
-        if ends:
-            names = [stem, *(self.name + end for end in ends.split())]
-            return [sheets.quartiles(*(number(row, name) for name in names)) for row in found]
+            mean = stem.removeprefix(self.name)
+            return sheets.spreads_of(found, self.name, "_ci_low", "_ci_high", mean, aligned=self.aligned)
+        if form == "digits":
+            return [sheets.quartiles(*(number(row, name) for name in (stem, low, high))) for row in found]
         if self.of:
             return [sheets.value(number(row, stem), f"{_whole(row, stem)} of {_whole(row, self.of)}") for row in found]
         if form == "whole":
@@ -127,8 +125,6 @@ def sheet(
 def _form(declared: Columns, name: str, stem: str) -> str:
     if f"{name}_ci_low" in declared:
         return "spread"
-    if f"{name}_q25" in declared:
-        return "quartiles"
     return {"integer": "whole", "number": "number"}.get(declared[stem].kind, "text")
 
 

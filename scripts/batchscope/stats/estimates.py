@@ -19,6 +19,9 @@ from batchscope.stats.trends import page_trend
 
 Test = Callable[[float], tuple[float | None, float | None]]  # threshold -> p of "above it", p of "below it"
 
+Variance = tuple[float, float]  # with its degrees of freedom, infinite where it is known
+
+KNOWN = 1e6  # degrees of freedom at which Student's t is normal
 ONE = "one repetition gives no spread to test with"
 ON_A_LINE = "two sizes with one value each always lie on a line, so there is no scatter to test with"
 NO_SPREAD = "every repetition gives the same, so there is no spread to test with"
@@ -80,8 +83,19 @@ def welch(groups: Sequence[NDArray[np.float64]], weights: Sequence[float]) -> Es
     error = math.sqrt(sum(shares))
     if error <= ROUNDING * largest(*groups):
         return untested(n, value)
-    freedom = error**4 / sum(share**2 / (len(group) - 1) for share, group in zip(shares, groups, strict=True))
-    return _student(n, value, error, freedom)
+    return of_variances(n, value, [(share, len(group) - 1) for share, group in zip(shares, groups, strict=True)])
+
+
+def of_variances(n: int, value: float, variances: Sequence[Variance]) -> Estimate:
+    """A value whose variance is the sum of several, with Welch and Satterthwaite's degrees of freedom.
+
+    >>> found = of_variances(5, 1.0, [(0.04, 4), (0.05, math.inf)])
+    >>> round(found.low, 3), round(found.high, 3)
+    (0.375, 1.625)
+    """
+    error = math.sqrt(sum(variance for variance, _ in variances))
+    lost = sum(variance**2 / freedom for variance, freedom in variances)
+    return _student(n, value, error, min(error**4 / lost, KNOWN) if lost else KNOWN)
 
 
 def regression(y: NDArray[np.float64], weights: NDArray[np.float64], slope: float) -> Estimate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -286,11 +287,19 @@ def resolve(measurements: Measurements, study_file: Path, folders: Sequence[str]
 
 @dataclass(frozen=True)
 class Found:
-    """What the files of measurements hold, as far as it is needed before the first job."""
+    """What the files of measurements hold, as far as it is needed before the first job.
+
+    Attributes:
+        pairs: data sets and recipes, in the order of the file.
+        tuned: those with several learning rates, of which the best was chosen.
+        left_out: a sentence on rows that are no results; empty where all are.
+        alike: sentences on names that look alike and stay different.
+    """
 
     pairs: tuple[tuple[str, str], ...]
     tuned: frozenset[tuple[str, str]]
     left_out: str
+    alike: tuple[str, ...] = ()
 
 
 def find(measurements: Measurements) -> Found:
@@ -312,7 +321,7 @@ def find(measurements: Measurements) -> Found:
         found = histories.joined(found, courses, runs.path) if courses else found
         chosen = rates.choose(found.rows, given.length_of(resolved["runs"]), shared_seeds=runs.shared_seeds)
         tuned = frozenset((choice.dataset, choice.recipe) for choice in chosen.choices)
-        return Found(found.pairs, tuned, _left_out(Path(runs.path), found))
+        return Found(found.pairs, tuned, _left_out(Path(runs.path), found), tuple(_alike(Path(runs.path), found)))
     if runs.named is None:
         raise ConfigError(
             f"{runs.path}: names of data sets and recipes are read before the first job, and this Python has no "
@@ -333,6 +342,12 @@ def _left_out(path: Path, found: Rows) -> str:
         counts[each.reason] += each.rows
     reasons = ", ".join(f"{n} ({reason})" for reason, n in counts.most_common())
     return f"{path}: {counts.total()} of {found.in_file} rows are left out: {reasons}" if counts else ""
+
+
+def _alike(path: Path, found: Rows) -> Iterator[str]:
+    for what, names in zip(("data sets", "recipes"), zip(*found.pairs, strict=True), strict=True):
+        for one, other in itertools.islice(foreign.look_alikes(names), 10):
+            yield f"{path}: `{foreign.short(one)}` and `{foreign.short(other)}` are two {what}"
 
 
 def _find(path: str, study_file: Path, folders: Sequence[str], place: str) -> Path:

@@ -30,7 +30,7 @@ class Timing(Written):
     warmup_seconds: float = Field(0.5, ge=0)
     """Untimed updates before the first window, in seconds; more where they do not yet tell how many fill a window."""
     windows: int | None = Field(None, ge=3)
-    """Timed windows, whose median and quartiles the report gives. null: as many as `precision` needs."""
+    """Timed windows, whose median the report gives. null: as many as `precision` needs."""
     window_seconds: float = Field(0.2, gt=0)
     """Length of a window, in seconds, or about it. A window holds at least one update, however long that takes."""
     precision: float = Field(0.02, gt=0, lt=1)

@@ -11,7 +11,7 @@ from pandas.api import types
 
 from batchscope.tables import derived_columns as derived
 from batchscope.tables import job_columns as columns
-from batchscope.tables.job_columns import Column, Columns, Kind, string
+from batchscope.tables.job_columns import Column, Columns, Kind, number, string
 from batchscope.tables.records import TableError
 
 _OF_JOBS: Mapping[str, Mapping[str, Column]] = {
@@ -19,6 +19,9 @@ _OF_JOBS: Mapping[str, Mapping[str, Column]] = {
     **{name: columns.TABLES[name] for name in ("evaluations", "steps", "windows", "trials")},
     "timings": {
         **columns.TABLES["timing"],
+        "seconds_per_update_error": number(
+            "", "standard error of `seconds_per_update`, over it, as the windows of the job show it"
+        ),
         "timed_recipe": string("recipe that was trained when the seconds were measured"),
     },
 }

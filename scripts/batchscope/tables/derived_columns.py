@@ -39,8 +39,8 @@ _TARGET = {
 }
 _SECONDS = {
     "seconds_per_epoch": number("s", "time of the updates of an epoch, timed alone on the machine"),
-    "seconds_per_epoch_q25": number("s", "first quartile over the timed windows"),
-    "seconds_per_epoch_q75": number("s", "third quartile over the timed windows"),
+    "seconds_per_epoch_ci_low": number("s", "lower end of its 95 % interval, in which another job may differ by 2 %"),
+    "seconds_per_epoch_ci_high": number("s", "upper end of it; null where there are no windows"),
 }
 
 OF_RUNS: dict[str, dict[str, Column]] = {
@@ -138,7 +138,11 @@ OF_RUNS: dict[str, dict[str, Column]] = {
         "detectable": number("nat", "smallest difference that so many seeds would find with a power of 80 %"),
         **_SECONDS,
         "fastest": boolean("whether its epoch takes the least time; null without a timing", nullable=True),
-        "overlaps_fastest": boolean("whether its quartiles overlap with those of the fastest size", nullable=True),
+        "slower": boolean(
+            "whether its epoch takes longer than that of the fastest (p adjusted over all pairs of sizes of the data "
+            "set and recipe at most 0.05); null for the fastest and without windows",
+            nullable=True,
+        ),
         **_mean("accuracy", "", "test accuracy at the selected epoch"),
     },
     "ranks": {

@@ -214,7 +214,7 @@ TABLES: dict[str, dict[str, Column]] = {
         "seconds_per_update": number("s", "median over the windows, alone on the machine, full batches"),
         "seconds_per_update_q25": number("s", "first quartile over the windows"),
         "seconds_per_update_q75": number("s", "third quartile over the windows"),
-        "seconds_per_update_ci_low": number("s", "lower end of the 95 % interval of the median over the windows"),
+        "seconds_per_update_ci_low": number("s", "lower end of the 95 % interval of the median of the job's windows"),
         "seconds_per_update_ci_high": number("s", "upper end of it; null where there are too few windows"),
         "ended_by": string(
             "key of `timing` in config.yaml that ended the windows: precision (the interval was narrow enough), "

@@ -107,7 +107,7 @@ _ALL = (
     Metric("step_loss_noise", "noise of the step loss", "nat"),
     Metric("gpu_energy_joules", "energy of the GPU", "J", "lower"),
     Metric("cpu_package_energy_joules", "energy of the CPU packages", "J", "lower"),
-    Metric("host_memory_peak_bytes", "peak memory on the host", "B", "lower"),
+    Metric("host_memory_peak_bytes", "peak memory of a run on the host", "B", "lower"),
     Metric("cpu_percent_mean", "CPU time of the process", "%"),
     Metric("updates_per_epoch", "number of updates per epoch", "updates"),
     Metric("seconds_per_update", "time per update", "s", "lower", "windows", "windows"),

@@ -110,7 +110,8 @@ class Recipes(Kind):
             sizes |= set(chosen)
         ordered = sorted(sizes)
         head = f"{words.named(metric, found)}: with {mine} {words.series(metric, found, ordered)}"
-        return Finding(self.judged(claim, effects), found.of, found.fewest(ordered), ordered, "; ".join([head, *texts]))
+        text = "; ".join(filter(None, [head, *texts, found.warning]))
+        return Finding(self.judged(claim, effects), found.of, found.fewest(ordered), ordered, text)
 
     def _twins(self, evidence: Evidence) -> Iterator[Pair]:
         """The recipes to compare with; raise `NotMeasuredError` where there is none with some value."""

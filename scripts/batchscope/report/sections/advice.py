@@ -16,7 +16,7 @@ from batchscope.tables.cells import Pair
 GOALS = {
     "time_to_target": "Least time to a target",
     "test_accuracy": "Best test accuracy",
-    "memory": "Least memory",
+    "memory": "Least memory of a run",
     "energy": "Least energy",
     "decision_tree": "A source's decision tree",
 }

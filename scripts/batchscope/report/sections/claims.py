@@ -18,6 +18,7 @@ from batchscope.report.fields import Field, Own, sheet
 from batchscope.report.page import figure_id
 from batchscope.report.sections.quality import p_adjusted
 from batchscope.stats import ALPHA, LEVEL
+from batchscope.stats.times import JOB_SPREAD
 
 NOT_MEASURED = "not measured"
 _SHORT = 8  # verdicts up to which the whole table is shown at once
@@ -30,8 +31,8 @@ _HOW = (
     "says that it is smaller than what counts. Each p-value is twice the smaller of those two tests and adjusted "
     f"(Holm) over the tests of the statement's family, and a verdict needs an adjusted p of at most {ALPHA}. "
     "Everything else is undecided. Undecided is not “no effect”: beside it stands the smallest effect that as many "
-    "seeds would find four times out of five. Tests are over seeds; those of a time are over the timed windows of one "
-    "job per size, and do not hold how another job, or another day, would differ."
+    "seeds would find four times out of five. Tests are over seeds; of a time there is one job per size, "
+    f"for which they assume that another may differ by {100 * JOB_SPREAD:g} % (standard deviation) beyond its windows."
 )
 
 

@@ -181,7 +181,7 @@ _TERMS_OF_ANY = (
     ),
     (
         "0.953 [0.949, 0.957]",
-        "A mean with its interval over runs, or, for seconds, a median with its quartiles over windows.",
+        "A mean with its interval over runs, or, for seconds, a median over windows with its interval.",
     ),
     ("A dash", "Not measured, or not defined there. It is never a zero."),
 )

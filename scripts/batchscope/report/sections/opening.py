@@ -83,9 +83,9 @@ def speed(table: Sequence[Row]) -> list[str]:
         f"windows alone on the machine. The slowest, batch size {size(slowest)}, takes {_seconds(slowest)}: "
         f"{text.ratio(times)} times as long."
     )
-    overlaps = [size(row) for row in timed if row is not fastest and bool(row["overlaps_fastest"])]
-    if overlaps:
-        sentence += f" The quartiles of {text.listing(overlaps)} overlap with those of the fastest."
+    close = [size(row) for row in timed if not pd.isna(row["slower"]) and not bool(row["slower"])]
+    if close:
+        sentence += f" One timing per size does not tell {text.listing(close)} apart from the fastest."
     return [sentence]
 
 
@@ -132,6 +132,10 @@ def trade(table: Sequence[Row]) -> list[str]:
     if best is None or not close or any(number(row, "seconds_per_epoch") is None for row in (best, *close)):
         return []
     quick = min((best, *close), key=lambda row: float(row["seconds_per_epoch"]))
+    level = [row for row in (best, *close) if row is quick or _may_be_as_fast(row, quick)]
+    if len(level) > 1:
+        sizes = text.listing([size(row) for row in sorted(level, key=lambda row: float(row["batch_size"]))])
+        return [f"Of the sizes whose loss may be equal, one timing each does not tell apart the epochs of {sizes}."]
     if quick is best:
         return [f"Of these sizes, {size(best)} itself takes the least time per epoch."]
     times = float(best["seconds_per_epoch"]) / float(quick["seconds_per_epoch"])
@@ -140,6 +144,12 @@ def trade(table: Sequence[Row]) -> list[str]:
         f"{_seconds(quick)}, {text.ratio(times)} times as fast as {size(best)}. What that costs is not known better "
         f"than {_difference(quick)} nat of validation loss, at equal epochs."
     ]
+
+
+def _may_be_as_fast(row: Row, quick: Row) -> bool:
+    """Whether the intervals of two times per epoch overlap; not known of measurements made elsewhere."""
+    low, high = number(row, "seconds_per_epoch_ci_low"), number(quick, "seconds_per_epoch_ci_high")
+    return low is not None and high is not None and low <= high
 
 
 def _spans_zero(row: Row) -> bool:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from batchscope import text
 from batchscope.analysis.best import BEST, COMPARED, LOSS, NOT_COMPARABLE, NOT_TESTABLE
+from batchscope.analysis.times import SPREAD
 from batchscope.figures import sheets
 from batchscope.figures.sheets import Cell, Column, Row, Sheet, number, rows, value
 from batchscope.probes.section import Figure
@@ -15,23 +16,20 @@ from batchscope.report import elements
 from batchscope.report.content import Content
 from batchscope.report.fields import SIZE, Field, Own, table, words
 from batchscope.report.page import Block, section
+from batchscope.report.sections.speed import memory
 from batchscope.stats import ALPHA, LEVEL
 from batchscope.tables import cells
 from batchscope.tables.cells import Pair
 
-_SUMMARY = (
+_SUMMARY: tuple[Field | Own, ...] = (
     SIZE,
     Field("Updates per epoch", "updates_per_epoch"),
-    Field("Time per epoch", "seconds_per_epoch"),
+    Field("Time per epoch", "seconds_per_epoch", form="digits"),
     Field("Updates in all", "updates", "mean", form="whole"),
     Field("Best validation loss", "validation_loss"),
     Field("Test accuracy", "test_accuracy"),
     Field("Train − test accuracy", "gap"),
     Field("Noise of the step loss", "noise"),
-    Field("Peak memory", "memory_bytes", "MB"),
-    Field("Utilisation", "utilisation_percent"),
-    Field("Energy per epoch", "energy_per_epoch_joules"),
-    Field("Runs ended ok", "n_ok", of="n_runs"),
 )
 
 
@@ -46,10 +44,17 @@ def summary(content: Content, pair: Pair) -> list[Block]:
     caption = (
         f"Means over the runs that finished; intervals are {LEVEL} t-intervals over seeds. "
         "Loss, accuracy and their difference are taken at the epoch with the lowest validation loss. The time per "
-        "epoch is that of its updates, median over repeated windows with quartiles, alone on the machine. What memory, "
+        f"epoch is that of its updates, median over repeated windows, alone on the machine; {SPREAD}. What memory, "
         "utilisation and energy are here, and why one is missing, is said under Memory, utilisation and energy."
     )
-    return [*table(content, pair, "summary", _SUMMARY, caption)]
+    fields = (
+        *_SUMMARY,
+        memory(content),
+        Field("Utilisation", "utilisation_percent"),
+        Field("Energy per epoch", "energy_per_epoch_joules"),
+        Field("Runs ended ok", "n_ok", of="n_runs"),
+    )
+    return [*table(content, pair, "summary", fields, caption)]
 
 
 def side_by_side(content: Content) -> str:

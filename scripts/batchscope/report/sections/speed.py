@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from batchscope import text
-from batchscope.analysis.summary import WHOLE_CORE_PERCENT, without_core
+from batchscope.analysis.times import SPREAD, shared
 from batchscope.figures.sheets import Cell, Row, number, rows, value
 from batchscope.probes.section import Figure, Note
 from batchscope.report import elements
@@ -34,7 +34,7 @@ def _timed(content: Content, pair: Pair) -> list[Block]:
     frame = content.of("summary", pair)
     timed = [row for row in rows(frame) if number(row, "seconds_per_epoch") is not None]
     if not timed:
-        return [Note("No batch size has a timing.")]
+        return [Note("No batch size was timed; `timing: true` in the study file times each, alone on the machine.")]
     first = timed[0]
 
     def faster(row: Row) -> Cell:
@@ -46,32 +46,21 @@ def _timed(content: Content, pair: Pair) -> list[Block]:
         SIZE,
         Field("Time per update", "seconds_per_update", "ms"),
         Field("Updates per epoch", "updates_per_epoch"),
-        Field("Time per epoch", "seconds_per_epoch"),
+        Field("Time per epoch", "seconds_per_epoch", form="digits"),
         Own("Speed", faster, f"times that of {size(first)}"),
         Field("Throughput", "examples_per_second", "examples/s", form="whole"),
     )
     caption = (
-        "Medians over repeated windows of one job with their quartiles, alone on the "
-        "machine; updates only, without compiling and evaluation. In the time per epoch a last, short batch counts as "
-        "a whole one."
+        "Medians over repeated windows of one job, alone on the machine; updates only, without compiling and "
+        f"evaluation; {SPREAD}. In the time per epoch a last, short batch counts as a whole one."
     )
     return [*table(content, pair, "speed", fields, caption, of="summary")]
 
 
 def disturbed(content: Content, pair: Pair) -> str:
     """A warning where a timing on one CPU thread did not get its core: then something else used the machine."""
-    timings = content.of("timings", pair)
-    alone = timings[(timings["device"] == "cpu") & (timings["threads"] == 1) & timings["cpu_percent_mean"].notna()]
-    short = without_core(alone)
-    if short.empty:
-        return ""
-    sentence = elements.paragraph(
-        f"Take these seconds with care: {len(short)} of {text.count(len(alone), 'timing')} got less than "
-        f"{WHOLE_CORE_PERCENT} % of the core they had reserved, in one case {short['cpu_percent_mean'].min():.0f} %. "
-        "Something outside the study was using the machine, so times per update are too long there, by different "
-        "factors at different sizes.",
-    )
-    return elements.box("caution", sentence)
+    found = shared(content.of("timings", pair))
+    return elements.box("caution", elements.paragraph(f"Take these seconds with care: {found}.")) if found else ""
 
 
 def imprecise(content: Content, pair: Pair) -> list[Block]:
@@ -99,12 +88,9 @@ def _known_to(row: Row) -> str:
     return f"within {text.number(100 * max(middle - low, high - middle) / middle, 2)} %"
 
 
-_RESOURCES = (
-    SIZE,
-    Field("Peak memory", "memory_bytes", "MB"),
-    Field("Utilisation", "utilisation_percent"),
-    Field("Energy per epoch", "energy_per_epoch_joules", optional=True),
-)
+def memory(content: Content) -> Field:
+    """The column of the peak memory, which says of what it is: a run holds its evaluations, too."""
+    return Field(f"Peak memory of {'runs' if content.tables['timings'].empty else 'updates'}", "memory_bytes", "MB")
 
 
 @section("Memory, utilisation and energy")
@@ -114,8 +100,14 @@ def resources(content: Content, pair: Pair) -> list[Block]:
         return []
     frame = content.of("summary", pair)
     caption = " ".join(_kind(frame, name) for name in ("memory", "utilisation", "energy"))
+    fields = (
+        SIZE,
+        memory(content),
+        Field("Utilisation", "utilisation_percent"),
+        Field("Energy per epoch", "energy_per_epoch_joules", optional=True),
+    )
     return [
-        *table(content, pair, "resources", _RESOURCES, caption, of="summary"),
+        *table(content, pair, "resources", fields, caption, of="summary"),
         Figure("memory"),
         Figure("utilisation"),
     ]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from batchscope.config.errors import DataError, choice
 from batchscope.tables.foreign import csv_files, footer
-from batchscope.tables.foreign.column import Column, short
+from batchscope.tables.foreign.column import Column, look_alikes, short
 
 __all__ = [
     "Column",
@@ -25,6 +25,7 @@ __all__ = [
     "header",
     "index",
     "is_parquet",
+    "look_alikes",
     "ranges",
     "read",
     "readable",

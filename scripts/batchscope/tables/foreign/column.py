@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -79,7 +79,7 @@ class Column:
             elif _WHOLE.fullmatch(cell):
                 number = int(cell)
             else:
-                raise _WrongError("is not a whole number")
+                raise _WrongError(f"is not a whole number{_grouped(cell)}")
             if not low <= number <= high:
                 raise _WrongError("is not allowed")
             return number
@@ -157,13 +157,7 @@ class Column:
 
     def look_alikes(self) -> Iterator[tuple[str, str]]:
         """Pairs of labels that differ by case, by blanks, or by how a number is written, and stay different."""
-        seen: dict[str, str] = {}
-        for label in dict.fromkeys(self.cells):
-            number = as_number(label)
-            like = repr(number) if number is not None else " ".join(label.split()).casefold()
-            if like in seen:
-                yield seen[like], label
-            seen.setdefault(like, label)
+        return look_alikes(self.cells)
 
     def _each(self, convert: Callable[[str], _T], valid: str, *, empty: bool) -> Iterator[_T | None]:
         for row, cell in enumerate(self.cells):
@@ -201,15 +195,34 @@ def as_number(cell: str) -> float | None:
     return None
 
 
+def look_alikes(labels: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Pairs of labels that differ by case, by blanks, or by how a number is written.
+
+    >>> list(look_alikes(["cat", "Cat ", "dog", "1", "1.0"]))
+    [('cat', 'Cat '), ('1', '1.0')]
+    """
+    seen: dict[str, str] = {}
+    for label in dict.fromkeys(labels):
+        number = as_number(label)
+        like = repr(number) if number is not None else " ".join(label.split()).casefold()
+        if like in seen:
+            yield seen[like], label
+        seen.setdefault(like, label)
+
+
 def _hint(cell: str) -> str:
     cell = cell.strip()
-    if _GROUPED.fullmatch(cell):
-        return " without marks between its thousands"
+    if _grouped(cell):
+        return _grouped(cell)
     if cell.endswith("%"):
         return ", but a percentage"
     if _NUMBER.fullmatch(cell.replace(",", ".", 1)):
         return " with a decimal point"
     return ""
+
+
+def _grouped(cell: str) -> str:
+    return " without marks between its thousands" if _GROUPED.fullmatch(cell) else ""
 
 
 def _duration(cell: str) -> float | None:

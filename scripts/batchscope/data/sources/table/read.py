@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import math
 import re
@@ -122,7 +123,7 @@ def _labels(column: Column, name: str) -> NDArray[Any]:
 
     Labels that look alike and stay different are told.
     """
-    for one, other in column.look_alikes():
+    for one, other in itertools.islice(column.look_alikes(), 10):
         log.warning("%s: `%s` and `%s` are two classes", name, short(one), short(other))
     distinct = dict.fromkeys(column.cells)
     numbers = {label: math.nan if label.lower() == "nan" else as_number(label) for label in distinct}

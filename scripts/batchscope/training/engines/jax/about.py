@@ -20,6 +20,7 @@ ABOUT = About(
         "KERAS_BACKEND": "jax",
         "KERAS_NNX_ENABLED": "0",
         "TF_CPP_MIN_LOG_LEVEL": "2",  # XLA's notices
+        "XLA_CLIENT_MEM_FRACTION": "0.95",  # JAX would leave a quarter of a GPU's memory unused, and call that its end
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # or the memory of a GPU would be that of the pool
     },
 )

@@ -35,6 +35,7 @@ _CACHE: Mapping[str, Any] = {
 def configure(device: str, threads: int) -> dict[str, Any]:
     """As `Engine.configure`; call before anything else touches JAX."""
     os.environ["NPROC"] = str(threads)  # threads of XLA on the CPU
+    os.environ.pop("XLA_PYTHON_CLIENT_MEM_FRACTION", None)  # the old name of a variable of `About.decided`: not both
     flags = os.environ.get("XLA_FLAGS", "")
     if "xla_gpu_deterministic_ops" not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
