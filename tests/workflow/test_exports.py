@@ -39,7 +39,7 @@ def test_an_export_alone_gives_a_report_and_a_study_that_can_be_edited(tmp_path)
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
     assert "The table was read as an export of Weights & Biases." in said
-    assert "Left out, the same in every finished run: epochs." in said
+    assert "Left out, the same in every finished run: epochs, epoch." in said
     results = tmp_path / "results/fashion-wandb"
     fits = pd.read_parquet(results / "tables/critical_batch_size.parquet")
     assert fits["accepted"].tolist() == [True, False, False]  # not all runs reach the two tighter ones
@@ -48,7 +48,7 @@ def test_an_export_alone_gives_a_report_and_a_study_that_can_be_edited(tmp_path)
     assert to_target.groupby("target", sort=False)["reached"].mean().tolist() == [1, 0.9, 0.5]
     page = (results / "report.html").read_text(encoding="utf-8")
     assert "Left out, since the tracker says it about the run: Notes, Created, Runtime." in page
-    assert "Of 20 runs of 20 the file fashion-wandb-val-loss.csv holds the course." in page
+    assert "The file fashion-wandb-val-loss.csv holds the course of 20 of 20 runs." in page
 
     study = results / "study.yaml"
     tuned = study.read_text(encoding="utf-8") + CLAIM

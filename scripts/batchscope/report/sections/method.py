@@ -93,15 +93,15 @@ def _courses(content: Content) -> str:
     """Which runs have a history, and which targets they were to reach."""
     given, runs, looks = content.study["measurements"], content.tables["runs"], content.tables["evaluations"]
     assert given is not None
-    followed = len(looks[RUN].drop_duplicates())
+    followed = f"{len(looks[RUN].drop_duplicates())} of {text.count(len(runs), 'run')}"
     found = (
-        f"Of {text.count(followed, 'run')} of {len(runs)} the file {Path(given['histories']['path']).name} holds the "
-        "course. A run reached a target between two evaluations, as runs of this workflow do."
+        f"The file {Path(given['histories']['path']).name} holds the course of {followed}. A run reached a target between "
+        "two evaluations, as runs of this workflow do."
     )
     if content.study["targets"]:
         return f"{found} The study names the targets."
     return (
-        f"{found} The study names no targets. Taken were the values to which all, 90 % and 50 % of the runs on a data "
+        f"{found} The study names no targets: they are the values to which all, 90 % and 50 % of the runs on a data "
         "set fall, in two evaluations in a row and whatever their batch size."
     )
 

@@ -67,11 +67,12 @@ class Recognised:
         """What was taken for what and what was left out, for people."""
         marks = f"was read as an export of {self.tracker}" if self.tracker else "has the marks of no known tracker"
         yield f"The table {marks}."
-        yield f"Taken were {listing([f'{short(theirs)} as {ours}' for ours, (theirs, _) in self.columns.items()])}."
-        told = [f"data sets by {short(self.dataset)}"] if self.dataset else []
-        told += [f"recipes by {listing(list(map(short, self.recipe)))}"] if self.recipe else []
-        if told:
-            yield f"Runs are told apart into {listing(told)}."
+        yield f"Columns used: {listing([f'{short(theirs)} as {ours}' for ours, (theirs, _) in self.columns.items()])}."
+        if self.dataset:
+            yield f"Each value of {short(self.dataset)} is a data set."
+        if self.recipe:
+            each = "Each combination of values" if len(self.recipe) > 1 else "Each value"
+            yield f"{each} of {listing(list(map(short, self.recipe)))} is a recipe."
         yield from self.remarks
         for reason, columns in self.left_out.items():
             more = f" and {count(len(columns) - _SHOWN, 'other')}" if len(columns) > _SHOWN else ""
