@@ -95,8 +95,8 @@ def _courses(content: Content) -> str:
     assert given is not None
     followed = f"{len(looks[RUN].drop_duplicates())} of {text.count(len(runs), 'run')}"
     found = (
-        f"The file {Path(given['histories']['path']).name} holds the course of {followed}. A run reached a target between "
-        "two evaluations, as runs of this workflow do."
+        f"The file {Path(given['histories']['path']).name} holds the course of {followed}. A run reached a target "
+        "between two evaluations, as runs of this workflow do."
     )
     if content.study["targets"]:
         return f"{found} The study names the targets."
