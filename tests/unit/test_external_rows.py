@@ -215,6 +215,12 @@ def test_a_rate_at_which_runs_diverged_is_not_the_best(tmp_path: Path) -> None:
     assert made.left_out["rows"].tolist() == [1]
 
 
+def test_a_size_whose_runs_all_diverged_is_only_counted(tmp_path: Path) -> None:
+    made = tables(tmp_path, "bs,lr,loss\n8,0.1,0.5\n8,0.2,0.4\n16,0.1,NaN\n16,0.2,inf\n", columns=LOSS)
+    assert set(made.runs["batch_size"]) == set(made.trials["batch_size"]) == {8}
+    assert made.left_out[["batch_size", "rows"]].to_numpy().tolist() == [[16, 2]]
+
+
 @pytest.mark.parametrize(
     ("columns", "criterion", "rate"),
     [
@@ -237,6 +243,7 @@ def test_rates_are_chosen_on_validation_where_there_is_one(
 def test_a_rate_per_size_is_no_grid(tmp_path: Path) -> None:
     made = tables(tmp_path, "bs,lr,loss\n8,0.1,0.5\n8,0.10000000000001,0.4\n16,0.2,0.3\n", columns=LOSS)
     assert (len(made.runs), len(made.trials), len(made.rate_choices)) == (3, 0, 0)
+    assert made.runs["learning_rate"].tolist() == [0.1, 0.1, 0.2]
 
 
 def test_a_rate_is_part_of_what_a_run_is(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from batchscope.analysis.external_runs.given import TO_TARGET
 from batchscope.analysis.external_runs.rows import Row, rate_step, runs_of
@@ -62,7 +62,8 @@ def choose(rows: Sequence[Row], length: str, *, shared_seeds: bool) -> Chosen:
     smallest share of runs that diverged or missed a target, and of these the best mean. It is chosen by the runs that
     are then reported, which flatters every size a little, and a size with more rates more.
 
-    Trials of a size are numbered alike at every rate, as far as each rate was tried, unless seeds are shared.
+    Trials of a size are numbered alike at every rate, as far as each rate was tried, unless seeds are shared. A size
+    whose runs all diverged has neither runs nor trials.
 
     Args:
         rows: of the file, those that diverged among them.
@@ -83,8 +84,10 @@ def choose(rows: Sequence[Row], length: str, *, shared_seeds: bool) -> Chosen:
         criterion = _criterion(of_pair, length)
         for by_rate in sizes.values():
             best = min(by_rate, key=lambda rate, tried=by_rate: _score(tried[rate], criterion))  # type: ignore[misc]
-            kept += [row for row in by_rate[best] if not row.diverged]
-            trials += _trials(by_rate, best, criterion, shared_seeds=shared_seeds) if most > 1 else []
+            rate = by_rate[best][0].learning_rate  # one number for rates that differ in their last digits
+            ok = [replace(row, learning_rate=rate) for row in by_rate[best] if not row.diverged]
+            kept += ok
+            trials += _trials(by_rate, best, criterion, shared_seeds=shared_seeds) if ok and most > 1 else []
         if most > 1:
             choices.append(Choice(*pair, criterion, most, len(runs_of(of_pair))))
     return Chosen(tuple(sorted(kept, key=lambda row: row.row)), tuple(trials), tuple(choices))

@@ -75,7 +75,8 @@ def read(path: Path, columns: Collection[str] | None = None) -> Table:
         numbered = {name: tuple(map(str, numbers)) for name, numbers in ranges(path).items() if name in wanted}
         cells = arrow.texts(path, [name for name in wanted if name not in numbered])
         return Table(path, tuple(names), cells | numbered, _footer(path).rows)
-    chosen = [[record[position] for position in wanted.values()] for record in records(path)]
+    positions = tuple(wanted.values())
+    chosen = [[record[position] for position in positions] for record in records(path)]
     turned = zip(*chosen, strict=True) if chosen else [()] * len(wanted)
     return Table(path, tuple(names), dict(zip(wanted, turned, strict=True)), len(chosen))
 

@@ -143,9 +143,10 @@ def _refuse_nulls(column: pa.ChunkedArray, name: str) -> None:
 
 def _refuse_hexadecimal(column: pa.ChunkedArray, name: str) -> None:
     """Raise `DataError` for 0x1F, which pyarrow takes for 31."""
-    if pa.types.is_decimal(column.type) or not pc.any(pc.match_substring(column, "x", ignore_case=True)).as_py():
-        return
-    raise _no_number(column, name)
+    if not pa.types.is_decimal(column.type) and any(
+        pc.any(pc.match_substring(column, mark)).as_py() for mark in ("0x", "0X")
+    ):
+        raise _no_number(column, name)
 
 
 def _no_number(column: pa.ChunkedArray, name: str) -> DataError:
