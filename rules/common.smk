@@ -28,7 +28,7 @@ from batchscope.identity import asked, digests, imports
 from batchscope.jobs import machine, provenance, stamps
 from batchscope.jobs.warm import WORKFLOW as WARM_STARTS_OF
 from batchscope.probes.registry import PROBES, STUDY_FIGURES, STUDY_TABLES
-from batchscope.study import definition_files, model as studies
+from batchscope.study import definition_files, exports, model as studies
 from batchscope.tables.cells import folder
 from batchscope.training import engines, recipes
 
@@ -51,7 +51,11 @@ def in_one_sentence():
 
 with in_one_sentence(), warnings.catch_warnings(record=True) as told:
     warnings.simplefilter("always", SpellingWarning)
-    STUDY = studies.load(typed(config, workflow.config_settings.config), ROOT)
+    GIVEN = typed(config, workflow.config_settings.config)
+    if workflow.is_main_process:
+        for sentence in exports.prepare(GIVEN, ROOT, PREFIX / "results"):
+            logger.info(sentence)
+    STUDY = studies.load(GIVEN, ROOT, PREFIX / "results")
 if workflow.is_main_process:
     for warning in told:
         logger.warning(str(warning.message))

@@ -241,7 +241,7 @@ def test_unreadable_files_are_refused(tmp_path: Path) -> None:
 
 def test_accuracies_in_percent_and_rows_of_a_run_that_differ_are_refused(tmp_path: Path) -> None:
     columns = {"batch_size": "b", "seed": "s", "target": "t", "epochs": "x", "selected_test_accuracy": "a"}
-    with pytest.raises(DataError, match="a percentage divided by 100"):
+    with pytest.raises(DataError, match="percentages, named under `percent`"):
         read(mapping(tmp_path, "b,s,t,x,a\n8,0,1,1,93.5\n", columns=columns))
     with pytest.raises(DataError, match="rows of the same run differ"):
         read(mapping(tmp_path, "b,s,t,x,a\n8,0,1,1,0.9\n8,0,2,1,0.8\n", columns=columns))

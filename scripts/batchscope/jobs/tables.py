@@ -81,7 +81,9 @@ def study_tables(study: Study, **files: Sequence[Path]) -> dict[str, pd.DataFram
         probe.name: {name: concat(name, files.pop(name, ()), record) for name, record in probe.records.items()}
         for probe in PROBES.values()
     }
-    tables = _analysed(probed) | (_recorded(study, **files) if measured is None else _imported(measured))
+    tables = _analysed(probed) | (
+        _recorded(study, **files) if measured is None else _imported(measured, study["targets"])
+    )
     runs, timings, of_target = tables["runs"], tables["timings"], tables["to_target"]
     sizes = runs.drop_duplicates("dataset").set_index("dataset")["n_train"]
     n_train = {str(name): None if pd.isna(size) else int(size) for name, size in sizes.items()}
@@ -151,15 +153,15 @@ def _analysed(probed: Mapping[str, dict[str, pd.DataFrame]]) -> dict[str, pd.Dat
     return tables
 
 
-def _imported(measurements: Measurements) -> dict[str, pd.DataFrame]:
+def _imported(measurements: Measurements, wanted: Sequence[targets.Target]) -> dict[str, pd.DataFrame]:
     """What a study's measurements say, in the form of records."""
-    found = external_runs.read(measurements)
-    empty = {name: concat(name, []) for name in ("evaluations", "steps", "windows")}
+    found = external_runs.read(measurements, wanted)
+    empty = {name: concat(name, []) for name in ("steps", "windows")}
     return {
         "runs": found.runs,
         "timings": with_borrowed(with_errors(found.timings, empty["windows"]), found.runs, []),
         **empty,
-        **{name: getattr(found, name) for name in ("trials", "left_out", "rate_choices")},
+        **{name: getattr(found, name) for name in ("evaluations", "trials", "left_out", "rate_choices")},
         "not_measured": not_measured(),
         "to_target": found.to_target,
         "savings": targets.savings(found.to_target, found.timings_by_limit, measurements["baseline"]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,7 @@ class Described(TypedDict):
     """What `study.json` says about a study (`Study.describe`), as far as the page puts it into words."""
 
     question: str
+    targets: Sequence[Mapping[str, Any]]
     timing: bool
     datasets: dict[str, Definition]
     recipes: dict[str, Definition]

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field
 
-from batchscope.analysis.external_runs import given, rates, rows, timings
+from batchscope.analysis.external_runs import given, histories, rates, rows, timings
 from batchscope.analysis.external_runs.given import LENGTHS, RESULTS
 from batchscope.analysis.external_runs.rows import Rows
 from batchscope.config.errors import (
@@ -25,7 +25,8 @@ from batchscope.config.errors import (
     refuse_unknown,
     shown,
 )
-from batchscope.config.written import DIFFERENT, SORTED, List, OwnName, Positive, Written, valid
+from batchscope.config.written import DIFFERENT, SORTED, List, OwnName, Positive, Text, Written, valid
+from batchscope.study.histories import MeasuredHistories
 from batchscope.tables import foreign
 
 _Column = Annotated[str, Field(min_length=1), valid("the name of a column")]
@@ -38,6 +39,7 @@ _LOWER = {"loss", "error", "err", "wer", "cer", "perplexity", "ppl", "nll", "mse
 _RunColumn = Literal[  # type: ignore[valid-type]
     "batch_size",
     "seed",
+    "name",
     "state",
     "target",
     "epochs",
@@ -51,6 +53,8 @@ _RunColumn = Literal[  # type: ignore[valid-type]
     "selected_epoch",
     *RESULTS,
 ]
+_ACCURACIES = tuple(name for name in RESULTS if name.endswith("accuracy"))
+_Accuracy = Literal[*_ACCURACIES]  # type: ignore[valid-type]
 _TimingColumn = Literal["batch_size", "seconds_per_epoch", "seconds_per_update", "power_watts", "power_limit_watts"]
 
 
@@ -104,13 +108,15 @@ class MeasuredRuns(_Measured):
     """Whether a lower or a higher value of the metric is the tighter target; null for what its name says (accuracy, F1
     or BLEU: higher), or else lower. Several targets that contradict it are refused.
     """
+    percent: Annotated[List[_Accuracy], DIFFERENT, valid("a list of accuracies, named as under columns")] = ()
+    """Accuracies that the file gives in percent; others are from 0 to 1."""
     columns: Annotated[dict[_RunColumn, _Column], SORTED]
     """Which column of the file holds what, as `ours: theirs`. `batch_size` is required. `seed` is a whole number from 0
-    that tells the runs of a batch size and learning rate apart; without it they are numbered in the order of the file.
-    Rows whose `state` is not that of a finished run are no results. `learning_rate` and the results of runs may
-    follow, named as in `runs.csv`; where a batch size has several rates, its results are those with the best.
-    `epochs`, `updates` or `examples` are those to the target; an empty cell says that the run has not reached it, and
-    `budget_epochs` how long it was followed.
+    that tells the runs of a batch size and learning rate apart; without it they are numbered in the order of the
+    file. A run's `name` is that of its history. Rows whose `state` is not that of a finished run are no results.
+    `learning_rate` and the results of runs may follow, named as in `runs.csv`; where a batch size has several rates,
+    its results are those with the best. `epochs`, `updates` or `examples` are those to the target; an empty cell
+    says that the run has not reached it, and `budget_epochs` how long it was followed.
     """
 
     @property
@@ -199,12 +205,25 @@ class Measurements(Written):
     """
 
     runs: MeasuredRuns
+    histories: MeasuredHistories | None = None
     timings: MeasuredTimings | None = None
     baseline: Baseline | None = None
+    notes: Annotated[List[Text], valid("a list of texts")] = ()
+    """Sentences on how these results were read, which the report repeats."""
 
     def conflicts(self) -> Iterator[Fault]:
         """What timings and savings of energy need is there."""
         columns = self.timings.columns if self.timings else {}
+        if self.histories is not None and self.runs.to_target:
+            yield (
+                ["histories"],
+                f"the file of runs says how many {self.runs.to_target[0]} a run took to its target; valid is either",
+            )
+        if self.histories is not None and "name" not in self.runs.columns:
+            yield (
+                ["runs", "columns", "name"],
+                "the key is missing; valid is the column with the names that the histories have",
+            )
         by_epochs = self.runs.to_target in ([], ["epochs"])
         if "seconds_per_update" in columns and self.runs.n_train is None and by_epochs:
             yield (
@@ -226,7 +245,7 @@ class Measurements(Written):
     @property
     def files(self) -> list[str]:
         """The files that they are read from."""
-        return [part.path for part in (self.runs, self.timings) if part is not None]
+        return [part.path for part in (self.runs, self.histories, self.timings) if part is not None]
 
 
 def resolve(measurements: Measurements, study_file: Path, folders: Sequence[str], locate: Locate) -> Measurements:
@@ -253,6 +272,16 @@ def resolve(measurements: Measurements, study_file: Path, folders: Sequence[str]
         path = _find(measurements.timings.path, study_file, folders, here(["path"]))
         _check_columns(measurements.timings.columns, path, here)
         found["timings"] = measurements.timings.model_copy(update={"path": shown(path)})
+    if measurements.histories is not None:
+        here = below(locate, "measurements", "histories")
+        path = _find(measurements.histories.path, study_file, folders, here(["path"]))
+        refuse_unknown(
+            measurements.histories.columns,
+            foreign.header(path),
+            below(here, "columns"),
+            f"{path.name} has no column `{{}}`",
+        )
+        found["histories"] = measurements.histories.model_copy(update={"path": shown(path)})
     return measurements.model_copy(update=found)
 
 
@@ -288,6 +317,8 @@ def find(measurements: Measurements) -> Found:
         timings.read(resolved)
     if foreign.readable(Path(runs.path)):
         found = rows.read(resolved["runs"])
+        courses = _courses(resolved)
+        found = histories.joined(found, courses, runs.path) if courses else found
         chosen = rates.choose(found.rows, given.length_of(resolved["runs"]), shared_seeds=runs.shared_seeds)
         tuned = frozenset((choice.dataset, choice.recipe) for choice in chosen.choices)
         return Found(found.pairs, tuned, _left_out(Path(runs.path), found), tuple(_alike(Path(runs.path), found)))
@@ -297,6 +328,11 @@ def find(measurements: Measurements) -> Found:
             "pyarrow, which reads .parquet files; valid is a .csv file"
         )
     return Found((runs.named,), frozenset(), "")
+
+
+def _courses(resolved: given.Measurements) -> dict[str, histories.Course]:
+    file = resolved.get("histories")
+    return {} if file is None or not foreign.readable(Path(file["path"])) else histories.read(file)
 
 
 def _left_out(path: Path, found: Rows) -> str:

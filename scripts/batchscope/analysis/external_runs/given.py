@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 LENGTHS = ("epochs", "updates", "examples")
 """One of them says how long a run took to its target; the others follow from it where they can."""
@@ -55,14 +55,25 @@ class RunsFile(TimingsFile):
     metric: str | None
     target: float | None
     better: str
+    percent: NotRequired[Sequence[str]]
+
+
+class HistoriesFile(TimingsFile):
+    """The file with the course of runs: `metrics` names losses and accuracies that have no column of their own."""
+
+    metrics: Mapping[str, str]
+    offset: float
+    percent: Sequence[str]
 
 
 class Measurements(TypedDict):
     """The key `measurements` of a resolved study."""
 
     runs: RunsFile
+    histories: NotRequired[HistoriesFile | None]
     timings: TimingsFile | None
     baseline: Baseline | None
+    notes: NotRequired[Sequence[str]]
 
 
 def paired(measurements: Measurements | None) -> bool:

@@ -29,6 +29,7 @@ class Row:
         target: the value to reach.
         length: epochs, updates or examples to it; NaN where the run has not reached it.
         diverged: a result is not finite; such a row has no others.
+        name: what its history is called; empty without one.
         values: by our name, its other columns.
     """
 
@@ -41,6 +42,7 @@ class Row:
     target: float = math.nan
     length: float = math.nan
     diverged: bool = False
+    name: str = ""
     values: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -139,9 +141,11 @@ def _about(source: Source, file: RunsFile, about: list[Workload], diverged: set[
         rates = source.column("learning_rate").numbers(low=_ABOVE_ZERO, empty=True, valid=valid)
     if "target" in source.columns:
         targets = source.column("target").numbers(valid="a number, the value that was to be reached")
+    names = source.column("name").labels() if "name" in source.columns else [""] * len(about)
+    rows = zip(source.rows, about, sizes, seeds, rates, targets, names, strict=True)
     return [
-        Row(row, work.dataset, work.recipe, size or 0, seed or 0, rate, target, diverged=row in diverged)
-        for row, work, size, seed, rate, target in zip(source.rows, about, sizes, seeds, rates, targets, strict=True)
+        Row(row, work.dataset, work.recipe, size or 0, seed or 0, rate, target, diverged=row in diverged, name=name)
+        for row, work, size, seed, rate, target, name in rows
     ]
 
 
@@ -154,8 +158,10 @@ def _refuse_larger(source: Source, file: RunsFile, sizes: Sequence[int | None]) 
 
 def _with_values(source: Source, file: RunsFile, rows: list[Row]) -> list[Row]:
     """The rows with what the file says of the runs that did not diverge."""
-    read_before = ("batch_size", "seed", "learning_rate", "target", "state")
-    columns = {name: _values(source, name) for name in source.columns if name not in read_before}
+    read_before = ("batch_size", "seed", "learning_rate", "target", "state", "name")
+    columns = {
+        name: _values(source, name, file.get("percent", ())) for name in source.columns if name not in read_before
+    }
     lengths = columns.pop(length_of(file), [math.nan] * len(source.rows))
     place = {row: position for position, row in enumerate(source.rows)}
     return [
@@ -170,12 +176,15 @@ def _with_values(source: Source, file: RunsFile, rows: list[Row]) -> list[Row]:
     ]
 
 
-def _values(source: Source, name: str) -> list[float]:
-    """A column of results; accuracies in percent are refused, since nothing could tell 0.9 % from 90 %."""
+def _values(source: Source, name: str, percent: Sequence[str]) -> list[float]:
+    """A column of results; unless the study calls them percentages, accuracies are shares: 0.9 might be 0.9 %."""
     column = source.column(name)
+    if name in percent:
+        valid = "a percentage from 0 to 100, or an empty cell"
+        return [value / 100 for value in column.numbers(0, 100, empty=True, valid=valid)]
     if name.endswith("_accuracy"):
         return column.numbers(
-            0, 1, empty=True, valid="a number from 0 to 1 (a percentage divided by 100), or an empty cell"
+            0, 1, empty=True, valid="a number from 0 to 1 (or percentages, named under `percent`), or an empty cell"
         )
     if name == "budget_epochs":
         return column.numbers(low=0, valid="a number from 0")

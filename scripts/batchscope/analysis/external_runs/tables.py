@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,16 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from batchscope.analysis.external_runs import rates, rows, timings
+from batchscope.analysis.external_runs import evaluations, histories, rates, rows, timings
 from batchscope.analysis.external_runs.given import Measurements, length_of
+from batchscope.analysis.external_runs.histories import Course
 from batchscope.analysis.external_runs.rates import Chosen
 from batchscope.analysis.external_runs.rows import Row
 from batchscope.analysis.external_runs.timings import Timing
+from batchscope.analysis.targets import Target, to_target
 from batchscope.identity.digests import file_sha256
 from batchscope.tables import codebook, records
-from batchscope.tables.cells import CELL
+from batchscope.tables.cells import CELL, RUN
 
 IMPORTED = "imported"
 _OF_TARGET = ("seconds", "joules", "budget_epochs")
@@ -34,6 +36,7 @@ class Imported:
     """
 
     runs: pd.DataFrame
+    evaluations: pd.DataFrame
     trials: pd.DataFrame
     timings: pd.DataFrame
     to_target: pd.DataFrame
@@ -42,7 +45,7 @@ class Imported:
     timings_by_limit: pd.DataFrame
 
 
-def read(measurements: Measurements) -> Imported:
+def read(measurements: Measurements, targets: Sequence[Target] = ()) -> Imported:
     """The tables of a study from the files that its resolved mapping `measurements` names.
 
     A row of the file of runs is one run, or one run and target. The run has not reached the target where the cell for
@@ -56,22 +59,35 @@ def read(measurements: Measurements) -> Imported:
 
     Where no column holds `budget_epochs`, it is not known how long a run that missed the target was followed.
 
+    Where there are histories, they say when a run reached a target, by the rule of own runs (`targets.to_target`).
+
     Args:
         measurements: as resolved by the study, with paths of files that are there.
+        targets: those of the study; where there are histories and none of these, `evaluations.targets` sets some.
 
     Raises:
         DataError: in one sentence, which file, column and row is wrong, and what would be valid.
     """
     file = measurements["runs"]
     found, timed = rows.read(file), timings.read(measurements)
+    course_file = measurements.get("histories")
+    courses = {} if course_file is None else histories.read(course_file)
+    found = histories.joined(found, courses, file["path"]) if courses else found
     chosen = rates.choose(found.rows, length_of(file), shared_seeds=file["shared_seeds"])
     at_limit = timings.at_limit(timed, measurements)
     runs = _runs(chosen, measurements)
+    timing_table = _timing_table(at_limit, runs, measurements)
+    looks = _evaluations(chosen.rows, courses, measurements)
+    reached = _to_target(chosen.rows, at_limit, measurements)
+    if courses:
+        followed = runs.merge(looks[RUN].drop_duplicates(), on=RUN)
+        reached = to_target(followed, looks, timing_table, targets or evaluations.targets(looks))
     return Imported(
         runs=runs,
+        evaluations=looks,
         trials=_typed("trials", pd.DataFrame(map(_trial, chosen.trials)), Path(file["path"])),
-        timings=_timing_table(at_limit, runs, measurements),
-        to_target=_to_target(chosen.rows, at_limit, measurements),
+        timings=timing_table,
+        to_target=reached,
         left_out=codebook.frame("left_out", [asdict(each) for each in found.left_out]),
         rate_choices=codebook.frame("rate_choices", [asdict(each) for each in chosen.choices]),
         timings_by_limit=_frame(timed),
@@ -89,6 +105,16 @@ def _runs(chosen: Chosen, measurements: Measurements) -> pd.DataFrame:
             row |= {"n_train": n_train, "updates_per_epoch": -(-n_train // same[0].batch_size)}
         found.append(row)
     return _typed("run", pd.DataFrame(found), Path(measurements["runs"]["path"]))
+
+
+def _evaluations(chosen: Sequence[Row], courses: Mapping[str, Course], measurements: Measurements) -> pd.DataFrame:
+    """The table of evaluations; whole numbers of updates and examples, as they are counted."""
+    file = measurements.get("histories")
+    if file is None:
+        return codebook.frame("evaluations", [])
+    one = [same[0] for same in rows.runs_of(_ordered(chosen)).values()]
+    found = evaluations.evaluations(one, courses, histories.axis_of(file), measurements["runs"]["n_train"])
+    return _typed("evaluations", found.round({"updates": 0, "examples": 0}), Path(file["path"]))
 
 
 def _ordered(found: Sequence[Row]) -> list[Row]:
