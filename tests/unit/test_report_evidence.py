@@ -33,7 +33,7 @@ def made(folder: Path, study: fake_evidence.FakeEvidence | None = None, **tables
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(fake_report.SVG, encoding="utf-8")
     empty = pd.DataFrame(columns=["dataset", "recipe"])
-    names = ("verdicts", "advice", "tree", "savings")
+    names = ("verdicts", "advice", "tree", "savings", "left_out", "rate_choices")
     return content.Content({"measurements": None}, {}, {**dict.fromkeys(names, empty), **found, **tables}, folder)
 
 
@@ -326,7 +326,7 @@ def test_the_limits_follow_the_kind_of_budget(tmp_path: Path) -> None:
 
 def test_imported_measurements_are_described_as_such(tmp_path: Path) -> None:
     given = {
-        "runs": {"path": "folder/zeus.csv"},
+        "runs": {"path": "folder/zeus.csv", "shared_seeds": False},
         "timings": {"path": "folder/power.csv"},
         "baseline": {"batch_size": 192, "power_limit_watts": 250.0},
     }

@@ -12,7 +12,7 @@ import pandas as pd
 from batchscope import text
 from batchscope.analysis import decision_tree
 from batchscope.analysis.choosing import Answer, Choice, choose, in_words, may_be_equal, per_seed, span
-from batchscope.analysis.external_runs import Measurements, share_seeds
+from batchscope.analysis.external_runs.given import Measurements, paired
 from batchscope.analysis.scaling import MAX_RESOLUTION
 from batchscope.analysis.spent import seconds_to_selected
 from batchscope.analysis.times import shared, times
@@ -46,16 +46,16 @@ def advice(tables: Tables, measurements: Measurements | None) -> pd.DataFrame:
     - energy: joules to the target of time_to_target where known, else per epoch, which is one measurement per size.
     - decision_tree: where `tree` ends, held against the sizes named for test accuracy and time.
     """
-    paired = share_seeds(measurements)
+    shared = paired(measurements)
     rows: list[dict[str, Any]] = []
     for pair in pairs(tables["runs"]):
         found = {name: of_pair(tables[name], pair) for name in _READ}
         time = _time_to_target(found, measurements)
-        accuracy = _test_accuracy(found, paired=paired)
+        accuracy = _test_accuracy(found, paired=shared)
         answers = {
             "time_to_target": time,
             "test_accuracy": accuracy,
-            "memory": _memory(found, paired=paired),
+            "memory": _memory(found, paired=shared),
             "energy": _energy(found, measurements),
             "decision_tree": decision_tree.ending(found["tree"], accuracy.choice, time.choice),
         }
@@ -99,10 +99,10 @@ def _time_to_target(tables: Tables, measurements: Measurements | None) -> Answer
         return Answer(words="No size can be named: at none did all runs reach a target within the budget.")
     if tables["to_target"]["seconds"].isna().all():
         return Answer(words="Not measured: seconds to a target need a timing of the updates, which is not there.")
-    paired = share_seeds(measurements)
-    answer = _to_target(tables, ordered[0], "seconds", paired=paired)
+    shared = paired(measurements)
+    answer = _to_target(tables, ordered[0], "seconds", paired=shared)
     others = [
-        (target, _to_target(tables, (metric, target), "seconds", paired=paired).choice)
+        (target, _to_target(tables, (metric, target), "seconds", paired=shared).choice)
         for metric, target in ordered[1:]
     ]
     looser: dict[str, list[str]] = {}
@@ -274,7 +274,7 @@ def _same_memory(choice: Choice, kind: str) -> str:
 def _energy(tables: Tables, measurements: Measurements | None) -> Answer:
     ordered = _deciding(tables["targets"], measurements)
     if ordered and tables["to_target"]["joules"].notna().any():
-        return _to_target(tables, ordered[0], "joules", paired=share_seeds(measurements))
+        return _to_target(tables, ordered[0], "joules", paired=paired(measurements))
     table = tables["summary"]
     joules = _by_size(table, "energy_per_epoch_joules")
     if not joules:

@@ -8,6 +8,8 @@ TABLES = {
     "timings": "One row per timed batch size: seconds, memory, utilisation and energy, alone on the machine.",
     "windows": "One row per timed window of a timing.",
     "not_measured": "What is null in the rows of jobs, and why: one row per kind of job and reason.",
+    "left_out": "Rows of a file of external runs that are no results: one row per batch size and reason.",
+    "rate_choices": "One row per data set and recipe of external runs at several learning rates: how one was chosen.",
     "metrics": "One row per batch size and metric: mean over the seeds with its 95 % t-interval.",
     "summary": "One row per batch size: its speed, its results over the seeds, and what it took.",
     "learning_curves": "One row per batch size, metric and epoch: mean over the seeds, as far as all runs go.",

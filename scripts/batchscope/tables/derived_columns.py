@@ -59,6 +59,19 @@ OF_RUNS: dict[str, dict[str, Column]] = {
         "n": integer("", "jobs that give this reason for these columns"),
         "of": integer("", "all jobs of the kind"),
     },
+    "left_out": {
+        "dataset": string("name of the data set; null where the row has none", nullable=True),
+        "recipe": string("name of the recipe; null where the row has none", nullable=True),
+        "batch_size": integer("examples", "batch size of the rows; null where they do not say it", nullable=True),
+        "reason": string("why they are no results: another state than finished, no result, or one that is not finite"),
+        "rows": integer("", "rows of the file"),
+    },
+    "rate_choices": {
+        **PAIR,
+        "criterion": string("column of `runs` by which the best learning rate of a size was chosen, or to_target"),
+        "most_rates": integer("", "most learning rates of a size"),
+        "runs": integer("", "runs at all sizes and rates, those that diverged among them"),
+    },
     "metrics": {
         **CELL,
         "metric": string("column of `runs`, or generalisation_gap: training minus test accuracy at the selected epoch"),
@@ -229,7 +242,7 @@ OF_TARGETS: dict[str, dict[str, Column]] = {
     "critical_batch_size": {
         **PAIR,
         **_TARGET,
-        "e_min": number("epochs", "fewest epochs: E_min of the law E = E_min (1 + B / B_crit)"),
+        "e_min": number("epochs", "fewest epochs: E_min of the law E = E_min (1 + B / B_crit); null if not known"),
         "b_crit": number("examples", "critical batch size: B_crit of the law"),
         "ci_low": number("examples", "lower end of its 95 % bootstrap interval over runs"),
         "ci_high": number("examples", "upper end"),
@@ -239,7 +252,8 @@ OF_TARGETS: dict[str, dict[str, Column]] = {
         "reason": string("why not; empty where it is"),
         "min_batch_size": integer("examples", "smallest size fitted", nullable=True),
         "max_batch_size": integer("examples", "largest size fitted", nullable=True),
-        "s_min": number("updates", "fewest updates: E_min n_train / B_crit"),
+        "e_min_examples": number("examples", "fewest examples: E_min n_train, or E_min where examples were given"),
+        "s_min": number("updates", "fewest updates: fewest examples over B_crit"),
         "n_runs": integer("", "runs behind the fit"),
     },
     "savings": {

@@ -110,6 +110,10 @@ def critical(content: Content, pair: Pair) -> list[Block]:
         words("Target", _target),
         Own("Critical batch size", _critical_size, "examples"),
         Own("Fewest epochs", lambda row: value(_accepted(row, "e_min"))),
+        Own(
+            "Fewest examples",
+            lambda row: value(_accepted(row, "e_min_examples"), text.integer(_accepted(row, "e_min_examples"))),
+        ),
         Own("Fewest updates", lambda row: value(_accepted(row, "s_min"), text.integer(_accepted(row, "s_min")))),
         Field("Misfit", "rmse_log", "rmse of the log"),
         Field("Sizes fitted", "n_sizes"),
