@@ -8,6 +8,7 @@ from batchscope import text
 from batchscope.analysis.external_runs.given import criterion_in_words
 from batchscope.figures.sheets import Row, number
 from batchscope.probes.section import Figure
+from batchscope.report import elements
 from batchscope.report.content import Content
 from batchscope.report.fields import SIZE, Field, table, words
 from batchscope.report.page import Block, section
