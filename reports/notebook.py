@@ -13,20 +13,9 @@ from pathlib import Path
 
 from IPython.display import HTML
 
-from batchscope.report import probes
+from batchscope.report import chapters
 from batchscope.report.content import load
-from batchscope.report.sections import (
-    advice,
-    claims,
-    method,
-    opening,
-    published,
-    quality,
-    rates,
-    speed,
-    stability,
-    targets,
-)
+from batchscope.report.sections import answer, opening
 
 # %% tags=["parameters"]
 tables = ""  # folder with the study's tables
@@ -41,79 +30,31 @@ content = load(Path(tables), Path(figures), Path(study), Path(manifest))
 HTML(opening.question(content))
 
 # %%
-HTML(opening.answers(content))
+HTML(answer.answers(content))
 
 # %%
-HTML(advice.advice(content))
+HTML(chapters.quality(content))
 
 # %%
-HTML(claims.verdicts(content))
+HTML(chapters.speed_and_memory(content))
 
 # %%
-HTML(published.published(content))
+HTML(chapters.time_to_target(content))
 
 # %%
-HTML(method.design(content))
+HTML(chapters.stability_and_noise(content))
 
 # %%
-HTML(quality.summary(content))
+HTML(chapters.why(content))
 
 # %%
-HTML(quality.side_by_side(content))
+HTML(chapters.learning_rates(content))
 
 # %%
-HTML(quality.comparison(content))
+HTML(chapters.statements(content))
 
 # %%
-HTML(quality.curves(content))
+HTML(chapters.how(content))
 
 # %%
-HTML(targets.budgets(content))
-
-# %%
-HTML(targets.targets(content))
-
-# %%
-HTML(targets.critical(content))
-
-# %%
-HTML(rates.rates(content))
-
-# %%
-HTML(stability.updates(content))
-
-# %%
-HTML(probes.sections(content, "why"))
-
-# %%
-HTML(speed.time(content))
-
-# %%
-HTML(probes.sections(content, "time"))
-
-# %%
-HTML(speed.resources(content))
-
-# %%
-HTML(quality.accuracy(content))
-
-# %%
-HTML(targets.savings(content))
-
-# %%
-HTML(advice.tree(content))
-
-# %%
-HTML(stability.lost(content))
-
-# %%
-HTML(stability.not_measured(content))
-
-# %%
-HTML(method.terms(content))
-
-# %%
-HTML(method.limits(content))
-
-# %%
-HTML(method.provenance(content))
+HTML(chapters.provenance(content))

@@ -67,28 +67,104 @@
   window.addEventListener("hashchange", unfold);
   unfold();
 
-  // Contents: always open beside the text, folded above it on narrow screens.
-  const contents = document.querySelector("nav.contents details");
-  const narrow = window.matchMedia("(max-width: 64rem)");
-  const fold = () => { contents.open = !narrow.matches; };
-  narrow.addEventListener("change", fold);
-  fold();
-  contents.addEventListener("click", (event) => {
-    if (narrow.matches && event.target.closest("a")) contents.open = false;
+  // All folded pieces at once.
+  const expand = document.querySelector(".expand");
+  expand.parentElement.hidden = false;
+  expand.addEventListener("click", () => {
+    const open = expand.getAttribute("aria-pressed") !== "true";
+    expand.setAttribute("aria-pressed", String(open));
+    expand.textContent = open ? "Fold all" : "Expand all";
+    folded.forEach((piece) => { piece.open = open; });
   });
 
-  // The heading that was passed last is marked in the contents.
-  const links = [...contents.querySelectorAll("a")];
+  // What a figure or a table shows, as a file: the drawing as SVG or PNG, the cells as CSV.
+  const save = (blob, name) => {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(blob);
+    link.download = name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  };
+  const tool = (figure, words, action) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "tool";
+    button.textContent = words;
+    button.setAttribute("aria-label", `${words} of ${figure.id}`);
+    button.addEventListener("click", action);
+    figure.append(button);
+  };
+  const file = (figure, kind) => `${figure.id.replace(/[^\w.-]+/g, "_")}.${kind}`;
+  for (const figure of document.querySelectorAll("figure.plot")) {
+    const image = figure.querySelector("img");
+    tool(figure, "SVG", () => {
+      const text = decodeURIComponent(image.src.slice(image.src.indexOf(",") + 1));
+      save(new Blob([text], { type: "image/svg+xml" }), file(figure, "svg"));
+    });
+    tool(figure, "PNG", () => {
+      const canvas = document.createElement("canvas");
+      [canvas.width, canvas.height] = [2 * image.naturalWidth, 2 * image.naturalHeight];
+      canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+      canvas.toBlob((blob) => save(blob, file(figure, "png")));
+    });
+  }
+  // Values on hover and on focus: a spot over every point that the drawing has words for; arrow keys go along them.
+  const spots = (figure) => {
+    const image = figure.querySelector("img");
+    const text = decodeURIComponent(image.src.slice(image.src.indexOf(",") + 1));
+    if (!text.includes('class="tip"')) return;
+    const drawing = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
+    const [, , width, height] = drawing.getAttribute("viewBox").split(/\s+/).map(Number);
+    const layer = document.createElement("div");
+    layer.className = "spots";
+    image.before(layer);
+    layer.append(image);
+    const made = [...drawing.querySelectorAll("circle.tip")].map((circle, index) => {
+      const spot = document.createElement("button");
+      spot.type = "button";
+      spot.className = "spot";
+      spot.style.left = `${(100 * circle.getAttribute("cx")) / width}%`;
+      spot.style.top = `${(100 * circle.getAttribute("cy")) / height}%`;
+      spot.dataset.words = circle.textContent;
+      spot.setAttribute("aria-label", circle.textContent);
+      spot.tabIndex = index === 0 ? 0 : -1;
+      layer.append(spot);
+      return spot;
+    });
+    layer.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+      const here = made.indexOf(document.activeElement);
+      if (!step || here < 0) return;
+      event.preventDefault();
+      made[(here + step + made.length) % made.length].focus();
+    });
+  };
+  // Those in folded pieces get theirs once they are seen.
+  const seen = new IntersectionObserver((entries) => entries.forEach((entry) => {
+    if (!entry.isIntersecting) return;
+    seen.unobserve(entry.target);
+    spots(entry.target);
+  }));
+  document.querySelectorAll("figure.plot").forEach((figure) => seen.observe(figure));
+
+  // A cell that a spreadsheet would take for a formula starts with an apostrophe.
+  const quoted = (text) => `"${text.replace(/^[=+@\t]/, "'$&").replace(/"/g, '""')}"`;
+  for (const figure of document.querySelectorAll("figure.table")) {
+    tool(figure, "CSV", () => {
+      const rows = [...figure.querySelectorAll("tr")].map((row) => [...row.cells].map((cell) => quoted(cell.innerText.replace(/\s+/g, " ").trim())).join(","));
+      save(new Blob([`${rows.join("\n")}\n`], { type: "text/csv" }), file(figure, "csv"));
+    });
+  }
+
+  // The chapter that is read is marked in the bar.
+  const links = [...document.querySelectorAll(".bar nav a:not(.brand)")];
   const targets = links.map((link) => document.getElementById(decodeURIComponent(link.hash.slice(1))));
   const mark = () => {
     const passed = targets.filter((target) => target.getBoundingClientRect().top < 120).length;
     links.forEach((link, index) => {
-      const current = index === Math.max(0, passed - 1);
-      if (current) link.setAttribute("aria-current", "true");
+      if (index === Math.max(0, passed - 1)) link.setAttribute("aria-current", "true");
       else link.removeAttribute("aria-current");
-      link.closest("nav.contents > details > ul > li").classList.toggle("current", false);
     });
-    links[Math.max(0, passed - 1)]?.closest("nav.contents > details > ul > li").classList.add("current");
   };
   let waiting = false;
   document.addEventListener("scroll", () => {

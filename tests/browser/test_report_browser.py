@@ -86,10 +86,10 @@ def test_the_page_refers_to_nothing_outside_itself(source: BeautifulSoup, file: 
 def test_ids_are_unique_and_links_inside_the_page_resolve(source: BeautifulSoup) -> None:
     ids = [str(tag["id"]) for tag in source.select("[id]")]
     assert len(ids) == len(set(ids))
-    links = {str(link["href"])[1:] for link in source.select("nav a[href], a.skip")}
+    links = {str(link["href"])[1:] for link in source.select("a[href^='#']")}
     assert links <= set(ids)
-    headings = {str(tag["id"]) for tag in source.select("main h2, main h3")}
-    assert links == headings | {"content"}
+    bar = [str(link["href"])[1:] for link in source.select("nav a[href]")]
+    assert bar == ["content", "answer", *(str(tag["id"]) for tag in source.select(".chapter > h2"))]
     named = {name for tag in source.select("[aria-labelledby]") for name in str(tag["aria-labelledby"]).split()}
     assert named <= set(ids)
 
@@ -104,7 +104,7 @@ def test_headings_come_in_order(source: BeautifulSoup) -> None:
 def test_every_figure_is_there_with_an_alternative_text(source: BeautifulSoup) -> None:
     images = source.select("img")
     assert len(images) == sum(
-        figure.group in ("runs", "targets") for figure in STUDY_FIGURES.values()
+        figure.group in ("answer", "runs", "targets") for figure in STUDY_FIGURES.values()
     )  # nothing is tuned
     assert all(len(str(image["alt"])) > 20 for image in images)
 
@@ -149,6 +149,40 @@ def test_a_hostile_title_stays_text(page: playwright.Page) -> None:
     assert page.locator("h1").inner_text() == fake_report.HOSTILE
 
 
+@pytest.fixture
+def unfolded(page: playwright.Page) -> playwright.Page:
+    page.get_by_role("button", name="Expand all").click()
+    return page
+
+
+def test_all_folded_pieces_open_and_close_at_once(page: playwright.Page) -> None:
+    summary = page.locator("[id='table-summary:digits:task08-mlp']")
+    assert not summary.is_visible()
+    page.get_by_role("button", name="Expand all").click()
+    assert summary.is_visible()
+    page.get_by_role("button", name="Fold all").click()
+    assert not summary.is_visible()
+
+
+def test_the_first_screen_holds_the_answer(page: playwright.Page) -> None:
+    playwright.expect(page.locator(".headline strong").first).to_be_in_viewport(ratio=1)
+    playwright.expect(page.locator(".card .facts").first).to_be_in_viewport(ratio=1)
+    playwright.expect(page.locator(".card img").first).to_be_in_viewport(ratio=0.9)
+
+
+def test_figures_and_tables_are_saved_as_files(unfolded: playwright.Page) -> None:
+    kinds = {}
+    for kind, figure in {"SVG": ".card figure.plot", "PNG": ".card figure.plot", "CSV": "figure.table"}.items():
+        with unfolded.expect_download() as waiting:
+            unfolded.locator(figure).first.get_by_role("button", name=kind).click()
+        kinds[kind] = Path(waiting.value.path()).read_bytes()
+    assert kinds["SVG"].decode() == fake_report.SVG
+    assert kinds["PNG"].startswith(b"\x89PNG")
+    header, *rows = kinds["CSV"].decode().splitlines()
+    assert header.startswith('"Batch size')
+    assert len(rows) == 3
+
+
 def _column(page: playwright.Page, table: str, number: int) -> list[str]:
     values: list[str] = page.locator(f"[id='{table}'] tbody tr > :nth-child({number})").evaluate_all(
         "cells => cells.map(cell => cell.dataset.value)"
@@ -156,7 +190,8 @@ def _column(page: playwright.Page, table: str, number: int) -> list[str]:
     return values
 
 
-def test_tables_sort_by_number_both_ways_with_the_missing_last(page: playwright.Page) -> None:
+def test_tables_sort_by_number_both_ways_with_the_missing_last(unfolded: playwright.Page) -> None:
+    page = unfolded
     table = "table-comparison:digits:task08-mlp"
     heading = page.locator(f"[id='{table}'] thead th").nth(2)
     heading.locator("button").click()
@@ -172,7 +207,8 @@ def test_tables_sort_by_number_both_ways_with_the_missing_last(page: playwright.
     assert ascending[len(known) :] == descending[len(known) :] == [""] * (len(ascending) - len(known))
 
 
-def test_batch_sizes_sort_as_numbers_with_the_keyboard(page: playwright.Page) -> None:
+def test_batch_sizes_sort_as_numbers_with_the_keyboard(unfolded: playwright.Page) -> None:
+    page = unfolded
     table = "table-summary:digits:task08-mlp"
     heading = page.locator(f"[id='{table}'] thead th").first
     heading.locator("button").focus()
@@ -202,9 +238,11 @@ def test_without_scripts_the_page_still_holds_everything(chromium: playwright.Br
     context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(file.as_uri())
-    assert page.locator("nav.contents a").last.is_visible()
+    assert page.locator(".bar nav a").last.is_visible()
     assert page.locator("table.sortable button").count() == 0
     assert not page.locator(".toggle-code").is_visible()
+    assert not page.locator(".expand").is_visible()
+    page.locator("details.more summary").first.click()
     page.locator("details.code summary").first.click()
     assert page.locator("details.code pre").first.is_visible()
     context.close()
@@ -216,30 +254,27 @@ def test_nothing_sticks_out_sideways(page: playwright.Page, width: int) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
-def test_on_a_phone_tables_scroll_in_their_own_box_and_the_contents_fold(page: playwright.Page) -> None:
+def test_on_a_phone_tables_scroll_in_their_own_box(unfolded: playwright.Page) -> None:
+    page = unfolded
     page.set_viewport_size({"width": 380, "height": 800})
     scrolls = page.locator("[id='table-summary:digits:task08-mlp'] .scroll").evaluate(
         "box => box.scrollWidth > box.clientWidth && getComputedStyle(box).overflowX === 'auto' && box.tabIndex === 0"
     )
     assert scrolls
-    link = page.locator("nav.contents a", has_text="Limits")
-    assert not link.is_visible()
-    page.locator("nav.contents summary").click()
-    link.click()
-    playwright.expect(page.locator("#limits")).to_be_in_viewport()
-    assert not link.is_visible()
 
 
-def test_contents_mark_where_the_reader_is(page: playwright.Page) -> None:
-    page.locator("nav.contents a", has_text="Limits").click()
-    playwright.expect(page.locator("nav.contents [aria-current]")).to_have_text("Limits")
+@pytest.mark.parametrize("chapter", ["Speed", "Claims"])
+def test_the_bar_leads_to_a_chapter_and_marks_where_the_reader_is(page: playwright.Page, chapter: str) -> None:
+    page.locator(".bar nav a", has_text=chapter).click()
+    playwright.expect(page.locator(f"#{chapter.lower()}")).to_be_in_viewport()
+    playwright.expect(page.locator(".bar [aria-current]")).to_have_text(chapter)
 
 
 def test_on_paper_there_is_no_navigation_no_code_and_no_box_to_scroll(page: playwright.Page) -> None:
     page.get_by_role("button", name="Show code").click()
     page.emulate_media(media="print")
     page.set_viewport_size({"width": 688, "height": 1000})  # A4 less its margins
-    assert not page.locator("nav.contents").is_visible()
+    assert not page.locator(".bar").is_visible()
     assert not page.locator("details.code").first.is_visible()
     boxes = page.locator(".scroll").evaluate_all("all => all.map(box => getComputedStyle(box).overflowX)")
     assert set(boxes) == {"visible"}

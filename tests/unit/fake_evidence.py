@@ -158,6 +158,7 @@ def _critical(study: FakeEvidence) -> pd.DataFrame:
                     "metric": metric,
                     "target": target,
                     "e_min": e_min,
+                    "e_min_examples": study.n_train and e_min * study.n_train,
                     "b_crit": b_crit,
                     "ci_low": 0.8 * b_crit,
                     "ci_high": 1.3 * b_crit,

@@ -17,7 +17,7 @@ from reading import tells
 from batchscope.figures import FIGURES, theme
 from batchscope.figures.frames import Frames
 
-NAMES = [name for name, spec in FIGURES.items() if spec.needs]
+NAMES = [name for name, spec in FIGURES.items() if spec.needs and spec.group != "answer"]
 OF_TARGETS = ["steps_to_target", "examples_to_target", "critical_vs_target", "time_to_target"]
 
 
@@ -201,7 +201,7 @@ def test_harder_targets_are_to_the_right_whichever_way_the_metric_grows() -> Non
 def test_refused_fits_are_crosses_also_without_a_number() -> None:
     frames = make(replace(USUAL, refused={0.3: "not monotone.", 0.2: "fewer than three sizes"}))
     table = frames.critical_batch_size
-    numbers = ["e_min", "b_crit", "ci_low", "ci_high", "s_min"]
+    numbers = ["e_min", "e_min_examples", "b_crit", "ci_low", "ci_high", "s_min"]
     nothing = table.assign(**{name: table[name].mask(table["target"] == 0.2) for name in numbers})
     frames = replace(frames, critical_batch_size=nothing)
     axes = drawn("critical_vs_target", frames)[0]

@@ -87,7 +87,7 @@ STUDIES: dict[str, Callable[[], Frames]] = {
 }
 # Groups of figures by the tables that a made-up study fills; no other is drawn from it.
 GROUPS = {
-    **dict.fromkeys(list(STUDIES)[:7], ("runs", "targets", "tuning")),
+    **dict.fromkeys(list(STUDIES)[:7], ("answer", "runs", "targets", "tuning")),
     **dict.fromkeys(list(STUDIES)[7:14], ("targets", "tuning")),
     **{study: ("gradients", "sharpness") for study in STUDIES if study.startswith("probes")},
     **{study: ("rates", "modes", "overheads") for study in STUDIES if study.startswith("mechanics")},

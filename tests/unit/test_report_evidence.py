@@ -12,7 +12,7 @@ from bs4 import BeautifulSoup
 
 from batchscope.probes.registry import STUDY_FIGURES
 from batchscope.probes.section import Figure
-from batchscope.report import content, elements, page
+from batchscope.report import content, elements, findings, page
 from batchscope.report.sections import advice, claims, method, rates, targets
 from unit import fake_evidence, fake_report
 
@@ -33,7 +33,7 @@ def made(folder: Path, study: fake_evidence.FakeEvidence | None = None, **tables
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(fake_report.SVG, encoding="utf-8")
     empty = pd.DataFrame(columns=["dataset", "recipe"])
-    names = ("verdicts", "advice", "tree", "savings")
+    names = ("verdicts", "advice", "tree", "savings", "left_out", "rate_choices")
     return content.Content({"measurements": None}, {}, {**dict.fromkeys(names, empty), **found, **tables}, folder)
 
 
@@ -134,8 +134,7 @@ def test_a_verdict_links_to_its_figure_only_where_the_page_has_it(tmp_path: Path
 def test_what_was_not_measured_is_folded_and_grouped_by_reason(tmp_path: Path) -> None:
     rows = [verdict(name, "not measured") for name in ("C1", "C2")]
     html = claims.verdicts(made(tmp_path, verdicts=judged(*rows, verdict("C3", "not measured", reason="no GPU"))))
-    folded = soup(html).select_one("details.more")
-    assert folded is not None
+    folded = soup(html).select("details.more")[-1]
     assert folded.summary.get_text() == "Not measured everywhere: 3 statements, with the reasons"  # type: ignore[union-attr]
     assert [paragraph.get_text() for paragraph in folded.select("p")] == ["No probe measures it:", "No GPU:"]
     assert [len(group.select("li")) for group in folded.select("ul")] == [2, 1]
@@ -232,7 +231,7 @@ def test_equal_budgets_name_the_amount_and_the_runs_that_count(tmp_path: Path) -
 def test_rates_say_how_the_best_grows_and_fold_the_trials(tmp_path: Path) -> None:
     report = made(tmp_path, fake_evidence.FakeEvidence(edge=(256,)))
     html = part(rates.rates, report)
-    assert "to the power 0.52 [0.40, 0.64]" in words(html)
+    assert "to the power 0.52 [0.40, 0.64]" in findings.rate(report, PAIR)
     assert column(html, "Best at the edge").count("yes") == 1
     folded = soup(html).select_one("details.more")
     assert folded is not None
@@ -270,7 +269,7 @@ def test_a_section_without_content_leaves_no_heading(tmp_path: Path) -> None:
     assert elements.section("Title", "", "Introduction") == ""
     assert page.section("Title", "Introduction")(lambda *_: [])(report) == ""
     html = page.section("Title", "Introduction & more")(lambda *_: ["<p>body</p>"])(report)
-    assert [tag.name for tag in soup(html).find_all(True)] == ["h2", "p", "h3", "p"]
+    assert [tag.name for tag in soup(html).find_all(True)] == [*("details", "summary", "p", "h3", "p")]
     assert "Introduction &amp; more" in html
 
 
@@ -327,7 +326,7 @@ def test_the_limits_follow_the_kind_of_budget(tmp_path: Path) -> None:
 
 def test_imported_measurements_are_described_as_such(tmp_path: Path) -> None:
     given = {
-        "runs": {"path": "folder/zeus.csv"},
+        "runs": {"path": "folder/zeus.csv", "shared_seeds": False},
         "timings": {"path": "folder/power.csv"},
         "baseline": {"batch_size": 192, "power_limit_watts": 250.0},
     }
@@ -369,4 +368,4 @@ def test_of_many_data_sets_and_recipes_all_but_the_first_are_folded(tmp_path: Pa
     assert [each.select_one("summary h3").get_text() for each in folded] == [f"digits with mlp-{i}" for i in (1, 2)]
     assert soup(html).select_one("h3").get_text() == "digits with mlp-0"  # type: ignore[union-attr]
     few = section(replace(report, tables={"runs": runs[:2]}))
-    assert not soup(few).select("details")
+    assert not soup(few).select("details details")

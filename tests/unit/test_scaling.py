@@ -36,7 +36,7 @@ def to_target(
             head = {"dataset": "d", "recipe": "r", "batch_size": size, "full_batch": size == full, "seed": seed}
             found = {"metric": "validation_loss", "target": target, "reached": bool(np.isfinite(value))}
             followed = value if np.isfinite(value) else budget
-            spent = {"epochs": value, "budget_epochs": followed, "resolution_epochs": resolution}
+            spent = {"epochs": value, "examples": NAN, "budget_epochs": followed, "resolution_epochs": resolution}
             rows.append({**head, **found, **spent})
     return pd.DataFrame(rows)
 
@@ -379,6 +379,6 @@ def test_residuals_are_those_of_the_law_also_where_it_is_refused() -> None:
     fits = critical_batch_sizes(table, {}, resamples=10).assign(e_min=4.0, b_crit=100.0, accepted=False)
     cells = {"dataset": table["dataset"].iloc[0], "recipe": table["recipe"].iloc[0], "metric": table["metric"].iloc[0]}
     rows = [{**cells, "batch_size": size, "epochs_mean": mean} for size, mean in ((100, 16.0), (300, 16.0), (400, NAN))]
-    targets = pd.DataFrame(rows).assign(target=[table["target"].iloc[0]] * 2 + [99.0])
+    targets = pd.DataFrame(rows).assign(target=[table["target"].iloc[0]] * 2 + [99.0], examples_mean=NAN)
     found = with_residuals(targets, fits)["law_residual"]
     assert found.tolist() == pytest.approx([float(np.log(2)), 0, NAN], nan_ok=True)

@@ -81,6 +81,7 @@ def critical_batch_sizes(
     A fit is refused (`accepted` false, with one `reason`) by the limits at the top of this module; its numbers are
     given where three sizes or more allow a fit. The full batch takes part like any size, though its gradient has no
     sampling noise left: the law is for batches that are small against the data.
+    Where epochs are not known, but examples are, the law is fitted to these.
 
     Args:
         to_target: the table of that name.
@@ -90,21 +91,24 @@ def critical_batch_sizes(
         seed: of the bootstrap.
     """
     rows = []
-    for target, group in about(to_target, OF_TARGET):
+    for target, known in about(to_target, OF_TARGET):
+        unit = "examples" if known["epochs"].isna().all() and known["examples"].notna().any() else "epochs"
+        group = known.assign(epochs=known[unit])
         sizes = _sizes(group)
         found = fit([size.batch_size for size in sizes], [size.epochs.mean() for size in sizes])
         low, high, bounded = _interval(sizes, resamples, seed, paired) if found else (None, None, True)
-        reason = _reason(group, sizes, found, bounded)
+        reason = _reason(group, sizes, found, bounded, unit)
         n_sizes, n_runs = len({size.batch_size for size in sizes}), sum(len(size.epochs) for size in sizes)
         row = {**target, "n_sizes": n_sizes, "n_runs": n_runs}
         row |= {"accepted": not reason, "reason": reason}
         if sizes:
             row |= {"min_batch_size": sizes[0].batch_size, "max_batch_size": sizes[-1].batch_size}
         if found:
-            row |= {"e_min": found.e_min, "b_crit": found.b_crit, "rmse_log": found.rmse_log}
-            row |= {"ci_low": low, "ci_high": high}
-            examples = n_train.get(row["dataset"])
-            row["s_min"] = None if examples is None else found.e_min * examples / found.b_crit
+            row |= {"b_crit": found.b_crit, "rmse_log": found.rmse_log, "ci_low": low, "ci_high": high}
+            row["e_min"] = found.e_min if unit == "epochs" else None
+            per_unit = n_train.get(row["dataset"]) if unit == "epochs" else 1
+            examples = None if per_unit is None else found.e_min * per_unit
+            row |= {"e_min_examples": examples, "s_min": None if examples is None else examples / found.b_crit}
         rows.append(row)
     return frame("critical_batch_size", rows)
 
@@ -116,10 +120,12 @@ def with_residuals(targets: pd.DataFrame, fits: pd.DataFrame) -> pd.DataFrame:
         targets: the table of that name, its `law_residual` null.
         fits: the table `critical_batch_size`.
     """
-    law = targets[OF_TARGET].merge(fits[[*OF_TARGET, "e_min", "b_crit"]], on=OF_TARGET, how="left")
-    epochs = targets["epochs_mean"].where(targets["epochs_mean"] > 0).to_numpy(np.float64)
-    predicted = law["e_min"].to_numpy(np.float64) * (1 + targets["batch_size"].to_numpy() / law["b_crit"].to_numpy())
-    return targets.assign(law_residual=np.log(epochs) - np.log(predicted))
+    law = targets[OF_TARGET].merge(fits[[*OF_TARGET, "e_min", "e_min_examples", "b_crit"]], on=OF_TARGET, how="left")
+    in_epochs = targets["epochs_mean"].notna().to_numpy()
+    means = targets["epochs_mean"].where(in_epochs, targets["examples_mean"])
+    least = law["e_min"].where(in_epochs, law["e_min_examples"]).to_numpy(np.float64)
+    predicted = least * (1 + targets["batch_size"].to_numpy() / law["b_crit"].to_numpy())
+    return targets.assign(law_residual=np.log(means.where(means > 0).to_numpy(np.float64)) - np.log(predicted))
 
 
 def fit(batch_sizes: Sequence[int], epochs: Sequence[float]) -> Fit | None:
@@ -164,11 +170,11 @@ def _sizes(group: pd.DataFrame) -> list[_Size]:
     ]
 
 
-def _reason(group: pd.DataFrame, sizes: Sequence[_Size], found: Fit | None, bounded: bool) -> str:
+def _reason(group: pd.DataFrame, sizes: Sequence[_Size], found: Fit | None, bounded: bool, unit: str) -> str:
     """Why there is no critical batch size, in one sentence; empty where there is one."""
     reached = group[group["reached"]]
     if reached["epochs"].isna().any():
-        return "Epochs to the target are not known: without the number of training examples updates are not epochs."
+        return "Epochs and examples to the target are not known."
     if (reached["epochs"] <= 0).any():
         return "The target is met before training in some runs, so it says nothing about training."
     n_sizes = len({size.batch_size for size in sizes})
@@ -182,7 +188,7 @@ def _reason(group: pd.DataFrame, sizes: Sequence[_Size], found: Fit | None, boun
             f"to {coarse[0].resolution:.3g}: evaluate earlier (first_evaluation_at) or more often, or choose a tighter "
             "target."
         )
-    return _fall(sizes) or _missed(group, sizes) or _misfit(sizes, found, bounded)
+    return _fall(sizes, unit) or _missed(group, sizes) or _misfit(sizes, found, bounded)
 
 
 def _misfit(sizes: Sequence[_Size], found: Fit | None, bounded: bool) -> str:
@@ -204,7 +210,7 @@ def _misfit(sizes: Sequence[_Size], found: Fit | None, bounded: bool) -> str:
     return "" if bounded else "The bootstrap interval of B_crit is unbounded: the runs scatter too much to show a bend."
 
 
-def _fall(sizes: Sequence[_Size]) -> str:
+def _fall(sizes: Sequence[_Size], unit: str) -> str:
     """The fall of E from a size to a larger one that chance does not explain, in words; empty without one.
 
     Tested are all pairs of sizes whose log of the mean falls by more than `MAX_FALL_LOG`, by one-sided t-tests of the
@@ -220,7 +226,7 @@ def _fall(sizes: Sequence[_Size]) -> str:
         if pooled_p(logs, i, j) * len(pairs) <= ALPHA:
             return (
                 f"The curve is not monotone: batch size {sizes[i].batch_size:,} needs {sizes[i].epochs.mean():.3g} "
-                f"epochs, the larger {sizes[j].batch_size:,} only {sizes[j].epochs.mean():.3g}. The law can only rise; "
+                f"{unit}, the larger {sizes[j].batch_size:,} only {sizes[j].epochs.mean():.3g}. The law can only rise; "
                 "it does not hold where the learning rate suits some sizes better than others."
             )
     return ""

@@ -88,13 +88,14 @@ def _decision(for_it: float, against: float, for_adjusted: float, against_adjust
     return Decision(UNDECIDED, min(1.0, 2 * min(for_it, against)), min(for_adjusted, against_adjusted))
 
 
-def verdicts(tables: Tables, claims: Mapping[str, Claim], design: Design) -> pd.DataFrame:
+def verdicts(tables: Tables, claims: Mapping[str, Claim], design: Design, *, paired: bool = True) -> pd.DataFrame:
     """The verdict on every selected claim for every data set and recipe that meets its scope.
 
     Args:
         tables: the tables of the study, by name; those that a claim needs and that are not there leave it not measured.
         claims: by name, in order.
         design: the data sets and recipes of the study; empty for measurements made elsewhere.
+        paired: whether runs of one seed share what it decides.
 
     Returns:
         The table `verdicts`. `effect` with its 95 % interval (not adjusted) is that of the part that decides: of
@@ -105,7 +106,7 @@ def verdicts(tables: Tables, claims: Mapping[str, Claim], design: Design) -> pd.
         row without data set and recipe.
     """
     measured = list(dict.fromkeys(pair for name in _WITH_PAIRS if name in tables for pair in pairs(tables[name])))
-    every = [Evidence(tables, pair, measured, design, paired=pair[1] in design.recipes) for pair in measured]
+    every = [Evidence(tables, pair, measured, design, paired=paired) for pair in measured]
     rows = [row for name, claim in claims.items() for row in _rows(name, claim, every, design)]
     decisions: dict[int, Decision] = {}
     tests: dict[str, int] = {}

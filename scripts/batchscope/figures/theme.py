@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
@@ -34,6 +34,7 @@ INK, GREY, FAINT = "#222222", "#6b6b6b", "#b5b5b5"
 # Okabe and Ito's colours for what is not a batch size: told apart by every kind of colour vision.
 TRAIN, VALIDATION = "#222222", "#d55e00"
 CROSS: dict[str, Any] = {"marker": "x", "s": 36, "linewidth": 1.3, "zorder": 4}  # where a run that failed ended
+SHADE, PICK = "#e7f0fb", "#1f5fae"  # sizes that are not significantly worse than the best; the recommended one
 OUTCOMES = {"ok": "#9ecae1", "diverged": "#d55e00", "out_of_memory": "#222222"}
 
 _STYLE: dict[str, Any] = {
@@ -183,6 +184,15 @@ def dots(axes: Axes, rows: pd.DataFrame, x: str, y: str, **style: Any) -> None:
         axes.set(xlabel=labels[0], ylabel=labels[1])
 
 
+_TIP = "tip: "
+
+
+def tips(axes: Axes, places: Iterable[tuple[float, float, str]]) -> None:
+    """Words that a reader meets at a place of the panel, given in its data: the page shows them on hover and focus."""
+    for x, y, words in places:
+        axes.plot([x], [y], marker="o", markersize=12, linewidth=0, alpha=0, gid=f"{_TIP}{words}", zorder=9)
+
+
 def bars(axes: Axes, rows: pd.DataFrame, x: str, colour: str | pd.Series[str], **style: Any) -> None:
     """An upright bar from `low` to `high` for each row that has both.
 
@@ -273,4 +283,27 @@ def save(made: Figure, path: str | Path, *, title: str, alt: str) -> None:
     if count != 1:
         raise ValueError(f"{path}: Matplotlib wrote no <svg> element")
     with atomic_path(path) as temporary:
-        temporary.write_text(sealed_markup(text), encoding="utf-8")
+        temporary.write_text(sealed_markup(_compact(text)), encoding="utf-8")
+
+
+def _compact(svg: str) -> str:
+    """The same drawing with places to a hundredth of a point, no line breaks within paths, and no empty description."""
+    svg = re.sub(r" *<metadata>.*?</metadata>\n", "", svg, flags=re.DOTALL)
+    svg = _SPOT.sub(_circle, svg)
+    svg = re.sub(r'( (?:d|x|y|cx|cy)=")([^"]*)"', lambda found: f'{found[1]}{_rounded(found[2])}"', svg)
+    return re.sub(r"\n +", "\n", svg)
+
+
+# Matplotlib's group of a single marker whose id is a tip.
+_SPOT = re.compile(rf' *<g id="[^"]*{_TIP}([^"]*)">\n.*?<use [^>]*?x="([^"]*)" y="([^"]*)".*?</g>\n *</g>\n', re.DOTALL)
+
+
+def _circle(spot: re.Match[str]) -> str:
+    """A spot with a title, as browsers show it beside the pointer."""
+    words, x, y = spot.groups()
+    return f'<circle class="tip" cx="{x}" cy="{y}" r="8" fill-opacity="0"><title>{words}</title></circle>\n'
+
+
+def _rounded(places: str) -> str:
+    short = re.sub(r"-?\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), places)
+    return re.sub(r" ?\n", " ", short).strip()

@@ -6,7 +6,6 @@ Every function here takes plain text, escapes it and returns HTML; only `Html.ht
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -60,7 +59,7 @@ def figure(identifier: str, svg: Path, title: str, alternative: str, caption: st
         raise ValueError(f"{svg}: a figure needs an alternative text")
     content = svg.read_bytes()
     width, height = _size(content.decode("utf-8"), svg)
-    source = f"data:image/svg+xml;base64,{base64.b64encode(content).decode()}"
+    source = f"data:image/svg+xml;charset=utf-8,{_escaped(content.decode('utf-8'))}"
     return (
         f'<figure class="plot" id="{escape(identifier)}">'
         f'<div class="scroll" role="group" aria-label="{escape(title)}" tabindex="0">'
@@ -75,13 +74,33 @@ def heading(level: int, identifier: str, title: str) -> str:
 
 
 def section(title: str, html: str, *introduction: str) -> str:
-    """A second-level heading, paragraphs of plain text and `html`; nothing at all where `html` is empty.
-
-    The heading gets its id, and its place in the contents, when the page is put together.
-    """
+    """Paragraphs of plain text and `html` behind a title to click on; nothing at all where `html` is empty."""
     if not html:
         return ""
-    return f"<h2>{escape(title)}</h2>" + "".join(paragraph(words) for words in introduction) + html
+    return folded(title, "".join(paragraph(words) for words in introduction) + html)
+
+
+def chapter(title: str, html: str, folded: Sequence[str]) -> str:
+    """A second-level heading, what stands open under it, and its folded sections; nothing where both are empty."""
+    sections = "".join(folded)
+    if not html and not sections:
+        return ""
+    more = f'<div class="folds">{sections}</div>' if sections else ""
+    return f'<section class="chapter"><h2 id="{_id(title)}">{escape(title)}</h2>{html}{more}</section>'
+
+
+def panels(html: str) -> str:
+    """Panels side by side, as many as the page has room for."""
+    return f'<div class="panels">{html}</div>' if html else ""
+
+
+def panel(html: str) -> str:
+    """One of them."""
+    return f'<div class="panel">{html}</div>'
+
+
+def _id(title: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
 
 
 def folded(summary: str, html: str) -> str:
@@ -94,9 +113,9 @@ def folded_under(heading: str, html: str) -> str:
     return f'<details class="more under"><summary>{heading}</summary>{html}</details>'
 
 
-def badge(kind: str) -> str:
-    """A word that stands out, with a style of its own for some: a verdict, say."""
-    return f'<span class="badge {escape(kind.replace(" ", "-"))}">{escape(kind)}</span>'
+def badge(kind: str, words: str = "") -> str:
+    """Words (`kind` itself, where none are given) that stand out in the style of their kind: a verdict, say."""
+    return f'<span class="badge {escape(kind.replace(" ", "-"))}">{escape(words or kind)}</span>'
 
 
 def remark(content: str) -> str:
@@ -120,15 +139,29 @@ def terms(items: Sequence[tuple[str, str]]) -> str:
 
 
 def facts(items: Sequence[tuple[str, str, str]]) -> str:
-    """Headline facts: what it is, its value in large type, and a remark below it."""
+    """Facts one below the other: what it is, its value, and a remark below it."""
     return (
         '<dl class="facts">'
         + "".join(
-            f"<div><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(remark)}</small></dd></div>"
+            f"<div><dt>{escape(name)}</dt><dd>{escape(value)}{_small(remark)}</dd></div>"
             for name, value, remark in items
         )
         + "</dl>"
     )
+
+
+def headline(name: str, value: str) -> str:
+    """The one fact that a reader looks for, in large type."""
+    return f'<p class="headline"><span>{escape(name)}</span> <strong>{escape(value)}</strong></p>'
+
+
+def card(words: str, picture: str, below: str = "") -> str:
+    """Words and the figure that shows them (HTML), side by side where there is room, and what stands below both."""
+    return f'<article class="card"><div>{words}</div><div>{picture}</div>{below}</article>'
+
+
+def _small(remark: str) -> str:
+    return f"<small>{escape(remark)}</small>" if remark else ""
 
 
 def box(kind: str, html: str) -> str:
@@ -210,6 +243,13 @@ def _scalar(item: Any) -> str:
     if isinstance(item, list):
         return "<br>".join(_scalar(part) for part in item)
     return escape(str(item))
+
+
+def _escaped(svg: str) -> str:
+    """An SVG as the end of a data URL in an attribute: a third shorter than in base64."""
+    for character in '%#<>"&\n':
+        svg = svg.replace(character, f"%{ord(character):02X}")
+    return svg
 
 
 _POINTS = {"pt": 4 / 3, "px": 1.0, "": 1.0, "in": 96.0}

@@ -42,13 +42,13 @@ def verdicts(content: Content) -> str:
     if found.empty:
         return ""
     judged, missing = found[found["verdict"] != NOT_MEASURED], found[found["verdict"] == NOT_MEASURED]
-    parts = [elements.paragraph(counted(found)), elements.paragraph(_HOW)]
+    parts = [elements.paragraph(counted(found), "finding")]
     if len(judged) > _SHORT:
         parts.append(_overview(judged))
-    parts.append(_table(content, judged))
+    parts += [elements.folded("How a verdict comes about", elements.paragraph(_HOW)), _table(content, judged)]
     if len(missing):
         parts.append(_missing(missing))
-    return elements.section("What the documents say, what was measured", "".join(parts))
+    return "".join(parts)
 
 
 def counted(found: pd.DataFrame) -> str:
@@ -57,15 +57,19 @@ def counted(found: pd.DataFrame) -> str:
     tested, missing = judged["claim"].nunique(), len({*found["claim"]} - {*judged["claim"]})
     sentences = []
     if tested:
-        counts = [(kind, int((judged["verdict"] == kind).sum())) for kind in _KINDS]
         sentences.append(
             f"{text.count(tested, 'statement')} {_was(tested)} tested here, with "
             f"{text.count(len(judged), 'verdict')}, one per data set and recipe: "
-            f"{text.listing([f'{count} {kind}' for kind, count in counts if count])}."
+            f"{text.listing([f'{count} {kind}' for kind, count in counts(judged) if count])}."
         )
     if missing:
         sentences.append(f"{text.count(missing, 'statement')} {_was(missing)} not measured in this study.")
     return " ".join(sentences)
+
+
+def counts(found: pd.DataFrame) -> list[tuple[str, int]]:
+    """How often each verdict was given."""
+    return [(kind, int((found["verdict"] == kind).sum())) for kind in _KINDS]
 
 
 def _was(count: int) -> str:

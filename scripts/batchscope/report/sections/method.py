@@ -8,7 +8,7 @@ from batchscope import text
 from batchscope.figures.sheets import rows
 from batchscope.report import describe, elements
 from batchscope.report.content import Content
-from batchscope.tables.cells import SIZE
+from batchscope.tables.cells import RUN, SIZE
 
 _TRAINED = (
     "Every combination of data set, recipe, batch size and seed was trained as a run of its own. At every "
@@ -17,6 +17,12 @@ _TRAINED = (
     "weights and with those of the best evaluation, and decides nothing."
 )
 _IMPORTED = "Nothing was trained here: measurements that were made elsewhere are read and analysed."
+
+_SHARED = "Runs with the same seed share what it decides, as the study says, so sizes are compared in pairs of them."
+_INDEPENDENT = (
+    "Runs of equal number at two batch sizes have nothing in common, as far as the study says, so they are not "
+    "compared in pairs."
+)
 
 
 def design(content: Content) -> str:
@@ -55,10 +61,18 @@ def _imported(content: Content) -> list[tuple[str, str]]:
         (
             "Runs",
             f"{text.count(len(runs), 'run')} at {text.count(len(sizes), 'batch size')}, from the file "
-            f"{Path(given['runs']['path']).name}. Runs of equal number at two batch sizes have nothing in common, so "
-            "they are not compared in pairs.",
+            f"{Path(given['runs']['path']).name}. {_SHARED if given['runs']['shared_seeds'] else _INDEPENDENT}",
         )
     ]
+    if given.get("histories") is not None:
+        words.append(("Courses", _courses(content)))
+    if given.get("notes"):
+        words.append(("How the files were read", " ".join(given["notes"])))
+    left_out = content.tables["left_out"]
+    if len(left_out):
+        counts = left_out.groupby("reason", sort=False)["rows"].sum().sort_values(ascending=False, kind="stable")
+        reasons = text.listing([f"{text.integer(int(n))} ({reason})" for reason, n in counts.items()])
+        words.append(("Left out", f"{text.count(int(counts.sum()), 'row')} of the file are no results: {reasons}."))
     if given["timings"] is not None:
         words.append(
             (
@@ -73,6 +87,23 @@ def _imported(content: Content) -> list[tuple[str, str]]:
         size = text.integer(given["baseline"]["batch_size"])
         words.append(("Baseline", f"Savings are against batch size {size}{at}."))
     return words
+
+
+def _courses(content: Content) -> str:
+    """Which runs have a history, and which targets they were to reach."""
+    given, runs, looks = content.study["measurements"], content.tables["runs"], content.tables["evaluations"]
+    assert given is not None
+    followed = f"{len(looks[RUN].drop_duplicates())} of {text.count(len(runs), 'run')}"
+    found = (
+        f"The file {Path(given['histories']['path']).name} holds the course of {followed}. A run reached a target "
+        "between two evaluations, as runs of this workflow do."
+    )
+    if content.study["targets"]:
+        return f"{found} The study names the targets."
+    return (
+        f"{found} The study names no targets: they are the values to which all, 90 % and 50 % of the runs on a data "
+        "set fall, in two evaluations in a row and whatever their batch size."
+    )
 
 
 def terms(content: Content) -> str:
@@ -274,7 +305,7 @@ def _learning_rates(content: Content) -> list[str]:
 def provenance(content: Content) -> str:
     """Links to the tables that lie beside the page, and the manifest of the study."""
     manifest = elements.mapping(content.manifest, "Machine, software, code and command of this study.", "manifest")
-    return elements.section("Where the numbers come from", files(content) + manifest)
+    return elements.section("Machine, software, code and command", manifest)
 
 
 def files(content: Content) -> str:

@@ -104,7 +104,7 @@ _VERDICTS = {
 
 def compared(content: Content, pair: Pair) -> bool:
     """Whether there is something to say about losses: runs that were trained, or imported ones that have them."""
-    return content.trained or content.has("best", pair, "loss_mean")
+    return content.trained or content.has("best", pair, "value_mean")
 
 
 @section(
@@ -125,7 +125,7 @@ def comparison(content: Content, pair: Pair) -> list[Block]:
 
     fields = (
         SIZE,
-        Field("Best validation loss", "loss"),
+        Field("Best validation loss", "value"),
         Field("Difference from the lowest", "difference"),
         Own("p, adjusted", p_adjusted),
         words("Verdict", _verdict),
@@ -187,7 +187,7 @@ def accuracy(content: Content, pair: Pair) -> list[Block]:
         "epoch has the lowest validation loss; final is after the last update. The test data chose nothing."
     )
     results = table(content, pair, "results", _ACCURACY, caption, of="summary")
-    return [*results, Figure("accuracy_vs_batch"), Figure("gap_vs_batch"), Figure("updates_vs_batch")]
+    return [*results, Figure("gap_vs_batch"), Figure("updates_vs_batch")]
 
 
 @section(

@@ -76,7 +76,6 @@ def targets(content: Content, pair: Pair) -> list[Block]:
     fold = f"All {len(frame)} numbers: every batch size and target" if len(frame) > LONG else ""
     return [
         Figure("steps_to_target"),
-        Figure("time_to_target"),
         *table(content, pair, "targets", fields, caption, fold=fold),
     ]
 
@@ -111,6 +110,10 @@ def critical(content: Content, pair: Pair) -> list[Block]:
         words("Target", _target),
         Own("Critical batch size", _critical_size, "examples"),
         Own("Fewest epochs", lambda row: value(_accepted(row, "e_min"))),
+        Own(
+            "Fewest examples",
+            lambda row: value(_accepted(row, "e_min_examples"), text.integer(_accepted(row, "e_min_examples"))),
+        ),
         Own("Fewest updates", lambda row: value(_accepted(row, "s_min"), text.integer(_accepted(row, "s_min")))),
         Field("Misfit", "rmse_log", "rmse of the log"),
         Field("Sizes fitted", "n_sizes"),

@@ -1,0 +1,101 @@
+"""The chapters of the page, in the order of a reader's questions.
+
+A chapter opens with a finding and a figure for every data set and recipe; its tables, further figures and long reading
+are folded below them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from batchscope.probes.registry import STUDY_FIGURES
+from batchscope.report import elements, findings
+from batchscope.report.content import Content
+from batchscope.report.page import OPEN_PAIRS, figure_id, pair_title
+from batchscope.report.probes import sections
+from batchscope.report.sections import (
+    advice,
+    claims,
+    method,
+    published,
+    rates,
+    speed,
+    stability,
+    targets,
+)
+from batchscope.report.sections import quality as results
+from batchscope.tables.cells import Pair
+
+Find = Callable[[Content, Pair], str]
+Part = Callable[[Content], str]
+
+
+def quality(content: Content) -> str:
+    """How good the results are at each batch size."""
+    more: list[Part] = [results.summary, results.comparison, results.accuracy, results.side_by_side, results.curves]
+    return _chapter(content, "Quality", findings.quality, "accuracy_vs_batch", [part(content) for part in more])
+
+
+def speed_and_memory(content: Content) -> str:
+    """How fast each batch size is, and what it takes of the machine."""
+    more = [speed.time(content), sections(content, "time"), speed.resources(content)]
+    return _chapter(content, "Speed", findings.speed, "time_per_epoch", more)
+
+
+def time_to_target(content: Content) -> str:
+    """What each batch size needs to get to a target, and the critical batch size."""
+    more: list[Part] = [targets.targets, targets.critical, targets.budgets, targets.savings, advice.advice]
+    return _chapter(content, "Targets", findings.target, "time_to_target", [part(content) for part in more])
+
+
+def stability_and_noise(content: Content) -> str:
+    """How far the loss of single updates strays, and which runs were lost."""
+    more = [stability.updates(content), stability.lost(content)]
+    return _chapter(content, "Stability", findings.noise, "noise_vs_batch", more)
+
+
+def why(content: Content) -> str:
+    """What the probes show about the reasons."""
+    return elements.chapter("Why", "", [sections(content, "why")])
+
+
+def learning_rates(content: Content) -> str:
+    """The learning rate of every batch size."""
+    return _chapter(content, "Learning rates", findings.rate, "rate_vs_batch", [rates.rates(content)])
+
+
+def statements(content: Content) -> str:
+    """What the documents say, beside what was measured."""
+    return elements.chapter("Claims", claims.verdicts(content), [published.published(content), advice.tree(content)])
+
+
+def how(content: Content) -> str:
+    """What was done, how to read the page, and what it does not say."""
+    more: list[Part] = [method.design, method.terms, method.limits, stability.not_measured]
+    return elements.chapter("Method", elements.paragraph(findings.RULE), [part(content) for part in more])
+
+
+def provenance(content: Content) -> str:
+    """Where the numbers come from."""
+    return elements.chapter("Provenance", method.files(content), [method.provenance(content)])
+
+
+def _chapter(content: Content, title: str, find: Find, figure: str, folded: Sequence[str]) -> str:
+    """A chapter with a finding and a figure of each data set and recipe that has them, two side by side."""
+    found = [(pair, find(content, pair)) for pair in content.pairs]
+    panels = [_panel(content, pair, words, figure) for pair, words in found if words]
+    shown = "".join(panels) if len(panels) <= 2 * OPEN_PAIRS else "".join(panels[:OPEN_PAIRS])
+    rest = panels[OPEN_PAIRS:] if len(panels) > 2 * OPEN_PAIRS else []
+    others = elements.folded(f"The same for {len(rest)} more", elements.panels("".join(rest))) if rest else ""
+    return elements.chapter(title, elements.panels(shown) + others, folded)
+
+
+def _panel(content: Content, pair: Pair, words: str, figure: str) -> str:
+    head = elements.heading(3, elements.slug(figure, *pair), pair_title(pair)) + elements.paragraph(words, "finding")
+    svg = content.svg(figure, pair)
+    if svg is None:
+        return elements.panel(head)
+    spec, frames = STUDY_FIGURES[figure], content.frames(pair)
+    return elements.panel(
+        head + elements.figure(figure_id(figure, pair), svg, spec.title, spec.alt(frames), spec.caption(frames))
+    )
