@@ -93,7 +93,7 @@ def test_whole_epochs_that_are_few_give_no_critical_size(tmp_path: Path) -> None
     text = "batch,run,epochs\n" + "".join(f"{b},{i},{e}\n" for b, runs in epochs.items() for i, e in enumerate(runs))
     fit = critical_batch_sizes(read(mapping(tmp_path, text)).to_target, {}).iloc[0]
     assert not fit["accepted"]
-    assert "takes 1 epochs, known only to 1: evaluate runs more often" in fit["reason"]
+    assert "takes 1 epoch, known only to 1: evaluate runs more often" in fit["reason"]
     assert fit[["at_least", "at_most"]].isna().all()
     finer = mapping(tmp_path, text, resolution_epochs=0.1)
     assert critical_batch_sizes(read(finer).to_target, {}).iloc[0]["accepted"]

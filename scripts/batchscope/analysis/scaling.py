@@ -185,9 +185,7 @@ def _sizes(group: pd.DataFrame) -> list[_Size]:
     ]
 
 
-def _reason(
-    group: pd.DataFrame, sizes: Sequence[_Size], found: Fit | None, ends: _Ends, unit: str
-) -> tuple[str, bool]:
+def _reason(group: pd.DataFrame, sizes: Sequence[_Size], found: Fit | None, ends: _Ends, unit: str) -> tuple[str, bool]:
     """Why there is no critical batch size, in one sentence, and whether only for one side of the bend not seen.
 
     The sentence is empty where there is a critical batch size.
@@ -212,10 +210,11 @@ def _unfit(group: pd.DataFrame, sizes: Sequence[_Size]) -> str:
         return f"{reach[0].upper()}{reach[1:]} the target in all runs; the fit needs {FITTED_SIZES}."
     coarse = [size for size in sizes if size.resolution > MAX_RESOLUTION * size.epochs.mean()]
     if coarse:
+        s = "" if coarse[0].epochs.mean() == 1 else "s"
         own = reached["evaluations_in_a_row"].notna().any()
         earlier = "evaluate earlier (first_evaluation_at) or more often" if own else "evaluate runs more often"
         return (
-            f"At batch size {coarse[0].batch_size:,} the target takes {coarse[0].epochs.mean():.3g} epochs, known only "
+            f"At batch size {coarse[0].batch_size:,} the target takes {coarse[0].epochs.mean():.3g} epoch{s}, known only "
             f"to {coarse[0].resolution:.3g}: {earlier}, or choose a tighter target."
         )
     return ""

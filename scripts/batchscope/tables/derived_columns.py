@@ -320,7 +320,10 @@ OF_CHOICES: dict[str, dict[str, Column]] = {
         **_size_of("slowest_", "size that takes the most time, of all that were timed"),
         "slowest_seconds": number("s", "its time"),
         "still_improving": string("labels of sizes with runs whose best evaluation was the last of their budget"),
-        "edge": string("smallest or largest, where the recommended size is that of those tried", nullable=True),
+        "edge": string(
+            "smallest or largest, where the recommended size (else that of the best mean) is that of those tried",
+            nullable=True,
+        ),
         "superseded_by": string("recipe that tunes the learning rate and is the same otherwise", nullable=True),
     },
     "tree": {
