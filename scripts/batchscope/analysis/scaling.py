@@ -210,12 +210,12 @@ def _unfit(group: pd.DataFrame, sizes: Sequence[_Size]) -> str:
         return f"{reach[0].upper()}{reach[1:]} the target in all runs; the fit needs {FITTED_SIZES}."
     coarse = [size for size in sizes if size.resolution > MAX_RESOLUTION * size.epochs.mean()]
     if coarse:
-        s = "" if coarse[0].epochs.mean() == 1 else "s"
+        takes = coarse[0].epochs.mean()
         own = reached["evaluations_in_a_row"].notna().any()
         earlier = "evaluate earlier (first_evaluation_at) or more often" if own else "evaluate runs more often"
         return (
-            f"At batch size {coarse[0].batch_size:,} the target takes {coarse[0].epochs.mean():.3g} epoch{s}, known only "
-            f"to {coarse[0].resolution:.3g}: {earlier}, or choose a tighter target."
+            f"At batch size {coarse[0].batch_size:,} the target takes {takes:.3g} epoch{'' if takes == 1 else 's'}, "
+            f"known only to {coarse[0].resolution:.3g}: {earlier}, or choose a tighter target."
         )
     return ""
 
@@ -307,7 +307,8 @@ def _interval(sizes: Sequence[_Size], resamples: int, seed: int, paired: bool) -
         n = len(size.epochs)
         mean = math.log(size.epochs.mean())
         rows = shared if together else rng.integers(0, n, (resamples, n))
-        drawn = np.log(size.epochs[rows].mean(axis=1))
+        values = size.epochs if together else np.sort(size.epochs)  # numbers of independent runs say nothing
+        drawn = np.log(values[rows].mean(axis=1))
         columns.append(mean + (drawn - mean) * math.sqrt(n / (n - 1)) * wider)
     x = np.log([float(size.batch_size) for size in sizes])
     low, high = _searched(x)

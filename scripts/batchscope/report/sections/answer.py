@@ -21,6 +21,7 @@ from batchscope.tables.metrics import METRICS
 
 CARDS = 3  # data sets and recipes up to which each has an open card; more get a table of answers first
 SAME_MEMORY = 1.05
+_INSTEAD = ("steps_to_target",)  # shown where no quality is known
 ENOUGH_SEEDS = 5
 
 _WHY_NOT = {
@@ -309,10 +310,11 @@ def _memory(content: Content, pair: Pair, row: Row) -> Fact:
 
 
 def _figure(content: Content, pair: Pair) -> str:
-    svg = content.svg("answer", pair)
-    if svg is None:
+    drawn = next((name for name in ("answer", *_INSTEAD) if content.svg(name, pair)), None)
+    svg = None if drawn is None else content.svg(drawn, pair)
+    if drawn is None or svg is None:
         return ""
-    spec, frames = STUDY_FIGURES["answer"], content.frames(pair)
+    spec, frames = STUDY_FIGURES[drawn], content.frames(pair)
     return elements.figure(
         elements.slug("figure-answer", *pair), svg, spec.title, spec.alt(frames), spec.caption(frames)
     )

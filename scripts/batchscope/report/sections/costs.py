@@ -88,7 +88,7 @@ def saved(content: Content, pair: Pair) -> Fact:
     value = (
         f"{text.integer(number(choices[0], 'batch_size'))} at {text.number(number(choices[0], 'power_limit_watts'))} W"
     )
-    return "Least with any limit", f"{value}: {text.number(joules * scale)} {unit}", remark
+    return "Least energy, any limit", f"{value}: {text.number(joules * scale)} {unit}", remark
 
 
 def _rivals(content: Content, pair: Pair, row: Row) -> str:

@@ -6,10 +6,10 @@ from batchscope import text
 from batchscope.analysis.best import COMPARED
 from batchscope.analysis.external_runs.given import criterion_in_words
 from batchscope.analysis.scaling import MAX_RESOLUTION
-from batchscope.figures.sheets import Row, number
+from batchscope.figures.sheets import Row, number, rows
 from batchscope.figures.targets import metric_words
 from batchscope.report.content import Content, size
-from batchscope.tables.cells import CELL, Pair
+from batchscope.tables.cells import CELL, SIZE, Pair
 from batchscope.tables.metrics import METRICS
 
 _NEXT = 2  # sizes that are named with the number of runs that would tell them apart
@@ -69,10 +69,18 @@ def _more_runs(content: Content, pair: Pair, row: Row) -> str:
 
 def _rates(content: Content, pair: Pair) -> str:
     """At which sizes the best learning rate was the lowest or the highest tried."""
-    at_edge = [size(each) for each in content.rows("rates", pair) if each["at_edge"] is True or each["at_edge"] == 1]
-    if not at_edge or not content.rows("rate_choices", pair):
-        return ""
-    return f"The best learning rate is the lowest or highest tried at {text.listing(at_edge)}: try rates beyond it."
+    found: dict[str, list[str]] = {"lowest": [], "highest": []}
+    for _, trials in content.of("trials", pair).groupby(SIZE):
+        tried, chosen = trials["learning_rate"], trials.loc[trials["chosen"], "learning_rate"]
+        for which, end in (("lowest", tried.min()), ("highest", tried.max())):
+            if len(chosen) and chosen.iloc[0] == end and tried.nunique() > 1:
+                found[which].append(size(rows(trials)[0]))
+    parts = [
+        f"The best learning rate is the {which} tried at {text.listing(sizes)}: try {beyond} ones."
+        for (which, sizes), beyond in zip(found.items(), ("lower", "higher"), strict=True)
+        if sizes
+    ]
+    return " ".join(parts)
 
 
 def _looks(content: Content, pair: Pair) -> str:

@@ -8,6 +8,7 @@ from batchscope import text
 from batchscope.figures.sheets import rows
 from batchscope.report import describe, elements
 from batchscope.report.content import Content
+from batchscope.report.sections.elsewhere import all_runs
 from batchscope.tables.cells import RUN, SIZE
 
 _TRAINED = (
@@ -60,7 +61,7 @@ def _imported(content: Content) -> list[tuple[str, str]]:
     words = [
         (
             "Runs",
-            f"{text.count(len(runs), 'run')} at {text.count(len(sizes), 'batch size')}, from the file "
+            f"{text.count(all_runs(content), 'run')} at {text.count(len(sizes), 'batch size')}, from the file "
             f"{Path(given['runs']['path']).name}. {_SHARED if given['runs']['shared_seeds'] else _INDEPENDENT}",
         )
     ]

@@ -137,7 +137,7 @@ def comparison(content: Content, pair: Pair) -> list[Block]:
         Own(lead.capitalize(), leads, "% of resamples", optional=True),
         Field(repeated.capitalize(), "n"),
     )
-    means = "means over pairs of runs with equal seed" if shared else "differences of means of independent runs"
+    means = "means over pairs of runs with equal seed" if shared else "those of means over independent runs"
     test = "paired" if shared else "Welch"
     caption = (
         f"Differences are {means}, with {test} {LEVEL} t-intervals that are not adjusted. The p-values of two-sided "
