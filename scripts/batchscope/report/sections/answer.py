@@ -21,7 +21,7 @@ from batchscope.tables.metrics import METRICS
 
 CARDS = 3  # data sets and recipes up to which each has an open card; more get a table of answers first
 SAME_MEMORY = 1.05
-_INSTEAD = ("steps_to_target",)  # shown where no quality is known
+_INSTEAD = "steps_to_target"  # the figure shown where no quality is known
 ENOUGH_SEEDS = 5
 
 _WHY_NOT = {
@@ -31,6 +31,7 @@ _WHY_NOT = {
     rule.ONE_RUN: f"One run per batch size cannot tell a difference from chance. Use {ENOUGH_SEEDS} or more.",
     rule.NO_SPREAD: "Every run differs by the same amount, so there is nothing to test with.",
 }
+_NOTHING = "The runs have neither results nor times to compare, so no size can be recommended."
 
 
 def answers(content: Content) -> str:
@@ -51,7 +52,7 @@ def card(content: Content, pair: Pair) -> str:
     recipe = content.study["recipes"].get(pair[1])
     about = elements.paragraph(describe.short(recipe), "about") if recipe else ""
     facts = elements.facts([fact for fact in _facts(content, pair, row) if fact])
-    left = heading + about + _named(row) + _said("", *_verdict(content, pair, row)) + facts
+    left = heading + about + _named(content, pair, row) + _said("", *_verdict(content, pair, row)) + facts
     left += _said("aside", *_cautions(content, pair, row))
     return elements.card(left, _figure(content, pair), disturbed(content, pair))
 
@@ -74,12 +75,14 @@ def overview(content: Content) -> str:
     return "".join(elements.sheet(each.name, each) for each in made)
 
 
-def _named(row: Row) -> str:
-    """The recommended size in large type; where there is none, the size with the best mean."""
+def _named(content: Content, pair: Pair, row: Row) -> str:
+    """The recommended size in large type; else the size with the best mean, or the critical size."""
     label = _label(row)
     if label:
         return elements.headline("Recommended batch size", label)
-    best = _label(row, "best_")
+    best, critical = _label(row, "best_"), costs.critical(content, pair)
+    if not best and critical is not None:
+        return elements.headline("Critical batch size", critical[1].partition(":")[0])
     return elements.headline("Best mean" if best else "No recommendation", best or text.MISSING)
 
 
@@ -90,7 +93,11 @@ def _said(kind: str, *sentences: str) -> str:
 
 def _verdict(content: Content, pair: Pair, row: Row) -> list[str]:
     """How the other sizes compare, why none is recommended, and what would decide it."""
-    why_not = _not_timed(row) if row["reason"] == rule.NOT_TIMED else _WHY_NOT.get(str(row["reason"]), "")
+    why_not = _WHY_NOT.get(str(row["reason"]), "")
+    if row["reason"] == rule.NOT_TIMED:
+        why_not = _not_timed(row)
+    elif row["reason"] == rule.NO_RESULT and not content.trained:
+        why_not = _NOTHING
     compared = costs.compared(content, pair, row) if row["basis"] == rule.TARGET else _compared(content, pair, row)
     return [compared, why_not, _undecided(content, row)]
 
@@ -310,9 +317,10 @@ def _memory(content: Content, pair: Pair, row: Row) -> Fact:
 
 
 def _figure(content: Content, pair: Pair) -> str:
-    drawn = next((name for name in ("answer", *_INSTEAD) if content.svg(name, pair)), None)
-    svg = None if drawn is None else content.svg(drawn, pair)
-    if drawn is None or svg is None:
+    drawn, svg = "answer", content.svg("answer", pair)
+    if svg is None:
+        drawn, svg = _INSTEAD, content.svg(_INSTEAD, pair)
+    if svg is None:
         return ""
     spec, frames = STUDY_FIGURES[drawn], content.frames(pair)
     return elements.figure(

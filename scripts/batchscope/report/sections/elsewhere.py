@@ -21,8 +21,11 @@ def left_out(content: Content, pair: Pair) -> str:
     if found.empty:
         return ""
     counts = found.groupby("reason", sort=False)["rows"].sum().sort_values(ascending=False, kind="stable")
-    reasons = text.listing([f"{text.integer(int(n))} ({reason})" for reason, n in counts.items()])
-    return f"Left out: {text.count(int(counts.sum()), 'row')} of the table, {reasons}."
+    several = len(counts) > 1
+    reasons = text.listing(
+        [f"{text.integer(int(n))} {reason}" if several else str(reason) for reason, n in counts.items()]
+    )
+    return f"Left out: {text.count(int(counts.sum()), 'row')} of the table ({reasons})."
 
 
 def at_best_rate(content: Content, pair: Pair) -> str:

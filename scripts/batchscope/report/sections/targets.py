@@ -58,7 +58,7 @@ def targets(content: Content, pair: Pair) -> list[Block]:
         Field("Updates", "updates"),
         Field("Examples", "examples"),
         Field("Time", "seconds", optional=True),
-        Own("Energy", lambda row: spread(*_scaled(row, scale)), unit, optional=True),
+        Own("Energy", lambda row: spread(*_joules(row, scale)), unit, optional=True),
         Own("Median epochs", _median, "Kaplan–Meier"),
         Own("Epochs, cut off", _restricted, "restricted mean"),
     )
@@ -83,12 +83,13 @@ def targets(content: Content, pair: Pair) -> list[Block]:
 
 def energy_unit(content: Content) -> tuple[float, str]:
     """The unit of all energies to a target on the page, and what turns joules into it."""
-    return (1e-6, "MJ") if (content.tables["to_target"]["joules"] >= 1e6).any() else (1.0, "J")
+    large = any((content.tables[name]["joules"] >= 1e6).any() for name in ("to_target", "savings"))
+    return (1e-6, "MJ") if large else (1.0, "J")
 
 
-def _scaled(row: Row, scale: float) -> list[float | None]:
-    found = (number(row, f"joules_{end}") for end in ("mean", "ci_low", "ci_high"))
-    return [None if joules is None else joules * scale for joules in found]
+def _joules(row: Row, scale: float) -> tuple[float | None, float | None, float | None]:
+    mean, low, high = (number(row, f"joules_{end}") for end in ("mean", "ci_low", "ci_high"))
+    return tuple(None if joules is None else joules * scale for joules in (mean, low, high))  # type: ignore[return-value]
 
 
 def wanted(row: Row) -> str:
