@@ -14,6 +14,7 @@ from batchscope.probes.registry import STUDY_FIGURES
 from batchscope.probes.section import Figure
 from batchscope.report import content, elements, findings, page
 from batchscope.report.sections import advice, claims, method, rates, targets
+from batchscope.tables import codebook
 from unit import fake_evidence, fake_report
 
 PAIR = ("digits", "mlp")
@@ -32,9 +33,9 @@ def made(folder: Path, study: fake_evidence.FakeEvidence | None = None, **tables
     file = folder / PAIR[0] / PAIR[1] / f"{FIGURE}.svg"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(fake_report.SVG, encoding="utf-8")
-    empty = pd.DataFrame(columns=["dataset", "recipe"])
     names = ("verdicts", "advice", "tree", "savings", "left_out", "rate_choices")
-    return content.Content({"measurements": None}, {}, {**dict.fromkeys(names, empty), **found, **tables}, folder)
+    empty = {name: codebook.frame(name, []) for name in names}
+    return content.Content({"measurements": None}, {}, {**empty, **found, **tables}, folder)
 
 
 def verdict(claim: str, kind: str, **more: Any) -> dict[str, Any]:
