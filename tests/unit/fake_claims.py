@@ -118,7 +118,7 @@ def targets(values: Mapping[float, Mapping[int, Sequence[float]]]) -> pd.DataFra
         {
             **{"dataset": "digits", "recipe": "mlp", **of_size(size), "seed": seed},
             **{"metric": "validation_loss", "target": target, "reached": not math.isnan(updates)},
-            **{"updates": updates, "epochs": updates * size, "seconds": math.nan},
+            **{"updates": updates, "epochs": updates * size, "seconds": math.nan, "budget_epochs": updates * size},
         }
         for target, sizes in values.items()
         for size, given in sizes.items()

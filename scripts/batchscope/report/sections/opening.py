@@ -7,6 +7,7 @@ from datetime import datetime
 from batchscope import text
 from batchscope.report import elements
 from batchscope.report.content import Content
+from batchscope.report.sections.elsewhere import all_runs
 from batchscope.tables.cells import SIZE
 from batchscope.training import engines
 
@@ -24,7 +25,10 @@ def scope(content: Content) -> str:
     parts = [text.count(len(sizes), "batch size")]
     if content.trained:
         parts.append(text.count(runs["seed"].nunique(), "seed"))
-    parts.append(text.count(len(runs), "run"))
+    every = len(runs) if content.trained else all_runs(content)
+    parts.append(text.count(every, "run"))
+    if every > len(runs):
+        parts.append(f"{text.integer(len(runs))} at the best learning rate of their size")
     if len(content.pairs) > 1:
         parts.append(text.count(len(content.pairs), "workload"))
     parts += [_machine(content), _day(content)] if content.trained else ["measured elsewhere"]
