@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from bs4 import BeautifulSoup
@@ -181,6 +182,27 @@ def test_figures_and_tables_are_saved_as_files(unfolded: playwright.Page) -> Non
     header, *rows = kinds["CSV"].decode().splitlines()
     assert header.startswith('"Batch size')
     assert len(rows) == 3
+
+
+def _seen(page: playwright.Page) -> tuple[str, list[str]]:
+    """The part of the learning curves that is in sight, and the words that stand over it."""
+    curves = page.locator("figure[data-views]")
+    box = re.search('viewBox="([^"]+)"', unquote(str(curves.locator("img").get_attribute("src"))))
+    words = curves.locator(".spot").evaluate_all("spots => spots.map(spot => spot.dataset.words)")
+    return box[1] if box else "", words
+
+
+def test_learning_curves_change_their_axis_and_scale_with_the_keyboard(page: playwright.Page) -> None:
+    axis, scale = page.get_by_role("group", name="Against"), page.get_by_role("group", name="Losses")
+    axis.get_by_label("epochs").focus()
+    page.locator("figure[data-views] .spot").wait_for()
+    assert _seen(page) == (fake_report.VIEWS["epochs-log"], ["at 54"])
+    page.keyboard.press("ArrowRight")
+    assert axis.get_by_label("seconds").is_checked()
+    assert _seen(page) == (fake_report.VIEWS["seconds-log"], ["at 486"])
+    page.keyboard.press("ArrowLeft")
+    scale.get_by_label("linear").check()
+    assert _seen(page) == (fake_report.VIEWS["epochs-linear"], ["at 270"])
 
 
 def _column(page: playwright.Page, table: str, number: int) -> list[str]:

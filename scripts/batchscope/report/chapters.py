@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from batchscope.probes.registry import STUDY_FIGURES
 from batchscope.report import elements, findings
 from batchscope.report.content import Content
-from batchscope.report.page import OPEN_PAIRS, figure_id, pair_title
+from batchscope.report.page import OPEN_PAIRS, figure_html, pair_title
 from batchscope.report.probes import sections
 from batchscope.report.sections import (
     advice,
@@ -33,7 +32,9 @@ Part = Callable[[Content], str]
 def quality(content: Content) -> str:
     """How good the results are at each batch size."""
     more: list[Part] = [results.summary, results.comparison, results.accuracy, results.side_by_side, results.curves]
-    return _chapter(content, "Quality", findings.quality, "accuracy_vs_batch", [part(content) for part in more])
+    curves = _side_by_side([panel for pair in content.pairs if (panel := _curves(content, pair))])
+    folded = [part(content) for part in more]
+    return _chapter(content, "Quality", findings.quality, "accuracy_vs_batch", folded, curves)
 
 
 def speed_and_memory(content: Content) -> str:
@@ -80,22 +81,26 @@ def provenance(content: Content) -> str:
     return elements.chapter("Provenance", method.files(content), [method.provenance(content)])
 
 
-def _chapter(content: Content, title: str, find: Find, figure: str, folded: Sequence[str]) -> str:
-    """A chapter with a finding and a figure of each data set and recipe that has them, two side by side."""
+def _chapter(content: Content, title: str, find: Find, figure: str, folded: Sequence[str], further: str = "") -> str:
+    """A chapter with a finding and a figure of each data set and recipe that has them, and what is open `further`."""
     found = [(pair, find(content, pair)) for pair in content.pairs]
     panels = [_panel(content, pair, words, figure) for pair, words in found if words]
-    shown = "".join(panels) if len(panels) <= 2 * OPEN_PAIRS else "".join(panels[:OPEN_PAIRS])
-    rest = panels[OPEN_PAIRS:] if len(panels) > 2 * OPEN_PAIRS else []
-    others = elements.folded(f"The same for {len(rest)} more", elements.panels("".join(rest))) if rest else ""
-    return elements.chapter(title, elements.panels(shown) + others, folded)
+    return elements.chapter(title, _side_by_side(panels) + further, folded)
+
+
+def _side_by_side(panels: Sequence[str]) -> str:
+    """Panels two in a row; of many the first row is open and the others are folded."""
+    shown = len(panels) if len(panels) <= 2 * OPEN_PAIRS else OPEN_PAIRS
+    rest = elements.folded(f"The same for {len(panels) - shown} more", elements.panels("".join(panels[shown:])))
+    return elements.panels("".join(panels[:shown])) + (rest if panels[shown:] else "")
 
 
 def _panel(content: Content, pair: Pair, words: str, figure: str) -> str:
     head = elements.heading(3, elements.slug(figure, *pair), pair_title(pair)) + elements.paragraph(words, "finding")
-    svg = content.svg(figure, pair)
-    if svg is None:
-        return elements.panel(head)
-    spec, frames = STUDY_FIGURES[figure], content.frames(pair)
-    return elements.panel(
-        head + elements.figure(figure_id(figure, pair), svg, spec.title, spec.alt(frames), spec.caption(frames))
-    )
+    return elements.panel(head + figure_html(content, pair, figure))
+
+
+def _curves(content: Content, pair: Pair) -> str:
+    svg = figure_html(content, pair, "curves_loss")
+    head = elements.heading(3, elements.slug("curves_loss", *pair), f"Learning curves of {pair_title(pair)}")
+    return elements.panel(head + svg) if svg else ""
