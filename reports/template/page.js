@@ -32,13 +32,11 @@
   }
 
   // Boxes take the keyboard focus only where there is something to scroll.
-  const boxes = [...document.querySelectorAll(".scroll")];
-  const fit = () => boxes.forEach((box) => {
+  const sized = new ResizeObserver((entries) => entries.forEach(({ target: box }) => {
     if (box.scrollWidth > box.clientWidth) box.setAttribute("tabindex", "0");
     else box.removeAttribute("tabindex");
-  });
-  window.addEventListener("resize", fit);
-  fit();
+  }));
+  document.querySelectorAll(".scroll, .code pre").forEach((box) => sized.observe(box));
 
   // Code: hidden until asked for; without this script each piece can be unfolded by itself.
   const toggle = document.querySelector(".toggle-code");

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -18,8 +17,6 @@ from unit import fake_report
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements/develop.in)")
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -33,16 +30,6 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def source(file: Path) -> BeautifulSoup:
     return BeautifulSoup(file.read_text(encoding="utf-8"), "html.parser")
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[playwright.Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on PATH (chromium, chromium-browser or google-chrome)")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -303,6 +290,23 @@ def test_on_paper_there_is_no_navigation_no_code_and_no_box_to_scroll(page: play
     assert page.evaluate("document.documentElement.scrollWidth") == 688
     for figure in page.locator("figure.plot").all()[:2]:
         assert figure.evaluate("element => getComputedStyle(element).breakInside") == "avoid"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_axe_finds_nothing(chromium: playwright.Browser, file: Path, scheme: str, width: int) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="requirements/develop.in has axe")
+    size = {"width": width, "height": 900}
+    # The checker is a script of its own, which the page's policy would stop.
+    with chromium.new_context(viewport=size, color_scheme=scheme, bypass_csp=True) as context:  # type: ignore[arg-type]
+        page = context.new_page()
+        page.goto(file.as_uri())
+        for switch in (None, ".expand", ".toggle-code"):
+            if switch:
+                page.locator(switch).dispatch_event("click")
+            found = axe.Axe().run(page).response
+            assert len(found["passes"]) > 20
+            assert [(each["id"], each["nodes"][0]["html"]) for each in found["violations"]] == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -172,7 +172,7 @@ def _small(remark: str) -> str:
 
 
 def box(kind: str, html: str) -> str:
-    """A box around `html`: `answer` or `caution`."""
+    """A box around `html`: a `caution`, or an `index` of folded pieces."""
     return f'<div class="{escape(kind)}">{html}</div>'
 
 
