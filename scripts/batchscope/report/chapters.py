@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from batchscope.report import elements, findings
+from batchscope.report import elements, findings, probes
 from batchscope.report.content import Content
 from batchscope.report.page import OPEN_PAIRS, figure_html, pair_title
-from batchscope.report.probes import sections
 from batchscope.report.sections import (
     advice,
     claims,
@@ -39,7 +38,7 @@ def quality(content: Content) -> str:
 
 def speed_and_memory(content: Content) -> str:
     """How fast each batch size is, and what it takes of the machine."""
-    more = [speed.time(content), sections(content, "time"), speed.resources(content)]
+    more = [speed.time(content), probes.sections(content, "time"), speed.resources(content)]
     return _chapter(content, "Speed", findings.speed, "time_per_epoch", more)
 
 
@@ -57,7 +56,10 @@ def stability_and_noise(content: Content) -> str:
 
 def why(content: Content) -> str:
     """What the probes show about the reasons."""
-    return elements.chapter("Why", "", [sections(content, "why")])
+    found = probes.findings(content, "why")
+    shown = [panel for panels in found for panel in panels[:OPEN_PAIRS]]
+    rest = [panel for panels in found for panel in panels[OPEN_PAIRS:]]
+    return elements.chapter("Why", elements.panels("".join(shown)) + _more(rest), [probes.sections(content, "why")])
 
 
 def learning_rates(content: Content) -> str:
@@ -91,8 +93,12 @@ def _chapter(content: Content, title: str, find: Find, figure: str, folded: Sequ
 def _side_by_side(panels: Sequence[str]) -> str:
     """Panels two in a row; of many the first row is open and the others are folded."""
     shown = len(panels) if len(panels) <= 2 * OPEN_PAIRS else OPEN_PAIRS
-    rest = elements.folded(f"The same for {len(panels) - shown} more", elements.panels("".join(panels[shown:])))
-    return elements.panels("".join(panels[:shown])) + (rest if panels[shown:] else "")
+    return elements.panels("".join(panels[:shown])) + _more(panels[shown:])
+
+
+def _more(panels: Sequence[str]) -> str:
+    """Panels of the same kind as those above, folded."""
+    return elements.folded(f"The same for {len(panels)} more", elements.panels("".join(panels))) if panels else ""
 
 
 def _panel(content: Content, pair: Pair, words: str, figure: str) -> str:
