@@ -112,7 +112,7 @@
   const spots = (figure) => {
     const image = figure.querySelector("img");
     const text = drawn(image);
-    if (!text.includes('class="tip"')) return;
+    if (!text.includes("class='tip'")) return;
     const drawing = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
     const [left, top, width, height] = drawing.getAttribute("viewBox").split(/\s+/).map(Number);
     const layer = image.closest(".spots") ?? document.createElement("div");
@@ -162,7 +162,7 @@
     const image = figure.querySelector("img");
     if (!box || figure.dataset.view === box) return;
     figure.dataset.view = box;
-    image.setAttribute("src", image.getAttribute("src").replace(/viewBox=%22[^%]*%22/, `viewBox=%22${box}%22`));
+    image.setAttribute("src", image.getAttribute("src").replace(/viewBox='[^']*'/, `viewBox='${box}'`));
     if (image.closest(".spots")) spots(figure);
   };
   const choice = (name, legend, values, group) => {

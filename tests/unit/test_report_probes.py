@@ -74,10 +74,8 @@ def finding(made: Content, section: str) -> list[float]:
     """The numbers in the finding of a section."""
     find = SECTIONS[section].finding
     assert find is not None
-    return [
-        float(each.replace("−", "-"))
-        for each in re.findall(r"(?<![\w.])[−]?\d+(?:\.\d+)?", find(made, PAIR).replace(",", ""))
-    ]
+    words = find(made, PAIR).replace(",", "").replace("−", "-")
+    return [float(each) for each in re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?", words)]
 
 
 def test_findings_hold_the_numbers_of_the_tables():

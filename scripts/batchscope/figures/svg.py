@@ -15,10 +15,32 @@ UNSEEN = 0.12  # points by which a long path may pass a vertex, a twenty-fifth o
 def compact(svg: str) -> str:
     """The same drawing with short paths, places to a hundredth of a point, no line breaks, and no empty description."""
     svg = re.sub(r" *<metadata>.*?</metadata>\n", "", svg, flags=re.DOTALL)
+    if font := re.search(r"font-family: [^;\"]*", svg):
+        svg = svg.replace(f"{font[0]}; ", "").replace("<svg ", f'<svg style="{font[0]}" ', 1)
     svg = _SPOT.sub(_circle, svg)
     svg = re.sub(r'( d=")([ML\d.\s-]+z?)\s*"', lambda found: f'{found[1]}{_short(found[2])}"', svg)
     svg = re.sub(r'( (?:d|x|y|cx|cy)=")([^"]*)"', lambda found: f'{found[1]}{_rounded(found[2])}"', svg)
-    return re.sub(r"\n +", "\n", svg)
+    used = set(re.findall(r"#([\w.-]+)", svg))
+    svg = _NUMBERED.sub(lambda found: found[0] if found[1] in used else "", svg)
+    svg = re.sub(r' transform="rotate\(-0 [^"]*"', "", svg)
+    return re.sub(r"\n\s*", "\n", _without_bare_groups(svg))
+
+
+def _without_bare_groups(svg: str) -> str:
+    """The drawing without groups that have neither an id nor a style."""
+    bare: list[bool] = []
+
+    def kept(tag: re.Match[str]) -> str:
+        if tag[0] != "</g>":
+            bare.append(tag[0] == "<g>")
+            return "" if bare[-1] else tag[0]
+        return "" if bare.pop() else tag[0]
+
+    return re.sub(r"<g>|<g [^>]*[^/>]>|</g>", kept, svg)
+
+
+# The ids that Matplotlib gives to all its groups, as `f0a1b2c3d-xtick_1`; a clip path, say, is referred to by its own.
+_NUMBERED = re.compile(r' id="(f[0-9a-f]+-[\w.]+_\d+)"')
 
 
 # Matplotlib's group of a single marker whose id is a tip.

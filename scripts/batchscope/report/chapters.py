@@ -73,14 +73,14 @@ def statements(content: Content) -> str:
 
 
 def how(content: Content) -> str:
-    """What was done, how to read the page, and what it does not say."""
-    more: list[Part] = [method.design, method.terms, method.limits, stability.not_measured]
+    """What was done, and what the page does not say."""
+    more: list[Part] = [method.design, method.limits, stability.not_measured]
     return elements.chapter("Method", elements.paragraph(findings.RULE), [part(content) for part in more])
 
 
 def provenance(content: Content) -> str:
-    """Where the numbers come from."""
-    return elements.chapter("Provenance", method.files(content), [method.provenance(content)])
+    """Where the numbers come from; at the end of the page its glossary."""
+    return elements.chapter("Provenance", method.files(content), [method.provenance(content), method.terms(content)])
 
 
 def _chapter(content: Content, title: str, find: Find, figure: str, folded: Sequence[str], further: str = "") -> str:

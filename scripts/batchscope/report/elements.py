@@ -254,6 +254,7 @@ def _scalar(item: Any) -> str:
 
 def _escaped(svg: str) -> str:
     """An SVG as the end of a data URL in an attribute: a third shorter than in base64."""
+    svg = svg.replace(">\n<", "><").replace("'", "&#39;").replace('"', "'")
     for character in '%#<>"&\n':
         svg = svg.replace(character, f"%{ord(character):02X}")
     return svg

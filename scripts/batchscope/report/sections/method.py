@@ -113,7 +113,7 @@ def terms(content: Content) -> str:
     words += [*_TERMS_OF_ANY, *(_FIGURES_OF_RUNS if content.trained else ())]
     words += [_WAY] if len(content.tables["to_target"]) else []
     words += [found for table, found in _FIGURES.items() if len(content.tables[table])]
-    return elements.section("How to read this page", elements.terms(words))
+    return elements.section("Glossary: how to read this page", elements.terms(words))
 
 
 _FIGURES_OF_RUNS = (
