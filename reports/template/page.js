@@ -32,13 +32,11 @@
   }
 
   // Boxes take the keyboard focus only where there is something to scroll.
-  const boxes = [...document.querySelectorAll(".scroll")];
-  const fit = () => boxes.forEach((box) => {
+  const sized = new ResizeObserver((entries) => entries.forEach(({ target: box }) => {
     if (box.scrollWidth > box.clientWidth) box.setAttribute("tabindex", "0");
     else box.removeAttribute("tabindex");
-  });
-  window.addEventListener("resize", fit);
-  fit();
+  }));
+  document.querySelectorAll(".scroll, .code pre").forEach((box) => sized.observe(box));
 
   // Code: hidden until asked for; without this script each piece can be unfolded by itself.
   const toggle = document.querySelector(".toggle-code");
@@ -77,6 +75,9 @@
     folded.forEach((piece) => { piece.open = open; });
   });
 
+  // The SVG that an image shows.
+  const drawn = (image) => decodeURIComponent(image.getAttribute("src").replace(/^[^,]*,/, ""));
+
   // What a figure or a table shows, as a file: the drawing as SVG or PNG, the cells as CSV.
   const save = (blob, name) => {
     const link = document.createElement("a");
@@ -98,8 +99,7 @@
   for (const figure of document.querySelectorAll("figure.plot")) {
     const image = figure.querySelector("img");
     tool(figure, "SVG", () => {
-      const text = decodeURIComponent(image.src.slice(image.src.indexOf(",") + 1));
-      save(new Blob([text], { type: "image/svg+xml" }), file(figure, "svg"));
+      save(new Blob([drawn(image)], { type: "image/svg+xml" }), file(figure, "svg"));
     });
     tool(figure, "PNG", () => {
       const canvas = document.createElement("canvas");
@@ -111,33 +111,39 @@
   // Values on hover and on focus: a spot over every point that the drawing has words for; arrow keys go along them.
   const spots = (figure) => {
     const image = figure.querySelector("img");
-    const text = decodeURIComponent(image.src.slice(image.src.indexOf(",") + 1));
-    if (!text.includes('class="tip"')) return;
+    const text = drawn(image);
+    if (!text.includes("class='tip'")) return;
     const drawing = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
-    const [, , width, height] = drawing.getAttribute("viewBox").split(/\s+/).map(Number);
-    const layer = document.createElement("div");
-    layer.className = "spots";
-    image.before(layer);
-    layer.append(image);
-    const made = [...drawing.querySelectorAll("circle.tip")].map((circle, index) => {
+    const [left, top, width, height] = drawing.getAttribute("viewBox").split(/\s+/).map(Number);
+    const layer = image.closest(".spots") ?? document.createElement("div");
+    if (!layer.isConnected) {
+      layer.className = "spots";
+      image.before(layer);
+      layer.append(image);
+      layer.addEventListener("keydown", (event) => {
+        const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+        const there = [...layer.querySelectorAll(".spot")];
+        const here = there.indexOf(document.activeElement);
+        if (!step || here < 0) return;
+        event.preventDefault();
+        there[(here + step + there.length) % there.length].focus();
+      });
+    }
+    layer.querySelectorAll(".spot").forEach((spot) => spot.remove());
+    for (const circle of drawing.querySelectorAll("circle.tip")) {
+      const x = (circle.getAttribute("cx") - left) / width;
+      const y = (circle.getAttribute("cy") - top) / height;
+      if (x < 0 || x > 1 || y < 0 || y > 1) continue;
       const spot = document.createElement("button");
       spot.type = "button";
       spot.className = "spot";
-      spot.style.left = `${(100 * circle.getAttribute("cx")) / width}%`;
-      spot.style.top = `${(100 * circle.getAttribute("cy")) / height}%`;
+      spot.style.left = `${100 * x}%`;
+      spot.style.top = `${100 * y}%`;
       spot.dataset.words = circle.textContent;
       spot.setAttribute("aria-label", circle.textContent);
-      spot.tabIndex = index === 0 ? 0 : -1;
+      spot.tabIndex = layer.querySelector(".spot") ? -1 : 0;
       layer.append(spot);
-      return spot;
-    });
-    layer.addEventListener("keydown", (event) => {
-      const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-      const here = made.indexOf(document.activeElement);
-      if (!step || here < 0) return;
-      event.preventDefault();
-      made[(here + step + made.length) % made.length].focus();
-    });
+    }
   };
   // Those in folded pieces get theirs once they are seen.
   const seen = new IntersectionObserver((entries) => entries.forEach((entry) => {
@@ -146,6 +152,55 @@
     spots(entry.target);
   }));
   document.querySelectorAll("figure.plot").forEach((figure) => seen.observe(figure));
+
+  // One choice of the axis, and one of the scale, for all drawings that have views: a view is called `axis` or
+  // `axis-scale`, and a drawing that lacks the one asked for stays as it is.
+  const viewed = [...document.querySelectorAll("figure.plot[data-views]")].map((figure) => ({ figure, views: JSON.parse(figure.dataset.views) }));
+  const chosen = { axis: "epochs", scale: "log" };
+  const show = ({ figure, views }) => {
+    const box = views[`${chosen.axis}-${chosen.scale}`] ?? views[chosen.axis];
+    const image = figure.querySelector("img");
+    if (!box || figure.dataset.view === box) return;
+    figure.dataset.view = box;
+    image.setAttribute("src", image.getAttribute("src").replace(/viewBox='[^']*'/, `viewBox='${box}'`));
+    if (image.closest(".spots")) spots(figure);
+  };
+  const choice = (name, legend, values, group) => {
+    const box = document.createElement("fieldset");
+    const title = document.createElement("legend");
+    title.textContent = legend;
+    box.append(title);
+    for (const value of values) {
+      const label = document.createElement("label");
+      const input = Object.assign(document.createElement("input"), { type: "radio", name: `${name}-${group}`, value, checked: value === chosen[name] });
+      input.dataset.choice = name;
+      input.addEventListener("change", () => {
+        chosen[name] = value;
+        for (const other of document.querySelectorAll(`input[data-choice="${name}"]`)) other.checked = other.value === value;
+        viewed.forEach(show);
+      });
+      label.append(input, value);
+      box.append(label);
+    }
+    return box;
+  };
+  // The switches stand once in every piece of the page that has such drawings, and agree.
+  const pieces = new Map();
+  for (const each of viewed) {
+    const piece = each.figure.closest(".panels, details.more");
+    pieces.set(piece, [...(pieces.get(piece) ?? []), each]);
+  }
+  [...pieces.values()].forEach((among, group) => {
+    const names = among.flatMap(({ views }) => Object.keys(views));
+    const axes = ["epochs", "updates", "examples", "seconds"].filter((axis) => names.some((name) => name.split("-")[0] === axis));
+    const scales = ["log", "linear"].filter((scale) => names.some((name) => name.endsWith(`-${scale}`)));
+    const switches = document.createElement("div");
+    switches.className = "switches";
+    switches.append(choice("axis", "Against", axes, group));
+    if (scales.length > 1) switches.append(choice("scale", "Losses", scales, group));
+    const first = among[0].figure;
+    (first.closest(".panels") ?? first).before(switches);
+  });
 
   // A cell that a spreadsheet would take for a formula starts with an apostrophe.
   const quoted = (text) => `"${text.replace(/^[=+@\t]/, "'$&").replace(/"/g, '""')}"`;

@@ -328,7 +328,10 @@ def test_the_report_shows_every_figure_once() -> None:
     sources = [
         file.read_text(encoding="utf-8") for file in (folder / "chapters.py", *(folder / "sections").glob("*.py"))
     ]
-    named = re.compile(r'Figure\("(\w+)"\)|_chapter\(content, "[^"]+", [\w.]+, "(\w+)"|content\.svg\("(\w+)"')
+    named = re.compile(
+        r'Figure\("(\w+)"\)|_chapter\(content, "[^"]+", [\w.]+, "(\w+)"'
+        r'|(?:content\.svg\(|figure_html\(content, pair, )"(\w+)"'
+    )
     shown = Counter(next(filter(None, found)) for found in named.findall("".join(sources)))
     assert shown == Counter(list(FIGURES))  # those of probes stand in their sections
 

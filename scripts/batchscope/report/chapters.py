@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from batchscope.probes.registry import STUDY_FIGURES
-from batchscope.report import elements, findings
+from batchscope.report import elements, findings, probes
 from batchscope.report.content import Content
-from batchscope.report.page import OPEN_PAIRS, figure_id, pair_title
-from batchscope.report.probes import sections
+from batchscope.report.page import OPEN_PAIRS, figure_html, pair_title
 from batchscope.report.sections import (
     advice,
     claims,
@@ -33,12 +31,14 @@ Part = Callable[[Content], str]
 def quality(content: Content) -> str:
     """How good the results are at each batch size."""
     more: list[Part] = [results.summary, results.comparison, results.accuracy, results.side_by_side, results.curves]
-    return _chapter(content, "Quality", findings.quality, "accuracy_vs_batch", [part(content) for part in more])
+    curves = _side_by_side([panel for pair in content.pairs if (panel := _curves(content, pair))])
+    folded = [part(content) for part in more]
+    return _chapter(content, "Quality", findings.quality, "accuracy_vs_batch", folded, curves)
 
 
 def speed_and_memory(content: Content) -> str:
     """How fast each batch size is, and what it takes of the machine."""
-    more = [speed.time(content), sections(content, "time"), speed.resources(content)]
+    more = [speed.time(content), probes.sections(content, "time"), speed.resources(content)]
     return _chapter(content, "Speed", findings.speed, "time_per_epoch", more)
 
 
@@ -56,7 +56,10 @@ def stability_and_noise(content: Content) -> str:
 
 def why(content: Content) -> str:
     """What the probes show about the reasons."""
-    return elements.chapter("Why", "", [sections(content, "why")])
+    found = probes.findings(content, "why")
+    shown = [panel for panels in found for panel in panels[:OPEN_PAIRS]]
+    rest = [panel for panels in found for panel in panels[OPEN_PAIRS:]]
+    return elements.chapter("Why", elements.panels("".join(shown)) + _more(rest), [probes.sections(content, "why")])
 
 
 def learning_rates(content: Content) -> str:
@@ -70,32 +73,40 @@ def statements(content: Content) -> str:
 
 
 def how(content: Content) -> str:
-    """What was done, how to read the page, and what it does not say."""
-    more: list[Part] = [method.design, method.terms, method.limits, stability.not_measured]
+    """What was done, and what the page does not say."""
+    more: list[Part] = [method.design, method.limits, stability.not_measured]
     return elements.chapter("Method", elements.paragraph(findings.rule(content)), [part(content) for part in more])
 
 
 def provenance(content: Content) -> str:
-    """Where the numbers come from."""
-    return elements.chapter("Provenance", method.files(content), [method.provenance(content)])
+    """Where the numbers come from; at the end of the page its glossary."""
+    return elements.chapter("Provenance", method.files(content), [method.provenance(content), method.terms(content)])
 
 
-def _chapter(content: Content, title: str, find: Find, figure: str, folded: Sequence[str]) -> str:
-    """A chapter with a finding and a figure of each data set and recipe that has them, two side by side."""
+def _chapter(content: Content, title: str, find: Find, figure: str, folded: Sequence[str], further: str = "") -> str:
+    """A chapter with a finding and a figure of each data set and recipe that has them, and what is open `further`."""
     found = [(pair, find(content, pair)) for pair in content.pairs]
     panels = [_panel(content, pair, words, figure) for pair, words in found if words]
-    shown = "".join(panels) if len(panels) <= 2 * OPEN_PAIRS else "".join(panels[:OPEN_PAIRS])
-    rest = panels[OPEN_PAIRS:] if len(panels) > 2 * OPEN_PAIRS else []
-    others = elements.folded(f"The same for {len(rest)} more", elements.panels("".join(rest))) if rest else ""
-    return elements.chapter(title, elements.panels(shown) + others, folded)
+    return elements.chapter(title, _side_by_side(panels) + further, folded)
+
+
+def _side_by_side(panels: Sequence[str]) -> str:
+    """Panels two in a row; of many the first row is open and the others are folded."""
+    shown = len(panels) if len(panels) <= 2 * OPEN_PAIRS else OPEN_PAIRS
+    return elements.panels("".join(panels[:shown])) + _more(panels[shown:])
+
+
+def _more(panels: Sequence[str]) -> str:
+    """Panels of the same kind as those above, folded."""
+    return elements.folded(f"The same for {len(panels)} more", elements.panels("".join(panels))) if panels else ""
 
 
 def _panel(content: Content, pair: Pair, words: str, figure: str) -> str:
     head = elements.heading(3, elements.slug(figure, *pair), pair_title(pair)) + elements.paragraph(words, "finding")
-    svg = content.svg(figure, pair)
-    if svg is None:
-        return elements.panel(head)
-    spec, frames = STUDY_FIGURES[figure], content.frames(pair)
-    return elements.panel(
-        head + elements.figure(figure_id(figure, pair), svg, spec.title, spec.alt(frames), spec.caption(frames))
-    )
+    return elements.panel(head + figure_html(content, pair, figure))
+
+
+def _curves(content: Content, pair: Pair) -> str:
+    svg = figure_html(content, pair, "curves_loss")
+    head = elements.heading(3, elements.slug("curves_loss", *pair), f"Learning curves of {pair_title(pair)}")
+    return elements.panel(head + svg) if svg else ""

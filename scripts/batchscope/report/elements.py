@@ -6,6 +6,7 @@ Every function here takes plain text, escapes it and returns HTML; only `Html.ht
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -53,15 +54,21 @@ def sheet(identifier: str, content: Sheet) -> str:
 def figure(identifier: str, svg: Path, title: str, alternative: str, caption: str) -> str:
     """The drawing `svg`, embedded as an image so that its ids cannot clash with those of other drawings.
 
+    Of a drawing with views the first is shown; the page's script changes between them.
+
     `alternative` says in words what the figure shows, for those who do not see it; it may not be empty.
     """
     if not alternative.strip():
         raise ValueError(f"{svg}: a figure needs an alternative text")
-    content = svg.read_bytes()
-    width, height = _size(content.decode("utf-8"), svg)
-    source = f"data:image/svg+xml;charset=utf-8,{_escaped(content.decode('utf-8'))}"
+    content = svg.read_text(encoding="utf-8")
+    views = dict(_VIEW.findall(content))
+    if views:
+        content = _seen_through(content, next(iter(views.values())))
+    width, height = _size(content, svg)
+    source = f"data:image/svg+xml;charset=utf-8,{_escaped(content)}"
+    data = f" data-views='{escape(json.dumps(views))}'" if views else ""
     return (
-        f'<figure class="plot" id="{escape(identifier)}">'
+        f'<figure class="plot" id="{escape(identifier)}"{data}>'
         f'<div class="scroll" role="group" aria-label="{escape(title)}" tabindex="0">'
         f'<img src="{source}" alt="{escape(alternative)}" width="{width}" height="{height}"></div>'
         f"<figcaption><strong>{escape(title)}.</strong> {escape(caption)}</figcaption></figure>"
@@ -165,7 +172,7 @@ def _small(remark: str) -> str:
 
 
 def box(kind: str, html: str) -> str:
-    """A box around `html`: `answer` or `caution`."""
+    """A box around `html`: a `caution`, or an `index` of folded pieces."""
     return f'<div class="{escape(kind)}">{html}</div>'
 
 
@@ -247,8 +254,20 @@ def _scalar(item: Any) -> str:
 
 def _escaped(svg: str) -> str:
     """An SVG as the end of a data URL in an attribute: a third shorter than in base64."""
+    svg = svg.replace(">\n<", "><").replace("'", "&#39;").replace('"', "'")
     for character in '%#<>"&\n':
         svg = svg.replace(character, f"%{ord(character):02X}")
+    return svg
+
+
+_VIEW = re.compile(r'<view id="[^"-]*-([^"]+)" viewBox="([^"]+)"/>')
+
+
+def _seen_through(svg: str, view: str) -> str:
+    """The drawing with only the box `view` of it (left, top, width and height in points) in sight."""
+    _, _, width, height = view.split()
+    for name, value in (("viewBox", view), ("width", f"{width}pt"), ("height", f"{height}pt")):
+        svg = re.sub(rf'(<svg\b[^>]*\b{name}=")[^"]*', rf"\g<1>{value}", svg, count=1)
     return svg
 
 

@@ -41,7 +41,8 @@ def answers(content: Content) -> str:
     if len(cards) <= CARDS:
         body = "".join(made for _, made in cards)
     else:
-        body = overview(content) + "".join(elements.folded(pair_title(pair), made) for pair, made in cards)
+        folded = "".join(elements.folded(pair_title(pair), made) for pair, made in cards)
+        body = overview(content) + elements.box("index", folded)
     return f'<section id="answer">{body}{_statements(content)}</section>'
 
 

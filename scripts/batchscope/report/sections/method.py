@@ -116,7 +116,7 @@ def terms(content: Content) -> str:
         words.append(_WAY if content.trained else _WAY_ELSEWHERE)
     figures = _FIGURES if content.trained else {**_FIGURES, **_FIGURES_ELSEWHERE}
     words += [found for table, found in figures.items() if len(content.tables[table])]
-    return elements.section("How to read this page", elements.terms(words))
+    return elements.section("Glossary: how to read this page", elements.terms(words))
 
 
 _FIGURES_OF_RUNS = (

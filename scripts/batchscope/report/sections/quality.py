@@ -202,11 +202,11 @@ def accuracy(content: Content, pair: Pair) -> list[Block]:
 
 
 @section(
-    "Learning curves",
+    "More learning curves",
     "The same runs, charged in four ways. Against epochs every size has seen the same examples; against updates "
     "every size has changed its weights as often; against seconds every size has had the same time on this "
     "machine. A size can lead on one axis and trail on another.",
 )
 def curves(content: Content, pair: Pair) -> list[Block]:
-    """Losses and accuracies along the runs."""
-    return [Figure("curves_article"), Figure("curves_loss"), Figure("curves_accuracy")]
+    """Accuracies, and the losses of single runs; those of the sizes stand open in the chapter."""
+    return [Figure("curves_accuracy"), Figure("curves_article")]
