@@ -9,8 +9,7 @@ from batchscope.report import elements
 from batchscope.report.content import Content
 from batchscope.report.sections.elsewhere import all_runs
 from batchscope.tables.cells import SIZE
-
-_ENGINES = {"tensorflow": "TensorFlow", "jax": "JAX", "numpy": "NumPy"}
+from batchscope.training import engines
 
 
 def question(content: Content) -> str:
@@ -38,13 +37,13 @@ def scope(content: Content) -> str:
 
 def _machine(content: Content) -> str:
     """The engine with its version, and what it ran on."""
-    engines = content.tables["runs"]["engine"].dropna().unique()
+    used = content.tables["runs"]["engine"].dropna().unique()
     versions = [each for each in content.manifest.get("versions_training", ()) if isinstance(each, dict)]
     named = []
-    for engine in engines:
+    for engine in used:
         found = {str(each[engine]) for each in versions if engine in each}
         version = ".".join(found.pop().split(".")[:2]) if len(found) == 1 else ""
-        named.append(f"{_ENGINES.get(engine, engine)} {version}".strip())
+        named.append(f"{engines.NAMED.get(engine, engine)} {version}".strip())
     gpus = sorted({str(each.get("name")) for each in content.manifest.get("gpus", ()) if isinstance(each, dict)})
     cores = {each.get("cores_usable") for each in content.manifest.get("hosts", ())}
     on_gpu = (content.tables["runs"]["device"] == "gpu").any()
