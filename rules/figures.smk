@@ -36,7 +36,7 @@ def figure_outputs(group):
         report_item(
             f"results/{{study}}/figures/{place}/{name}.svg",
             category="Figures",
-            subcategory=place.replace("/", ", "),
+            subcategory=", ".join(Path(place).parts),
             labels={"figure": figure.title},
             caption="../reports/captions/figure.rst",
         )

@@ -95,6 +95,7 @@ def test_without_results_and_times_the_critical_size_is_the_answer(tmp_path: Pat
     made = Content({**study, "question": "?"}, {}, study_tables(study), tmp_path)
     card = BeautifulSoup(answer.card(made, PAIR), "html.parser")
     assert card.select_one(".headline span").get_text() == "Critical batch size"  # type: ignore[union-attr]
+    assert card.select_one(".headline strong").get_text().isdigit()  # type: ignore[union-attr]
     assert "no size can be recommended" in card.get_text()
     assert "diverged" not in card.get_text()
 

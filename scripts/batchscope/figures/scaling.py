@@ -74,7 +74,7 @@ def draw_steps_to_target(frames: Frames) -> Figure:
 
 def caption_steps_to_target(frames: Frames) -> str:
     """What is drawn, over how many runs."""
-    relative = ", over the number of training examples, which is not known"
+    relative = ", relative to n_train, which is not known"
     return joined(
         [
             f"Updates until a run reached a target{relative if steps_unit(frames) == RELATIVE else ''}.",

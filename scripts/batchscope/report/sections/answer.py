@@ -83,7 +83,7 @@ def _named(content: Content, pair: Pair, row: Row) -> str:
         return elements.headline("Recommended batch size", label)
     best, critical = _label(row, "best_"), costs.critical(content, pair)
     if not best and critical is not None:
-        return elements.headline("Critical batch size", critical[1].partition(":")[0])
+        return elements.headline("Critical batch size", critical[1].partition(":")[0].partition(" [")[0])
     return elements.headline("Best mean" if best else "No recommendation", best or text.MISSING)
 
 
