@@ -160,6 +160,7 @@ def _critical(study: FakeEvidence) -> pd.DataFrame:
                     "e_min": e_min,
                     "e_min_examples": study.n_train and e_min * study.n_train,
                     "b_crit": b_crit,
+                    **{"at_least": None, "at_most": None},
                     "ci_low": 0.8 * b_crit,
                     "ci_high": 1.3 * b_crit,
                     "rmse_log": study.noise,

@@ -17,7 +17,7 @@ from reading import tells
 from batchscope.figures import FIGURES, theme
 from batchscope.figures.frames import Frames
 
-NAMES = [name for name, spec in FIGURES.items() if spec.needs]
+NAMES = [name for name, spec in FIGURES.items() if spec.needs and spec.group != "answer"]
 OF_TARGETS = ["steps_to_target", "examples_to_target", "critical_vs_target", "time_to_target"]
 
 

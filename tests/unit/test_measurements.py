@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from batchscope.analysis.external_runs.tables import read
+from batchscope.analysis.scaling import critical_batch_sizes
 from batchscope.analysis.targets import savings, summarise
 from batchscope.config.errors import DataError
 from batchscope.jobs import saved as files
@@ -55,7 +56,8 @@ def test_an_empty_cell_is_a_missed_target(tmp_path: Path, cell: str) -> None:
     assert table["reached"].tolist() == [True, False, True, True]
     assert table["epochs"].tolist() == pytest.approx([7, np.nan, 10, 12], nan_ok=True)
     assert table["budget_epochs"].tolist() == pytest.approx([7, np.nan, 10, 12], nan_ok=True)
-    assert table[["updates", "examples", "seconds", "joules", "resolution_epochs"]].isna().all(axis=None)
+    assert table[["updates", "examples", "seconds", "joules"]].isna().all(axis=None)
+    assert table["resolution_epochs"].tolist() == pytest.approx([1, np.nan, 1, 1], nan_ok=True)  # whole numbers
     assert (table["metric"].unique().tolist(), table["target"].unique().tolist()) == (["WER"], [40.0])
 
 
@@ -66,6 +68,35 @@ def test_epochs_updates_and_examples_follow_from_each_other(tmp_path: Path, give
     row = read_back.to_target.iloc[0]
     assert (row["epochs"], row["updates"], row["examples"]) == (3, 33, 303)
     assert read_back.runs["updates_per_epoch"].tolist() == [11]
+
+
+@pytest.mark.parametrize(
+    ("said", "last", "epochs", "known"),
+    [(None, "12.5", 12.5, np.nan), (0.5, "12.5", 12.5, 0.5), (4.0, "12", 12, 4.0), (None, "12.0", 12, 1.0)],
+)
+def test_how_finely_runs_were_looked_at_is_said_or_seen_in_whole_numbers(
+    tmp_path: Path, said: float | None, last: str, epochs: float, known: float
+) -> None:
+    text = RUNS.replace("32,1,12", f"32,1,{last}")
+    found = read(mapping(tmp_path, text, resolution_epochs=said)).to_target.query("reached")
+    assert found["epochs"].tolist() == [7, 10, epochs]
+    assert found["resolution_epochs"].tolist() == pytest.approx([known] * 3, nan_ok=True)
+
+
+def test_updates_are_whole_numbers_whenever_runs_were_looked_at(tmp_path: Path) -> None:
+    found = read(mapping(tmp_path, n_train=100, columns={"batch_size": "batch", "seed": "run", "updates": "epochs"}))
+    assert found.to_target["resolution_epochs"].isna().all()
+
+
+def test_whole_epochs_that_are_few_give_no_critical_size(tmp_path: Path) -> None:
+    epochs = {8: (1, 1, 1), 16: (1, 1, 1), 32: (1, 1, 1), 64: (2, 1, 1), 128: (2, 2, 2)}
+    text = "batch,run,epochs\n" + "".join(f"{b},{i},{e}\n" for b, runs in epochs.items() for i, e in enumerate(runs))
+    fit = critical_batch_sizes(read(mapping(tmp_path, text)).to_target, {}).iloc[0]
+    assert not fit["accepted"]
+    assert "takes 1 epoch, known only to 1: evaluate runs more often" in fit["reason"]
+    assert fit[["at_least", "at_most"]].isna().all()
+    finer = mapping(tmp_path, text, resolution_epochs=0.1)
+    assert critical_batch_sizes(read(finer).to_target, {}).iloc[0]["accepted"]
 
 
 def test_targets_in_a_column_share_the_runs(tmp_path: Path) -> None:

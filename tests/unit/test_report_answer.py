@@ -86,7 +86,7 @@ def test_what_may_change_the_answer_stands_below_it(report: content.Content) -> 
     more = {"still_improving": "1; 32", "edge": "largest"}
     said = words(answer.card(with_answer(report, **RECOMMENDED | more), PAIR))
     assert "Still improving when the budget ended: 1, 32." in said
-    assert "It is the largest size tried; larger ones may be better." in said
+    assert "It is the largest size tried; larger ones may be better: add 64." in said
 
 
 def test_one_seed_gives_no_recommendation(tmp_path: Path) -> None:

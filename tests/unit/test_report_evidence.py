@@ -14,6 +14,7 @@ from batchscope.probes.registry import STUDY_FIGURES
 from batchscope.probes.section import Figure
 from batchscope.report import content, elements, findings, page
 from batchscope.report.sections import advice, claims, method, rates, targets
+from batchscope.tables import codebook
 from unit import fake_evidence, fake_report
 
 PAIR = ("digits", "mlp")
@@ -32,9 +33,9 @@ def made(folder: Path, study: fake_evidence.FakeEvidence | None = None, **tables
     file = folder / PAIR[0] / PAIR[1] / f"{FIGURE}.svg"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(fake_report.SVG, encoding="utf-8")
-    empty = pd.DataFrame(columns=["dataset", "recipe"])
     names = ("verdicts", "advice", "tree", "savings", "left_out", "rate_choices")
-    return content.Content({"measurements": None}, {}, {**dict.fromkeys(names, empty), **found, **tables}, folder)
+    empty = {name: codebook.frame(name, []) for name in names}
+    return content.Content({"measurements": None}, {}, {**empty, **found, **tables}, folder)
 
 
 def verdict(claim: str, kind: str, **more: Any) -> dict[str, Any]:
@@ -222,6 +223,19 @@ def test_a_refused_fit_shows_its_reason_and_no_number(tmp_path: Path) -> None:
     assert "60 [48, 78]" in words(html)
 
 
+def test_a_refused_fit_says_what_is_known_all_the_same(tmp_path: Path) -> None:
+    study = made(tmp_path, fake_evidence.FakeEvidence(refused={0.3: "no bend."}))
+    fits = study.tables["critical_batch_size"]
+    fits.loc[fits["target"] == 0.3, "at_least"] = 2.0 * fits["max_batch_size"]
+    said = words(part(targets.critical, study))
+    assert "refused: no bend. It is at least " in said
+    assert "larger batches still saved updates up to" in said
+    near = {"at_least": 30.0, "at_most": None, "min_batch_size": 8, "max_batch_size": 64}
+    assert targets.bound(near) == "at least 30.0"
+    most = {"at_least": None, "at_most": 4.0, "min_batch_size": 8, "max_batch_size": 64}
+    assert targets.bound(most) == "at most 4.00: from 8 on, the smallest tried, larger batches cost examples"
+
+
 def test_equal_budgets_name_the_amount_and_the_runs_that_count(tmp_path: Path) -> None:
     html = part(targets.budgets, made(tmp_path))
     assert {"40.0 epochs", "40.0 updates"} <= set(column(html, "After"))
@@ -237,13 +251,14 @@ def test_rates_say_how_the_best_grows_and_fold_the_trials(tmp_path: Path) -> Non
     assert folded is not None
     assert len(folded.select("tbody tr")) == len(report.of("trials", PAIR))
     unknown = {**dict.fromkeys(("slope", "slope_lowest", "slope_highest")), "n_sizes": 1, "n_bounded": 0, "n": 3}
-    assert rates.slope(unknown).startswith("How the best rate grows with the batch size cannot be told")
+    assert rates.slope(unknown, trained=True).startswith("How the best rate grows with the batch size cannot be told")
     bounded = {"slope": None, "slope_lowest": 0.15, "slope_highest": 0.25, "ci_low": 0.1, "ci_high": 0.3}
     bounded |= {"n_sizes": 4, "n_bounded": 3, "n": 3}
     assert "to a power between 0.150 and 0.250, with the spread of the seeds between 0.100 and 0.300" in rates.slope(
-        bounded
+        bounded, trained=True
     )
-    assert "of 3 it is only known between which two rates tried it lies" in rates.slope(bounded)
+    assert "of 3 it is only known between which two rates tried it lies" in rates.slope(bounded, trained=True)
+    assert "3 runs at each rate" in rates.slope(bounded, trained=False)
 
 
 def test_rates_that_were_not_tuned_have_no_section(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def test_what_cannot_be_said_about_detectable_effects() -> None:
 @pytest.mark.parametrize("paired", [True, False])
 @pytest.mark.parametrize("alpha", [0.05, 0.05 / 20])
 def test_so_many_seeds_find_a_difference_and_one_fewer_does_not(paired: bool, alpha: float) -> None:
-    for difference in (0.2, -0.7, 3.0):
+    for difference in (0.2, -0.7, 1.16, 3.0, 40.0):  # with 1,000 values some lie far beyond certainty
         seeds = seeds_to_detect(difference, 1.0, alpha, paired=paired)
         assert seeds is not None
         found, fewer = (detectable_effect(1.0, n, alpha, paired=paired) for n in (seeds, seeds - 1))

@@ -162,7 +162,7 @@ def _to_target(tables: Tables, target: tuple[str, float], quantity: str, *, pair
             words=f"No size can be named: evaluations are so far apart that {sizes} may have reached {goal} in any "
             "order. Earlier evaluations (first_evaluation_at), more of them, or a tighter target would tell."
         )
-    if unit == "J" and (choice.interval.mean or 0) >= _MEGA:
+    if unit == "J" and (tables["to_target"]["joules"] >= _MEGA).any():
         choice, unit = choice.scaled(1 / _MEGA), "MJ"
     answer = in_words(choice, unit, f"{what} {goal}", "times as long" if unit == "s" else "times as much")
     answer = replace(answer, about=goal.removeprefix("a ").replace(" of ", " "))

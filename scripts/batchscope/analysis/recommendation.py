@@ -64,7 +64,8 @@ def recommendation(tables: Tables, tuned: Mapping[Pair, str]) -> pd.DataFrame:
 
     `superseded_by` names the recipe that tunes the learning rate for every size and is the same otherwise: its answer
     is the fairer one. `still_improving` are sizes with a run whose best evaluation was the last of its budget. `edge`
-    says that the recommended size is the smallest or largest tried, so that one beyond it may be better.
+    says that the recommended size (or, without one, that of the best mean) is the smallest or largest tried, so that
+    one beyond it may be better.
 
     Args:
         tables: runs, best and advice of the study.
@@ -97,6 +98,7 @@ def _row(tables: Tables, pair: Pair) -> Row:
         "reason": reason,
         "not_worse": _labels(rivals),
         "as_fast": _labels(_as_fast(chosen, compared.not_worse, seconds)),
+        "edge": _edge(compared, chosen or compared.best),
         **(_chosen(compared, chosen, seconds, kind) if chosen else {}),
     }
 
@@ -123,9 +125,8 @@ def _reason(compared: _Compared, seconds: Mapping[Size, float]) -> str:
 
 def _chosen(compared: _Compared, size: Size, seconds: Mapping[Size, float], kind: str) -> Row:
     """What is known of the recommended size."""
-    row, sizes = compared.rows[size], sorted(compared.rows)
+    row = compared.rows[size]
     kept = ("n", "value_mean", "value_ci_low", "value_ci_high", "difference", "difference_ci_low", "difference_ci_high")
-    ends = {sizes[0]: "smallest", sizes[-1]: "largest"} if len(sizes) > 1 else {}
     known = seconds if size in seconds else {}
     slowest = max(known, key=lambda each: known[each], default=None)
     return {
@@ -135,8 +136,15 @@ def _chosen(compared: _Compared, size: Size, seconds: Mapping[Size, float], kind
         "seconds_kind": kind if known else "",
         **_named("slowest_", slowest),
         "slowest_seconds": None if slowest is None else known[slowest],
-        "edge": "" if size.full_batch or size.batch_size == 1 else ends.get(size, ""),
     }
+
+
+def _edge(compared: _Compared, size: Size) -> str:
+    """Whether a size is the smallest or largest tried, beyond which there are others."""
+    sizes = sorted(compared.rows)
+    if len(sizes) == 1 or size.full_batch or size.batch_size == 1:
+        return ""
+    return {sizes[0]: "smallest", sizes[-1]: "largest"}.get(size, "")
 
 
 def spent(best: pd.DataFrame, wanted: Sequence[Size]) -> tuple[dict[Size, float], str]:

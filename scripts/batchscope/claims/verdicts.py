@@ -28,14 +28,15 @@ from batchscope.stats.estimates import Estimate
 from batchscope.stats.families import holm
 from batchscope.stats.power import detectable_effect
 from batchscope.tables import codebook
-from batchscope.tables.cells import Pair, pairs
+from batchscope.tables.cells import Pair, of_pair, pairs
 from batchscope.tables.metrics import METRICS
-from batchscope.text import count
+from batchscope.text import count, number
 
 Sides = tuple[float | None, float | None]  # one-sided p for a statement and against it
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 NOT_MEASURED = "not measured"
+_ELSEWHERE = {"seeds": "runs", "tuning seeds": "repetitions"}  # what runs made elsewhere are over
 _WITH_PAIRS = ("runs", "timings", "to_target", "critical_batch_size")  # tables that name what a study is about
 
 
@@ -116,8 +117,21 @@ def verdicts(tables: Tables, claims: Mapping[str, Claim], design: Design, *, pai
         decisions |= dict(zip(tested, decide(list(tested.values())), strict=True))
         tests[family] = len(tested)
     decided = [decisions.get(i) or _untested(row) for i, row in enumerate(rows)]
-    content = [_content(row, made, tests[row.claim.family], design) for row, made in zip(rows, decided, strict=True)]
+    budgets = {pair: _budget(tables, pair, design) for pair in measured}
+    content = [
+        _content(row, made, tests[row.claim.family], design, budgets) for row, made in zip(rows, decided, strict=True)
+    ]
     return codebook.frame("verdicts", content)
+
+
+def _budget(tables: Tables, pair: Pair, design: Design) -> str:
+    """What the runs of a data set and recipe were given; empty where a table made elsewhere does not say it."""
+    if pair[1] in design.recipes:
+        return design.budget(pair[1])
+    found = of_pair(tables["to_target"], pair) if "to_target" in tables else None
+    if found is None or not (found["budget_epochs"] > found["epochs"].fillna(0)).any():
+        return ""  # without a column that says it, the budget of a run ends at its target
+    return f"followed for up to {number(float(found['budget_epochs'].max()))} epochs"
 
 
 def _untested(row: _Row) -> Decision:
@@ -141,7 +155,9 @@ def _rows(name: str, claim: Claim, every: Sequence[Evidence], design: Design) ->
         yield _Row(name, claim, None, None, f"{why}: {scope.wanted(claim)}")
 
 
-def _content(row: _Row, decision: Decision, tests: int, design: Design) -> dict[str, object]:
+def _content(
+    row: _Row, decision: Decision, tests: int, design: Design, budgets: Mapping[Pair, str]
+) -> dict[str, object]:
     claim, finding, pair = row.claim, row.finding, row.pair
     content: dict[str, object] = {
         "claim": row.name,
@@ -151,7 +167,7 @@ def _content(row: _Row, decision: Decision, tests: int, design: Design) -> dict[
         "verdict": decision.verdict,
         "figure": claim.figure or "",
         "unit": "",
-        "budget": design.budget(pair[1]) if pair else "",
+        "budget": budgets[pair] if pair else "",
         "scope": design.described(pair) if pair else claim.scope.words() or "any",
         "measured": "",
         "reason": row.reason,
@@ -161,7 +177,8 @@ def _content(row: _Row, decision: Decision, tests: int, design: Design) -> dict[
     if finding is None:
         return content
     log, unit = claim.test.log, claim.test.unit(METRICS[claim.metric])
-    repeated = "" if finding.of == "sizes" else count(finding.n, finding.of.removesuffix("s"))
+    of = _ELSEWHERE.get(finding.of, finding.of) if pair and pair[1] not in design.recipes else finding.of
+    repeated = "" if of == "sizes" else count(finding.n, of.removesuffix("s"))
     parts = [str(content["scope"]), scope.sizes_in_words(finding.sizes), repeated]
     content |= {"n": finding.n, "unit": unit, "p": decision.p, "p_adjusted": decision.p_adjusted}
     content["scope"] = "; ".join(filter(None, parts))
@@ -173,7 +190,7 @@ def _content(row: _Row, decision: Decision, tests: int, design: Design) -> dict[
         content["unit"] = words.kind_of_bound(part.estimate) or unit
         if not claim.test.is_near:  # of being near to something, the distance from zero says nothing
             content["detectable"] = words.shown(_detectable(part.estimate, tests), log)
-        measured.append(words.effect(part, unit, finding.of, log))
+        measured.append(words.effect(part, unit, of, log))
     if decision.smaller:
         measured.append(f"there, but smaller than what counts ({claim.margin:g})")
     if decision.verdict == UNDECIDED:

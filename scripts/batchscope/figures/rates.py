@@ -110,10 +110,10 @@ def caption_rate_vs_batch(frames: Frames) -> str:
     edge = any(_at_edge(frames, size) for size in frames.sizes)
     return joined(
         [
-            f"Dots: best learning rate, geometric means over n = {over} {_repetitions(frames)}{bars}. Squares: the "
-            "rate of the runs.",
+            f"Dots: best learning rate, geometric means over n = {over} {_repetitions(frames)}{bars}. Squares: rate of "
+            "the runs.",
             _slope_in_words(frames),
-            "Crosses: the best rate lay at the edge of those that could be trained." if edge else "",
+            "Crosses: at the edge of the rates tried." if edge else "",
         ]
     )
 
@@ -236,7 +236,7 @@ def _slope_in_words(frames: Frames) -> str:
     open_ended = pd.isna(row["ci_low"]) or pd.isna(row["ci_high"])
     low, high = ("", "") if open_ended else (plain(float(row[name]), digits=3) for name in ("ci_low", "ci_high"))
     if bounded:
-        reach = "" if open_ended else f" (95 %, with the spread of n = {n} {_repetitions(frames, n)}: {low} to {high})"
+        reach = "" if open_ended else f" (95 %, with the spread of {_repetitions(frames, n)}: {low} to {high})"
         return f"No slope is drawn: over {sizes} sizes it lies between {least} and {most}{reach}."
     if open_ended:
         return f"Solid: fitted slope {least} over {sizes} sizes (no interval: n = {n} {_repetitions(frames, n)})."

@@ -14,7 +14,6 @@ from typing import Any, Literal
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
@@ -81,6 +80,8 @@ _STYLE: dict[str, Any] = {
 @contextmanager
 def applied() -> Iterator[None]:
     """Draw in the theme inside the block; Matplotlib's own settings are as before after it."""
+    import seaborn as sns  # takes a second with all of scipy.stats, and captions need none of it
+
     style: dict[Any, Any] = {**sns.axes_style("ticks"), **_STYLE}
     with mpl.rc_context(style):
         yield
@@ -187,6 +188,8 @@ def lines(axes: Axes, rows: pd.DataFrame, x: str, y: str, **style: Any) -> None:
     Here and in `dots`, nothing is aggregated, and the labels of the axes stay as they are. Call both before an axis
     becomes logarithmic: seaborn takes values to the logarithm and back, and the last bit would change.
     """
+    import seaborn as sns
+
     if len(rows):
         labels = axes.get_xlabel(), axes.get_ylabel()
         sns.lineplot(rows, x=x, y=y, ax=axes, estimator=None, errorbar=None, legend=False, **style)
@@ -195,6 +198,8 @@ def lines(axes: Axes, rows: pd.DataFrame, x: str, y: str, **style: Any) -> None:
 
 def dots(axes: Axes, rows: pd.DataFrame, x: str, y: str, **style: Any) -> None:
     """A dot per row of a table."""
+    import seaborn as sns
+
     if len(rows):
         labels = axes.get_xlabel(), axes.get_ylabel()
         sns.scatterplot(rows, x=x, y=y, ax=axes, legend=False, **{"linewidth": 0, **style})

@@ -75,7 +75,7 @@ def statements(content: Content) -> str:
 def how(content: Content) -> str:
     """What was done, and what the page does not say."""
     more: list[Part] = [method.design, method.limits, stability.not_measured]
-    return elements.chapter("Method", elements.paragraph(findings.RULE), [part(content) for part in more])
+    return elements.chapter("Method", elements.paragraph(findings.rule(content)), [part(content) for part in more])
 
 
 def provenance(content: Content) -> str:

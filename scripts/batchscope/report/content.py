@@ -67,6 +67,10 @@ class Content:
         """The same, as mappings."""
         return rows(self.of(table, pair))
 
+    def all_rows(self, table: str) -> list[Row]:
+        """All rows of `table`, as mappings."""
+        return rows(self.tables[table])
+
     def has(self, table: str, pair: Pair, column: str) -> bool:
         """Whether `column` of `table` has a value for a data set and recipe."""
         return bool(self.of(table, pair)[column].notna().any())

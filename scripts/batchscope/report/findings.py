@@ -10,11 +10,20 @@ from batchscope.stats import ALPHA
 from batchscope.tables.cells import Pair
 from batchscope.tables.metrics import METRICS
 
-RULE = (
+_RULE = (
     "The recommended batch size is, of the sizes that are not significantly worse than the one with the best mean "
-    f"(Holm-adjusted p above {ALPHA}), the one that takes the least time to its selected evaluation. Where another "
-    "recipe tunes the learning rate for every size, its answer comes first."
+    f"(Holm-adjusted p above {ALPHA}), the one that takes the least time"
 )
+
+
+def rule(content: Content) -> str:
+    """How the recommended size is found."""
+    if content.trained:
+        return (
+            f"{_RULE} to its selected evaluation. Where another recipe tunes the learning rate for every size, its "
+            "answer comes first."
+        )
+    return f"{_RULE}. Where runs have no quality to compare, it is the one with the least mean time to a target."
 
 
 def quality(content: Content, pair: Pair) -> str:
@@ -53,6 +62,8 @@ def speed(content: Content, pair: Pair) -> str:
 
 def target(content: Content, pair: Pair) -> str:
     """Which size gets to the target in the least time, and the critical batch size where a fit was accepted."""
+    from batchscope.report.sections.targets import bound, wanted
+
     found = next((row for row in content.rows("advice", pair) if row["goal"] == "time_to_target"), None)
     sentences = []
     if found is not None and number(found, "batch_size") is not None and isinstance(found["about"], str):
@@ -63,6 +74,10 @@ def target(content: Content, pair: Pair) -> str:
         fit = fits[-1]
         value = text.interval(number(fit, "b_crit"), number(fit, "ci_low"), number(fit, "ci_high"), 0)
         sentences.append(f"The critical batch size at {metric_words(str(fit['metric']))} {fit['target']:g} is {value}.")
+    bounds = [(row, bound(row)) for row in content.rows("critical_batch_size", pair) if bound(row)]
+    if bounds and not fits:
+        row, words = bounds[-1]
+        sentences.append(f"The critical batch size at {wanted(row)} is {words}.")
     if not sentences and len(content.of("to_target", pair)):
         sentences.append("No size can be named: see the tables for which runs reached which target.")
     return " ".join(sentences)
@@ -86,7 +101,7 @@ def rate(content: Content, pair: Pair) -> str:
     """How the best learning rate grows with the batch size."""
     from batchscope.report.sections.rates import slope
 
-    return " ".join(slope(row) for row in content.rows("rate_slopes", pair))
+    return " ".join(slope(row, trained=content.trained) for row in content.rows("rate_slopes", pair))
 
 
 def _mean(row: Row) -> str:

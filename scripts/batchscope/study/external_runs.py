@@ -108,6 +108,10 @@ class MeasuredRuns(_Measured):
     """Whether a lower or a higher value of the metric is the tighter target; null for what its name says (accuracy, F1
     or BLEU: higher), or else lower. Several targets that contradict it are refused.
     """
+    resolution_epochs: Annotated[float, Field(gt=0)] | None = None
+    """How many epochs lie between two evaluations of a run, so how finely its epochs to a target are known; null for 1
+    where all of them are whole numbers, and else for not known.
+    """
     percent: Annotated[List[_Accuracy], DIFFERENT, valid("a list of accuracies, named as under columns")] = ()
     """Accuracies that the file gives in percent; others are from 0 to 1."""
     columns: Annotated[dict[_RunColumn, _Column], SORTED]
@@ -167,6 +171,11 @@ class MeasuredRuns(_Measured):
                     "it is about runs that have a target; valid is to give epochs, updates or examples to the target "
                     "too",
                 )
+        if self.resolution_epochs is not None and not given:
+            yield (
+                ["resolution_epochs"],
+                "no column says how long runs took to a target; valid is a column epochs, updates or examples, or null",
+            )
         if self.shared_seeds and "seed" not in self.columns:
             yield ["shared_seeds"], "no column says which runs share a seed; valid is a column `seed`, or false"
 

@@ -250,6 +250,8 @@ OF_TARGETS: dict[str, dict[str, Column]] = {
         "n_sizes": integer("", "batch sizes fitted"),
         "accepted": boolean("whether the fit is accepted"),
         "reason": string("why not; empty where it is"),
+        "at_least": number("examples", "what it is at least, where only that is shown; null elsewhere"),
+        "at_most": number("examples", "what it is at most, where only that is shown; null elsewhere"),
         "min_batch_size": integer("examples", "smallest size fitted", nullable=True),
         "max_batch_size": integer("examples", "largest size fitted", nullable=True),
         "e_min_examples": number("examples", "fewest examples: E_min n_train, or E_min where examples were given"),
@@ -318,7 +320,10 @@ OF_CHOICES: dict[str, dict[str, Column]] = {
         **_size_of("slowest_", "size that takes the most time, of all that were timed"),
         "slowest_seconds": number("s", "its time"),
         "still_improving": string("labels of sizes with runs whose best evaluation was the last of their budget"),
-        "edge": string("smallest or largest, where the recommended size is that of those tried", nullable=True),
+        "edge": string(
+            "smallest or largest, where the recommended size (else that of the best mean) is that of those tried",
+            nullable=True,
+        ),
         "superseded_by": string("recipe that tunes the learning rate and is the same otherwise", nullable=True),
     },
     "tree": {

@@ -55,6 +55,7 @@ class RunsFile(TimingsFile):
     metric: str | None
     target: float | None
     better: str
+    resolution_epochs: NotRequired[float | None]
     percent: NotRequired[Sequence[str]]
 
 

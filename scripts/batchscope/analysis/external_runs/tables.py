@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from batchscope.analysis.external_runs import evaluations, histories, rates, rows, timings
-from batchscope.analysis.external_runs.given import Measurements, length_of
+from batchscope.analysis.external_runs.given import Measurements, RunsFile, length_of
 from batchscope.analysis.external_runs.histories import Course
 from batchscope.analysis.external_runs.rates import Chosen
 from batchscope.analysis.external_runs.rows import Row
@@ -56,6 +56,9 @@ def read(measurements: Measurements, targets: Sequence[Target] = ()) -> Imported
     Updates are examples over the batch size where examples were given; else epochs, updates (ceil(n_train / batch size)
     per epoch) and examples follow from each other where n_train is known. Seconds and joules that no column holds are
     epochs times the seconds per epoch, and those times the mean power, of the timings at the baseline's power limit.
+
+    How finely epochs to a target are known, `resolution_epochs`, is what the file's key of that name says; without it,
+    1 where all epochs are whole numbers.
 
     Where no column holds `budget_epochs`, it is not known how long a run that missed the target was followed.
 
@@ -140,11 +143,13 @@ def _to_target(found: Sequence[Row], timed: Sequence[Timing], measurements: Meas
     if not given:
         return codebook.frame("to_target", [])
     costs = {timing.batch_size: timing for timing in timed}
+    apart = _resolution(found, file)
     table = []
     for row in _ordered(found):
         reached = math.isfinite(row.length)
         spent = _spent(row, given, file["n_train"], costs.get(row.batch_size))
         spent |= {name: row.values[name] for name in ("seconds", "joules") if name in row.values}
+        spent["resolution_epochs"] = apart
         followed = row.values.get("budget_epochs", spent["epochs"])
         table.append(
             _identity(row)
@@ -152,6 +157,16 @@ def _to_target(found: Sequence[Row], timed: Sequence[Timing], measurements: Meas
             | {name: value if reached else math.nan for name, value in spent.items()}
         )
     return codebook.frame("to_target", table)
+
+
+def _resolution(found: Sequence[Row], file: RunsFile) -> float:
+    """How many epochs lie between two evaluations of a run; NaN where that is not known."""
+    said = file.get("resolution_epochs")
+    if said is not None:
+        return said
+    lengths = [row.length for row in found if math.isfinite(row.length)]
+    whole = length_of(file) == "epochs" and all(length.is_integer() for length in lengths)
+    return 1.0 if whole and lengths else math.nan
 
 
 def _spent(row: Row, given: str, n_train: int | None, cost: Timing | None) -> dict[str, float]:

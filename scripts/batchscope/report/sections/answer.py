@@ -13,7 +13,7 @@ from batchscope.report import describe, elements
 from batchscope.report.content import Content, size
 from batchscope.report.fields import Own, sheet
 from batchscope.report.page import pair_title
-from batchscope.report.sections import claims
+from batchscope.report.sections import claims, costs, elsewhere
 from batchscope.report.sections.speed import disturbed
 from batchscope.stats import ALPHA
 from batchscope.tables.cells import Pair, Size
@@ -21,16 +21,17 @@ from batchscope.tables.metrics import METRICS
 
 CARDS = 3  # data sets and recipes up to which each has an open card; more get a table of answers first
 SAME_MEMORY = 1.05
+_INSTEAD = "steps_to_target"  # the figure shown where no quality is known
 ENOUGH_SEEDS = 5
 
 _WHY_NOT = {
     rule.ONE_SIZE: "Only one batch size was tried, so there is nothing to compare it with.",
     rule.NO_RESULT: "No run has a result to compare.",
     rule.LOST: "Every batch size lost a run, and the runs that are left are no fair sample.",
-    rule.ONE_RUN: f"One run per batch size cannot tell a difference from chance. Use {ENOUGH_SEEDS} seeds or more.",
+    rule.ONE_RUN: f"One run per batch size cannot tell a difference from chance. Use {ENOUGH_SEEDS} or more.",
     rule.NO_SPREAD: "Every run differs by the same amount, so there is nothing to test with.",
-    rule.NOT_TIMED: "They would be told apart by their time, which was not measured.",
 }
+_NOTHING = "The runs have neither results nor times to compare, so no size can be recommended."
 
 
 def answers(content: Content) -> str:
@@ -52,7 +53,7 @@ def card(content: Content, pair: Pair) -> str:
     recipe = content.study["recipes"].get(pair[1])
     about = elements.paragraph(describe.short(recipe), "about") if recipe else ""
     facts = elements.facts([fact for fact in _facts(content, pair, row) if fact])
-    left = heading + about + _named(row) + _said("", *_verdict(content, pair, row)) + facts
+    left = heading + about + _named(content, pair, row) + _said("", *_verdict(content, pair, row)) + facts
     left += _said("aside", *_cautions(content, pair, row))
     return elements.card(left, _figure(content, pair), disturbed(content, pair))
 
@@ -75,12 +76,14 @@ def overview(content: Content) -> str:
     return "".join(elements.sheet(each.name, each) for each in made)
 
 
-def _named(row: Row) -> str:
-    """The recommended size in large type; where there is none, the size with the best mean."""
+def _named(content: Content, pair: Pair, row: Row) -> str:
+    """The recommended size in large type; else the size with the best mean, or the critical size."""
     label = _label(row)
     if label:
         return elements.headline("Recommended batch size", label)
-    best = _label(row, "best_")
+    best, critical = _label(row, "best_"), costs.critical(content, pair)
+    if not best and critical is not None:
+        return elements.headline("Critical batch size", critical[1].partition(":")[0])
     return elements.headline("Best mean" if best else "No recommendation", best or text.MISSING)
 
 
@@ -91,7 +94,19 @@ def _said(kind: str, *sentences: str) -> str:
 
 def _verdict(content: Content, pair: Pair, row: Row) -> list[str]:
     """How the other sizes compare, why none is recommended, and what would decide it."""
-    return [_compared(content, pair, row), _WHY_NOT.get(str(row["reason"]), ""), _undecided(row)]
+    why_not = _WHY_NOT.get(str(row["reason"]), "")
+    if row["reason"] == rule.NOT_TIMED:
+        why_not = _not_timed(row)
+    elif row["reason"] == rule.NO_RESULT and not content.trained:
+        why_not = _NOTHING
+    compared = costs.compared(content, pair, row) if row["basis"] == rule.TARGET else _compared(content, pair, row)
+    return [compared, why_not, _undecided(content, row)]
+
+
+def _not_timed(row: Row) -> str:
+    """Between which sizes their time would decide."""
+    sizes = text.listing([_label(row, "best_"), *str(row["not_worse"]).split("; ")])
+    return f"Time would decide between {sizes}, and it was not measured."
 
 
 def _cautions(content: Content, pair: Pair, row: Row) -> list[str]:
@@ -100,10 +115,12 @@ def _cautions(content: Content, pair: Pair, row: Row) -> list[str]:
         _superseded(content, pair),
         _as_fast(row),
         _improving(row),
-        _edge(row),
+        _edge(content, pair, row),
+        *([] if content.trained else elsewhere.more(content, pair, row)),
         _lost(content, pair),
         *fitted(content, pair),
-        _few(row),
+        _few(content, row),
+        *([] if content.trained else [elsewhere.at_best_rate(content, pair), elsewhere.left_out(content, pair)]),
     ]
 
 
@@ -144,7 +161,7 @@ def _compared(content: Content, pair: Pair, row: Row) -> str:
     return f"Batch size {'; '.join(parts)}{tested}."
 
 
-def _undecided(row: Row) -> str:
+def _undecided(content: Content, row: Row) -> str:
     """What would decide between the recommended size and the one with the best mean."""
     difference, seeds, n = (number(row, name) for name in ("difference", "seeds_to_tell", "n"))
     if difference is None or n is None:
@@ -153,9 +170,10 @@ def _undecided(row: Row) -> str:
     distance, way = text.number(abs(difference), 2), "lower" if higher else "higher"
     worse = f"Its mean is {distance} {way} than that of {_label(row, 'best_')}"
     if seeds is None:
-        return f"{worse}, too little to be shown with 1,000 seeds."
-    more = text.count(max(1, int(seeds) - int(n)), "more seed")
-    return f"{worse}. Undecided: {more} would decide a difference of that size."
+        return f"{worse}, too little to be shown with 1,000 {_repetition(content)}s."
+    more = text.count(max(1, int(seeds) - int(n)), f"more {_repetition(content)}")
+    each = "" if content.trained else " of each size"
+    return f"{worse}. Undecided: {more}{each} would decide a difference of that size."
 
 
 def _improving(row: Row) -> str:
@@ -170,11 +188,17 @@ def _as_fast(row: Row) -> str:
     return f"One timing each cannot tell apart its time from that of {named}." if named else ""
 
 
-def _edge(row: Row) -> str:
+def _edge(content: Content, pair: Pair, row: Row) -> str:
     edge = row["edge"]
     if not isinstance(edge, str) or not edge:
         return ""
-    return f"It is the {edge} size tried; {'smaller' if edge == 'smallest' else 'larger'} ones may be better."
+    named = int(row["batch_size"] if _label(row) else row["best_batch_size"])
+    beyond = named // 2 if edge == "smallest" else 2 * named
+    fits = not (content.of("runs", pair)["n_train"] < beyond).any()
+    which = "It" if _label(row) else _label(row, "best_")
+    other = "smaller" if edge == "smallest" else "larger"
+    more = f": add {text.integer(beyond)}" if fits else ""
+    return f"{which} is the {edge} size tried; {other} ones may be better{more}."
 
 
 def _superseded(content: Content, pair: Pair) -> str:
@@ -193,7 +217,12 @@ def _superseding(content: Content, pair: Pair) -> str:
 
 def _lost(content: Content, pair: Pair) -> str:
     """Sizes that lack a run, and how it ended."""
-    missing = {size(row) for row in content.rows("best", pair) if int(row["n"]) < int(row["n_runs"])}
+    found = content.rows("best", pair)
+    missing = {size(row) for row in found if int(row["n"]) < int(row["n_runs"])}
+    if not any(int(row["n"]) for row in found):
+        return ""  # nobody recorded the metric
+    if not content.trained:
+        return f"Not compared, since a run has no result: {text.listing(sorted(missing))}." if missing else ""
     parts = [
         f"{size(row)} ({int(row['n_diverged'])} diverged, {int(row['n_out_of_memory'])} out of memory, of "
         f"{text.count(int(row['n_runs']), 'run')})"
@@ -203,9 +232,17 @@ def _lost(content: Content, pair: Pair) -> str:
     return f"Not compared, since runs were lost: {text.listing(parts)}." if parts else ""
 
 
-def _few(row: Row) -> str:
+def _few(content: Content, row: Row) -> str:
     n = number(row, "n")
-    return f"{text.count(int(n), 'seed')} leave wide intervals; use {ENOUGH_SEEDS}." if n and n < ENOUGH_SEEDS else ""
+    if not n or n >= ENOUGH_SEEDS:
+        return ""
+    each = "" if content.trained else " of each size"
+    return f"{text.count(int(n), _repetition(content))}{each} leave wide intervals; use {ENOUGH_SEEDS}."
+
+
+def _repetition(content: Content) -> str:
+    """What a size has several of."""
+    return "seed" if content.trained else "run"
 
 
 Fact = tuple[str, str, str] | None
@@ -214,19 +251,24 @@ Fact = tuple[str, str, str] | None
 def _facts(content: Content, pair: Pair, row: Row) -> list[Fact]:
     """Rows of the card: name, value and remark. Nothing stands there that was not measured, but for energy."""
     return [
-        _quality(row),
+        _quality(content, pair, row),
         _accuracy(content, pair, row),
         _time(row),
-        _target(content, pair),
+        costs.target(content, pair),
+        costs.critical(content, pair),
         _memory(content, pair, row),
-        _energy(content, pair),
+        costs.energy(content, pair),
+        costs.saved(content, pair),
     ]
 
 
-def _quality(row: Row) -> Fact:
-    if number(row, "value_mean") is None:
-        return None
+def _quality(content: Content, pair: Pair, row: Row) -> Fact:
     metric = METRICS[str(row["metric"])]
+    if number(row, "value_mean") is None:
+        own = _own(content, "best", pair, row)
+        if own is None or number(own, "value_mean") is None:
+            return None
+        row = {**row, **{name: own[name] for name in ("value_mean", "value_ci_low", "value_ci_high")}}
     remark = "the best mean of all sizes" if number(row, "difference") is None else f"best mean: {_label(row, 'best_')}"
     return metric.words.capitalize(), _value(row).shown + _value(row).bounds, remark
 
@@ -246,25 +288,18 @@ def _accuracy(content: Content, pair: Pair, row: Row) -> Fact:
     own = _own(content, "best", pair, row)
     if own is None or row["metric"] == "selected_test_accuracy" or number(own, "accuracy_mean") is None:
         return None
-    return "Test accuracy", f"{interval(own, 'accuracy', factor=100, places=1)} %", "never used for selection"
+    remark = "never used for selection" if content.trained else "not used to compare sizes"
+    return "Test accuracy", f"{interval(own, 'accuracy', factor=100, places=1)} %", remark
 
 
 def _time(row: Row) -> Fact:
     seconds, slowest = number(row, "seconds"), number(row, "slowest_seconds")
-    if seconds is None:
+    if seconds is None or row["seconds_kind"] == rule.TO_TARGET:
         return None
     remark = ""
     if slowest is not None and slowest > seconds:
         remark = f"{text.ratio(slowest / seconds)} × faster than {_label(row, 'slowest_')}"
     return f"Time {row['seconds_kind']}", text.seconds(seconds), remark
-
-
-def _target(content: Content, pair: Pair) -> Fact:
-    found = _goal(content, pair, "time_to_target")
-    if found is None or number(found, "batch_size") is None or not isinstance(found["about"], str):
-        return None
-    value = text.interval(number(found, "value"), number(found, "ci_low"), number(found, "ci_high"))
-    return f"Least time to {found['about']}", f"{size(found)}: {value} {found['unit']}", _rivals(found)
 
 
 def _memory(content: Content, pair: Pair, row: Row) -> Fact:
@@ -282,24 +317,13 @@ def _memory(content: Content, pair: Pair, row: Row) -> Fact:
     return "Peak memory", _megabytes(value), remark
 
 
-def _energy(content: Content, pair: Pair) -> Fact:
-    found = _goal(content, pair, "energy")
-    if found is None:
-        return None
-    if number(found, "value") is None or number(found, "batch_size") is None:
-        return "Energy", "not measured", "no counter on this machine" if content.trained else "not in the table"
-    return "Least energy", f"{size(found)}: {text.number(number(found, 'value'))} {found['unit']}", _rivals(found)
-
-
-def _rivals(row: Row) -> str:
-    return f"not decided against {str(row['not_told_apart']).replace('; ', ', ')}" if row["not_told_apart"] else ""
-
-
 def _figure(content: Content, pair: Pair) -> str:
-    svg = content.svg("answer", pair)
+    drawn, svg = "answer", content.svg("answer", pair)
+    if svg is None:
+        drawn, svg = _INSTEAD, content.svg(_INSTEAD, pair)
     if svg is None:
         return ""
-    spec, frames = STUDY_FIGURES["answer"], content.frames(pair)
+    spec, frames = STUDY_FIGURES[drawn], content.frames(pair)
     return elements.figure(
         elements.slug("figure-answer", *pair), svg, spec.title, spec.alt(frames), spec.caption(frames)
     )
@@ -314,10 +338,6 @@ def _statements(content: Content) -> str:
 
 def _row(content: Content, pair: Pair) -> Row:
     return content.rows("recommendation", pair)[0]
-
-
-def _goal(content: Content, pair: Pair, goal: str) -> Row | None:
-    return next((row for row in content.rows("advice", pair) if row["goal"] == goal), None)
 
 
 def _own(content: Content, name: str, pair: Pair, row: Row) -> Row | None:

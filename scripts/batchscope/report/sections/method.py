@@ -8,6 +8,7 @@ from batchscope import text
 from batchscope.figures.sheets import rows
 from batchscope.report import describe, elements
 from batchscope.report.content import Content
+from batchscope.report.sections.elsewhere import all_runs
 from batchscope.tables.cells import RUN, SIZE
 
 _TRAINED = (
@@ -60,7 +61,7 @@ def _imported(content: Content) -> list[tuple[str, str]]:
     words = [
         (
             "Runs",
-            f"{text.count(len(runs), 'run')} at {text.count(len(sizes), 'batch size')}, from the file "
+            f"{text.count(all_runs(content), 'run')} at {text.count(len(sizes), 'batch size')}, from the file "
             f"{Path(given['runs']['path']).name}. {_SHARED if given['runs']['shared_seeds'] else _INDEPENDENT}",
         )
     ]
@@ -111,8 +112,10 @@ def terms(content: Content) -> str:
     words = [*_TERMS] if content.trained else []
     words += [_TARGET] if content.trained and len(content.tables["targets"]) else []
     words += [*_TERMS_OF_ANY, *(_FIGURES_OF_RUNS if content.trained else ())]
-    words += [_WAY] if len(content.tables["to_target"]) else []
-    words += [found for table, found in _FIGURES.items() if len(content.tables[table])]
+    if len(content.tables["to_target"]):
+        words.append(_WAY if content.trained else _WAY_ELSEWHERE)
+    figures = _FIGURES if content.trained else {**_FIGURES, **_FIGURES_ELSEWHERE}
+    words += [found for table, found in figures.items() if len(content.tables[table])]
     return elements.section("Glossary: how to read this page", elements.terms(words))
 
 
@@ -133,13 +136,28 @@ _FIGURES_OF_RUNS = (
 )
 _WAY = (
     "On the way to a target",
-    "Where the study trained its runs, a target is put half-way between the first evaluation that counts and the one "
-    "before; where all runs of a size reach it between the same two, they show no spread. A run that missed it "
-    "stands where it ended, at the upper edge where that is not known in the unit, and is in no mean; one that "
-    "diverged counts as followed as long as any. Runs that met a target before training are not drawn: a logarithmic "
-    "axis has no zero. Intervals of seconds are those of the runs: a size has one time per update, on the machine "
-    "that was timed.",
+    "A target is put half-way between the first evaluation that counts and the one before; where all runs of a size "
+    "reach it between the same two, they show no spread. A run that missed it stands where it ended, at the upper edge "
+    "where that is not known in the unit, and is in no mean; one that diverged counts as followed as long as any. Runs "
+    "that met a target before training are not drawn: a logarithmic axis has no zero. Intervals of seconds are those "
+    "of the runs: a size has one time per update, on the machine that was timed.",
 )
+_WAY_ELSEWHERE = (
+    "On the way to a target",
+    "Epochs, updates or examples to a target are those of the file; with histories, a target is put half-way between "
+    "the first evaluation that counts and the one before. Where all runs of a size reach it at the same evaluation, "
+    "they show no spread. A run that missed it stands where it ended, at the upper edge where that is not known, and "
+    "is in no mean. Intervals of seconds and joules are those of the runs: a size has one time and power.",
+)
+_FIGURES_ELSEWHERE = {
+    "trials": (
+        "Best learning rate",
+        "The vertex of the parabola through the best rate of a repetition and its two neighbours. Where the best lies "
+        "at the edge of those tried, it may lie beyond. The slopes 1 and 1/2 start at the best rate of the smallest "
+        "size and are not fitted.",
+    ),
+    "pareto": ("Front", "It is one of means: where bars overlap widely, other runs may give another front."),
+}
 _FIGURES = {
     "critical_batch_size": (
         "Critical batch size",

@@ -7,9 +7,9 @@ from datetime import datetime
 from batchscope import text
 from batchscope.report import elements
 from batchscope.report.content import Content
+from batchscope.report.sections.elsewhere import all_runs
 from batchscope.tables.cells import SIZE
-
-_ENGINES = {"tensorflow": "TensorFlow", "jax": "JAX", "numpy": "NumPy"}
+from batchscope.training import engines
 
 
 def question(content: Content) -> str:
@@ -25,7 +25,10 @@ def scope(content: Content) -> str:
     parts = [text.count(len(sizes), "batch size")]
     if content.trained:
         parts.append(text.count(runs["seed"].nunique(), "seed"))
-    parts.append(text.count(len(runs), "run"))
+    every = len(runs) if content.trained else all_runs(content)
+    parts.append(text.count(every, "run"))
+    if every > len(runs):
+        parts.append(f"{text.integer(len(runs))} at the best learning rate of their size")
     if len(content.pairs) > 1:
         parts.append(text.count(len(content.pairs), "workload"))
     parts += [_machine(content), _day(content)] if content.trained else ["measured elsewhere"]
@@ -34,13 +37,13 @@ def scope(content: Content) -> str:
 
 def _machine(content: Content) -> str:
     """The engine with its version, and what it ran on."""
-    engines = content.tables["runs"]["engine"].dropna().unique()
+    used = content.tables["runs"]["engine"].dropna().unique()
     versions = [each for each in content.manifest.get("versions_training", ()) if isinstance(each, dict)]
     named = []
-    for engine in engines:
+    for engine in used:
         found = {str(each[engine]) for each in versions if engine in each}
         version = ".".join(found.pop().split(".")[:2]) if len(found) == 1 else ""
-        named.append(f"{_ENGINES.get(engine, engine)} {version}".strip())
+        named.append(f"{engines.NAMED.get(engine, engine)} {version}".strip())
     gpus = sorted({str(each.get("name")) for each in content.manifest.get("gpus", ()) if isinstance(each, dict)})
     cores = {each.get("cores_usable") for each in content.manifest.get("hosts", ())}
     on_gpu = (content.tables["runs"]["device"] == "gpu").any()

@@ -93,13 +93,13 @@ def _bias(choice: Row) -> str:
     )
 
 
-def slope(row: Row) -> str:
+def slope(row: Row, *, trained: bool) -> str:
     """How the best rate grows with the batch size, in a sentence."""
     n_sizes, n_bounded = int(row["n_sizes"]), int(row["n_bounded"])
     beside = "all" if n_bounded == n_sizes else f"{n_bounded}"
     basis = (
         f"{text.count(n_sizes, 'size')} whose best rate lies within the rates tried, and "
-        f"{text.count(int(row['n']), 'tuning seed')}"
+        f"{text.count(int(row['n']), 'tuning seed' if trained else 'run')}{'' if trained else ' at each rate'}"
         + (f"; of {beside} it is only known between which two rates tried it lies" if n_bounded else "")
     )
     value, least, most = (number(row, name) for name in ("slope", "slope_lowest", "slope_highest"))
@@ -111,7 +111,11 @@ def slope(row: Row) -> str:
     else:
         ends = [text.number(each) for each in (least, most)]
         reach = [text.number(each) for each in (low, high) if each is not None]
-        seeds = f", with the spread of the seeds between {' and '.join(reach)} ({LEVEL})" if len(reach) == 2 else ""
+        seeds = (
+            f", with the spread of the {'seeds' if trained else 'runs'} between {' and '.join(reach)} ({LEVEL})"
+            if len(reach) == 2
+            else ""
+        )
         power = f"to a power between {' and '.join(ends)}{seeds} (from {basis})"
     return f"The best rate grows as the batch size {power}. In proportion would be 1, with the square root 0.5."
 
