@@ -8,14 +8,17 @@
 #     name: python3
 # ---
 
+# %% [markdown] tags=["jupyter"]
+# # The report of a study, cell by cell
+#
+# Each cell shows one chapter of the page `report.html`. What they are made from is at hand in `content`: its tables are
+# pandas DataFrames, and its figures SVG files, for one data set and recipe out of `content.pairs`.
+
 # %%
 from pathlib import Path
 
-from IPython.display import HTML
-
-from batchscope.report import chapters
+from batchscope.report import displayed as show
 from batchscope.report.content import load
-from batchscope.report.sections import answer, opening
 
 # %% tags=["parameters"]
 tables = ""  # folder with the study's tables
@@ -27,34 +30,46 @@ manifest = ""  # manifest.json: where the results come from
 content = load(Path(tables), Path(figures), Path(study), Path(manifest))
 
 # %%
-HTML(opening.question(content))
+show.question(content)
 
 # %%
-HTML(answer.answers(content))
+show.answers(content)
 
 # %%
-HTML(chapters.quality(content))
+show.quality(content)
 
 # %%
-HTML(chapters.speed_and_memory(content))
+show.speed_and_memory(content)
 
 # %%
-HTML(chapters.time_to_target(content))
+show.time_to_target(content)
 
 # %%
-HTML(chapters.stability_and_noise(content))
+show.stability_and_noise(content)
 
 # %%
-HTML(chapters.why(content))
+show.why(content)
 
 # %%
-HTML(chapters.learning_rates(content))
+show.learning_rates(content)
 
 # %%
-HTML(chapters.statements(content))
+show.statements(content)
 
 # %%
-HTML(chapters.how(content))
+show.how(content)
 
 # %%
-HTML(chapters.provenance(content))
+show.provenance(content)
+
+# %% [markdown] tags=["jupyter"]
+# The tables behind the answer, and a figure by itself; these cells are not on the page.
+
+# %% tags=["jupyter"]
+show.recommended(content)
+
+# %% tags=["jupyter"]
+show.tested_against_the_best(content)
+
+# %% tags=["jupyter"]
+show.figure(content, "answer")

@@ -47,9 +47,9 @@ def filled(axes: Axes, marker: str) -> Line2D:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_pair_without_rows_gets_a_panel_that_says_so(name: str) -> None:
     frames, spec = make(USUAL), FIGURES[name]
-    bare = replace(
-        frames, **{need.partition(".")[0]: getattr(frames, need.partition(".")[0]).iloc[:0] for need in spec.needs}
-    )
+    empty = {table: frames.of(table).iloc[:0] for table in (need.partition(".")[0] for need in spec.needs)}
+    own = {table: rows for table, rows in empty.items() if hasattr(frames, table)}
+    bare = replace(frames, **own, further={**frames.further, **empty})
     assert not spec.has_rows(bare)
     assert [words(axes) for axes in spec.draw(bare).axes] == ["not measured"]
     assert spec.caption(bare) == spec.alt(bare) == f"{spec.title}: not measured."

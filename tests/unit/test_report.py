@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import jupytext
+import nbformat
 import pandas as pd
 import papermill
 import pytest
@@ -82,7 +83,7 @@ def test_figures_are_embedded_with_their_size_and_alternative_text(tmp_path: Pat
     assert isinstance(image, Tag)
     assert (image["width"], image["height"], image["alt"]) == ("576", "288", "falls from 2 to 1")
     assert str(image["src"]).startswith("data:image/svg+xml;charset=utf-8,")
-    assert unquote(str(image["src"]).partition(",")[2]) == fake_report.SVG
+    assert unquote(str(image["src"]).partition(",")[2]).replace("'", '"') == fake_report.SVG
 
 
 def test_a_figure_without_alternative_text_or_size_is_refused(tmp_path: Path) -> None:
@@ -321,6 +322,19 @@ def test_a_failing_cell_fails_the_report_and_leaves_the_executed_notebook(tmp_pa
 def test_a_parameter_that_the_notebook_does_not_have_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"notebook\.py has no parameter whom; it has who"):
         render(_notebook(tmp_path, "pass"), {"whom": 1}, tmp_path / "page.html", tmp_path / "log.ipynb", "Title")
+
+
+def test_the_notebook_shows_tables_and_a_figure_that_the_page_leaves_to_it(tmp_path: Path) -> None:
+    parameters = fake_report.write(tmp_path)
+    render(fake_report.REPORT, parameters, tmp_path / "report.html", tmp_path / "report.ipynb", "Title")
+    notebook = nbformat.read(tmp_path / "report.ipynb", as_version=4)
+    outputs = {cell.source: cell.outputs[0].data for cell in notebook.cells if cell.get("outputs")}
+    assert "dataframe" in outputs["show.recommended(content)"]["text/html"]
+    assert outputs['show.figure(content, "answer")']["image/svg+xml"].startswith("<svg")
+    assert all(source.startswith("show.") for source in outputs)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "dataframe" not in page
+    assert "cell by cell" not in page
 
 
 def test_the_report_shows_every_figure_once() -> None:

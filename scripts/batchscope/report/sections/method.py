@@ -335,6 +335,6 @@ def files(content: Content) -> str:
     ]
     book = elements.link("tables/codebook.csv", "what every column means")
     return (
-        f"<p>The tables and figures lie beside this page: {', '.join(links)}; and {book}. The page needs none of "
-        "them.</p>"
+        f"<p>The tables and figures lie beside this page: {', '.join(links)}; and {book}. So does report.ipynb, the "
+        "notebook that made the page. The page needs none of them.</p>"
     )
