@@ -1,4 +1,5 @@
 # make report   environment, default study, report      make report STUDY=name-or-path CORES=4 MEMORY=8000 DEVICE=gpu ENGINE=jax
+#               or of runs made elsewhere                make report RUNS=export.csv HISTORIES=chart.csv
 # make test     environment, all tests                  make check    style, types, workflow linter
 # make lock     requirements/*.in to requirements/*.txt and envs/*.yaml
 # make schemas  JSON Schemas for editors, the tables of config/README.md, docs/tables.md and the signatures of optimizers
@@ -21,8 +22,9 @@ report: environment
 	@python tools/clear_stale_lock.py
 	@if [ -t 1 ]; then logger="--logger rich"; fi; \
 	snakemake --cores $(CORES) --resources "mem_mb=$(MEMORY)" $(if $(filter gpu,$(DEVICE)),gpu=1) $$logger \
-		--config "study=$(STUDY)" $(if $(DEVICE),"device=$(DEVICE)") $(if $(ENGINE),"engine=$(ENGINE)")
-	@name=$$(basename "$(STUDY)"); echo "Report: $(CURDIR)/results/$${name%.*}/report.html"
+		--config "study=$(STUDY)" $(if $(RUNS),"runs=$(RUNS)") $(if $(HISTORIES),"histories=$(HISTORIES)") \
+		$(if $(DEVICE),"device=$(DEVICE)") $(if $(ENGINE),"engine=$(ENGINE)")
+	@echo "Report: $(CURDIR)/results/$$(python tools/report_name.py "$(STUDY)" "$(RUNS)")/report.html"
 
 test: development
 	pytest

@@ -8,25 +8,17 @@
 #     name: python3
 # ---
 
+# %% [markdown] tags=["jupyter"]
+# # The report of a study, cell by cell
+#
+# Each cell shows one chapter of the page `report.html`. What they are made from is at hand in `content`: its tables are
+# pandas DataFrames, and its figures SVG files, for one data set and recipe out of `content.pairs`.
+
 # %%
 from pathlib import Path
 
-from IPython.display import HTML
-
-from batchscope.report import probes
+from batchscope.report import displayed as show
 from batchscope.report.content import load
-from batchscope.report.sections import (
-    advice,
-    claims,
-    method,
-    opening,
-    published,
-    quality,
-    rates,
-    speed,
-    stability,
-    targets,
-)
 
 # %% tags=["parameters"]
 tables = ""  # folder with the study's tables
@@ -38,82 +30,46 @@ manifest = ""  # manifest.json: where the results come from
 content = load(Path(tables), Path(figures), Path(study), Path(manifest))
 
 # %%
-HTML(opening.question(content))
+show.question(content)
 
 # %%
-HTML(opening.answers(content))
+show.answers(content)
 
 # %%
-HTML(advice.advice(content))
+show.quality(content)
 
 # %%
-HTML(claims.verdicts(content))
+show.speed_and_memory(content)
 
 # %%
-HTML(published.published(content))
+show.time_to_target(content)
 
 # %%
-HTML(method.design(content))
+show.stability_and_noise(content)
 
 # %%
-HTML(quality.summary(content))
+show.why(content)
 
 # %%
-HTML(quality.side_by_side(content))
+show.learning_rates(content)
 
 # %%
-HTML(quality.comparison(content))
+show.statements(content)
 
 # %%
-HTML(quality.curves(content))
+show.how(content)
 
 # %%
-HTML(targets.budgets(content))
+show.provenance(content)
 
-# %%
-HTML(targets.targets(content))
+# %% [markdown] tags=["jupyter"]
+# The tables behind the answer, and a figure by itself; these cells are not on the page.
 
-# %%
-HTML(targets.critical(content))
+# %% tags=["jupyter"]
+show.recommended(content)
 
-# %%
-HTML(rates.rates(content))
+# %% tags=["jupyter"]
+show.tested_against_the_best(content)
 
-# %%
-HTML(stability.updates(content))
-
-# %%
-HTML(probes.sections(content, "why"))
-
-# %%
-HTML(speed.time(content))
-
-# %%
-HTML(probes.sections(content, "time"))
-
-# %%
-HTML(speed.resources(content))
-
-# %%
-HTML(quality.accuracy(content))
-
-# %%
-HTML(targets.savings(content))
-
-# %%
-HTML(advice.tree(content))
-
-# %%
-HTML(stability.lost(content))
-
-# %%
-HTML(stability.not_measured(content))
-
-# %%
-HTML(method.terms(content))
-
-# %%
-HTML(method.limits(content))
-
-# %%
-HTML(method.provenance(content))
+# %% tags=["jupyter"]
+show.figure(content, "answer")

@@ -57,6 +57,8 @@ rule publish_tables:
             caption="../reports/captions/table.rst",
         ),
         made_from="results/{study}/tables/made_from.json",
+    log:
+        "logs/publish_tables/{study}.log",
     localrule: True
     conda:
         "../envs/analyse.yaml"

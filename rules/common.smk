@@ -28,7 +28,8 @@ from batchscope.identity import asked, digests, imports
 from batchscope.jobs import machine, provenance, stamps
 from batchscope.jobs.warm import WORKFLOW as WARM_STARTS_OF
 from batchscope.probes.registry import PROBES, STUDY_FIGURES, STUDY_TABLES
-from batchscope.study import definition_files, model as studies
+from batchscope.study import definition_files, exports, model as studies
+from batchscope.tables.cells import folder
 from batchscope.training import engines, recipes
 
 # For the manifest; jobs inherit it, and it may not be a param, which would make every new command a reason to run again.
@@ -50,7 +51,11 @@ def in_one_sentence():
 
 with in_one_sentence(), warnings.catch_warnings(record=True) as told:
     warnings.simplefilter("always", SpellingWarning)
-    STUDY = studies.load(typed(config, workflow.config_settings.config), ROOT)
+    GIVEN = typed(config, workflow.config_settings.config)
+    if workflow.is_main_process:
+        for sentence in exports.prepare(GIVEN, ROOT, PREFIX / "results"):
+            logger.info(sentence)
+    STUDY = studies.load(GIVEN, ROOT, PREFIX / "results")
 if workflow.is_main_process:
     for warning in told:
         logger.warning(str(warning.message))
@@ -315,7 +320,9 @@ def check_data():
 
 def announce():
     """Say which runs that are there were made from something else than the study asks now."""
-    for dataset, recipe in STUDY.pairs:
+    for dataset, recipe in dict.fromkeys(
+        (run.dataset, run.recipe) for run in STUDY.runs
+    ):
         said = provenance.replaced(PREFIX / "results/runs" / dataset / recipe, ASKED)
         if said is not None:
             logger.warning(said)
@@ -337,6 +344,11 @@ if workflow.is_main_process:
     with in_one_sentence():
         check_data()
         announce()
+        if STUDY.file.measurements is not None:
+            for sentence in filter(
+                None, (STUDY.measured.left_out, *STUDY.measured.alike)
+            ):
+                logger.warning(sentence)
 
 
 if (
@@ -388,8 +400,8 @@ onstart:
 
 wildcard_constraints:
     study=any_of([STUDY.name]),
-    dataset=any_of(dataset for dataset, _ in STUDY.pairs),
-    recipe=any_of(recipe for _, recipe in STUDY.pairs),
+    dataset=any_of(folder(dataset) for dataset, _ in STUDY.pairs),
+    recipe=any_of(folder(recipe) for _, recipe in STUDY.pairs),
     batch_size=r"\d+|full",
     seed=r"\d+",
     draw=r"fixed|seed\d+",

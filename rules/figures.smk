@@ -3,16 +3,44 @@
 report_item = report
 
 
+def drawn_pairs(group):
+    """Data sets and recipes that a group of figures is drawn for."""
+    if group == "runs":
+        return () if STUDY.file.measurements else STUDY.pairs
+    if group == "answer":
+        return STUDY.pairs
+    if group == "targets":
+        return [pair for pair in STUDY.pairs if STUDY.has_targets(pair[0])]
+    if group == "tuning":
+        pairs = STUDY.tuned_pairs
+    else:
+        pairs = {(run.dataset, run.recipe) for run in STUDY.probed_runs(group)}
+    return [pair for pair in STUDY.pairs if pair in pairs]
+
+
+# A table may name a thousand data sets and recipes, all of which one job draws.
+TOGETHER = STUDY.file.measurements is not None
+
+
+def figure_place(pair):
+    """Where the figures of a data set and recipe lie."""
+    return "/".join(map(folder, pair))
+
+
 def figure_outputs(group):
     """The figures of a group, for a rule, so with its wildcards; all are items of Snakemake's own report."""
+    places = (
+        map(figure_place, drawn_pairs(group)) if TOGETHER else ["{dataset}/{recipe}"]
+    )
     return [
         report_item(
-            f"results/{{study}}/figures/{{dataset}}/{{recipe}}/{name}.svg",
+            f"results/{{study}}/figures/{place}/{name}.svg",
             category="Figures",
-            subcategory="{dataset}, {recipe}",
+            subcategory=", ".join(Path(place).parts),
             labels={"figure": figure.title},
             caption="../reports/captions/figure.rst",
         )
+        for place in places
         for name, figure in STUDY_FIGURES.items()
         if figure.group == group
     ]
@@ -20,21 +48,19 @@ def figure_outputs(group):
 
 def figure_files():
     """Every figure that the study has something to draw for, for every data set and recipe that meet in it."""
-    pairs = {"tuning": {(cell.dataset, cell.recipe) for cell in STUDY.tunings}}
-    for name in STUDY.probes:
-        pairs[name] = {(run.dataset, run.recipe) for run in STUDY.probed_runs(name)}
+    groups = {figure.group for figure in STUDY_FIGURES.values()}
+    pairs = {group: set(drawn_pairs(group)) for group in groups}
     return [
-        f"results/{STUDY.name}/figures/{dataset}/{recipe}/{name}.svg"
-        for dataset, recipe in STUDY.pairs
+        f"results/{STUDY.name}/figures/{figure_place(pair)}/{name}.svg"
+        for pair in STUDY.pairs
         for name, figure in STUDY_FIGURES.items()
-        if (figure.group == "runs" and STUDY.file.measurements is None)
-        or (figure.group == "targets" and STUDY.has_targets(dataset))
-        or (dataset, recipe) in pairs.get(figure.group, ())
+        if pair in pairs[figure.group]
     ]
 
 
 # By the name of the rule: the group of figures that it draws, and the probe that these are of.
 FIGURE_RULES = {
+    "draw_answer": ("answer", "none"),
     "draw_figures": ("runs", "none"),
     "draw_target_figures": ("targets", "none"),
     "draw_tuning_figures": ("tuning", "none"),
@@ -45,6 +71,8 @@ FIGURE_RULES = {
     },
 }
 for NAME, (GROUP, OF_PROBE) in FIGURE_RULES.items():
+    if TOGETHER and not drawn_pairs(GROUP):
+        continue
 
     rule:
         name:
@@ -54,7 +82,9 @@ for NAME, (GROUP, OF_PROBE) in FIGURE_RULES.items():
         output:
             figure_outputs(GROUP),
         log:
-            f"logs/draw_figures/{{study}}/{{dataset}}/{{recipe}}/{GROUP}.log",
+            f"logs/draw_figures/{{study}}/{GROUP}.log"
+            if TOGETHER
+            else f"logs/draw_figures/{{study}}/{{dataset}}/{{recipe}}/{GROUP}.log",
         conda:
             "../envs/analyse.yaml"
         threads: 1
@@ -66,6 +96,8 @@ for NAME, (GROUP, OF_PROBE) in FIGURE_RULES.items():
             code=code("draw_figures.py", probe=OF_PROBE),
             token=TOKEN,
         message:
-            "Figures of {wildcards.dataset} with {wildcards.recipe}: {params.group}"
+            "Figures of the study {wildcards.study}: {params.group}"
+            if TOGETHER
+            else "Figures of {wildcards.dataset} with {wildcards.recipe}: {params.group}"
         script:
             "../scripts/draw_figures.py"

@@ -37,7 +37,7 @@ rule render_report:
     output:
         html=report(
             "results/{study}/report.html",
-            category="Report",
+            category="Answer",  # before Figures and Tables, as Snakemake sorts them
             labels={"report": "{study}"},
             caption="../reports/captions/report.rst",
         ),

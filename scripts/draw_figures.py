@@ -15,12 +15,13 @@ def work(_note: supervise.Note) -> None:
     from batchscope.figures.frames import select
     from batchscope.jobs.saved import load
     from batchscope.probes.registry import STUDY_FIGURES
+    from batchscope.tables.cells import folder, pairs
 
     tables = {Path(file).stem: load(file) for file in snakemake.input.tables}
-    frames = select(tables, snakemake.wildcards.dataset, snakemake.wildcards.recipe)
-    wanted = [figure for figure in STUDY_FIGURES.values() if figure.group == snakemake.params.group]
-    for figure, file in zip(wanted, snakemake.output, strict=True):
-        figure.render(frames, file)
+    places = {(folder(dataset), folder(recipe)): (dataset, recipe) for dataset, recipe in pairs(tables["runs"])}
+    for file in map(Path, snakemake.output):
+        frames = select(tables, *places[file.parts[-3], file.parts[-2]])
+        STUDY_FIGURES[file.stem].render(frames, file)
 
 
 supervise.run(work, None, snakemake.resources, snakemake.log[0])

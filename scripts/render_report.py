@@ -25,7 +25,7 @@ def work(_note: supervise.Note) -> None:
         Path(snakemake.params.template),
         parameters,
         Path(snakemake.output.html),
-        Path(snakemake.log[0]).with_suffix(".ipynb"),
+        Path(snakemake.output.html).with_suffix(".ipynb"),
         snakemake.params.title,
     )
 

@@ -32,13 +32,11 @@
   }
 
   // Boxes take the keyboard focus only where there is something to scroll.
-  const boxes = [...document.querySelectorAll(".scroll")];
-  const fit = () => boxes.forEach((box) => {
+  const sized = new ResizeObserver((entries) => entries.forEach(({ target: box }) => {
     if (box.scrollWidth > box.clientWidth) box.setAttribute("tabindex", "0");
     else box.removeAttribute("tabindex");
-  });
-  window.addEventListener("resize", fit);
-  fit();
+  }));
+  document.querySelectorAll(".scroll, .code pre").forEach((box) => sized.observe(box));
 
   // Code: hidden until asked for; without this script each piece can be unfolded by itself.
   const toggle = document.querySelector(".toggle-code");
@@ -67,28 +65,161 @@
   window.addEventListener("hashchange", unfold);
   unfold();
 
-  // Contents: always open beside the text, folded above it on narrow screens.
-  const contents = document.querySelector("nav.contents details");
-  const narrow = window.matchMedia("(max-width: 64rem)");
-  const fold = () => { contents.open = !narrow.matches; };
-  narrow.addEventListener("change", fold);
-  fold();
-  contents.addEventListener("click", (event) => {
-    if (narrow.matches && event.target.closest("a")) contents.open = false;
+  // All folded pieces at once.
+  const expand = document.querySelector(".expand");
+  expand.parentElement.hidden = false;
+  expand.addEventListener("click", () => {
+    const open = expand.getAttribute("aria-pressed") !== "true";
+    expand.setAttribute("aria-pressed", String(open));
+    expand.textContent = open ? "Fold all" : "Expand all";
+    folded.forEach((piece) => { piece.open = open; });
   });
 
-  // The heading that was passed last is marked in the contents.
-  const links = [...contents.querySelectorAll("a")];
+  // The SVG that an image shows.
+  const drawn = (image) => decodeURIComponent(image.getAttribute("src").replace(/^[^,]*,/, ""));
+
+  // What a figure or a table shows, as a file: the drawing as SVG or PNG, the cells as CSV.
+  const save = (blob, name) => {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(blob);
+    link.download = name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  };
+  const tool = (figure, words, action) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "tool";
+    button.textContent = words;
+    button.setAttribute("aria-label", `${words} of ${figure.id}`);
+    button.addEventListener("click", action);
+    figure.append(button);
+  };
+  const file = (figure, kind) => `${figure.id.replace(/[^\w.-]+/g, "_")}.${kind}`;
+  for (const figure of document.querySelectorAll("figure.plot")) {
+    const image = figure.querySelector("img");
+    tool(figure, "SVG", () => {
+      save(new Blob([drawn(image)], { type: "image/svg+xml" }), file(figure, "svg"));
+    });
+    tool(figure, "PNG", () => {
+      const canvas = document.createElement("canvas");
+      [canvas.width, canvas.height] = [2 * image.naturalWidth, 2 * image.naturalHeight];
+      canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+      canvas.toBlob((blob) => save(blob, file(figure, "png")));
+    });
+  }
+  // Values on hover and on focus: a spot over every point that the drawing has words for; arrow keys go along them.
+  const spots = (figure) => {
+    const image = figure.querySelector("img");
+    const text = drawn(image);
+    if (!text.includes("class='tip'")) return;
+    const drawing = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
+    const [left, top, width, height] = drawing.getAttribute("viewBox").split(/\s+/).map(Number);
+    const layer = image.closest(".spots") ?? document.createElement("div");
+    if (!layer.isConnected) {
+      layer.className = "spots";
+      image.before(layer);
+      layer.append(image);
+      layer.addEventListener("keydown", (event) => {
+        const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+        const there = [...layer.querySelectorAll(".spot")];
+        const here = there.indexOf(document.activeElement);
+        if (!step || here < 0) return;
+        event.preventDefault();
+        there[(here + step + there.length) % there.length].focus();
+      });
+    }
+    layer.querySelectorAll(".spot").forEach((spot) => spot.remove());
+    for (const circle of drawing.querySelectorAll("circle.tip")) {
+      const x = (circle.getAttribute("cx") - left) / width;
+      const y = (circle.getAttribute("cy") - top) / height;
+      if (x < 0 || x > 1 || y < 0 || y > 1) continue;
+      const spot = document.createElement("button");
+      spot.type = "button";
+      spot.className = "spot";
+      spot.style.left = `${100 * x}%`;
+      spot.style.top = `${100 * y}%`;
+      spot.dataset.words = circle.textContent;
+      spot.setAttribute("aria-label", circle.textContent);
+      spot.tabIndex = layer.querySelector(".spot") ? -1 : 0;
+      layer.append(spot);
+    }
+  };
+  // Those in folded pieces get theirs once they are seen.
+  const seen = new IntersectionObserver((entries) => entries.forEach((entry) => {
+    if (!entry.isIntersecting) return;
+    seen.unobserve(entry.target);
+    spots(entry.target);
+  }));
+  document.querySelectorAll("figure.plot").forEach((figure) => seen.observe(figure));
+
+  // One choice of the axis, and one of the scale, for all drawings that have views: a view is called `axis` or
+  // `axis-scale`, and a drawing that lacks the one asked for stays as it is.
+  const viewed = [...document.querySelectorAll("figure.plot[data-views]")].map((figure) => ({ figure, views: JSON.parse(figure.dataset.views) }));
+  const chosen = { axis: "epochs", scale: "log" };
+  const show = ({ figure, views }) => {
+    const box = views[`${chosen.axis}-${chosen.scale}`] ?? views[chosen.axis];
+    const image = figure.querySelector("img");
+    if (!box || figure.dataset.view === box) return;
+    figure.dataset.view = box;
+    image.setAttribute("src", image.getAttribute("src").replace(/viewBox='[^']*'/, `viewBox='${box}'`));
+    if (image.closest(".spots")) spots(figure);
+  };
+  const choice = (name, legend, values, group) => {
+    const box = document.createElement("fieldset");
+    const title = document.createElement("legend");
+    title.textContent = legend;
+    box.append(title);
+    for (const value of values) {
+      const label = document.createElement("label");
+      const input = Object.assign(document.createElement("input"), { type: "radio", name: `${name}-${group}`, value, checked: value === chosen[name] });
+      input.dataset.choice = name;
+      input.addEventListener("change", () => {
+        chosen[name] = value;
+        for (const other of document.querySelectorAll(`input[data-choice="${name}"]`)) other.checked = other.value === value;
+        viewed.forEach(show);
+      });
+      label.append(input, value);
+      box.append(label);
+    }
+    return box;
+  };
+  // The switches stand once in every piece of the page that has such drawings, and agree.
+  const pieces = new Map();
+  for (const each of viewed) {
+    const piece = each.figure.closest(".panels, details.more");
+    pieces.set(piece, [...(pieces.get(piece) ?? []), each]);
+  }
+  [...pieces.values()].forEach((among, group) => {
+    const names = among.flatMap(({ views }) => Object.keys(views));
+    const axes = ["epochs", "updates", "examples", "seconds"].filter((axis) => names.some((name) => name.split("-")[0] === axis));
+    const scales = ["log", "linear"].filter((scale) => names.some((name) => name.endsWith(`-${scale}`)));
+    const switches = document.createElement("div");
+    switches.className = "switches";
+    switches.append(choice("axis", "Against", axes, group));
+    if (scales.length > 1) switches.append(choice("scale", "Losses", scales, group));
+    const first = among[0].figure;
+    (first.closest(".panels") ?? first).before(switches);
+  });
+
+  // A cell that a spreadsheet would take for a formula starts with an apostrophe.
+  const quoted = (text) => `"${text.replace(/^[=+@\t]/, "'$&").replace(/"/g, '""')}"`;
+  for (const figure of document.querySelectorAll("figure.table")) {
+    tool(figure, "CSV", () => {
+      const rows = [...figure.querySelectorAll("tr")].map((row) => [...row.cells].map((cell) => quoted(cell.innerText.replace(/\s+/g, " ").trim())).join(","));
+      save(new Blob([`${rows.join("\n")}\n`], { type: "text/csv" }), file(figure, "csv"));
+    });
+  }
+
+  // The chapter that is read is marked in the bar.
+  const links = [...document.querySelectorAll(".bar nav a:not(.brand)")];
   const targets = links.map((link) => document.getElementById(decodeURIComponent(link.hash.slice(1))));
   const mark = () => {
     const passed = targets.filter((target) => target.getBoundingClientRect().top < 120).length;
     links.forEach((link, index) => {
-      const current = index === Math.max(0, passed - 1);
-      if (current) link.setAttribute("aria-current", "true");
+      if (index === Math.max(0, passed - 1)) link.setAttribute("aria-current", "true");
       else link.removeAttribute("aria-current");
-      link.closest("nav.contents > details > ul > li").classList.toggle("current", false);
     });
-    links[Math.max(0, passed - 1)]?.closest("nav.contents > details > ul > li").classList.add("current");
   };
   let waiting = false;
   document.addEventListener("scroll", () => {

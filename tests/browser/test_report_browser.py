@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from bs4 import BeautifulSoup
@@ -16,8 +16,6 @@ from batchscope.report.render import render
 from unit import fake_report
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements/develop.in)")
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 @pytest.fixture(scope="module")
@@ -32,16 +30,6 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def source(file: Path) -> BeautifulSoup:
     return BeautifulSoup(file.read_text(encoding="utf-8"), "html.parser")
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[playwright.Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on PATH (chromium, chromium-browser or google-chrome)")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -86,10 +74,10 @@ def test_the_page_refers_to_nothing_outside_itself(source: BeautifulSoup, file: 
 def test_ids_are_unique_and_links_inside_the_page_resolve(source: BeautifulSoup) -> None:
     ids = [str(tag["id"]) for tag in source.select("[id]")]
     assert len(ids) == len(set(ids))
-    links = {str(link["href"])[1:] for link in source.select("nav a[href], a.skip")}
+    links = {str(link["href"])[1:] for link in source.select("a[href^='#']")}
     assert links <= set(ids)
-    headings = {str(tag["id"]) for tag in source.select("main h2, main h3")}
-    assert links == headings | {"content"}
+    bar = [str(link["href"])[1:] for link in source.select("nav a[href]")]
+    assert bar == ["content", "answer", *(str(tag["id"]) for tag in source.select(".chapter > h2"))]
     named = {name for tag in source.select("[aria-labelledby]") for name in str(tag["aria-labelledby"]).split()}
     assert named <= set(ids)
 
@@ -104,7 +92,7 @@ def test_headings_come_in_order(source: BeautifulSoup) -> None:
 def test_every_figure_is_there_with_an_alternative_text(source: BeautifulSoup) -> None:
     images = source.select("img")
     assert len(images) == sum(
-        figure.group in ("runs", "targets") for figure in STUDY_FIGURES.values()
+        figure.group in ("answer", "runs", "targets") for figure in STUDY_FIGURES.values()
     )  # nothing is tuned
     assert all(len(str(image["alt"])) > 20 for image in images)
 
@@ -149,6 +137,61 @@ def test_a_hostile_title_stays_text(page: playwright.Page) -> None:
     assert page.locator("h1").inner_text() == fake_report.HOSTILE
 
 
+@pytest.fixture
+def unfolded(page: playwright.Page) -> playwright.Page:
+    page.get_by_role("button", name="Expand all").click()
+    return page
+
+
+def test_all_folded_pieces_open_and_close_at_once(page: playwright.Page) -> None:
+    summary = page.locator("[id='table-summary:digits:task08-mlp']")
+    assert not summary.is_visible()
+    page.get_by_role("button", name="Expand all").click()
+    assert summary.is_visible()
+    page.get_by_role("button", name="Fold all").click()
+    assert not summary.is_visible()
+
+
+def test_the_first_screen_holds_the_answer(page: playwright.Page) -> None:
+    playwright.expect(page.locator(".headline strong").first).to_be_in_viewport(ratio=1)
+    playwright.expect(page.locator(".card .facts").first).to_be_in_viewport(ratio=1)
+    playwright.expect(page.locator(".card img").first).to_be_in_viewport(ratio=0.9)
+
+
+def test_figures_and_tables_are_saved_as_files(unfolded: playwright.Page) -> None:
+    kinds = {}
+    for kind, figure in {"SVG": ".card figure.plot", "PNG": ".card figure.plot", "CSV": "figure.table"}.items():
+        with unfolded.expect_download() as waiting:
+            unfolded.locator(figure).first.get_by_role("button", name=kind).click()
+        kinds[kind] = Path(waiting.value.path()).read_bytes()
+    assert kinds["SVG"].decode().replace("'", '"') == fake_report.SVG
+    assert kinds["PNG"].startswith(b"\x89PNG")
+    header, *rows = kinds["CSV"].decode().splitlines()
+    assert header.startswith('"Batch size')
+    assert len(rows) == 3
+
+
+def _seen(page: playwright.Page) -> tuple[str, list[str]]:
+    """The part of the learning curves that is in sight, and the words that stand over it."""
+    curves = page.locator("figure[data-views]")
+    box = re.search("viewBox='([^']+)'", unquote(str(curves.locator("img").get_attribute("src"))))
+    words = curves.locator(".spot").evaluate_all("spots => spots.map(spot => spot.dataset.words)")
+    return box[1] if box else "", words
+
+
+def test_learning_curves_change_their_axis_and_scale_with_the_keyboard(page: playwright.Page) -> None:
+    axis, scale = page.get_by_role("group", name="Against"), page.get_by_role("group", name="Losses")
+    axis.get_by_label("epochs").focus()
+    page.locator("figure[data-views] .spot").wait_for()
+    assert _seen(page) == (fake_report.VIEWS["epochs-log"], ["at 54"])
+    page.keyboard.press("ArrowRight")
+    assert axis.get_by_label("seconds").is_checked()
+    assert _seen(page) == (fake_report.VIEWS["seconds-log"], ["at 486"])
+    page.keyboard.press("ArrowLeft")
+    scale.get_by_label("linear").check()
+    assert _seen(page) == (fake_report.VIEWS["epochs-linear"], ["at 270"])
+
+
 def _column(page: playwright.Page, table: str, number: int) -> list[str]:
     values: list[str] = page.locator(f"[id='{table}'] tbody tr > :nth-child({number})").evaluate_all(
         "cells => cells.map(cell => cell.dataset.value)"
@@ -156,7 +199,8 @@ def _column(page: playwright.Page, table: str, number: int) -> list[str]:
     return values
 
 
-def test_tables_sort_by_number_both_ways_with_the_missing_last(page: playwright.Page) -> None:
+def test_tables_sort_by_number_both_ways_with_the_missing_last(unfolded: playwright.Page) -> None:
+    page = unfolded
     table = "table-comparison:digits:task08-mlp"
     heading = page.locator(f"[id='{table}'] thead th").nth(2)
     heading.locator("button").click()
@@ -172,7 +216,8 @@ def test_tables_sort_by_number_both_ways_with_the_missing_last(page: playwright.
     assert ascending[len(known) :] == descending[len(known) :] == [""] * (len(ascending) - len(known))
 
 
-def test_batch_sizes_sort_as_numbers_with_the_keyboard(page: playwright.Page) -> None:
+def test_batch_sizes_sort_as_numbers_with_the_keyboard(unfolded: playwright.Page) -> None:
+    page = unfolded
     table = "table-summary:digits:task08-mlp"
     heading = page.locator(f"[id='{table}'] thead th").first
     heading.locator("button").focus()
@@ -202,9 +247,11 @@ def test_without_scripts_the_page_still_holds_everything(chromium: playwright.Br
     context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(file.as_uri())
-    assert page.locator("nav.contents a").last.is_visible()
+    assert page.locator(".bar nav a").last.is_visible()
     assert page.locator("table.sortable button").count() == 0
     assert not page.locator(".toggle-code").is_visible()
+    assert not page.locator(".expand").is_visible()
+    page.locator("details.more summary").first.click()
     page.locator("details.code summary").first.click()
     assert page.locator("details.code pre").first.is_visible()
     context.close()
@@ -216,36 +263,50 @@ def test_nothing_sticks_out_sideways(page: playwright.Page, width: int) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
-def test_on_a_phone_tables_scroll_in_their_own_box_and_the_contents_fold(page: playwright.Page) -> None:
+def test_on_a_phone_tables_scroll_in_their_own_box(unfolded: playwright.Page) -> None:
+    page = unfolded
     page.set_viewport_size({"width": 380, "height": 800})
     scrolls = page.locator("[id='table-summary:digits:task08-mlp'] .scroll").evaluate(
         "box => box.scrollWidth > box.clientWidth && getComputedStyle(box).overflowX === 'auto' && box.tabIndex === 0"
     )
     assert scrolls
-    link = page.locator("nav.contents a", has_text="Limits")
-    assert not link.is_visible()
-    page.locator("nav.contents summary").click()
-    link.click()
-    playwright.expect(page.locator("#limits")).to_be_in_viewport()
-    assert not link.is_visible()
 
 
-def test_contents_mark_where_the_reader_is(page: playwright.Page) -> None:
-    page.locator("nav.contents a", has_text="Limits").click()
-    playwright.expect(page.locator("nav.contents [aria-current]")).to_have_text("Limits")
+@pytest.mark.parametrize("chapter", ["Speed", "Claims"])
+def test_the_bar_leads_to_a_chapter_and_marks_where_the_reader_is(page: playwright.Page, chapter: str) -> None:
+    page.locator(".bar nav a", has_text=chapter).click()
+    playwright.expect(page.locator(f"#{chapter.lower()}")).to_be_in_viewport()
+    playwright.expect(page.locator(".bar [aria-current]")).to_have_text(chapter)
 
 
 def test_on_paper_there_is_no_navigation_no_code_and_no_box_to_scroll(page: playwright.Page) -> None:
     page.get_by_role("button", name="Show code").click()
     page.emulate_media(media="print")
     page.set_viewport_size({"width": 688, "height": 1000})  # A4 less its margins
-    assert not page.locator("nav.contents").is_visible()
+    assert not page.locator(".bar").is_visible()
     assert not page.locator("details.code").first.is_visible()
     boxes = page.locator(".scroll").evaluate_all("all => all.map(box => getComputedStyle(box).overflowX)")
     assert set(boxes) == {"visible"}
     assert page.evaluate("document.documentElement.scrollWidth") == 688
     for figure in page.locator("figure.plot").all()[:2]:
         assert figure.evaluate("element => getComputedStyle(element).breakInside") == "avoid"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_axe_finds_nothing(chromium: playwright.Browser, file: Path, scheme: str, width: int) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="requirements/develop.in has axe")
+    size = {"width": width, "height": 900}
+    # The checker is a script of its own, which the page's policy would stop.
+    with chromium.new_context(viewport=size, color_scheme=scheme, bypass_csp=True) as context:  # type: ignore[arg-type]
+        page = context.new_page()
+        page.goto(file.as_uri())
+        for switch in (None, ".expand", ".toggle-code"):
+            if switch:
+                page.locator(switch).dispatch_event("click")
+            found = axe.Axe().run(page).response
+            assert len(found["passes"]) > 20
+            assert [(each["id"], each["nodes"][0]["html"]) for each in found["violations"]] == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

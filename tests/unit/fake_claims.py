@@ -91,9 +91,9 @@ def runs(
     return pd.DataFrame(rows)
 
 
-def verdict(tested: Claim, tables: Tables, **given: Any) -> pd.Series:
+def verdict(tested: Claim, tables: Tables, *, paired: bool = True, **given: Any) -> pd.Series:
     """The only row of the verdicts on one claim."""
-    table = verdicts(tables, *study(tested, **given))
+    table = verdicts(tables, *study(tested, **given), paired=paired)
     assert len(table) == 1
     assert {name: str(dtype) for name, dtype in table.dtypes.items()} == dtypes("verdicts")
     return table.iloc[0]
@@ -118,7 +118,7 @@ def targets(values: Mapping[float, Mapping[int, Sequence[float]]]) -> pd.DataFra
         {
             **{"dataset": "digits", "recipe": "mlp", **of_size(size), "seed": seed},
             **{"metric": "validation_loss", "target": target, "reached": not math.isnan(updates)},
-            **{"updates": updates, "epochs": updates * size, "seconds": math.nan},
+            **{"updates": updates, "epochs": updates * size, "seconds": math.nan, "budget_epochs": updates * size},
         }
         for target, sizes in values.items()
         for size, given in sizes.items()
@@ -145,7 +145,7 @@ def critical(*rows: tuple[float, float, float, bool], n_sizes: int = 4) -> Table
         {
             **{"dataset": "digits", "recipe": "mlp", "metric": "validation_loss", "target": 0.5 - 0.1 * i},
             **{"b_crit": value, "ci_low": low, "ci_high": high, "accepted": ok, "reason": "" if ok else "it misfits"},
-            **{"n_runs": 25, "n_sizes": 5, "e_min": 5.0 + i},
+            **{"n_runs": 25, "n_sizes": 5, "e_min": 5.0 + i, "e_min_examples": None},
         }
         for i, (value, low, high, ok) in enumerate(rows)
     ]

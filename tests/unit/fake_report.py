@@ -17,10 +17,19 @@ from unit import fake_results
 REPOSITORY = Path(__file__).resolve().parents[2]
 REPORT = REPOSITORY / "reports" / "notebook.py"
 CONFIG = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
+CATALOGUE = yaml.safe_load((REPOSITORY / "config" / "recipes.yaml").read_text(encoding="utf-8"))
 HOSTILE = "Does <script>document.title = 'taken'</script> & \"size\" matter?"
 SVG = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="432pt" height="216pt" viewBox="0 0 432 216">'
     '<defs><circle id="dot" r="4"/></defs><use href="#dot" x="20" y="20"/></svg>'
+)
+
+VIEWS = {"epochs-log": "0 0 432 216", "epochs-linear": "0 216 432 216", "seconds-log": "0 432 432 216"}
+CURVES = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="432pt" height="648pt" viewBox="0 0 432 648">'
+    + "".join(f'<view id="f1-{name}" viewBox="{box}"/>' for name, box in VIEWS.items())
+    + "".join(f'<circle class="tip" cx="216" cy="{y}" r="8"><title>at {y}</title></circle>' for y in (54, 270, 486))
+    + "</svg>"
 )
 
 
@@ -32,13 +41,19 @@ def write(
     timings: bool = True,
     outcomes: dict[tuple[int | str, int], str] | None = None,
     gpu: bool = False,
+    recipes: tuple[str, ...] = ("task08-mlp",),
+    svg: str = SVG,
+    epochs: int = 20,
 ) -> dict[str, Path]:
-    """Write tables, figures and the two files that describe the study; the paths are the report's parameters."""
-    recipe = "task08-mlp"
+    """Write tables, figures and the two files that describe the study; the paths are the report's parameters.
+
+    A recipe that the catalogue lacks is one like `explained-mlp`.
+    """
     made = fake_results.FakeStudy(
         root,
         datasets={"digits": 1168},
-        recipes=(recipe,),
+        recipes=recipes,
+        epochs=epochs,
         batch_sizes=sizes,
         seeds=seeds,
         timings=timings,
@@ -46,7 +61,7 @@ def write(
         gpu=gpu,
     )
     files = fake_results.write(made)
-    described = describe(root, list(sizes), list(seeds), timings)
+    described = describe(root, list(sizes), list(seeds), timings, recipes)
     found = fake_results.tables(files, described)
     folder = root / "results" / "made-up"
     for name, table in found.items():
@@ -56,7 +71,7 @@ def write(
         for name in STUDY_FIGURES:
             file = folder / "figures" / dataset / used / f"{name}.svg"
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(SVG, encoding="utf-8")
+            file.write_text(CURVES if name == "curves_loss" else svg, encoding="utf-8")
     write_json(described, folder / "study.json")
     write_json({"hosts": [manifest.host()], "command": "snakemake --cores 2"}, folder / "manifest.json")
     return {
@@ -72,11 +87,14 @@ def load(root: Path, **options: object) -> content.Content:
     return content.load(**write(root, **options))  # type: ignore[arg-type]
 
 
-def describe(root: Path, sizes: list[int | str], seeds: list[int], timings: bool) -> dict[str, object]:
+def describe(
+    root: Path, sizes: list[int | str], seeds: list[int], timings: bool, recipes: tuple[str, ...]
+) -> dict[str, object]:
     """What the workflow says about a study with a hostile title."""
     file = root / "made-up.yaml"
-    comparison = {"datasets": ["digits"], "recipes": ["task08-mlp"], "batch_sizes": sizes}
+    comparison = {"datasets": ["digits"], "recipes": list(recipes), "batch_sizes": sizes}
     text = {"title": HOSTILE, "question": HOSTILE, "comparisons": [comparison], "seeds": seeds, "timing": timings}
+    text["recipes"] = {name: {"extends": "explained-mlp"} for name in recipes if name not in CATALOGUE}
     text["targets"] = [{"metric": "validation_loss", "values": [1.0, 0.5, 0.001]}]
     file.write_text(yaml.safe_dump(text), encoding="utf-8")
     return model.load({**CONFIG, "study": str(file)}, REPOSITORY).describe()

@@ -110,7 +110,7 @@ def test_the_quickest_of_equal_sizes_is_not_named_where_one_timing_each_cannot_t
 
 
 def test_where_higher_is_better_the_tightest_target_is_the_highest() -> None:
-    imported = {"measurements": {"runs": {"better": "higher"}}, "recipes": {}}
+    imported = {"measurements": {"runs": {"better": "higher", "shared_seeds": False}}, "recipes": {}}
     assert tells(goal(study(), "time_to_target", imported)["words"], 0.8)
     assert not tells(goal(study(), "time_to_target", imported)["words"], 0.5, 32)
 

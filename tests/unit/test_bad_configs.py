@@ -231,7 +231,7 @@ CONFIG = "config (config/config.yaml or --config): "
             {"study": 2024},
             "study: 2024 is not valid; valid is a name from config/studies/, or the path of a .yaml file (write",
         ),
-        ({"studi": "first"}, "studi: unknown key (did you mean `study`?); valid is one of study, engine"),
+        ({"studi": "first"}, "studi: unknown key (did you mean `study`?); valid is one of study, runs"),
         (
             {"engine": "tensorflwo"},
             'engine: the text "tensorflwo" is not valid (did you mean `tensorflow`?); valid is one of tens',

@@ -12,7 +12,7 @@ from reading import tells
 from scipy import stats
 
 from batchscope.analysis import choosing
-from batchscope.stats.intervals import welch_p
+from batchscope.stats.intervals import welch_test
 from batchscope.tables.cells import Size
 
 
@@ -57,9 +57,14 @@ def test_unpaired_runs_may_differ_in_number_and_pairing_adds_no_power() -> None:
 
 def test_welch_agrees_with_scipy_and_needs_a_spread() -> None:
     one, other = np.array([1.0, 2.0, 4.0]), np.array([3.0, 5.0, 5.5, 9.0])
-    assert welch_p(one, other) == pytest.approx(stats.ttest_ind(one, other, equal_var=False).pvalue)
-    assert welch_p(np.full(3, 0.1 + 0.2), np.array([0.3, 0.3])) is None
-    assert welch_p(np.array([1.0]), other) is None
+    found, expected = welch_test(one, other), stats.ttest_ind(one, other, equal_var=False)
+    assert (found.n, found.mean) == (3, pytest.approx(7 / 3 - 22.5 / 4))
+    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval()))
+    less = stats.ttest_ind(one, other, equal_var=False, alternative="less").pvalue
+    assert (found.p, found.p_less, found.p_greater) == pytest.approx((expected.pvalue, less, 1 - less))
+    assert welch_test(np.full(3, 0.1 + 0.2), np.array([0.3, 0.3])).p is None
+    assert welch_test(np.array([1.0]), other).p is None
+    assert welch_test([], other).mean is None
 
 
 def test_neighbours_are_written_as_a_range() -> None:

@@ -139,7 +139,10 @@ def test_measurements_made_elsewhere_meet_no_scope_but_names() -> None:
     table = runs(LOSS, {8: [0.4, 0.41, 0.42], 32: [0.2, 0.21, 0.22, 0.23]})  # no seed in common is claimed
     test = between("lower", [32], [8])
     named = claim(LOSS, test, 0.01, scope={"recipe": {"name": "mlp"}})
-    assert verdict(named, {"runs": table}, datasets=(), recipes=())["verdict"] == "supported"
+    found = verdict(named, {"runs": table}, paired=False, datasets=(), recipes=())
+    assert (found["verdict"], found["budget"]) == ("supported", "")
+    assert "runs" in found["scope"]
+    assert "seed" not in found["scope"] + found["measured"]
     scoped = claim(LOSS, test, 0.01, scope={"recipe": {"optimizer": "sgd"}})
     row = verdict(scoped, {"runs": table}, datasets=(), recipes=())
     assert (row["verdict"], row["scope"]) == ("not measured", "recipe with optimizer sgd")

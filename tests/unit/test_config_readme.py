@@ -142,7 +142,13 @@ def test_examples_of_the_readme_load(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "every.yaml").write_text(every)
     (tmp_path / "mine.yaml").write_text(found["a study"])
     (tmp_path / "measured.yaml").write_text(found["a study of measurements"])
-    (tmp_path / "sweep.csv").write_text("config.batch_size,config.seed,epochs_to_target,test_acc\n")
+    (tmp_path / "swept.yaml").write_text(found["a study of a sweep"])
+    sweep = "config.batch_size,config.seed,epochs_to_target,test_acc,config.dataset,config.arch,config.optimizer"
+    settings = ",".join(["cifar10,resnet,sgd", "x7k2p,0.1,finished,0.9", "a"])
+    others = f"8,1,,,cifar100,{settings.partition(',')[2]}\n"
+    (tmp_path / "sweep.csv").write_text(f"{sweep},Sweep,config.lr,State,best_val_acc,Name\n8,0,,,{settings}\n{others}")
+    (tmp_path / "followed.yaml").write_text(found["a study of histories"])
+    (tmp_path / "chart.csv").write_text("Step,a - val_loss,a - val_acc\n0,0.9,60\n1,0.45,80\n")
     (tmp_path / "power.csv").write_text("batch_size,seconds,watts,limit\n")
     config = {**yaml.safe_load(found["config.yaml"]), "replace_datasets": {}}
     own = yaml.safe_load(found["claims"])
@@ -152,3 +158,9 @@ def test_examples_of_the_readme_load(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert len(mine.runs) == 2 * 2 * 4 * 5
     assert list(mine.claims) == ["C01", "C02", "C05", "smaller-gap"]
     assert model.load({**config, "study": "measured.yaml"}, ROOT).pairs == (("our-images", "our-network"),)
+    followed = model.load({**config, "study": "followed.yaml"}, ROOT)
+    assert followed.has_targets("our-images")
+    assert followed.measured_files == ["sweep.csv", "chart.csv"]
+    assert [target.values for target in followed.file.targets] == [(0.5, 0.4, 0.35)]
+    swept = model.load({**config, "study": "swept.yaml"}, ROOT)
+    assert swept.pairs == (("cifar10", "resnet · sgd"), ("cifar100", "resnet · sgd"))

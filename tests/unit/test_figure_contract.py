@@ -20,6 +20,7 @@ from fake_mechanics import SEEDS, cost_tables, frames_of, loop_windows, mode_tab
 from fake_results import FakeStudy
 from layout import check_layout
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from batchscope.figures import FigureSpec, theme
@@ -87,7 +88,7 @@ STUDIES: dict[str, Callable[[], Frames]] = {
 }
 # Groups of figures by the tables that a made-up study fills; no other is drawn from it.
 GROUPS = {
-    **dict.fromkeys(list(STUDIES)[:7], ("runs", "targets", "tuning")),
+    **dict.fromkeys(list(STUDIES)[:7], ("answer", "runs", "targets", "tuning")),
     **dict.fromkeys(list(STUDIES)[7:14], ("targets", "tuning")),
     **{study: ("gradients", "sharpness") for study in STUDIES if study.startswith("probes")},
     **{study: ("rates", "modes", "overheads") for study in STUDIES if study.startswith("mechanics")},
@@ -158,6 +159,22 @@ def check_words(spec: FigureSpec, of: Frames) -> None:
     assert len(spec.caption(of).split()) <= WORDS, (spec.name, spec.caption(of))
 
 
+def check_contrast(colour: Sequence[float], name: str) -> None:
+    """Words can be read (WCAG AA) on paper, on a shaded part, and where the page turns the light of a figure round."""
+    for ground in ("white", theme.SHADE):
+        there = to_rgb(ground)
+        dark = [[0.91 - 0.82 * part for part in each] for each in (colour, there)]  # as `invert(0.91)` in the style
+        for words, behind in ((colour, there), dark):
+            low, high = sorted(luminance(each) for each in (words, behind))
+            assert (high + 0.05) / (low + 0.05) >= 4.5, (name, words, behind)
+
+
+def luminance(colour: Sequence[float]) -> float:
+    """Relative luminance of red, green and blue from 0 to 1 (WCAG 2.2)."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
 def check_file(made: Figure, spec: FigureSpec, of: Frames, file: Path) -> None:
     """The SVG has title, description and legible text, no path through nothing and no mathematics."""
     theme.save(made, file, title=spec.title, alt=spec.alt(of))
@@ -173,4 +190,6 @@ def check_file(made: Figure, spec: FigureSpec, of: Frames, file: Path) -> None:
     # Matplotlib's px are points here; 432 pt (6 inches) grow to a page 7 inches wide.
     sizes = [float(found) for found in re.findall(r"font(?:-size)?: (?:\w+ )*([\d.]+)px", text)]
     assert min(sizes) * 7 / 6 >= 9, spec.name
+    for colour in set(re.findall(r"<text [^>]*?fill: (#\w+)", text)):
+        check_contrast(to_rgb(colour), spec.name)
     assert float(str(root.get("width")).removesuffix("pt")) == pytest.approx(432), spec.name

@@ -187,11 +187,35 @@ def test_a_mean_curve_ends_with_the_first_run_and_is_geometric_on_a_log_axis(
     assert last["ci_low"] * last["ci_high"] == pytest.approx(last["mean"] ** 2)
 
 
+def test_a_figure_with_views_says_where_they_lie(frames_of: Callable[[str], Frames], tmp_path: Path) -> None:
+    FIGURES["weight_path"].render(frames_of("usual"), tmp_path / "weight_path.svg")
+    views = re.findall(r'<view id="f\w+-(\w+)" viewBox="([^"]+)"/>', (tmp_path / "weight_path.svg").read_text())
+    assert [name for name, _ in views] == ["examples", "updates"]
+    (_, top, width, height), (_, below, _, other) = (tuple(map(float, box.split())) for _, box in views)
+    assert top == 0
+    assert width == theme.WIDTH * 72
+    assert below >= height
+    assert below + other == pytest.approx(2 * 2.75 * 72, abs=0.1)
+
+
+def test_a_path_keeps_the_vertices_that_are_seen(tmp_path: Path) -> None:
+    with theme.applied():
+        made, (axes,) = theme.figure(1, 1, 2)
+        flat = axes.fill_between(range(1000), [0] * 1000, [1] * 500 + [2] * 500)
+        flat.set_gid("flat")
+        theme.save(made, tmp_path / "path.svg", title="A band", alt="A band.")
+    drawn = re.search(r'-flat">.*?<path [^>]*d="([^"]+)"', (tmp_path / "path.svg").read_text(), re.DOTALL)
+    assert drawn is not None
+    numbers = re.findall(r"-?[\d.]+", drawn[1])
+    assert len(numbers) // 2 in range(6, 10)
+    assert all(len(number.partition(".")[2]) <= 1 for number in numbers)
+
+
 def test_seconds_are_those_of_the_timing(frames_of: Callable[[str], Frames]) -> None:
     frames = frames_of("usual")
     axes = FIGURES["curves_loss"].draw(frames).axes[6]
     assert axes.get_xlabel() == "Seconds alone on the machine"
-    ends = [float(line.get_xdata()[-1]) for line in axes.lines]  # type: ignore[index,arg-type]
+    ends = [float(line.get_xdata()[-1]) for line in axes.lines if line.get_gid() is None]  # type: ignore[index,arg-type]
     seconds = frames.timings["seconds_per_epoch"] * 4
     assert sorted(ends) == pytest.approx(sorted(seconds))
     without = FIGURES["curves_loss"].draw(frames_of("one epoch, no timings")).axes[6]

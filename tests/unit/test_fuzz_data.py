@@ -18,7 +18,8 @@ from batchscope.data import making
 from batchscope.data.dataset import DataError
 from batchscope.data.sources.reading import Place
 from batchscope.data.sources.registry import known_size
-from batchscope.data.splits import npz_shape, table_columns, table_rows
+from batchscope.data.splits import npz_shape, table_columns
+from batchscope.tables import foreign
 
 moderate = settings(max_examples=100)
 scales = st.sampled_from(["none", "unit", "standardise"])
@@ -138,7 +139,7 @@ def test_any_csv_file(
     path = tmp_path_factory.mktemp("fuzz") / "data.csv"
     path.write_bytes(damaged(text.encode(data.draw(st.sampled_from(["utf-8", "utf-8", "utf-16"]))), data))
     sentence_or(table_columns, path)
-    sentence_or(table_rows, path)
+    sentence_or(foreign.rows, path)
     assert_data_or_a_sentence(resolved("table", path, scale=scale))
 
 
@@ -183,5 +184,5 @@ def test_any_parquet_file(
     pq.write_table(pa.table([*columns, target], names=[*header, "y"]), path)
     path.write_bytes(damaged(path.read_bytes(), data))
     sentence_or(table_columns, path)
-    sentence_or(table_rows, path)
+    sentence_or(foreign.rows, path)
     assert_data_or_a_sentence(resolved("table", path, scale=scale))

@@ -62,7 +62,7 @@ def test_parquet_with_categories_and_numbers_of_all_kinds(tmp_path: Path) -> Non
         ("a,kind\n1,x\n2,\n", {}, "column `kind`: example 2 has no label"),
         ("a,kind\n1,0\n2,0.5\n", {}, "the label of example 2 is 0.5; labels must be whole numbers or texts"),
         ("a,kind\n1,0\n2,nan\n", {}, "the label of example 2 is nan"),
-        ("a,kind\n1,x\n2\n", {}, "data.csv cannot be read as a table"),
+        ("a,kind\n1,x\n2\n", {}, "data.csv: row 2 after the header has 1 cells; valid are 2"),
         ("a,kind\n", {}, "features has no examples"),
     ],
 )
@@ -172,3 +172,52 @@ def test_parquet_with_missing_values_or_dates_is_refused(tmp_path: Path) -> None
         made(table(path, features=["a"]), tmp_path)
     with pytest.raises(DataError, match=r"column `when` has the type date32\[day\]; features must be numbers"):
         made(table(path, features=["when"]), tmp_path)
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_a_table_gives_the_same_data_in_both_formats(tmp_path: Path, mark: str) -> None:
+    columns: dict[str, Any] = {
+        "flag": [True, False] * 20,
+        "count": pd.array(range(40), "Int64"),
+        "price": [Decimal(i) / 4 for i in range(40)],
+        "share": np.arange(40, dtype=np.float32) / 8,
+        "size": pd.Categorical([10, 20, 30, 40] * 10),
+        "kind": pd.Categorical([" a", "a", "A", "NA"] * 10),
+    }
+    frame = pd.DataFrame(columns)
+    (tmp_path / "csv").mkdir()
+    frame.to_csv(tmp_path / "csv/data.csv", index=False, sep=mark)
+    frame.to_parquet(tmp_path / "data.parquet")
+    one, other = (made(table(tmp_path / name), tmp_path) for name in ("csv/data.csv", "data.parquet"))
+    assert one.meta["class_names"] == other.meta["class_names"] == [" a", "A", "NA", "a"]
+    np.testing.assert_array_equal(everything(one), everything(other))
+    np.testing.assert_array_equal(one.y_train, other.y_train)
+    assert set(everything(one)[:, 0]) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (["0", "1", "10", "2"], ["0", "1", "2", "10"]),
+        (["1.0", "2.0", "10.0", "3.0"], ["1", "2", "3", "10"]),
+        (["01", "1", "2", "3"], ["01", "1", "2", "3"]),
+        (["1", "1.0", "2", "3"], ["1", "1.0", "2", "3"]),
+        (["00", "01", "02", "10"], ["00", "01", "02", "10"]),
+        ([str(2**63), str(2**63 + 1), "a", "b"], [str(2**63), str(2**63 + 1), "a", "b"]),
+    ],
+)
+def test_labels_are_numbers_only_where_nothing_is_merged(tmp_path: Path, labels: list[str], names: list[str]) -> None:
+    rows = "".join(f"{i},{labels[i % 4]}\n" for i in range(40))
+    assert made(csv(tmp_path, "a,kind\n" + rows), tmp_path).meta["class_names"] == names
+
+
+def test_labels_that_look_alike_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    made(csv(tmp_path, "a,kind\n" + "".join(f"{i},{['cat', 'Cat '][i % 2]}\n" for i in range(40))), tmp_path)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "`cat` and `Cat ` are two classes" in caplog.text
+
+
+@pytest.mark.parametrize("cell", ["0x1F", "1 000", "1_000", "True", "2024-05-01"])
+def test_what_is_no_number_is_no_feature(tmp_path: Path, cell: str) -> None:
+    with pytest.raises(DataError, match=f"column `a`: record 3 is '{cell}'; features must be numbers"):
+        made(csv(tmp_path, f"a,kind\n1,x\n2,y\n{cell},x\n"), tmp_path)

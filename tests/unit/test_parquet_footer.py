@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchscope.data import parquet_footer
-from batchscope.data.parquet_footer import FooterError
+from batchscope.tables.foreign import footer as parquet_footer
+from batchscope.tables.foreign.footer import FooterError
 
 names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=8)
 types = st.recursive(
@@ -62,7 +62,8 @@ def test_the_index_that_pandas_wrote_is_known(tmp_path: Path, index: pd.Index, e
     path = tmp_path / "table.parquet"
     pd.DataFrame({"a": np.arange(4.0), "b": list("wxyz")}, index=index).to_parquet(path)
     footer = parquet_footer.read(path)
-    assert footer == parquet_footer.Footer(("a", "b", *expected), 4, expected)
+    ranges = {index.name: range(4)} if isinstance(index, pd.RangeIndex) and index.name else {}
+    assert footer == parquet_footer.Footer(("a", "b", *expected), 4, expected, ranges)
 
 
 def written(folder: Path) -> bytes:

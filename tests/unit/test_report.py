@@ -10,8 +10,10 @@ from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import jupytext
+import nbformat
 import pandas as pd
 import papermill
 import pytest
@@ -20,12 +22,11 @@ from bs4 import BeautifulSoup, Tag
 from nbformat.notebooknode import NotebookNode
 from small import recipe
 
-from batchscope import text as numbers
 from batchscope.figures import FIGURES, sheets
-from batchscope.report import content, describe, elements, fields, page
+from batchscope.report import chapters, content, describe, elements, fields, page
 from batchscope.report.cells import ENGINE
 from batchscope.report.render import contents, render
-from batchscope.report.sections import opening, quality, speed, stability
+from batchscope.report.sections import answer, opening, quality, speed, stability
 from batchscope.study import model
 from unit import fake_report
 
@@ -81,7 +82,8 @@ def test_figures_are_embedded_with_their_size_and_alternative_text(tmp_path: Pat
     image = _soup(elements.figure("f", svg, "Title", "falls from 2 to 1", "Caption")).find("img")
     assert isinstance(image, Tag)
     assert (image["width"], image["height"], image["alt"]) == ("576", "288", "falls from 2 to 1")
-    assert str(image["src"]).startswith("data:image/svg+xml;base64,")
+    assert str(image["src"]).startswith("data:image/svg+xml;charset=utf-8,")
+    assert unquote(str(image["src"]).partition(",")[2]).replace("'", '"') == fake_report.SVG
 
 
 def test_a_figure_without_alternative_text_or_size_is_refused(tmp_path: Path) -> None:
@@ -114,11 +116,14 @@ def test_a_manifest_of_any_shape_is_laid_out() -> None:
     }
 
 
-def test_contents_nest_and_link_to_the_headings() -> None:
-    page = _soup(contents('<h2 id="a">A &amp; B</h2><h3 id="b">x</h3><h3 id="c">y</h3><h2 id="d">D</h2><h2>no id</h2>'))
-    top = page.ul.find_all("li", recursive=False)  # type: ignore[union-attr]
-    assert [[link["href"] for link in item.select("a")] for item in top] == [["#a", "#b", "#c"], ["#d"]]
-    assert top[0].a.get_text() == "A & B"  # type: ignore[union-attr]
+def test_the_bar_links_to_the_answer_and_to_the_chapters() -> None:
+    chapters = elements.chapter("A & B", "<p>x</p>", []) + elements.chapter("Empty", "", [""])
+    page = _soup(contents(chapters + elements.chapter("Folds", "", [elements.folded("more", "<h2>inner</h2>")])))
+    assert [(link["href"], link.get_text()) for link in page.select("a")] == [
+        ("#answer", "Answer"),
+        ("#a-b", "A & B"),
+        ("#folds", "Folds"),
+    ]
 
 
 def test_a_column_is_written_as_the_codebook_declares_it() -> None:
@@ -171,98 +176,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> content.Content:
     return fake_report.load(tmp_path_factory.mktemp("report"))
 
 
-def _row(size: int, loss: float, status: str = "compared", **more: Any) -> dict[str, Any]:
-    row = {
-        "batch_size": size,
-        "full_batch": False,
-        "status": status,
-        "n": 5,
-        "loss_mean": loss,
-        "loss_ci_low": loss - 0.01,
-        "loss_ci_high": loss + 0.01,
-        "told_apart": None,
-        "difference": None,
-        "difference_ci_low": None,
-        "difference_ci_high": None,
-        "seconds_per_epoch": 1 / size,
-        "seconds_per_epoch_ci_low": 0.96 / size,
-        "seconds_per_epoch_ci_high": 1.04 / size,
-        "slower": True,
-        "fastest": False,
-    }
-    return {**row, **more}
-
-
-def test_the_fastest_size_and_the_ratio_are_those_of_the_timings(report: content.Content) -> None:
-    timings = report.tables["timings"].set_index("batch_size")["seconds_per_epoch"]
-    (sentence,) = opening.speed(report.rows("best", PAIR))
-    assert timings.idxmin() == 1168
-    assert timings.idxmax() == 1
-    assert "least time at batch size 1,168 (full)" in sentence
-    assert f"{numbers.ratio(timings[1] / timings[1168])} times as long" in sentence
-    assert numbers.seconds(timings[1168]) in sentence
-
-
-def test_not_told_apart_is_never_called_equal() -> None:
-    rows = [
-        _row(8, 0.30, "best"),
-        _row(32, 0.31, told_apart=False, difference=0.01, difference_ci_low=-0.02, difference_ci_high=0.04),
-        _row(128, 0.50, told_apart=True, difference=0.2, difference_ci_low=0.18, difference_ci_high=0.22),
-    ]
-    best, apart, together = opening.loss(rows)
-    assert "5 seeds" in best
-    assert "128, whose loss is 0.200 [0.180, 0.220] nat higher" in apart
-    assert together.startswith("Batch size 32 cannot be told apart")
-    assert "−0.02 to 0.04 nat" in together
-
-
-def test_of_sizes_that_may_equal_the_best_the_quickest_is_named_with_what_it_may_cost() -> None:
-    def close(size: int, low: float, high: float) -> dict[str, Any]:
-        bounds = {"difference": (low + high) / 2, "difference_ci_low": low, "difference_ci_high": high}
-        return _row(size, 0.31, told_apart=False, **bounds)
-
-    rows = [_row(8, 0.30, "best"), close(32, -0.01, 0.03), close(64, 0.01, 0.05), _row(128, 0.5, told_apart=True)]
-    (sentence,) = opening.trade(rows)
-    for part in ("32 takes the least time per epoch: 31.2 ms", "4.0 times as fast as 8", "0.010 [−0.010, 0.030] nat"):
-        assert part in sentence
-    assert opening.trade([rows[0], *rows[2:]]) == []  # 64 is worse, were it the only one tested
-    near = {f"seconds_per_epoch{end}": by / 30 for end, by in (("", 1), ("_ci_low", 0.96), ("_ci_high", 1.04))}
-    (undecided,) = opening.trade([{**rows[0], **near}, rows[1]])
-    assert undecided.endswith("does not tell apart the epochs of 8 and 32.")
-
-
-def test_one_seed_gives_no_interval_and_no_verdict(tmp_path: Path) -> None:
-    alone = fake_report.load(tmp_path, seeds=(7,))
-    text = _soup(opening.answer(alone, PAIR)).get_text()
-    assert "one seed gives no spread to test with" in text
-    assert "told apart from it," not in text
-    assert "[" not in re.sub(r"\[quartiles\]", "", text)
-    assert describe.seeds([7]).startswith("One seed (7)")
-
-
-def test_nothing_is_said_about_speed_without_timings(tmp_path: Path) -> None:
-    untimed = fake_report.load(tmp_path, timings=False)
-    text = _soup(opening.answer(untimed, PAIR)).get_text()
-    assert "nothing is said about speed" in text
-    assert "per epoch" not in text
-    assert "`timing: true` in the study file" in part(speed.time, untimed)
-    assert "<figure" not in part(speed.time, untimed)
-
-
-def test_what_diverged_is_listed_and_left_out(tmp_path: Path) -> None:
-    lost = fake_report.load(tmp_path, outcomes={(1, 2): "diverged", (32, 1): "out_of_memory", (32, 3): "out_of_memory"})
-    text = _soup(opening.answer(lost, PAIR)).get_text()
-    assert (
-        "1 (1 diverged and 0 ran out of memory, of 3 runs) and 32 (0 diverged and 2 ran out of memory, of 3 runs)"
-        in text
-    )
-    assert "Of the sizes whose runs all ended ok, the lowest mean" in text
-    assert "1 and 1,168 (full) fitted into memory; 32 did not. At batch size 32: " in text
-    rows = _soup(stability.outcomes(lost)).select("tbody tr")
-    assert Counter(row.select("td")[4].get_text() for row in rows) == {"diverged": 1, "out of memory": 2}
-    assert "What diverged" in stability.lost(lost)
-
-
 def test_a_clean_study_says_that_nothing_was_lost(report: content.Content) -> None:
     assert "all 9 runs and 3 timings finished" in stability.outcomes(report)
 
@@ -276,13 +189,6 @@ def test_a_gpu_that_was_not_used_is_said_first_with_what_mends_it(report: conten
     (box,) = _soup(said([{"unused_gpus": ["NVIDIA A"]}, {"unused_gpus": ["NVIDIA A"]}])).select(".caution")
     assert box.get_text().count("NVIDIA A") == 1
     assert "make report DEVICE=gpu" in box.get_text()
-
-
-def test_runs_that_were_still_improving_are_pointed_out(report: content.Content) -> None:
-    runs = report.of("runs", PAIR)
-    late = runs[(runs["selected_epoch"] == runs["epochs"]) & (runs["batch_size"] == 1168)]
-    (sentence,) = opening.still_improving(report, PAIR)
-    assert f"1,168 (full) ({len(late)} of 3 runs)" in sentence
 
 
 def test_every_null_is_listed_with_its_reason(report: content.Content) -> None:
@@ -372,7 +278,6 @@ def test_the_notebook_runs_in_this_interpreter_and_changes_nothing_of_it(tmp_pat
     page = _soup((tmp_path / "a.html").read_text(encoding="utf-8"))
     assert page.select_one("pre.stream").get_text().strip() == f"{Path('there').resolve()} {sys.executable}"  # type: ignore[union-attr]
     assert page.title.string == page.h1.string == "<b>Title</b>"  # type: ignore[union-attr]
-    assert page.select_one("h2")["id"] == "a-heading"  # type: ignore[index]
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
     assert dict(os.environ) == before
 
@@ -419,9 +324,29 @@ def test_a_parameter_that_the_notebook_does_not_have_is_refused(tmp_path: Path) 
         render(_notebook(tmp_path, "pass"), {"whom": 1}, tmp_path / "page.html", tmp_path / "log.ipynb", "Title")
 
 
+def test_the_notebook_shows_tables_and_a_figure_that_the_page_leaves_to_it(tmp_path: Path) -> None:
+    parameters = fake_report.write(tmp_path)
+    render(fake_report.REPORT, parameters, tmp_path / "report.html", tmp_path / "report.ipynb", "Title")
+    notebook = nbformat.read(tmp_path / "report.ipynb", as_version=4)
+    outputs = {cell.source: cell.outputs[0].data for cell in notebook.cells if cell.get("outputs")}
+    assert "dataframe" in outputs["show.recommended(content)"]["text/html"]
+    assert outputs['show.figure(content, "answer")']["image/svg+xml"].startswith("<svg")
+    assert all(source.startswith("show.") for source in outputs)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "dataframe" not in page
+    assert "cell by cell" not in page
+
+
 def test_the_report_shows_every_figure_once() -> None:
-    sources = [file.read_text(encoding="utf-8") for file in Path(opening.__file__).parent.glob("*.py")]
-    shown = Counter(re.findall(r'Figure\("(\w+)"\)', "".join(sources)))
+    folder = Path(chapters.__file__).parent
+    sources = [
+        file.read_text(encoding="utf-8") for file in (folder / "chapters.py", *(folder / "sections").glob("*.py"))
+    ]
+    named = re.compile(
+        r'Figure\("(\w+)"\)|_chapter\(content, "[^"]+", [\w.]+, "(\w+)"'
+        r'|(?:content\.svg\(|figure_html\(content, pair, )"(\w+)"'
+    )
+    shown = Counter(next(filter(None, found)) for found in named.findall("".join(sources)))
     assert shown == Counter(list(FIGURES))  # those of probes stand in their sections
 
 
@@ -439,14 +364,8 @@ def test_timings_that_did_not_have_their_core_to_themselves_are_pointed_out(tmp_
     timings["cpu_percent_mean"] = [99.0, 31.4, 88.0]
     text = _soup(speed.disturbed(made, PAIR)).get_text()
     assert "2 of 3 timings got less than 90 % of the core they had reserved (the least 31 %)" in text
-    assert text in _soup(opening.answer(made, PAIR)).get_text()
+    assert text in _soup(answer.card(made, PAIR)).get_text()
     timings["cpu_percent_mean"] = 99.0
     assert speed.disturbed(made, PAIR) == ""
     timings["cpu_percent_mean"], timings["threads"] = 30.0, 4  # four threads may well be idle part of the time
     assert speed.disturbed(made, PAIR) == ""
-
-
-def test_few_seeds_are_cautioned_against(tmp_path: Path) -> None:
-    few, enough = (fake_report.load(tmp_path / str(n), seeds=tuple(range(n))) for n in (2, 5))
-    assert "With 2 seeds these intervals are wide" in _soup(opening.answer(few, PAIR)).get_text()
-    assert "use 5 or more" not in _soup(opening.answer(enough, PAIR)).get_text()

@@ -12,8 +12,9 @@ from bs4 import BeautifulSoup
 
 from batchscope.probes.registry import STUDY_FIGURES
 from batchscope.probes.section import Figure
-from batchscope.report import content, elements, page
+from batchscope.report import content, elements, findings, page
 from batchscope.report.sections import advice, claims, method, rates, targets
+from batchscope.tables import codebook
 from unit import fake_evidence, fake_report
 
 PAIR = ("digits", "mlp")
@@ -32,9 +33,9 @@ def made(folder: Path, study: fake_evidence.FakeEvidence | None = None, **tables
     file = folder / PAIR[0] / PAIR[1] / f"{FIGURE}.svg"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(fake_report.SVG, encoding="utf-8")
-    empty = pd.DataFrame(columns=["dataset", "recipe"])
-    names = ("verdicts", "advice", "tree", "savings")
-    return content.Content({"measurements": None}, {}, {**dict.fromkeys(names, empty), **found, **tables}, folder)
+    names = ("verdicts", "advice", "tree", "savings", "left_out", "rate_choices")
+    empty = {name: codebook.frame(name, []) for name in names}
+    return content.Content({"measurements": None}, {}, {**empty, **found, **tables}, folder)
 
 
 def verdict(claim: str, kind: str, **more: Any) -> dict[str, Any]:
@@ -134,8 +135,7 @@ def test_a_verdict_links_to_its_figure_only_where_the_page_has_it(tmp_path: Path
 def test_what_was_not_measured_is_folded_and_grouped_by_reason(tmp_path: Path) -> None:
     rows = [verdict(name, "not measured") for name in ("C1", "C2")]
     html = claims.verdicts(made(tmp_path, verdicts=judged(*rows, verdict("C3", "not measured", reason="no GPU"))))
-    folded = soup(html).select_one("details.more")
-    assert folded is not None
+    folded = soup(html).select("details.more")[-1]
     assert folded.summary.get_text() == "Not measured everywhere: 3 statements, with the reasons"  # type: ignore[union-attr]
     assert [paragraph.get_text() for paragraph in folded.select("p")] == ["No probe measures it:", "No GPU:"]
     assert [len(group.select("li")) for group in folded.select("ul")] == [2, 1]
@@ -223,6 +223,19 @@ def test_a_refused_fit_shows_its_reason_and_no_number(tmp_path: Path) -> None:
     assert "60 [48, 78]" in words(html)
 
 
+def test_a_refused_fit_says_what_is_known_all_the_same(tmp_path: Path) -> None:
+    study = made(tmp_path, fake_evidence.FakeEvidence(refused={0.3: "no bend."}))
+    fits = study.tables["critical_batch_size"]
+    fits.loc[fits["target"] == 0.3, "at_least"] = 2.0 * fits["max_batch_size"]
+    said = words(part(targets.critical, study))
+    assert "refused: no bend. It is at least " in said
+    assert "larger batches still saved updates up to" in said
+    near = {"at_least": 30.0, "at_most": None, "min_batch_size": 8, "max_batch_size": 64}
+    assert targets.bound(near) == "at least 30.0"
+    most = {"at_least": None, "at_most": 4.0, "min_batch_size": 8, "max_batch_size": 64}
+    assert targets.bound(most) == "at most 4.00: from 8 on, the smallest tried, larger batches cost examples"
+
+
 def test_equal_budgets_name_the_amount_and_the_runs_that_count(tmp_path: Path) -> None:
     html = part(targets.budgets, made(tmp_path))
     assert {"40.0 epochs", "40.0 updates"} <= set(column(html, "After"))
@@ -232,19 +245,20 @@ def test_equal_budgets_name_the_amount_and_the_runs_that_count(tmp_path: Path) -
 def test_rates_say_how_the_best_grows_and_fold_the_trials(tmp_path: Path) -> None:
     report = made(tmp_path, fake_evidence.FakeEvidence(edge=(256,)))
     html = part(rates.rates, report)
-    assert "to the power 0.52 [0.40, 0.64]" in words(html)
+    assert "to the power 0.52 [0.40, 0.64]" in findings.rate(report, PAIR)
     assert column(html, "Best at the edge").count("yes") == 1
     folded = soup(html).select_one("details.more")
     assert folded is not None
     assert len(folded.select("tbody tr")) == len(report.of("trials", PAIR))
     unknown = {**dict.fromkeys(("slope", "slope_lowest", "slope_highest")), "n_sizes": 1, "n_bounded": 0, "n": 3}
-    assert rates.slope(unknown).startswith("How the best rate grows with the batch size cannot be told")
+    assert rates.slope(unknown, trained=True).startswith("How the best rate grows with the batch size cannot be told")
     bounded = {"slope": None, "slope_lowest": 0.15, "slope_highest": 0.25, "ci_low": 0.1, "ci_high": 0.3}
     bounded |= {"n_sizes": 4, "n_bounded": 3, "n": 3}
     assert "to a power between 0.150 and 0.250, with the spread of the seeds between 0.100 and 0.300" in rates.slope(
-        bounded
+        bounded, trained=True
     )
-    assert "of 3 it is only known between which two rates tried it lies" in rates.slope(bounded)
+    assert "of 3 it is only known between which two rates tried it lies" in rates.slope(bounded, trained=True)
+    assert "3 runs at each rate" in rates.slope(bounded, trained=False)
 
 
 def test_rates_that_were_not_tuned_have_no_section(tmp_path: Path) -> None:
@@ -270,7 +284,7 @@ def test_a_section_without_content_leaves_no_heading(tmp_path: Path) -> None:
     assert elements.section("Title", "", "Introduction") == ""
     assert page.section("Title", "Introduction")(lambda *_: [])(report) == ""
     html = page.section("Title", "Introduction & more")(lambda *_: ["<p>body</p>"])(report)
-    assert [tag.name for tag in soup(html).find_all(True)] == ["h2", "p", "h3", "p"]
+    assert [tag.name for tag in soup(html).find_all(True)] == [*("details", "summary", "p", "h3", "p")]
     assert "Introduction &amp; more" in html
 
 
@@ -327,7 +341,7 @@ def test_the_limits_follow_the_kind_of_budget(tmp_path: Path) -> None:
 
 def test_imported_measurements_are_described_as_such(tmp_path: Path) -> None:
     given = {
-        "runs": {"path": "folder/zeus.csv"},
+        "runs": {"path": "folder/zeus.csv", "shared_seeds": False},
         "timings": {"path": "folder/power.csv"},
         "baseline": {"batch_size": 192, "power_limit_watts": 250.0},
     }
@@ -369,4 +383,4 @@ def test_of_many_data_sets_and_recipes_all_but_the_first_are_folded(tmp_path: Pa
     assert [each.select_one("summary h3").get_text() for each in folded] == [f"digits with mlp-{i}" for i in (1, 2)]
     assert soup(html).select_one("h3").get_text() == "digits with mlp-0"  # type: ignore[union-attr]
     few = section(replace(report, tables={"runs": runs[:2]}))
-    assert not soup(few).select("details")
+    assert not soup(few).select("details details")

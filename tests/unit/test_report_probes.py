@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -67,3 +68,27 @@ def test_sharpness_is_a_mean_over_the_seeds_of_a_size_at_a_checkpoint():
     frame = made.tables["sharpness"]
     expected = frame.groupby(["batch_size", *CHECKPOINT, "interpolated"], dropna=False)["lambda_max"].mean()
     assert sorted(floats(html(made, "sharpness"), "λ_max")) == pytest.approx(sorted(expected))
+
+
+def finding(made: Content, section: str) -> list[float]:
+    """The numbers in the finding of a section."""
+    find = SECTIONS[section].finding
+    assert find is not None
+    words = find(made, PAIR).replace(",", "").replace("−", "-")
+    return [float(each) for each in re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?", words)]
+
+
+def test_findings_hold_the_numbers_of_the_tables():
+    made = content(FakeProbes())
+    slopes = made.tables["gradient_slopes"]
+    last = slopes[slopes["metric"] == "gradient_variance"].iloc[-1]
+    numbers = finding(made, "gradients")
+    assert numbers == pytest.approx([*last[["slope", "ci_low", "ci_high", "expected"]]], abs=0.0051)
+    scales = made.tables["noise_scale_means"].sort_values("batch_size")["noise_scale"].dropna()
+    size, first, *_ = finding(made, "noise-scale")
+    assert size == made.tables["noise_scale_means"]["batch_size"].min()
+    assert first == pytest.approx(scales.iloc[0], rel=0.01)
+    means = made.tables["sharpness_means"]
+    compared = means[means["interpolated"]]
+    (low, small), (high, large) = compared[["lambda_max_mean", "batch_size"]].iloc[[0, -1]].to_numpy()
+    assert finding(made, "sharpness")[1:] == pytest.approx([low, small, high, large], rel=0.01)

@@ -24,8 +24,8 @@ from batchscope.data.splits import (
     npz_shape,
     split_sizes,
     table_columns,
-    table_rows,
 )
+from batchscope.tables import foreign
 
 sizes = st.one_of(st.integers(1, 400), st.floats(0.01, 0.99))
 
@@ -234,7 +234,7 @@ def test_headers_that_announce_something_else_are_refused(tmp_path: Path, header
 def test_a_cell_of_any_length_is_read(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text(f"size,note\n1,{'a' * 200_000}\n")
-    assert (table_columns(path), table_rows(path)) == (["size", "note"], 1)
+    assert (table_columns(path), foreign.rows(path)) == (["size", "note"], 1)
 
 
 @pytest.mark.parametrize(

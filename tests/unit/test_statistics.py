@@ -6,6 +6,7 @@ import itertools
 import math
 import runpy
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from batchscope.analysis.best import ranks
 from batchscope.claims.parts import Goal, judge
 from batchscope.stats.estimates import over_seeds
 from batchscope.stats.intervals import one_sample, t_interval
-from batchscope.stats.power import detectable_effect
+from batchscope.stats.power import detectable_effect, seeds_to_detect
 from batchscope.stats.spread import spread_test
 from batchscope.stats.survival import restricted_mean, survival_median
 from batchscope.stats.trends import page_trend, rank_probabilities, slopes
@@ -129,6 +130,26 @@ def test_what_cannot_be_said_about_detectable_effects() -> None:
         detectable_effect(-1.0, 5)
     with pytest.raises(ValueError, match="alpha"):
         detectable_effect(1.0, 5, alpha=0)
+
+
+@pytest.mark.parametrize("paired", [True, False])
+@pytest.mark.parametrize("alpha", [0.05, 0.05 / 20])
+def test_so_many_seeds_find_a_difference_and_one_fewer_does_not(paired: bool, alpha: float) -> None:
+    for difference in (0.2, -0.7, 1.16, 3.0, 40.0):  # with 1,000 values some lie far beyond certainty
+        seeds = seeds_to_detect(difference, 1.0, alpha, paired=paired)
+        assert seeds is not None
+        found, fewer = (detectable_effect(1.0, n, alpha, paired=paired) for n in (seeds, seeds - 1))
+        assert found is not None
+        assert found <= abs(difference)
+        assert fewer is None or fewer > abs(difference)
+
+
+def test_two_samples_need_the_sizes_of_the_tables() -> None:
+    # Cohen 1988, table 2.4.1: d = 0.5 of one standard deviation, two-sided 0.05, power 0.8: 64 in each group.
+    assert seeds_to_detect(0.5, math.sqrt(2), paired=False) == 64
+    assert seeds_to_detect(0.5, 1.0) == 34  # one sample
+    with pytest.raises(ValueError, match="above zero"):
+        seeds_to_detect(1.0, 0.0)
 
 
 # Trends
@@ -307,6 +328,21 @@ def test_probabilities_add_up(table: np.ndarray, lower: bool) -> None:
 def test_one_seed_has_no_ranks() -> None:
     with pytest.raises(ValueError, match="two seeds"):
         rank_probabilities([[1], [2]], lower_is_better=True)
+    with pytest.raises(ValueError, match="equal seeds"):
+        rank_probabilities([[1, 2], [2, 3, 4]], lower_is_better=True)
+
+
+def test_ranks_of_unpaired_runs_are_those_of_independent_draws() -> None:
+    # Two sizes with the values 0 and 1 each: the mean of a draw of two is 0, 1/2 or 1 with 1/4, 1/2 and 1/4.
+    probability, rank = rank_probabilities([[0, 1], [0, 1]], lower_is_better=True, paired=False, resamples=40_000)
+    assert probability.tolist() == pytest.approx([0.5, 0.5], abs=0.01)
+    far, _ = rank_probabilities([[0, 1], [0.5, 1.5, 1.0]], lower_is_better=True, paired=False, resamples=40_000)
+    # The second is best or equal only where its mean of three is not above that of the first: by hand over all draws.
+    first = [np.mean(draw) for draw in product([0, 1], repeat=2)]
+    second = [np.mean(draw) for draw in product([0.5, 1.5, 1.0], repeat=3)]
+    wins = np.mean([1.0 if a < b else 0.5 if a == b else 0.0 for a in first for b in second])
+    assert far[0] == pytest.approx(wins, abs=0.01)
+    assert rank.sum() == pytest.approx(3)
 
 
 def runs_with(losses: dict[int, list[float | None]]) -> pd.DataFrame:

@@ -195,11 +195,13 @@ def test_a_cpu_job_has_one_row_a_sample_without_a_gpu_and_says_why(tmp_path: Pat
 
 
 def test_samples_are_apart_by_the_interval_and_time_never_runs_back() -> None:
+    start = time.monotonic()
     with telemetry.Sampler(0.05, telemetry.no_gpus()) as sampler:
         time.sleep(0.5)
+    took = time.monotonic() - start
     times = [row["elapsed_seconds"] for row in sampler.result.series]
     assert times == sorted(times)  # type: ignore[type-var]
-    assert 3 <= len(times) <= 12
+    assert 3 <= len(times) <= took / 0.05 + 2
 
 
 def test_an_error_of_one_source_becomes_its_reason_and_spares_training_and_the_others(monkeypatch: Any) -> None:

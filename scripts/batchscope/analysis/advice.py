@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from batchscope import text
 from batchscope.analysis import decision_tree
 from batchscope.analysis.choosing import Answer, Choice, choose, in_words, may_be_equal, per_seed, span
-from batchscope.analysis.external_runs import Measurements
+from batchscope.analysis.external_runs.given import Measurements, paired
 from batchscope.analysis.scaling import MAX_RESOLUTION
+from batchscope.analysis.spent import seconds_to_selected
 from batchscope.analysis.times import shared, times
 from batchscope.stats.intervals import t_interval
 from batchscope.stats.times import Time
@@ -33,8 +34,9 @@ def advice(tables: Tables, measurements: Measurements | None) -> pd.DataFrame:
     """One row per data set, recipe and goal (`GOALS`): the size with the best mean, and what else it may be.
 
     `tables` are those of the study: runs, timings, summary, targets, to_target, pareto and tree; `measurements` are
-    those that it names, if it trains nothing. Sizes are compared over equal seeds by paired t-tests (runs that were
-    imported share nothing: Welch's), adjusted over all pairs of sizes of the question (`choosing.choose`).
+    those that it names, if it trains nothing. Sizes are compared over equal seeds by paired t-tests (runs that share
+    nothing, as those of measurements mostly do, by Welch's), adjusted over all pairs of sizes of the question
+    (`choosing.choose`).
 
     - time_to_target: seconds to the tightest target, of the metric named first, that some size reaches with all its
       runs. Only such sizes can be named. Where a run did not get there its time so far is a lower bound: the size is
@@ -44,16 +46,16 @@ def advice(tables: Tables, measurements: Measurements | None) -> pd.DataFrame:
     - energy: joules to the target of time_to_target where known, else per epoch, which is one measurement per size.
     - decision_tree: where `tree` ends, held against the sizes named for test accuracy and time.
     """
-    paired = measurements is None
+    shared = paired(measurements)
     rows: list[dict[str, Any]] = []
     for pair in pairs(tables["runs"]):
         found = {name: of_pair(tables[name], pair) for name in _READ}
         time = _time_to_target(found, measurements)
-        accuracy = _test_accuracy(found, paired=paired)
+        accuracy = _test_accuracy(found, paired=shared)
         answers = {
             "time_to_target": time,
             "test_accuracy": accuracy,
-            "memory": _memory(found, paired=paired),
+            "memory": _memory(found, paired=shared),
             "energy": _energy(found, measurements),
             "decision_tree": decision_tree.ending(found["tree"], accuracy.choice, time.choice),
         }
@@ -82,24 +84,11 @@ def pareto(runs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
 
 def _spent(cell: dict[str, Any], runs: pd.DataFrame, per_update: Mapping[Any, float]) -> dict[str, Any] | None:
     """Time of training and test error of a cell; None where it was not timed or lost a run."""
-    epoch, per_epoch, accuracy = (
-        runs[column].to_numpy(np.float64, na_value=np.nan)
-        for column in ("selected_epoch", "updates_per_epoch", "selected_test_accuracy")
-    )
-    usable = (runs["outcome"] == "ok").all() and np.isfinite([epoch, per_epoch, accuracy]).all()
-    if not usable or tuple(cell.values()) not in per_update:
+    accuracy = runs["selected_test_accuracy"].to_numpy(np.float64, na_value=np.nan)
+    seconds = seconds_to_selected(runs, per_update.get(tuple(cell.values())))
+    if seconds is None or not np.isfinite(accuracy).all():
         return None
-    seconds = float(_updates(epoch, runs).mean()) * float(per_update[tuple(cell.values())])
     return {**cell, "seconds_mean": seconds, **t_interval(1 - accuracy).columns("test_error")}
-
-
-def _updates(epoch: NDArray[np.float64], runs: pd.DataFrame) -> NDArray[np.float64]:
-    """Updates made after so many epochs; within an epoch they are of whole batches, and its last may be smaller."""
-    size, per_epoch = (runs[name].to_numpy(np.float64) for name in ("batch_size", "updates_per_epoch"))
-    used = np.minimum(runs["n_train"].to_numpy(np.float64), size * per_epoch)  # fewer where the last batch is dropped
-    whole = np.floor(epoch)
-    made: NDArray[np.float64] = whole * per_epoch + np.ceil((epoch - whole) * used / size - 1e-6)
-    return made
 
 
 def _time_to_target(tables: Tables, measurements: Measurements | None) -> Answer:
@@ -110,10 +99,10 @@ def _time_to_target(tables: Tables, measurements: Measurements | None) -> Answer
         return Answer(words="No size can be named: at none did all runs reach a target within the budget.")
     if tables["to_target"]["seconds"].isna().all():
         return Answer(words="Not measured: seconds to a target need a timing of the updates, which is not there.")
-    paired = measurements is None
-    answer = _to_target(tables, ordered[0], "seconds", paired=paired)
+    shared = paired(measurements)
+    answer = _to_target(tables, ordered[0], "seconds", paired=shared)
     others = [
-        (target, _to_target(tables, (metric, target), "seconds", paired=paired).choice)
+        (target, _to_target(tables, (metric, target), "seconds", paired=shared).choice)
         for metric, target in ordered[1:]
     ]
     looser: dict[str, list[str]] = {}
@@ -173,9 +162,10 @@ def _to_target(tables: Tables, target: tuple[str, float], quantity: str, *, pair
             words=f"No size can be named: evaluations are so far apart that {sizes} may have reached {goal} in any "
             "order. Earlier evaluations (first_evaluation_at), more of them, or a tighter target would tell."
         )
-    if unit == "J" and (choice.interval.mean or 0) >= _MEGA:
+    if unit == "J" and (tables["to_target"]["joules"] >= _MEGA).any():
         choice, unit = choice.scaled(1 / _MEGA), "MJ"
     answer = in_words(choice, unit, f"{what} {goal}", "times as long" if unit == "s" else "times as much")
+    answer = replace(answer, about=goal.removeprefix("a ").replace(" of ", " "))
     if missed:
         answer = answer.saying(f"Not reached by every run: {text.listing(missed)}.")
     if choice.open:
@@ -284,7 +274,7 @@ def _same_memory(choice: Choice, kind: str) -> str:
 def _energy(tables: Tables, measurements: Measurements | None) -> Answer:
     ordered = _deciding(tables["targets"], measurements)
     if ordered and tables["to_target"]["joules"].notna().any():
-        return _to_target(tables, ordered[0], "joules", paired=measurements is None)
+        return _to_target(tables, ordered[0], "joules", paired=paired(measurements))
     table = tables["summary"]
     joules = _by_size(table, "energy_per_epoch_joules")
     if not joules:

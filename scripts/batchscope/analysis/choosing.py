@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from batchscope import text
 from batchscope.stats import ALPHA
 from batchscope.stats.families import adjusted
-from batchscope.stats.intervals import ROUNDING, Interval, paired_test, t_interval, welch_p
+from batchscope.stats.intervals import ROUNDING, Interval, paired_test, t_interval, welch_test
 from batchscope.tables.cells import Size, of_size, sizes_of
 
 Floats = NDArray[np.float64]
@@ -77,6 +77,7 @@ class Answer:
     rivals: tuple[Size, ...] = ()
     decided: bool = False
     words: str = ""
+    about: str = ""
     choice: Choice | None = None
 
     def saying(self, sentence: str) -> Answer:
@@ -99,6 +100,7 @@ class Answer:
             "not_told_apart": "; ".join(size.label for size in self.rivals),
             "decided": self.decided,
             "words": self.words,
+            "about": self.about,
         }
 
 
@@ -201,7 +203,7 @@ def _closest(
 
 
 def _p(one: Floats, other: Floats, *, paired: bool, exact: bool = False) -> float | None:
-    p = paired_test(one, other).p if paired else welch_p(one, other)
+    p = (paired_test if paired else welch_test)(one, other).p
     return 0.0 if p is None and paired and exact and len(one) > 1 else p
 
 

@@ -59,6 +59,18 @@ class _Size:
     seeds: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class _Ends:
+    """The ends of an interval of B_crit, None where there is none or at the edge of what is searched.
+
+    `bounded` is true, too, where there is no interval for want of runs or spread.
+    """
+
+    low: float | None
+    high: float | None
+    bounded: bool
+
+
 def critical_batch_sizes(
     to_target: pd.DataFrame,
     n_train: Mapping[str, int | None],
@@ -79,8 +91,11 @@ def critical_batch_sizes(
     cadence or of the law being wrong.
 
     A fit is refused (`accepted` false, with one `reason`) by the limits at the top of this module; its numbers are
-    given where three sizes or more allow a fit. The full batch takes part like any size, though its gradient has no
+    given where three sizes or more allow a fit. Where it is refused for one side of the bend alone, `at_least` or
+    `at_most` say on which side of the sizes B_crit lies: an end of the interval, but at most `EXTRAPOLATION` times
+    outside the sizes. The full batch takes part like any size, though its gradient has no
     sampling noise left: the law is for batches that are small against the data.
+    Where epochs are not known, but examples are, the law is fitted to these.
 
     Args:
         to_target: the table of that name.
@@ -90,21 +105,25 @@ def critical_batch_sizes(
         seed: of the bootstrap.
     """
     rows = []
-    for target, group in about(to_target, OF_TARGET):
+    for target, known in about(to_target, OF_TARGET):
+        unit = "examples" if known["epochs"].isna().all() and known["examples"].notna().any() else "epochs"
+        group = known.assign(epochs=known[unit])
         sizes = _sizes(group)
         found = fit([size.batch_size for size in sizes], [size.epochs.mean() for size in sizes])
-        low, high, bounded = _interval(sizes, resamples, seed, paired) if found else (None, None, True)
-        reason = _reason(group, sizes, found, bounded)
+        ends = _interval(sizes, resamples, seed, paired)
+        reason, bound = _reason(group, sizes, found, ends, unit)
         n_sizes, n_runs = len({size.batch_size for size in sizes}), sum(len(size.epochs) for size in sizes)
         row = {**target, "n_sizes": n_sizes, "n_runs": n_runs}
-        row |= {"accepted": not reason, "reason": reason}
+        row |= {"accepted": not reason, "reason": reason, **_bound(sizes, ends, bound)}
         if sizes:
             row |= {"min_batch_size": sizes[0].batch_size, "max_batch_size": sizes[-1].batch_size}
         if found:
-            row |= {"e_min": found.e_min, "b_crit": found.b_crit, "rmse_log": found.rmse_log}
-            row |= {"ci_low": low, "ci_high": high}
-            examples = n_train.get(row["dataset"])
-            row["s_min"] = None if examples is None else found.e_min * examples / found.b_crit
+            row |= {"b_crit": found.b_crit, "rmse_log": found.rmse_log}
+            row |= {"ci_low": ends.low, "ci_high": ends.high} if ends.bounded else {}
+            row["e_min"] = found.e_min if unit == "epochs" else None
+            per_unit = n_train.get(row["dataset"]) if unit == "epochs" else 1
+            examples = None if per_unit is None else found.e_min * per_unit
+            row |= {"e_min_examples": examples, "s_min": None if examples is None else examples / found.b_crit}
         rows.append(row)
     return frame("critical_batch_size", rows)
 
@@ -116,10 +135,12 @@ def with_residuals(targets: pd.DataFrame, fits: pd.DataFrame) -> pd.DataFrame:
         targets: the table of that name, its `law_residual` null.
         fits: the table `critical_batch_size`.
     """
-    law = targets[OF_TARGET].merge(fits[[*OF_TARGET, "e_min", "b_crit"]], on=OF_TARGET, how="left")
-    epochs = targets["epochs_mean"].where(targets["epochs_mean"] > 0).to_numpy(np.float64)
-    predicted = law["e_min"].to_numpy(np.float64) * (1 + targets["batch_size"].to_numpy() / law["b_crit"].to_numpy())
-    return targets.assign(law_residual=np.log(epochs) - np.log(predicted))
+    law = targets[OF_TARGET].merge(fits[[*OF_TARGET, "e_min", "e_min_examples", "b_crit"]], on=OF_TARGET, how="left")
+    in_epochs = targets["epochs_mean"].notna().to_numpy()
+    means = targets["epochs_mean"].where(in_epochs, targets["examples_mean"])
+    least = law["e_min"].where(in_epochs, law["e_min_examples"]).to_numpy(np.float64)
+    predicted = least * (1 + targets["batch_size"].to_numpy() / law["b_crit"].to_numpy())
+    return targets.assign(law_residual=np.log(means.where(means > 0).to_numpy(np.float64)) - np.log(predicted))
 
 
 def fit(batch_sizes: Sequence[int], epochs: Sequence[float]) -> Fit | None:
@@ -164,11 +185,23 @@ def _sizes(group: pd.DataFrame) -> list[_Size]:
     ]
 
 
-def _reason(group: pd.DataFrame, sizes: Sequence[_Size], found: Fit | None, bounded: bool) -> str:
-    """Why there is no critical batch size, in one sentence; empty where there is one."""
+def _reason(group: pd.DataFrame, sizes: Sequence[_Size], found: Fit | None, ends: _Ends, unit: str) -> tuple[str, bool]:
+    """Why there is no critical batch size, in one sentence, and whether only for one side of the bend not seen.
+
+    The sentence is empty where there is a critical batch size.
+    """
+    refused = _unfit(group, sizes) or _fall(sizes, unit) or _missed(group, sizes)
+    if not refused and found is not None and found.rmse_log > MAX_RMSE_LOG:
+        refused = f"The law misfits: the root mean square of log E is {found.rmse_log:.2g}, above {MAX_RMSE_LOG:g}."
+    one_sided = "" if refused else _one_sided(sizes, found, ends, unit)
+    return refused or one_sided, bool(one_sided)
+
+
+def _unfit(group: pd.DataFrame, sizes: Sequence[_Size]) -> str:
+    """Why the measurements allow no fit; empty where they do."""
     reached = group[group["reached"]]
     if reached["epochs"].isna().any():
-        return "Epochs to the target are not known: without the number of training examples updates are not epochs."
+        return "Epochs and examples to the target are not known."
     if (reached["epochs"] <= 0).any():
         return "The target is met before training in some runs, so it says nothing about training."
     n_sizes = len({size.batch_size for size in sizes})
@@ -177,34 +210,49 @@ def _reason(group: pd.DataFrame, sizes: Sequence[_Size], found: Fit | None, boun
         return f"{reach[0].upper()}{reach[1:]} the target in all runs; the fit needs {FITTED_SIZES}."
     coarse = [size for size in sizes if size.resolution > MAX_RESOLUTION * size.epochs.mean()]
     if coarse:
+        takes = coarse[0].epochs.mean()
+        own = reached["evaluations_in_a_row"].notna().any()
+        earlier = "evaluate earlier (first_evaluation_at) or more often" if own else "evaluate runs more often"
         return (
-            f"At batch size {coarse[0].batch_size:,} the target takes {coarse[0].epochs.mean():.3g} epochs, known only "
-            f"to {coarse[0].resolution:.3g}: evaluate earlier (first_evaluation_at) or more often, or choose a tighter "
-            "target."
+            f"At batch size {coarse[0].batch_size:,} the target takes {takes:.3g} epoch{'' if takes == 1 else 's'}, "
+            f"known only to {coarse[0].resolution:.3g}: {earlier}, or choose a tighter target."
         )
-    return _fall(sizes) or _missed(group, sizes) or _misfit(sizes, found, bounded)
+    return ""
 
 
-def _misfit(sizes: Sequence[_Size], found: Fit | None, bounded: bool) -> str:
+def _one_sided(sizes: Sequence[_Size], found: Fit | None, ends: _Ends, unit: str) -> str:
+    """Which side of the bend was not seen, in one sentence; empty where both were."""
     smallest, largest = sizes[0].batch_size, sizes[-1].batch_size
     if found is None:
-        return f"Epochs to the target show no bend between batch sizes {smallest:,} and {largest:,}."
-    if found.rmse_log > MAX_RMSE_LOG:
-        return f"The law misfits: the root mean square of log E is {found.rmse_log:.2g}, above {MAX_RMSE_LOG:g}."
+        return f"{unit.capitalize()} to the target show no bend between batch sizes {smallest:,} and {largest:,}."
     if found.b_crit > EXTRAPOLATION * largest:
         return (
             f"B_crit would be {found.b_crit:,.3g}, more than {EXTRAPOLATION:g} times the largest batch size that "
-            f"always reaches the target ({largest:,}): the rise of the epochs was not seen."
+            f"always reaches the target ({largest:,}): by the law {unit} rise by {100 * largest / found.b_crit:.2g} % "
+            "up to there, and at B_crit they have doubled."
         )
     if found.b_crit < smallest / EXTRAPOLATION:
         return (
             f"B_crit would be {found.b_crit:,.3g}, less than 1/{EXTRAPOLATION:g} of the smallest batch size "
-            f"({smallest:,}): the smallest number of epochs was not seen."
+            f"({smallest:,}): by the law {unit} there are already {1 + smallest / found.b_crit:.2g} times the fewest."
         )
-    return "" if bounded else "The bootstrap interval of B_crit is unbounded: the runs scatter too much to show a bend."
+    if ends.bounded:
+        return ""
+    return "The bootstrap interval of B_crit is unbounded: the runs scatter too much to show a bend."
 
 
-def _fall(sizes: Sequence[_Size]) -> str:
+def _bound(sizes: Sequence[_Size], ends: _Ends, one_sided: bool) -> dict[str, float | None]:
+    """What a fit that lacks one side of the bend says about the other: never further out than a fit may reach."""
+    if not one_sided:
+        return {}
+    smallest, largest = sizes[0].batch_size / EXTRAPOLATION, sizes[-1].batch_size * EXTRAPOLATION
+    return {
+        "at_least": None if ends.low is None or ends.low < smallest else min(ends.low, largest),
+        "at_most": None if ends.high is None or ends.high > largest else max(ends.high, smallest),
+    }
+
+
+def _fall(sizes: Sequence[_Size], unit: str) -> str:
     """The fall of E from a size to a larger one that chance does not explain, in words; empty without one.
 
     Tested are all pairs of sizes whose log of the mean falls by more than `MAX_FALL_LOG`, by one-sided t-tests of the
@@ -220,7 +268,7 @@ def _fall(sizes: Sequence[_Size]) -> str:
         if pooled_p(logs, i, j) * len(pairs) <= ALPHA:
             return (
                 f"The curve is not monotone: batch size {sizes[i].batch_size:,} needs {sizes[i].epochs.mean():.3g} "
-                f"epochs, the larger {sizes[j].batch_size:,} only {sizes[j].epochs.mean():.3g}. The law can only rise; "
+                f"{unit}, the larger {sizes[j].batch_size:,} only {sizes[j].epochs.mean():.3g}. The law can only rise; "
                 "it does not hold where the learning rate suits some sizes better than others."
             )
     return ""
@@ -243,12 +291,11 @@ def _missed(group: pd.DataFrame, sizes: Sequence[_Size]) -> str:
     return ""
 
 
-def _interval(
-    sizes: Sequence[_Size], resamples: int, seed: int, paired: bool
-) -> tuple[float | None, float | None, bool]:
-    """Bootstrap interval of B_crit, and whether it is bounded (true where there is none for want of runs or spread)."""
-    if any(len(size.epochs) < 2 for size in sizes) or all(np.ptp(size.epochs) == 0 for size in sizes):
-        return None, None, True
+def _interval(sizes: Sequence[_Size], resamples: int, seed: int, paired: bool) -> _Ends:
+    """Bootstrap interval of B_crit."""
+    few = len({size.batch_size for size in sizes}) < 3 or any(len(size.epochs) < 2 for size in sizes)
+    if few or all(np.ptp(size.epochs) == 0 for size in sizes):
+        return _Ends(None, None, bounded=True)
     rng = np.random.default_rng(seed)
     together = paired and len({size.seeds for size in sizes}) == 1
     n = len(sizes[0].epochs)
@@ -260,15 +307,18 @@ def _interval(
         n = len(size.epochs)
         mean = math.log(size.epochs.mean())
         rows = shared if together else rng.integers(0, n, (resamples, n))
-        drawn = np.log(size.epochs[rows].mean(axis=1))
+        values = size.epochs if together else np.sort(size.epochs)  # numbers of independent runs say nothing
+        drawn = np.log(values[rows].mean(axis=1))
         columns.append(mean + (drawn - mean) * math.sqrt(n / (n - 1)) * wider)
     x = np.log([float(size.batch_size) for size in sizes])
     low, high = _searched(x)
     found = _profile(x, np.stack(columns, axis=1), low, high)
-    ends = percentile_interval(found)
-    if any(_at_edge(end, low, high) for end in ends):
-        return None, None, False
-    return math.exp(ends[0]), math.exp(ends[1]), True
+    first, last = percentile_interval(found)
+    return _Ends(
+        math.exp(first) if first > low + _step(low, high) else None,
+        math.exp(last) if last < high - _step(low, high) else None,
+        bounded=not (_at_edge(first, low, high) or _at_edge(last, low, high)),
+    )
 
 
 def _searched(log_sizes: NDArray[np.float64]) -> tuple[float, float]:
@@ -278,8 +328,12 @@ def _searched(log_sizes: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _at_edge(log_b_crit: float, low: float, high: float) -> bool:
-    step = (high - low) / (_GRID - 1)
+    step = _step(low, high)
     return not low + step < log_b_crit < high - step
+
+
+def _step(low: float, high: float) -> float:
+    return (high - low) / (_GRID - 1)
 
 
 def _bend(log_sizes: NDArray[np.float64], log_b_crit: float | NDArray[np.float64]) -> NDArray[np.float64]:

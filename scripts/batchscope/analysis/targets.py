@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from batchscope.analysis.external_runs.given import Baseline
 from batchscope.stats.intervals import ROUNDING, t_interval
 from batchscope.stats.quantiles import median
 from batchscope.stats.survival import restricted_mean, survival_median
@@ -30,13 +31,6 @@ class Target(TypedDict):
     metric: str
     values: Sequence[float]
     evaluations_in_a_row: int
-
-
-class Baseline(TypedDict):
-    """The batch size and power limit (None where power was not limited) that savings are counted against."""
-
-    batch_size: int
-    power_limit_watts: float | None
 
 
 def to_target(

@@ -90,7 +90,7 @@ class Evidence:
         """The fits of a critical batch size; raise `NotMeasuredError` where there are none."""
         rows = self.rows("critical_batch_size")
         used = rows[rows["accepted"].astype(bool)]
-        tightest = set(used.sort_values("e_min").groupby("metric").tail(1).index)
+        tightest = set(used.sort_values(["e_min", "e_min_examples"]).groupby("metric").tail(1).index)
         return [_fit(fit, tightest=label in tightest) for label, fit in rows.iterrows()]
 
     def tuned_at_edge(self) -> int:

@@ -196,8 +196,6 @@ class Design:
 
     def budget(self, recipe: str) -> str:
         """The budget of a recipe in words."""
-        if recipe not in self.recipes:
-            return "not known"
         known = self.recipes[recipe]
         unit = str(features(known)["budget"])
         amount, patience = known[f"budget.{unit}"], known.get("budget.early_stopping.patience")

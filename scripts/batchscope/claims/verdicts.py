@@ -28,14 +28,15 @@ from batchscope.stats.estimates import Estimate
 from batchscope.stats.families import holm
 from batchscope.stats.power import detectable_effect
 from batchscope.tables import codebook
-from batchscope.tables.cells import Pair, pairs
+from batchscope.tables.cells import Pair, of_pair, pairs
 from batchscope.tables.metrics import METRICS
-from batchscope.text import count
+from batchscope.text import count, number
 
 Sides = tuple[float | None, float | None]  # one-sided p for a statement and against it
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 NOT_MEASURED = "not measured"
+_ELSEWHERE = {"seeds": "runs", "tuning seeds": "repetitions"}  # what runs made elsewhere are over
 _WITH_PAIRS = ("runs", "timings", "to_target", "critical_batch_size")  # tables that name what a study is about
 
 
@@ -88,13 +89,14 @@ def _decision(for_it: float, against: float, for_adjusted: float, against_adjust
     return Decision(UNDECIDED, min(1.0, 2 * min(for_it, against)), min(for_adjusted, against_adjusted))
 
 
-def verdicts(tables: Tables, claims: Mapping[str, Claim], design: Design) -> pd.DataFrame:
+def verdicts(tables: Tables, claims: Mapping[str, Claim], design: Design, *, paired: bool = True) -> pd.DataFrame:
     """The verdict on every selected claim for every data set and recipe that meets its scope.
 
     Args:
         tables: the tables of the study, by name; those that a claim needs and that are not there leave it not measured.
         claims: by name, in order.
         design: the data sets and recipes of the study; empty for measurements made elsewhere.
+        paired: whether runs of one seed share what it decides.
 
     Returns:
         The table `verdicts`. `effect` with its 95 % interval (not adjusted) is that of the part that decides: of
@@ -105,7 +107,7 @@ def verdicts(tables: Tables, claims: Mapping[str, Claim], design: Design) -> pd.
         row without data set and recipe.
     """
     measured = list(dict.fromkeys(pair for name in _WITH_PAIRS if name in tables for pair in pairs(tables[name])))
-    every = [Evidence(tables, pair, measured, design, paired=pair[1] in design.recipes) for pair in measured]
+    every = [Evidence(tables, pair, measured, design, paired=paired) for pair in measured]
     rows = [row for name, claim in claims.items() for row in _rows(name, claim, every, design)]
     decisions: dict[int, Decision] = {}
     tests: dict[str, int] = {}
@@ -115,8 +117,21 @@ def verdicts(tables: Tables, claims: Mapping[str, Claim], design: Design) -> pd.
         decisions |= dict(zip(tested, decide(list(tested.values())), strict=True))
         tests[family] = len(tested)
     decided = [decisions.get(i) or _untested(row) for i, row in enumerate(rows)]
-    content = [_content(row, made, tests[row.claim.family], design) for row, made in zip(rows, decided, strict=True)]
+    budgets = {pair: _budget(tables, pair, design) for pair in measured}
+    content = [
+        _content(row, made, tests[row.claim.family], design, budgets) for row, made in zip(rows, decided, strict=True)
+    ]
     return codebook.frame("verdicts", content)
+
+
+def _budget(tables: Tables, pair: Pair, design: Design) -> str:
+    """What the runs of a data set and recipe were given; empty where a table made elsewhere does not say it."""
+    if pair[1] in design.recipes:
+        return design.budget(pair[1])
+    found = of_pair(tables["to_target"], pair) if "to_target" in tables else None
+    if found is None or not (found["budget_epochs"] > found["epochs"].fillna(0)).any():
+        return ""  # without a column that says it, the budget of a run ends at its target
+    return f"followed for up to {number(float(found['budget_epochs'].max()))} epochs"
 
 
 def _untested(row: _Row) -> Decision:
@@ -140,7 +155,9 @@ def _rows(name: str, claim: Claim, every: Sequence[Evidence], design: Design) ->
         yield _Row(name, claim, None, None, f"{why}: {scope.wanted(claim)}")
 
 
-def _content(row: _Row, decision: Decision, tests: int, design: Design) -> dict[str, object]:
+def _content(
+    row: _Row, decision: Decision, tests: int, design: Design, budgets: Mapping[Pair, str]
+) -> dict[str, object]:
     claim, finding, pair = row.claim, row.finding, row.pair
     content: dict[str, object] = {
         "claim": row.name,
@@ -150,7 +167,7 @@ def _content(row: _Row, decision: Decision, tests: int, design: Design) -> dict[
         "verdict": decision.verdict,
         "figure": claim.figure or "",
         "unit": "",
-        "budget": design.budget(pair[1]) if pair else "",
+        "budget": budgets[pair] if pair else "",
         "scope": design.described(pair) if pair else claim.scope.words() or "any",
         "measured": "",
         "reason": row.reason,
@@ -160,7 +177,8 @@ def _content(row: _Row, decision: Decision, tests: int, design: Design) -> dict[
     if finding is None:
         return content
     log, unit = claim.test.log, claim.test.unit(METRICS[claim.metric])
-    repeated = "" if finding.of == "sizes" else count(finding.n, finding.of.removesuffix("s"))
+    of = _ELSEWHERE.get(finding.of, finding.of) if pair and pair[1] not in design.recipes else finding.of
+    repeated = "" if of == "sizes" else count(finding.n, of.removesuffix("s"))
     parts = [str(content["scope"]), scope.sizes_in_words(finding.sizes), repeated]
     content |= {"n": finding.n, "unit": unit, "p": decision.p, "p_adjusted": decision.p_adjusted}
     content["scope"] = "; ".join(filter(None, parts))
@@ -172,7 +190,7 @@ def _content(row: _Row, decision: Decision, tests: int, design: Design) -> dict[
         content["unit"] = words.kind_of_bound(part.estimate) or unit
         if not claim.test.is_near:  # of being near to something, the distance from zero says nothing
             content["detectable"] = words.shown(_detectable(part.estimate, tests), log)
-        measured.append(words.effect(part, unit, finding.of, log))
+        measured.append(words.effect(part, unit, of, log))
     if decision.smaller:
         measured.append(f"there, but smaller than what counts ({claim.margin:g})")
     if decision.verdict == UNDECIDED:

@@ -27,6 +27,10 @@ class ConfigError(ValueError):
         super().__init__(re.sub(r"(\S{100})\S{200,}", r"\1…", printed))
 
 
+class DataError(ValueError):
+    """The user's data, or the way the study describes them, cannot be used; the message says what would be valid."""
+
+
 def shown(path: Path) -> str:
     """A path as messages and jobs name it: relative to the working directory where it lies below it, else absolute."""
     absolute = Path(os.path.normpath(Path.cwd() / path.expanduser()))

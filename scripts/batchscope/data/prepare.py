@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from batchscope.data.sources.reading import Examples
-from batchscope.data.splits import DataError, short, split_sizes
+from batchscope.data.splits import DataError, split_sizes
+from batchscope.tables.foreign import short
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int32]

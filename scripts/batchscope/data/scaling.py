@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from batchscope.data.prepare import Floats, Indices, blocks
 from batchscope.data.sources.reading import Examples
-from batchscope.data.splits import DataError, short
+from batchscope.data.splits import DataError
+from batchscope.tables.foreign import short
 
 SAMPLED = 1024
 MAX_MERGED = 0.01

@@ -6,23 +6,33 @@ that both agree. Imports the standard library only.
 
 from __future__ import annotations
 
-import csv
 import math
-import sys
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from batchscope.data import npy_header, parquet_footer
+from batchscope.config.errors import DataError
+from batchscope.data import npy_header
+from batchscope.tables import foreign
+from batchscope.tables.foreign import short
+
+__all__ = [
+    "CHANNELS",
+    "UNREADABLE",
+    "DataError",
+    "Part",
+    "channels_first",
+    "feature_columns",
+    "npz_shape",
+    "require_file",
+    "split_sizes",
+    "table_columns",
+]
 
 Part = Literal["train", "validation", "test"]
 CHANNELS = (1, 3, 4)  # of an image: grey, colours, colours and opacity
-
-
-class DataError(ValueError):
-    """The data, or the way the study describes them, cannot be used; the message says what would be valid."""
 
 
 UNREADABLE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError)
@@ -83,7 +93,7 @@ def table_columns(path: Path) -> list[str]:
     Raises:
         DataError: there is no such file, it is no such table, or two columns have the same name.
     """
-    names = list(_footer(path).columns) if _is_parquet(path) else next(csv_records(path), [])
+    names = [name for name in foreign.header(path) if name not in foreign.ranges(path)]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(f"{path} has more than one column {_listed(twice)}; every name must be there once")
@@ -106,7 +116,7 @@ def feature_columns(path: Path, target: str, named: Sequence[str] | None) -> lis
         raise DataError(f"features of {path}: every column may be named once, and the target `{target}` not at all")
     if not features:
         raise DataError(f"{path}: no column is left for the features beside `{target}`; at least one is needed")
-    index = _footer(path).index if _is_parquet(path) else ()
+    index = foreign.index(path)
     for name in features if named is None else ():
         nameless = not name.strip() or name.startswith(("__index_level_", "Unnamed: "))
         if nameless or name in index:
@@ -116,33 +126,6 @@ def feature_columns(path: Path, target: str, named: Sequence[str] | None) -> lis
                 "index=False, or a list of the columns to use as `features`"
             )
     return features
-
-
-def table_rows(path: Path) -> int:
-    """Number of records of a .csv file (without its header; a record may span lines in quotes) or a .parquet file."""
-    if _is_parquet(path):
-        return _footer(path).rows
-    return max(sum(1 for _ in csv_records(path)) - 1, 0)
-
-
-def csv_records(path: Path) -> Iterator[list[str]]:
-    """The records of a .csv file, its header first, without empty lines; a cell may be of any length.
-
-    Raises:
-        DataError: there is no such file, or it is no CSV file in UTF-8.
-    """
-    require_file(path)
-    csv.field_size_limit(sys.maxsize)  # Python's own limit is 131,072 characters, also of a cell that nobody asks for
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            yield from (record for record in csv.reader(stream, strict=True) if record)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not a CSV file in UTF-8: {error}") from error
-
-
-def short(text: str) -> str:
-    """A text of a user's file as messages show it: of a long one the beginning."""
-    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def require_file(path: Path) -> None:
@@ -161,20 +144,6 @@ def _part_size(n: int, part: str, value: int | float) -> int:
     if size < 1:
         raise DataError(f"split: {part}: {value} of {n} examples is less than one example")
     return size
-
-
-def _is_parquet(path: Path) -> bool:
-    if path.suffix.lower() not in (".csv", ".parquet"):
-        raise DataError(f"{path} ends in {path.suffix or 'nothing'}; a table must be a .csv or a .parquet file")
-    return path.suffix.lower() == ".parquet"
-
-
-def _footer(path: Path) -> parquet_footer.Footer:
-    require_file(path)
-    try:
-        return parquet_footer.read(path)
-    except (parquet_footer.FooterError, OSError) as error:
-        raise DataError(f"{path} is not a whole Parquet file: {error}") from error
 
 
 def _array_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> npy_header.Header:

@@ -88,6 +88,7 @@ class FigureSpec:
 
 
 _SPECS = (
+    FigureSpec("answer", "Quality and time against batch size", "answer", ("best.value_mean", "recommendation")),
     FigureSpec("curves_article", "Training and validation loss, one panel per batch size", "curves"),
     FigureSpec("curves_loss", "Loss against epochs, updates, examples and seconds", "curves"),
     FigureSpec("curves_accuracy", "Accuracy against epochs, updates, examples and seconds", "curves"),
@@ -116,6 +117,7 @@ _EVIDENCE = (
 )
 # The table that says to which group a figure belongs; figures that need none of them are drawn in every study.
 _GROUPS = {
+    "recommendation": "answer",
     "trials": "tuning",
     "rate_slopes": "tuning",
     "to_target": "targets",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,26 +14,40 @@ from matplotlib.lines import Line2D
 from batchscope.analysis.curves import positive
 from batchscope.figures import theme
 from batchscope.figures.frames import Frames, Size, finished, of_size, value_of
-from batchscope.figures.words import failed_in_words, joined, seeds_in_words, series_in_words
+from batchscope.figures.words import failed_in_words, joined, plain, seeds_in_words, series_in_words
 
-_PARTS = ("train", "validation")
+_NAMES = {"train": "Training", "validation": "Validation"}
+_PARTS = tuple(_NAMES)
 _COSTS = ("epochs", "updates", "examples", "seconds")
 # In the panels per size the training loss is drawn last and thinner, so that both are seen where they coincide.
 _LOOKS = {"validation": (theme.VALIDATION, 2.6), "train": (theme.TRAIN, 1.2)}
 
 
 def draw_curves_loss(frames: Frames) -> Figure:
-    """Training and validation loss (columns) against epochs, updates, examples and seconds (rows)."""
-    made, panels = _draw(frames, "loss")
-    _log_losses(frames, panels[0])
+    """Training and validation loss against epochs, updates, examples and seconds: views, with a log and a linear axis.
+
+    A loss that is not positive has no log axis.
+    """
+    scales = ("log", "linear") if positive(frames.evaluations) else ("linear",)
+    names = [f"{cost}-{scale}" for scale in scales for cost in _COSTS]
+    made, panels = _draw(frames, "loss", names)
+    for scale in scales:
+        first, *others = (axes for name, (axes, _) in panels.items() if name.endswith(scale))
+        for axes in (first, *others):
+            if scale == "log":
+                _log_losses(frames, axes)
+            else:
+                theme.plain_axis(axes)
+            axes.set_ylim(first.get_ylim())
     return made
 
 
 def draw_curves_accuracy(frames: Frames) -> Figure:
-    """Training and validation accuracy (columns) against epochs, updates, examples and seconds (rows)."""
-    made, panels = _draw(frames, "accuracy")
-    low, high = panels[0].get_ylim()
-    panels[0].set_ylim(max(low, -0.02), min(high, 1.02))
+    """Training and validation accuracy against epochs, updates, examples and seconds: views."""
+    made, panels = _draw(frames, "accuracy", _COSTS)
+    low, high = panels[_COSTS[0]][0].get_ylim()
+    for axes, _ in panels.values():
+        axes.set_ylim(max(low, -0.02), min(high, 1.02))
     return made
 
 
@@ -46,7 +63,7 @@ def draw_curves_article(frames: Frames) -> Figure:
         else:
             theme.say(axes, "not measured" if finished(frames, size) else "no run ended ok")
     _log_losses(frames, panels[0])
-    handles = [Line2D([], [], color=_LOOKS[part][0], linewidth=2, label=f"{part.capitalize()} loss") for part in _PARTS]
+    handles = [Line2D([], [], color=_LOOKS[part][0], linewidth=2, label=f"{_NAMES[part]} loss") for part in _PARTS]
     theme.legend(made, handles)
     made.supxlabel("Epochs", fontsize=10)
     return made
@@ -110,20 +127,26 @@ def _log_losses(frames: Frames, axes: Axes) -> None:
         theme.log_axis(axes, "y", losses.to_numpy(np.float64, na_value=np.nan))
 
 
-def _draw(frames: Frames, metric: str) -> tuple[Figure, list[Axes]]:
-    made, panels = theme.figure(4, 2, 1.95, extra=0.7, sharey=True)
-    clock = "alone on the machine" if len(frames.timings) else "beside other runs"
+def _draw(frames: Frames, metric: str, names: Sequence[str]) -> tuple[Figure, dict[str, list[Axes]]]:
+    made, views = theme.views(names, len(_PARTS), 2.75)
     no_line = "not measured" if (frames.runs["outcome"] == "ok").any() else "no run ended ok"
     for column, part in enumerate(_PARTS):
-        panels[column].set_title(f"{part.capitalize()} {metric}")
         name = f"{part}_{metric}"
         means = _charged(frames, frames.learning_curves[frames.learning_curves["metric"] == name])
         failed = _charged(frames, _unfinished(frames, name))
-        for axes, cost in zip(panels[column::2], _COSTS, strict=True):
-            axes.set_xlabel(f"Seconds {clock}" if cost == "seconds" else cost.capitalize())
+        for view, panels in views.items():
+            cost, axes = view.partition("-")[0], panels[column]
+            axes.set_title(f"{_NAMES[part]} {metric}")
+            axes.set_xlabel(_axis(frames, cost))
             _panel(axes, frames, means.dropna(subset=[cost]), failed.dropna(subset=[cost]), cost, name, no_line)
-    theme.size_legend(made, frames.sizes)
-    return made, panels
+    for row in made.subfigs:
+        theme.size_legend(row, frames.sizes)
+    return made, views
+
+
+def _axis(frames: Frames, cost: str) -> str:
+    clock = "alone on the machine" if len(frames.timings) else "beside other runs"
+    return f"Seconds {clock}" if cost == "seconds" else cost.capitalize()
 
 
 def _charged(frames: Frames, rows: pd.DataFrame) -> pd.DataFrame:
@@ -186,6 +209,8 @@ def _panel(
         axes.fill_between(band[cost], band["ci_low"], band["ci_high"], color=colour, alpha=0.13, linewidth=0)
     theme.lines(axes, failed, cost, column, units="seed", linestyle=(0, (3, 2)), linewidth=0.9, **coloured)
     theme.dots(axes, failed.groupby(["size", "seed"]).tail(1), cost, column, **theme.CROSS, **coloured)
+    ends = means.groupby("size", sort=False).tail(1)
+    theme.tips(axes, [(row[cost], row["mean"], _end(row)) for row in ends.to_dict("records")])
     reached = [*means[cost], *failed[cost]]
     if not reached:
         theme.say(axes, no_line)
@@ -193,6 +218,14 @@ def _panel(
         theme.log_axis(axes, "x", reached)
     else:
         theme.counts_axis(axes)
+
+
+def _end(row: Mapping[Any, Any]) -> str:
+    """What a line ends with, in words."""
+    bounds = (
+        "" if np.isnan(row["ci_low"]) else f" [{plain(row['ci_low'], digits=3)}, {plain(row['ci_high'], digits=3)}]"
+    )
+    return f"batch size {row['size']}: {plain(row['mean'], digits=3)}{bounds} after {plain(row['epoch'])} epochs"
 
 
 def _runs_of_size(axes: Axes, frames: Frames, size: Size, part: str) -> bool:
@@ -225,8 +258,8 @@ def _caption(frames: Frames, mean: str) -> str:
 
 def _alt(frames: Frames, metric: str) -> str:
     head = (
-        f"Eight panels: training and validation {metric} against epochs, updates, examples and seconds, one line per "
-        "batch size."
+        f"Two panels, training and validation {metric}, one line per batch size, in views against epochs, updates, "
+        "examples and seconds."
     )
     return joined([head, *_ends(frames, metric)])
 

@@ -55,6 +55,17 @@ def draw_pareto(frames: Frames) -> Figure:
     theme.plain_axis(axes)
     axes.margins(y=0.12)
     _labels(made, axes, places)
+    theme.tips(
+        axes,
+        [
+            (
+                each.seconds,
+                each.error,
+                f"batch size {size.label}: {plain(each.seconds, 's', 3)}, test error {plain(each.error, digits=3)}",
+            )
+            for size, each in places.items()
+        ],
+    )
     return made
 
 

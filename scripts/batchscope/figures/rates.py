@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from batchscope.analysis.external_runs.given import criterion_in_words
 from batchscope.figures import theme
 from batchscope.figures.frames import Frames, Size, labelled, of_size, value_of
 from batchscope.figures.targets import Numbers
@@ -25,10 +26,10 @@ def draw_tuning(frames: Frames) -> Figure:
     """Lowest validation loss of every trial against its learning rate, one line per batch size."""
     made, (axes,) = theme.figure(1, 1, 3.6, extra=0.9)
     axes.set_xlabel("Learning rate")
-    axes.set_ylabel("Lowest validation loss")
+    axes.set_ylabel(_criterion(frames))
     known = _finite(frames)
     if known.empty:
-        theme.say(axes, "not measured: no trial has a validation loss")
+        theme.say(axes, "not measured: no trial has a result")
         return made
     losses = known[_LOSS].to_numpy(np.float64)
     top = _BEYOND * float(np.median(losses))
@@ -44,14 +45,18 @@ def draw_tuning(frames: Frames) -> Figure:
 def caption_tuning(frames: Frames) -> str:
     """What is drawn, over how many tuning seeds, and how the grid was widened."""
     seeds, bad = frames.trials["seed"].nunique(), int((frames.trials["outcome"] != "ok").sum())
+    if len(frames.of("rate_choices")):
+        own = "These are the runs of the report: their rate was chosen on them."
+    elif {*frames.trials["seed"]} & {*frames.runs["seed"]}:
+        own = "Runs use some of these seeds: their rate was chosen on them."
+    else:
+        own = "No run uses these seeds."
     return joined(
         [
-            "Lowest validation loss of a trial against its learning rate. Lines: means over "
-            f"n = {seeds} tuning {'seed' if seeds == 1 else 'seeds'} where no trial failed, without intervals; dots: "
+            f"{_criterion(frames)} of a trial against its learning rate. Lines: means over "
+            f"n = {seeds} {_repetitions(frames, seeds)} where no trial failed, without intervals; dots: "
             "single trials; rings: the rate that the runs use.",
-            "No run uses these seeds."
-            if not {*frames.trials["seed"]} & {*frames.runs["seed"]}
-            else "Runs use some of these seeds: their rate was chosen on them.",
+            own,
             f"Crosses: the {bad} {'trial' if bad == 1 else 'trials'} that did not end ok." if bad else "",
         ]
     )
@@ -59,7 +64,7 @@ def caption_tuning(frames: Frames) -> str:
 
 def alt_tuning(frames: Frames) -> str:
     """Axes and the rates chosen."""
-    head = "Lowest validation loss against learning rate, one line per batch size."
+    head = f"{_criterion(frames)} against learning rate, one line per batch size."
     return f"{head} {series_in_words('The chosen learning rate', _chosen(frames))}"
 
 
@@ -105,10 +110,10 @@ def caption_rate_vs_batch(frames: Frames) -> str:
     edge = any(_at_edge(frames, size) for size in frames.sizes)
     return joined(
         [
-            f"Dots: best learning rate, geometric means over n = {over} tuning seeds{bars}. Squares: the rate of the "
-            "runs.",
+            f"Dots: best learning rate, geometric means over n = {over} {_repetitions(frames)}{bars}. Squares: rate of "
+            "the runs.",
             _slope_in_words(frames),
-            "Crosses: the best rate lay at the edge of those that could be trained." if edge else "",
+            "Crosses: at the edge of the rates tried." if edge else "",
         ]
     )
 
@@ -231,8 +236,23 @@ def _slope_in_words(frames: Frames) -> str:
     open_ended = pd.isna(row["ci_low"]) or pd.isna(row["ci_high"])
     low, high = ("", "") if open_ended else (plain(float(row[name]), digits=3) for name in ("ci_low", "ci_high"))
     if bounded:
-        reach = "" if open_ended else f" (95 %, with the spread of n = {n} tuning seeds: {low} to {high})"
+        reach = "" if open_ended else f" (95 %, with the spread of {_repetitions(frames, n)}: {low} to {high})"
         return f"No slope is drawn: over {sizes} sizes it lies between {least} and {most}{reach}."
     if open_ended:
-        return f"Solid: fitted slope {least} over {sizes} sizes (no interval: n = {n} tuning seeds)."
-    return f"Solid: fitted slope {least} (95 % t-interval {low} to {high} over n = {n} tuning seeds, {sizes} sizes)."
+        return f"Solid: fitted slope {least} over {sizes} sizes (no interval: n = {n} {_repetitions(frames, n)})."
+    of_it = f"95 % t-interval {low} to {high} over n = {n} {_repetitions(frames, n)}, {sizes} sizes"
+    return f"Solid: fitted slope {least} ({of_it})."
+
+
+def _criterion(frames: Frames) -> str:
+    """What the best rate has least of."""
+    of_external_runs = frames.of("rate_choices")
+    if of_external_runs.empty:
+        return "Lowest validation loss"
+    return str(criterion_in_words(of_external_runs["criterion"].iloc[0])).capitalize()
+
+
+def _repetitions(frames: Frames, n: int = 2) -> str:
+    """What there are several of at each rate."""
+    kind = "tuning seed" if frames.of("rate_choices").empty else "repetition"
+    return kind if n == 1 else f"{kind}s"

@@ -74,7 +74,7 @@ def draw_steps_to_target(frames: Frames) -> Figure:
 
 def caption_steps_to_target(frames: Frames) -> str:
     """What is drawn, over how many runs."""
-    relative = ", over the number of training examples, which is not known"
+    relative = ", relative to n_train, which is not known"
     return joined(
         [
             f"Updates until a run reached a target{relative if steps_unit(frames) == RELATIVE else ''}.",
@@ -99,12 +99,8 @@ def draw_examples_to_target(frames: Frames) -> Figure:
     panels = list(made.subplots(2 * len(metrics), 1, squeeze=False, height_ratios=[3.2, 1.6] * len(metrics))[:, 0])
     for upper, lower, metric in zip(panels[::2], panels[1::2], metrics, strict=True):
         targets = targets_of(frames, metric)
-        _residuals(lower, frames, targets, unit)
-        accepted = {
-            target: law
-            for target in targets
-            if unit == "epochs" and (law := law_of(frames, target)) is not None and law.accepted
-        }
+        _residuals(lower, frames, targets)
+        accepted = {target: law for target in targets if (law := law_of(frames, target)) is not None and law.accepted}
         bare, label = [target for target in targets if target not in accepted], f"{unit.capitalize()} to the target"
         if not panel(upper, frames, targets, unit, label, joined=bare, bottom=False, missing=_NO_RUN):
             continue
@@ -216,13 +212,13 @@ def _examples_beside(axes: Axes, frames: Frames) -> None:
     beside.set_ylabel("Examples")
 
 
-def _residuals(axes: Axes, frames: Frames, targets: Sequence[Target], unit: str) -> None:
+def _residuals(axes: Axes, frames: Frames, targets: Sequence[Target]) -> None:
     theme.batch_axis(axes, frames.sizes)
     largest = 0.0
     for target, look in looks(targets).items():
         rows = rows_of(frames.targets, target).dropna(subset=["law_residual"]).sort_values(SIZE)
         law = law_of(frames, target)
-        if unit != "epochs" or law is None or rows.empty:
+        if law is None or rows.empty:
             continue
         face = look.colour if law.accepted else "none"
         style: dict[str, Any] = {"color": look.colour, "marker": look.marker, "markersize": 5, "linewidth": 0.8}

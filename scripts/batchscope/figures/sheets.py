@@ -66,6 +66,13 @@ def number(row: Row, name: str) -> float | None:
     return None if pd.isna(content) else float(content)
 
 
+def interval(row: Row, name: str, mean: str = "_mean", factor: float = 1.0, places: int | None = None) -> str:
+    """The mean `name` of a row with its interval, times a factor: `0.953 [0.949, 0.957]`."""
+    middle, low, high = (number(row, name + part) for part in (mean, "_ci_low", "_ci_high"))
+    scaled = [None if part is None else factor * part for part in (middle, low, high)]
+    return numbers.interval(scaled[0], scaled[1], scaled[2], places)
+
+
 def text(content: object) -> Cell:
     """A cell of plain text."""
     return Cell(str(content), str(content))

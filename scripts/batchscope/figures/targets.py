@@ -74,7 +74,10 @@ class Cost:
 
 @dataclass(frozen=True)
 class Law:
-    """E(B) = e_min (1 + B / b_crit) as fitted to one target, or why it was refused; `unit` turns epochs into a cost."""
+    """E(B) = e_min (1 + B / b_crit) as fitted to one target, or why it was refused.
+
+    E is in epochs, or in examples where these alone are known (`examples_unit`).
+    """
 
     e_min: float | None
     b_crit: float | None
@@ -95,7 +98,7 @@ class Law:
         return self.e_min / self.b_crit
 
     def epochs(self, batch_sizes: Numbers) -> Numbers:
-        """Epochs to the target at `batch_sizes` (McCandlish et al. 2018, arXiv 1812.06162, equation 5.1)."""
+        """Epochs or examples to the target (McCandlish et al. 2018, arXiv 1812.06162, equation 5.1)."""
         assert self.e_min is not None
         assert self.b_crit is not None
         return self.e_min * (1 + batch_sizes / self.b_crit)
@@ -226,6 +229,7 @@ def law_of(frames: Frames, target: Target) -> Law | None:
         return None
     row = found.iloc[0]
     e_min, b_crit, low, high, s_min = (known(row[name]) for name in ("e_min", "b_crit", "ci_low", "ci_high", "s_min"))
+    e_min = known(row["e_min_examples"]) if e_min is None else e_min
     accepted = bool(row["accepted"]) and e_min is not None and b_crit is not None
     smallest, largest = (0 if pd.isna(row[c]) else int(row[c]) for c in ("min_batch_size", "max_batch_size"))
     return Law(e_min, b_crit, low, high, accepted, str(row["reason"]), smallest, largest, s_min)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
@@ -14,16 +14,17 @@ from typing import Any, Literal
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.transforms import BboxBase
 from numpy.typing import ArrayLike, NDArray
 
+from batchscope.figures import svg
 from batchscope.figures.frames import Size
 from batchscope.figures.words import compact, plain
 from batchscope.identity.digests import sealed_markup
@@ -34,6 +35,7 @@ INK, GREY, FAINT = "#222222", "#6b6b6b", "#b5b5b5"
 # Okabe and Ito's colours for what is not a batch size: told apart by every kind of colour vision.
 TRAIN, VALIDATION = "#222222", "#d55e00"
 CROSS: dict[str, Any] = {"marker": "x", "s": 36, "linewidth": 1.3, "zorder": 4}  # where a run that failed ended
+SHADE, PICK = "#e7f0fb", "#1f5fae"  # sizes that are not significantly worse than the best; the recommended one
 OUTCOMES = {"ok": "#9ecae1", "diverged": "#d55e00", "out_of_memory": "#222222"}
 
 _STYLE: dict[str, Any] = {
@@ -78,6 +80,8 @@ _STYLE: dict[str, Any] = {
 @contextmanager
 def applied() -> Iterator[None]:
     """Draw in the theme inside the block; Matplotlib's own settings are as before after it."""
+    import seaborn as sns  # takes a second with all of scipy.stats, and captions need none of it
+
     style: dict[Any, Any] = {**sns.axes_style("ticks"), **_STYLE}
     with mpl.rc_context(style):
         yield
@@ -103,6 +107,21 @@ def figure_of(panels: int, panel_height: float, *, extra: float) -> tuple[Figure
     return made, axes[:panels]
 
 
+def views(names: Sequence[str], panels: int, height: float) -> tuple[Figure, dict[str, list[Axes]]]:
+    """An empty figure of several views of the same, one below the other, and by name the panels of each, in a row.
+
+    A page shows one view at a time and may change it; the file has them all, the first one as the default.
+    """
+    made = Figure(figsize=(WIDTH, len(names) * height), layout="constrained")
+    parts = made.subfigures(len(names), 1, squeeze=False)[:, 0]
+    for name, part in zip(names, parts, strict=True):
+        part.set_gid(f"{_VIEW}{name}")
+    return made, {
+        name: list(part.subplots(1, panels, squeeze=False, sharey=True)[0])
+        for name, part in zip(names, parts, strict=True)
+    }
+
+
 def colours(sizes: Sequence[Size]) -> dict[Size, str]:
     """One colour per size in order: viridis from dark (small) to light (large), without its yellow end."""
     shades = np.linspace(0.0, 0.85, len(sizes)) if len(sizes) > 1 else [0.35]
@@ -114,14 +133,14 @@ def by_size(sizes: Sequence[Size]) -> dict[str, Any]:
     return {"hue": "size", "palette": {size.label: colour for size, colour in colours(sizes).items()}}
 
 
-def size_legend(made: Figure, sizes: Sequence[Size], among: Sequence[Size] = ()) -> None:
+def size_legend(made: FigureBase, sizes: Sequence[Size], among: Sequence[Size] = ()) -> None:
     """A legend of the sizes' colours above the panels: those that they have `among` all that are in the study."""
     shades = colours(among or sizes)
     head = Line2D([], [], linewidth=0, label="Batch size:")
     legend(made, [head, *(Line2D([], [], color=shades[s], linewidth=2.5, label=s.label) for s in sizes)])
 
 
-def legend(made: Figure, handles: Sequence[Artist]) -> None:
+def legend(made: FigureBase, handles: Sequence[Artist]) -> None:
     """A legend above the panels, row by row in as many columns as fit."""
     longest = max(len(str(handle.get_label())) for handle in handles)
     total = sum(len(str(handle.get_label())) + 5 for handle in handles)
@@ -169,6 +188,8 @@ def lines(axes: Axes, rows: pd.DataFrame, x: str, y: str, **style: Any) -> None:
     Here and in `dots`, nothing is aggregated, and the labels of the axes stay as they are. Call both before an axis
     becomes logarithmic: seaborn takes values to the logarithm and back, and the last bit would change.
     """
+    import seaborn as sns
+
     if len(rows):
         labels = axes.get_xlabel(), axes.get_ylabel()
         sns.lineplot(rows, x=x, y=y, ax=axes, estimator=None, errorbar=None, legend=False, **style)
@@ -177,10 +198,21 @@ def lines(axes: Axes, rows: pd.DataFrame, x: str, y: str, **style: Any) -> None:
 
 def dots(axes: Axes, rows: pd.DataFrame, x: str, y: str, **style: Any) -> None:
     """A dot per row of a table."""
+    import seaborn as sns
+
     if len(rows):
         labels = axes.get_xlabel(), axes.get_ylabel()
         sns.scatterplot(rows, x=x, y=y, ax=axes, legend=False, **{"linewidth": 0, **style})
         axes.set(xlabel=labels[0], ylabel=labels[1])
+
+
+_VIEW = "view: "
+
+
+def tips(axes: Axes, places: Iterable[tuple[float, float, str]]) -> None:
+    """Words that a reader meets at a place of the panel, given in its data: the page shows them on hover and focus."""
+    for x, y, words in places:
+        axes.plot([x], [y], marker="o", markersize=12, linewidth=0, alpha=0, gid=f"{svg.TIP}{words}", zorder=9)
 
 
 def bars(axes: Axes, rows: pd.DataFrame, x: str, colour: str | pd.Series[str], **style: Any) -> None:
@@ -258,6 +290,7 @@ def say(axes: Axes, words: str) -> None:
 def save(made: Figure, path: str | Path, *, title: str, alt: str) -> None:
     """Write `made` as SVG with text as text, a title and `alt` as description. Equal figures give equal bytes.
 
+    Its `views`, if any, stand in it as elements `<view>`.
     All ids in the file start with a hash of its place in the study (data set, recipe, name), so that several files can
     stand in one HTML page.
     """
@@ -265,7 +298,8 @@ def save(made: Figure, path: str | Path, *, title: str, alt: str) -> None:
     buffer = io.StringIO()
     with applied(), mpl.rc_context({"svg.hashsalt": mark}):
         made.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    text = re.sub(r'\bid="([^"]+)"', rf'id="{mark}-\1"', buffer.getvalue())
+    text = re.sub(r"(<defs>)", lambda found: _views(made) + found[0], buffer.getvalue(), count=1)
+    text = re.sub(r'\bid="([^"]+)"', rf'id="{mark}-\1"', text)
     text = re.sub(r'(url\(|href=")#', rf"\1#{mark}-", text)
     words = f'<title id="{mark}-title">{escape(title)}</title>\n <desc id="{mark}-desc">{escape(alt)}</desc>'
     opened = f'<svg role="img" aria-labelledby="{mark}-title {mark}-desc" '
@@ -273,4 +307,19 @@ def save(made: Figure, path: str | Path, *, title: str, alt: str) -> None:
     if count != 1:
         raise ValueError(f"{path}: Matplotlib wrote no <svg> element")
     with atomic_path(path) as temporary:
-        temporary.write_text(sealed_markup(text), encoding="utf-8")
+        temporary.write_text(sealed_markup(svg.compact(text)), encoding="utf-8")
+
+
+def _views(made: Figure) -> str:
+    """Where the views of a drawn figure lie, in points from the upper left."""
+    width, height = (72 * inches for inches in made.get_size_inches())
+    found = []
+    for part in made.subfigs:
+        box = part.bbox.transformed(made.transFigure.inverted())
+        place = " ".join(f"{each:g}" for each in np.round(_from_above(box, width, height), 2))
+        found.append(f'<view id="{str(part.get_gid()).removeprefix(_VIEW)}" viewBox="{place}"/>\n')
+    return "".join(found)
+
+
+def _from_above(box: BboxBase, width: float, height: float) -> tuple[float, float, float, float]:
+    return box.x0 * width, (1 - box.y1) * height, box.width * width, box.height * height

@@ -79,30 +79,30 @@ def alt_gradient_norm(frames: Frames) -> str:
 
 
 def draw_weight_path(frames: Frames) -> Figure:
-    """The tracked weight after every update against examples and against updates, one line per batch size."""
-    made, (above, below) = theme.figure(2, 1, 2.3, extra=0.6, sharey=True)
+    """The tracked weight after every update, one line per batch size: views against examples and against updates."""
+    made, views = theme.views(("examples", "updates"), 1, 2.75)
     paths = [_of_seed(frames, size).dropna(subset=["weight"]).assign(size=size.label) for size in frames.sizes]
-    for axes, cost, found in ((above, "examples", paths), (below, "update", [_from_second(path) for path in paths])):
-        path = pd.concat(found)
-        coloured = theme.by_size(frames.sizes)
+    coloured = theme.by_size(frames.sizes)
+    for (view, (axes,)), part in zip(views.items(), made.subfigs, strict=True):
+        cost = "examples" if view == "examples" else "update"
+        path = pd.concat(paths if view == "examples" else [_from_second(path) for path in paths])
         theme.lines(axes, path, cost, "weight", linewidth=1.2, **coloured)
         theme.dots(axes, path[path.groupby("size")["size"].transform("size") == 1], cost, "weight", s=36, **coloured)
-        axes.set_ylabel("Weight")
-        axes.set_xlabel("Examples" if cost == "examples" else "Updates")
+        axes.set(xlabel=view.capitalize(), ylabel="Weight")
         if path.empty:
             theme.say(axes, "not measured")
-        elif cost == "examples":
+        elif view == "examples":
             theme.counts_axis(axes)
         else:
             theme.log_axis(axes, "x", path[cost])
-    theme.size_legend(made, frames.sizes)
+        theme.size_legend(part, frames.sizes)
     return made
 
 
 def caption_weight_path(frames: Frames) -> str:
     """Which weight and which run."""
     return (
-        "One weight of the first layer after each update: above against examples trained on, below against updates. "
+        "One weight of the first layer after each update, against examples trained on or against updates. "
         f"One run per batch size (seed {_seed(frames)}), all from the same initial weights. {_THINNED}."
     )
 
@@ -111,7 +111,7 @@ def alt_weight_path(frames: Frames) -> str:
     """Axes and where the weight ended."""
     paths = [(size, _of_seed(frames, size)["weight"].dropna()) for size in frames.sizes]
     ends = [(size, float(path.iloc[-1]) if len(path) else None) for size, path in paths]
-    head = "Two panels: one weight against examples trained on and against updates, one line per batch size."
+    head = "One weight, in views against examples trained on and against updates, one line per batch size."
     return f"{head} {series_in_words('The weight at the end', ends)}"
 
 

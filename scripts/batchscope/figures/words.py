@@ -51,9 +51,10 @@ def range_in_words(counts: Iterable[int]) -> str:
 
 
 def seeds_in_words(frames: Frames) -> str:
-    """`n = 5 seeds`, `n = 3 to 5 seeds`: how many runs per size ended `ok`."""
+    """`n = 5 seeds`, `n = 3 to 5 seeds`: how many runs per size ended `ok`; `runs` of those made elsewhere."""
     counts = {len(finished(frames, size)) for size in frames.sizes}
-    return f"n = {range_in_words(counts)} {'seed' if counts == {1} else 'seeds'}"
+    what = "run" if "engine" in frames.runs and (frames.runs["engine"] == "imported").all() else "seed"
+    return f"n = {range_in_words(counts)} {what if counts == {1} else f'{what}s'}"
 
 
 def intervals_in_words(frames: Frames) -> str:

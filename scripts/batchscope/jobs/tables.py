@@ -15,7 +15,9 @@ import pyarrow as pa
 from batchscope.analysis import advice, decision_tree, rates, scaling, targets
 from batchscope.analysis.best import best, ranks
 from batchscope.analysis.curves import equal_budget, learning_curves
-from batchscope.analysis.external_runs import Measurements, read
+from batchscope.analysis.external_runs import tables as external_runs
+from batchscope.analysis.external_runs.given import Measurements, paired
+from batchscope.analysis.recommendation import recommendation
 from batchscope.analysis.summary import metrics, summary
 from batchscope.analysis.times import with_errors
 from batchscope.claims import definitions, replication, verdicts
@@ -24,7 +26,7 @@ from batchscope.claims.scope import Design
 from batchscope.probes.columns import Record
 from batchscope.probes.registry import PROBES, STUDY_TABLES
 from batchscope.tables import codebook, records
-from batchscope.tables.cells import CELL, PAIR, RUN
+from batchscope.tables.cells import CELL, PAIR, RUN, Pair, pairs
 from batchscope.training.recipes import Recipe
 
 # Which columns tell one row of a concatenated table from every other.
@@ -80,7 +82,11 @@ def study_tables(study: Study, **files: Sequence[Path]) -> dict[str, pd.DataFram
         probe.name: {name: concat(name, files.pop(name, ()), record) for name, record in probe.records.items()}
         for probe in PROBES.values()
     }
-    tables = _analysed(probed) | (_recorded(study, **files) if measured is None else _imported(measured))
+    tables = _analysed(probed) | (
+        _recorded(study, **files) if measured is None else _imported(measured, study["targets"])
+    )
+    shared = paired(measured)
+    design = Design.of(study["datasets"], study["recipes"])
     runs, timings, of_target = tables["runs"], tables["timings"], tables["to_target"]
     sizes = runs.drop_duplicates("dataset").set_index("dataset")["n_train"]
     n_train = {str(name): None if pd.isna(size) else int(size) for name, size in sizes.items()}
@@ -88,24 +94,29 @@ def study_tables(study: Study, **files: Sequence[Path]) -> dict[str, pd.DataFram
         "metrics": metrics(runs),
         "summary": summary(runs, timings, tables["not_measured"], tables["steps"]),
         "learning_curves": learning_curves(tables["evaluations"], runs),
-        "best": best(runs, timings),
-        "ranks": ranks(runs),
+        "best": best(runs, timings, paired=shared),
+        "ranks": ranks(runs, paired=shared),
         "equal_budget": equal_budget(tables["evaluations"], runs, timings),
         "rates": rates.rates(runs, tables["trials"]),
         "tuning_curves": rates.curves(tables["trials"]),
         "rate_slopes": rates.slopes(tables["trials"]),
-        "critical_batch_size": scaling.critical_batch_sizes(of_target, n_train, paired=measured is None),
+        "critical_batch_size": scaling.critical_batch_sizes(of_target, n_train, paired=shared),
         "pareto": advice.pareto(runs, timings),
     }
     reached = targets.summarise(of_target, runs, timings)
     tables["targets"] = scaling.with_residuals(reached, tables["critical_batch_size"])
     tables["tree"] = decision_tree.tree(tables, study["recipes"])
     tables["advice"] = advice.advice(tables, measured)
-    tables["verdicts"] = verdicts.verdicts(
-        tables, definitions.resolved(study["claims"]), Design.of(study["datasets"], study["recipes"])
-    )
+    tables["recommendation"] = recommendation(tables, _tuned_twins(design, pairs(runs)))
+    tables["verdicts"] = verdicts.verdicts(tables, definitions.resolved(study["claims"]), design, paired=shared)
     tables["published"] = replication.published(tables, map(Published.model_validate, study["published"]))
     return {name: tables[name] for name in STUDY_TABLES}
+
+
+def _tuned_twins(design: Design, every: Sequence[Pair]) -> dict[Pair, str]:
+    """The recipe that tunes the learning rate for every size, of the data sets and recipes that have such a twin."""
+    found = {pair: design.twins("learning_rate", "tuned", pair, every) for pair in every}
+    return {pair: twins[0][1] for pair, twins in found.items() if twins}
 
 
 def _recorded(
@@ -136,6 +147,7 @@ def _recorded(
     }
     _check_same_runs(runs, timed, tables)
     to_target = targets.to_target(runs, tables["evaluations"], timings, study["targets"])
+    tables |= {name: codebook.frame(name, []) for name in ("left_out", "rate_choices")}
     return {**tables, "to_target": to_target, "savings": targets.savings(to_target, pd.DataFrame(), None)}
 
 
@@ -149,14 +161,15 @@ def _analysed(probed: Mapping[str, dict[str, pd.DataFrame]]) -> dict[str, pd.Dat
     return tables
 
 
-def _imported(measurements: Measurements) -> dict[str, pd.DataFrame]:
+def _imported(measurements: Measurements, wanted: Sequence[targets.Target]) -> dict[str, pd.DataFrame]:
     """What a study's measurements say, in the form of records."""
-    found = read(measurements)
-    empty = {name: concat(name, []) for name in ("evaluations", "steps", "windows", "trials")}
+    found = external_runs.read(measurements, wanted)
+    empty = {name: concat(name, []) for name in ("steps", "windows")}
     return {
         "runs": found.runs,
         "timings": with_borrowed(with_errors(found.timings, empty["windows"]), found.runs, []),
         **empty,
+        **{name: getattr(found, name) for name in ("evaluations", "trials", "left_out", "rate_choices")},
         "not_measured": not_measured(),
         "to_target": found.to_target,
         "savings": targets.savings(found.to_target, found.timings_by_limit, measurements["baseline"]),

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
@@ -114,11 +113,15 @@ def handle(label: str, *, colour: str = theme.INK, lw: float = 0.0, **look: Any)
 
 def lines(axes: Axes, table: pd.DataFrame, sizes: Sequence[Size], x: str, y: str, **style: Any) -> None:
     """A line per batch size, in its colour. To be drawn before an axis becomes logarithmic: seaborn would round."""
+    import seaborn as sns
+
     sns.lineplot(estimator=None, **_by_size(axes, table, sizes), x=x, y=y, **style)
 
 
 def dots(axes: Axes, table: pd.DataFrame, sizes: Sequence[Size], x: str, y: str, **style: Any) -> None:
     """A dot per row in the colour of its batch size; like `lines`, before an axis becomes logarithmic."""
+    import seaborn as sns
+
     sns.scatterplot(**_by_size(axes, table, sizes), x=x, y=y, **style)
 
 

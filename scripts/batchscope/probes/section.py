@@ -11,6 +11,7 @@ import pandas as pd
 from batchscope.figures.sheets import Sheet
 
 Pair = tuple[str, str]  # data set and recipe
+Chapter = Literal["why", "time"]
 LONG = 24  # rows of a table above which it is folded away
 
 
@@ -55,13 +56,18 @@ class Section:
         introduction: what precedes the first part.
         build: the blocks of a data set and recipe, in their order.
         chapter: among which sections it stands: those that explain what the runs show, or those about time.
+        finding: what the probe found for a data set and recipe in one sentence with its number, or nothing; it stands
+            open, above the `figure`.
+        figure: the name of the figure that shows the finding.
     """
 
     name: str
     title: str
     introduction: str
     build: Callable[[Evidence, Pair], Sequence[Block]]
-    chapter: Literal["why", "time"] = "why"
+    chapter: Chapter = "why"
+    finding: Callable[[Evidence, Pair], str] | None = None
+    figure: str = ""
 
 
 def where(pair: Pair) -> str:

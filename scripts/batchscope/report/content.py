@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from batchscope.figures.frames import Frames, select
 from batchscope.figures.sheets import Row, rows
 from batchscope.jobs import saved
 from batchscope.probes.registry import STUDY_FIGURES, STUDY_TABLES
-from batchscope.tables.cells import Pair, Size, of_pair, pairs
+from batchscope.tables.cells import Pair, Size, folder, of_pair, pairs
 
 # A resolved definition as JSON: each source, model and optimizer has keys of its own (`study` has their types).
 Definition = Mapping[str, Any]
@@ -26,6 +26,7 @@ class Described(TypedDict):
     """What `study.json` says about a study (`Study.describe`), as far as the page puts it into words."""
 
     question: str
+    targets: Sequence[Mapping[str, Any]]
     timing: bool
     datasets: dict[str, Definition]
     recipes: dict[str, Definition]
@@ -66,6 +67,10 @@ class Content:
         """The same, as mappings."""
         return rows(self.of(table, pair))
 
+    def all_rows(self, table: str) -> list[Row]:
+        """All rows of `table`, as mappings."""
+        return rows(self.tables[table])
+
     def has(self, table: str, pair: Pair, column: str) -> bool:
         """Whether `column` of `table` has a value for a data set and recipe."""
         return bool(self.of(table, pair)[column].notna().any())
@@ -82,7 +87,7 @@ class Content:
 
     def svg(self, name: str, pair: Pair) -> Path | None:
         """The file of the figure `name` of a data set and recipe; None where the study has none."""
-        file = self.figures / pair[0] / pair[1] / f"{name}.svg"
+        file = self.figures / folder(pair[0]) / folder(pair[1]) / f"{name}.svg"
         return file if file.is_file() and STUDY_FIGURES[name].has_rows(self.frames(pair)) else None
 
     @cached_property

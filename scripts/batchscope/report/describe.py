@@ -67,6 +67,30 @@ def recipe(resolved: Definition) -> str:
     return " ".join(sentences)
 
 
+def short(resolved: Definition) -> str:
+    """A recipe in a line: model, optimizer with its learning rate, and budget."""
+    model, optimizer, tuning = resolved["model"], resolved["optimizer"], resolved["tuning"]
+    if "function" in model:
+        network = str(model["function"])
+    elif model["name"] == "mlp":
+        network = f"MLP, hidden {'-'.join(map(str, model['hidden']))}" if model["hidden"] else "linear model"
+    else:
+        network = str(model["name"])
+    scaling = resolved["learning_rate_scaling"]["rule"]
+    rate = f"{optimizer['learning_rate']:g}"
+    if tuning is not None:
+        rate = "rate tuned at every size"
+    elif scaling == "none":
+        rate += " at every size"
+    else:
+        rate += f" at {resolved['learning_rate_scaling']['reference_batch_size']}, scaled ({scaling})"
+    budget = resolved["budget"]
+    unit = "updates" if budget["epochs"] is None else "epochs"
+    length = numbers.count(budget[unit], unit.removesuffix("s"))
+    most = "up to " if budget["early_stopping"] is not None else ""
+    return f"{network} · {SIGNATURES[optimizer['name']].label}, {rate} · {most}{length}"
+
+
 def comparisons(cells: Sequence[Mapping[str, int | str]]) -> list[str]:
     """Which sizes are compared on which data set with which recipe: one sentence each."""
     sizes: dict[tuple[str, str], list[str]] = {}

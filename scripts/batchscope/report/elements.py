@@ -6,7 +6,7 @@ Every function here takes plain text, escapes it and returns HTML; only `Html.ht
 
 from __future__ import annotations
 
-import base64
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -54,15 +54,21 @@ def sheet(identifier: str, content: Sheet) -> str:
 def figure(identifier: str, svg: Path, title: str, alternative: str, caption: str) -> str:
     """The drawing `svg`, embedded as an image so that its ids cannot clash with those of other drawings.
 
+    Of a drawing with views the first is shown; the page's script changes between them.
+
     `alternative` says in words what the figure shows, for those who do not see it; it may not be empty.
     """
     if not alternative.strip():
         raise ValueError(f"{svg}: a figure needs an alternative text")
-    content = svg.read_bytes()
-    width, height = _size(content.decode("utf-8"), svg)
-    source = f"data:image/svg+xml;base64,{base64.b64encode(content).decode()}"
+    content = svg.read_text(encoding="utf-8")
+    views = dict(_VIEW.findall(content))
+    if views:
+        content = _seen_through(content, next(iter(views.values())))
+    width, height = _size(content, svg)
+    source = f"data:image/svg+xml;charset=utf-8,{_escaped(content)}"
+    data = f" data-views='{escape(json.dumps(views))}'" if views else ""
     return (
-        f'<figure class="plot" id="{escape(identifier)}">'
+        f'<figure class="plot" id="{escape(identifier)}"{data}>'
         f'<div class="scroll" role="group" aria-label="{escape(title)}" tabindex="0">'
         f'<img src="{source}" alt="{escape(alternative)}" width="{width}" height="{height}"></div>'
         f"<figcaption><strong>{escape(title)}.</strong> {escape(caption)}</figcaption></figure>"
@@ -75,13 +81,33 @@ def heading(level: int, identifier: str, title: str) -> str:
 
 
 def section(title: str, html: str, *introduction: str) -> str:
-    """A second-level heading, paragraphs of plain text and `html`; nothing at all where `html` is empty.
-
-    The heading gets its id, and its place in the contents, when the page is put together.
-    """
+    """Paragraphs of plain text and `html` behind a title to click on; nothing at all where `html` is empty."""
     if not html:
         return ""
-    return f"<h2>{escape(title)}</h2>" + "".join(paragraph(words) for words in introduction) + html
+    return folded(title, "".join(paragraph(words) for words in introduction) + html)
+
+
+def chapter(title: str, html: str, folded: Sequence[str]) -> str:
+    """A second-level heading, what stands open under it, and its folded sections; nothing where both are empty."""
+    sections = "".join(folded)
+    if not html and not sections:
+        return ""
+    more = f'<div class="folds">{sections}</div>' if sections else ""
+    return f'<section class="chapter"><h2 id="{_id(title)}">{escape(title)}</h2>{html}{more}</section>'
+
+
+def panels(html: str) -> str:
+    """Panels side by side, as many as the page has room for."""
+    return f'<div class="panels">{html}</div>' if html else ""
+
+
+def panel(html: str) -> str:
+    """One of them."""
+    return f'<div class="panel">{html}</div>'
+
+
+def _id(title: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
 
 
 def folded(summary: str, html: str) -> str:
@@ -94,9 +120,9 @@ def folded_under(heading: str, html: str) -> str:
     return f'<details class="more under"><summary>{heading}</summary>{html}</details>'
 
 
-def badge(kind: str) -> str:
-    """A word that stands out, with a style of its own for some: a verdict, say."""
-    return f'<span class="badge {escape(kind.replace(" ", "-"))}">{escape(kind)}</span>'
+def badge(kind: str, words: str = "") -> str:
+    """Words (`kind` itself, where none are given) that stand out in the style of their kind: a verdict, say."""
+    return f'<span class="badge {escape(kind.replace(" ", "-"))}">{escape(words or kind)}</span>'
 
 
 def remark(content: str) -> str:
@@ -120,19 +146,33 @@ def terms(items: Sequence[tuple[str, str]]) -> str:
 
 
 def facts(items: Sequence[tuple[str, str, str]]) -> str:
-    """Headline facts: what it is, its value in large type, and a remark below it."""
+    """Facts one below the other: what it is, its value, and a remark below it."""
     return (
         '<dl class="facts">'
         + "".join(
-            f"<div><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(remark)}</small></dd></div>"
+            f"<div><dt>{escape(name)}</dt><dd>{escape(value)}{_small(remark)}</dd></div>"
             for name, value, remark in items
         )
         + "</dl>"
     )
 
 
+def headline(name: str, value: str) -> str:
+    """The one fact that a reader looks for, in large type."""
+    return f'<p class="headline"><span>{escape(name)}</span> <strong>{escape(value)}</strong></p>'
+
+
+def card(words: str, picture: str, below: str = "") -> str:
+    """Words and the figure that shows them (HTML), side by side where there is room, and what stands below both."""
+    return f'<article class="card"><div>{words}</div><div>{picture}</div>{below}</article>'
+
+
+def _small(remark: str) -> str:
+    return f"<small>{escape(remark)}</small>" if remark else ""
+
+
 def box(kind: str, html: str) -> str:
-    """A box around `html`: `answer` or `caution`."""
+    """A box around `html`: a `caution`, or an `index` of folded pieces."""
     return f'<div class="{escape(kind)}">{html}</div>'
 
 
@@ -210,6 +250,25 @@ def _scalar(item: Any) -> str:
     if isinstance(item, list):
         return "<br>".join(_scalar(part) for part in item)
     return escape(str(item))
+
+
+def _escaped(svg: str) -> str:
+    """An SVG as the end of a data URL in an attribute: a third shorter than in base64."""
+    svg = svg.replace(">\n<", "><").replace("'", "&#39;").replace('"', "'")
+    for character in '%#<>"&\n':
+        svg = svg.replace(character, f"%{ord(character):02X}")
+    return svg
+
+
+_VIEW = re.compile(r'<view id="[^"-]*-([^"]+)" viewBox="([^"]+)"/>')
+
+
+def _seen_through(svg: str, view: str) -> str:
+    """The drawing with only the box `view` of it (left, top, width and height in points) in sight."""
+    _, _, width, height = view.split()
+    for name, value in (("viewBox", view), ("width", f"{width}pt"), ("height", f"{height}pt")):
+        svg = re.sub(rf'(<svg\b[^>]*\b{name}=")[^"]*', rf"\g<1>{value}", svg, count=1)
+    return svg
 
 
 _POINTS = {"pt": 4 / 3, "px": 1.0, "": 1.0, "in": 96.0}

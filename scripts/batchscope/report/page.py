@@ -74,13 +74,14 @@ def _block(content: Content, pair: Pair, block: Block) -> str:
     if isinstance(block, str):
         return block
     if isinstance(block, Figure):
-        return _figure(content, pair, block.name)
+        return figure_html(content, pair, block.name)
     if isinstance(block, Sheet):
         return elements.sheet(elements.slug(block.name, *pair), block)
     return elements.paragraph(block.words, "note")
 
 
-def _figure(content: Content, pair: Pair, name: str) -> str:
+def figure_html(content: Content, pair: Pair, name: str) -> str:
+    """The figure `name` of a data set and recipe with its caption; nothing where the study does not have it."""
     svg = content.svg(name, pair)
     if svg is None:
         return ""

@@ -24,8 +24,7 @@ log = logging.getLogger(__name__)
 
 KERNEL = "python3"  # what a notebook says of itself; none is started
 
-_HEADING = re.compile(r"<h([23])\b[^>]*?\bid=\"([^\"]+)\"[^>]*>(.*?)</h\1>", re.DOTALL)
-_BARE_HEADING = re.compile(r"<(h[23])>(.*?)</\1>", re.DOTALL)
+_CHAPTER = re.compile(r"<section class=\"chapter\"><h2 id=\"([^\"]+)\">(.*?)</h2>", re.DOTALL)
 _TAG = re.compile(r"<[^>]+>")
 
 
@@ -66,39 +65,22 @@ def to_html(executed: nbformat.NotebookNode, template: Path, title: str) -> str:
         extra_template_basedirs=[str(template.parent)],
         template_name=template.name,
         exclude_anchor_links=True,
-        filters={"anchored": anchored, "contents": contents, "source_hash": source_hash},
+        filters={"contents": contents, "source_hash": source_hash},
     )
     page, _ = exporter.from_notebook_node(executed, resources={"title": title})
     return str(page)
 
 
-def anchored(body: str) -> str:
-    """The HTML `body` with an id, made of its text, on every second- and third-level heading that has none."""
-    return _BARE_HEADING.sub(lambda found: f'<{found[1]} id="{_anchor(found[2])}">{found[2]}</{found[1]}>', body)
-
-
 def contents(body: str) -> str:
-    """A nested list of links to the second- and third-level headings (those with an id) of the HTML `body`."""
-    items: list[str] = []
-    inside = False
-    for level, anchor, heading in _HEADING.findall(body):
-        link = f'<a href="#{anchor}">{escape(_plain(heading), quote=False)}</a>'
-        if level == "3" and items:
-            items.append(f"<li>{link}</li>" if inside else f"<ul><li>{link}</li>")
-            inside = True
-            continue
-        items.append(("</ul>" if inside else "") + ("</li>" if items else "") + f"<li>{link}")
-        inside = False
-    return "<ul>" + "".join(items) + ("</ul>" if inside else "") + ("</li>" if items else "") + "</ul>"
+    """Links to the answer and to the chapters (second-level headings with an id outside it) of the HTML `body`."""
+    chapters = [(anchor, _plain(heading)) for anchor, heading in _CHAPTER.findall(body)]
+    links = [("answer", "Answer"), *chapters]
+    return "".join(f'<a href="#{anchor}">{escape(words, quote=False)}</a>' for anchor, words in links)
 
 
 def source_hash(script: str) -> str:
     """The content-security-policy source that lets exactly the inline `script` run."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
-
-
-def _anchor(heading: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", _plain(heading).lower()).strip("-")
 
 
 def _plain(heading: str) -> str:

@@ -131,21 +131,28 @@ def paired_test(first: ArrayLike, second: ArrayLike) -> MeanTest:
     return one_sample(one - other, scale=float(np.abs([one, other]).max(initial=0.0)))
 
 
-def welch_p(first: ArrayLike, second: ArrayLike) -> float | None:
-    """Two-sided p of Welch's t-test of two independent samples (Welch 1947, Biometrika 34, 28-35).
+def welch_test(first: ArrayLike, second: ArrayLike) -> MeanTest:
+    """Welch's t-test of two independent samples (Welch 1947, Biometrika 34, 28-35): of mean(first) - mean(second).
 
-    None for fewer than two values on a side, and where neither side has a spread beyond rounding.
+    `n` is the size of the smaller sample. There is no interval and no p for fewer than two values on a side, nor where
+    neither side has a spread beyond rounding.
 
-    >>> round(welch_p([0.9, 0.8, 1.0], [0.7, 0.7, 0.8, 0.6]), 4)
-    0.0495
+    >>> found = welch_test([0.9, 0.8, 1.0], [0.7, 0.7, 0.8, 0.6])
+    >>> round(found.mean, 3), round(found.low, 4), round(found.high, 4), round(found.p, 4)
+    (0.2, 0.0008, 0.3992, 0.0495)
     """
     one, other = _finite(first), _finite(second)
-    if min(len(one), len(other)) < 2:
-        return None
+    n = min(len(one), len(other))
+    if n == 0:
+        return MeanTest(0, None, None, None, None, None)
+    mean = float(one.mean() - other.mean())
     scale = float(max(np.abs(one).max(), np.abs(other).max()))
-    if max(one.std(ddof=1), other.std(ddof=1)) <= ROUNDING * scale:
-        return None
-    return float(scipy.stats.ttest_ind(one, other, equal_var=False).pvalue)
+    if n < 2 or max(one.std(ddof=1), other.std(ddof=1)) <= ROUNDING * scale:
+        return MeanTest(n, mean, None, None, None, None)
+    found = scipy.stats.ttest_ind(one, other, equal_var=False)
+    ends = found.confidence_interval(CONFIDENCE)
+    greater, less = (float(scipy.special.stdtr(found.df, side * found.statistic)) for side in (-1, 1))
+    return MeanTest(n, mean, float(ends.low), float(ends.high), greater, less)
 
 
 def pooled_p(groups: Sequence[Floats], first: int, second: int) -> float:

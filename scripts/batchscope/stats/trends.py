@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
@@ -61,30 +63,44 @@ def page_trend(values: ArrayLike) -> float | None:
 
 
 def rank_probabilities(
-    values: ArrayLike, *, lower_is_better: bool, resamples: int = RESAMPLES, seed: int = 0
+    values: Sequence[ArrayLike],
+    *,
+    lower_is_better: bool,
+    paired: bool = True,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> tuple[Floats, Floats]:
     """Share of bootstrap resamples in which each size has the best mean, and its mean rank (1 = best).
 
-    `values` has the shape (sizes, seeds), both results the shape (sizes,). Seeds are drawn with replacement, the same
-    for all sizes, so that what they share cancels. Sizes that tie for the best share the resample in equal parts, and
-    tied ranks are averaged; so the probabilities sum to 1 and the ranks to sizes * (sizes + 1) / 2.
+    `values` holds those of each size, by seed; both results have the shape (sizes,). Seeds are drawn with replacement,
+    the same for all sizes, so that what they share cancels; where runs are not `paired`, those of each size are drawn
+    by themselves, and sizes may have different numbers of them. Sizes that tie for the best share the
+    resample in equal parts, and tied ranks are averaged; so the probabilities sum to 1 and the ranks to
+    sizes * (sizes + 1) / 2.
 
     **With few seeds the probabilities are overconfident**: a resample of n seeds varies by sqrt((n - 1) / n) of what n
     new seeds would. Of two sizes that do not differ, over five seeds, one gets 0.95 or more in a fifth of all studies
     (docs/statistics.md). They describe the seeds at hand and decide nothing; what can be told apart is in the table
-    `best`. Raises ValueError for fewer than two seeds.
+    `best`. Raises ValueError for fewer than two seeds, and for paired sizes with different numbers of them.
 
     >>> best, rank = rank_probabilities([[0.30, 0.31, 0.29], [0.40, 0.41, 0.39]], lower_is_better=True)
     >>> best.tolist(), rank.tolist()
     ([1.0, 0.0], [1.0, 2.0])
     """
-    table = _table(values)
-    seeds = table.shape[1]
-    if seeds < 2 or resamples < 1:
-        raise ValueError(f"ranks need two seeds and a resample or more, not {seeds} and {resamples}")
-    scale = np.abs(table).max() or 1.0
-    drawn = np.random.default_rng(seed).multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples)
-    means = np.round((table if lower_is_better else -table) / scale @ drawn.T / seeds, 12)  # ties up to rounding
+    samples = [_table([np.asarray(of_size, dtype=np.float64)])[0] for of_size in values]
+    numbers = {len(sample) for sample in samples}
+    if min(numbers, default=0) < 2 or resamples < 1:
+        raise ValueError(f"ranks need two seeds and a resample or more, not {sorted(numbers)} and {resamples}")
+    if paired and len(numbers) > 1:
+        raise ValueError(f"paired sizes need equal seeds, not {sorted(numbers)} of them")
+    generator, drawn = np.random.default_rng(seed), np.empty((0, 0), np.int64)
+    scale = max(np.abs(sample).max() for sample in samples) or 1.0
+    means = np.empty((len(samples), resamples))
+    for index, sample in enumerate(samples):
+        n = len(sample)
+        if index == 0 or not paired:
+            drawn = generator.multinomial(n, np.full(n, 1 / n), size=resamples)
+        means[index] = np.round((sample if lower_is_better else -sample) / scale @ drawn.T / n, 12)  # ties to rounding
     first = means == means.min(axis=0)
     return (first / first.sum(axis=0)).mean(axis=1), scipy.stats.rankdata(means, axis=0).mean(axis=1)
 

@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field
 
-from batchscope.config.errors import ConfigError, Fault, Locate, below, refuse_braces, refuse_unknown, shown
-from batchscope.config.written import SORTED, OwnName, Positive, Written, valid
-from batchscope.data import splits
-
-_TO_TARGET = ("epochs", "updates", "examples")
-_Column = Annotated[str, Field(min_length=1), valid("the name of a column")]
-_RESULTS = tuple(
-    f"{weights}_{part}_{metric}"
-    for weights in ("selected", "last")
-    for part in ("train", "validation", "test")
-    for metric in ("loss", "accuracy")
+from batchscope.analysis.external_runs import given, histories, rates, rows, timings
+from batchscope.analysis.external_runs.given import LENGTHS, RESULTS
+from batchscope.analysis.external_runs.rows import Rows
+from batchscope.config.errors import (
+    ConfigError,
+    DataError,
+    Fault,
+    Locate,
+    below,
+    refuse_braces,
+    refuse_unknown,
+    shown,
 )
+from batchscope.config.written import DIFFERENT, SORTED, List, OwnName, Positive, Text, Written, valid
+from batchscope.study.histories import MeasuredHistories
+from batchscope.tables import foreign
+
+_Column = Annotated[str, Field(min_length=1), valid("the name of a column")]
+_Wanted = Annotated[
+    str | Annotated[List[str], Field(min_length=1), DIFFERENT], valid("a text in quotes, or a list of such")
+]
+_HIGHER = {"accuracy", "acc", "auc", "auroc", "f1", "bleu", "rouge", "map", "iou", "miou", "dice", "r2", "precision"}
+_HIGHER |= {"recall", "psnr", "ssim", "top1", "top5", "reward", "score", "return"}
+_LOWER = {"loss", "error", "err", "wer", "cer", "perplexity", "ppl", "nll", "mse", "mae", "rmse", "bpc", "fid"}
 _RunColumn = Literal[  # type: ignore[valid-type]
     "batch_size",
     "seed",
+    "name",
+    "state",
     "target",
     "epochs",
     "updates",
@@ -33,8 +51,10 @@ _RunColumn = Literal[  # type: ignore[valid-type]
     "learning_rate",
     "step_loss_noise",
     "selected_epoch",
-    *_RESULTS,
+    *RESULTS,
 ]
+_ACCURACIES = tuple(name for name in RESULTS if name.endswith("accuracy"))
+_Accuracy = Literal[*_ACCURACIES]  # type: ignore[valid-type]
 _TimingColumn = Literal["batch_size", "seconds_per_epoch", "seconds_per_update", "power_watts", "power_limit_watts"]
 
 
@@ -47,32 +67,85 @@ class _Measured(Written):
     """
 
 
+class OfColumn(Written):
+    """Each value of a column is a data set, named as it is written."""
+
+    column: _Column
+    """The name of the column."""
+
+
+class OfColumns(Written):
+    """Each combination of the values of some columns is a recipe, named by them."""
+
+    columns: Annotated[List[_Column], Field(min_length=1), DIFFERENT, valid("a list of names of columns")]
+    """The names of the columns."""
+
+
 class MeasuredRuns(_Measured):
     """The file with one row per run, or per run and target."""
 
-    dataset: OwnName
-    """What the report calls the data."""
-    recipe: OwnName
-    """What the report calls the model and how it was trained."""
+    dataset: OwnName | OfColumn
+    """What the report calls the data; or the column that says it, as `{column: NAME}`: each value is a data set."""
+    recipe: OwnName | OfColumns
+    """What the report calls the model and how it was trained; or columns that say it, as `{columns: [NAME, …]}`: each
+    combination of values is a recipe.
+    """
+    where: Annotated[dict[_Column, _Wanted], SORTED] = Field(default_factory=dict)
+    """Which rows are taken: those that have, in each of these columns of the file, the text or one of the texts, as it
+    is written there.
+    """
+    shared_seeds: bool = False
+    """Whether runs with the same seed share what the seed decides, such as initial weights and order: then batch sizes
+    are compared in pairs of runs with the same seed; otherwise all runs are independent.
+    """
     n_train: Positive | None = None
     """Number of training examples; null where unknown, and then epochs do not become updates or examples."""
     metric: Annotated[str, Field(min_length=1)] | None = None
     """What the target is measured in, such as WER; null where the file has no targets."""
     target: float | None = None
     """The target that all rows are about; null where a column names it or there is none."""
-    better: Literal["lower", "higher"] = "lower"
-    """Whether a lower or a higher value of the metric is the tighter target."""
+    better: Literal["lower", "higher"] | None = None
+    """Whether a lower or a higher value of the metric is the tighter target; null for what its name says (accuracy, F1
+    or BLEU: higher), or else lower. Several targets that contradict it are refused.
+    """
+    resolution_epochs: Annotated[float, Field(gt=0)] | None = None
+    """How many epochs lie between two evaluations of a run, so how finely its epochs to a target are known; null for 1
+    where all of them are whole numbers, and else for not known.
+    """
+    percent: Annotated[List[_Accuracy], DIFFERENT, valid("a list of accuracies, named as under columns")] = ()
+    """Accuracies that the file gives in percent; others are from 0 to 1."""
     columns: Annotated[dict[_RunColumn, _Column], SORTED]
-    """Which column of the file holds what, as `ours: theirs`. `batch_size` and `seed` (a whole number from 0 that
-    tells the runs of a batch size apart) are required; `learning_rate` and the results of runs may follow, named as in
-    `runs.csv`. `epochs`, `updates` or `examples` are those to the target; an empty cell says that the run has not
-    reached it, and `budget_epochs` how long it was followed.
+    """Which column of the file holds what, as `ours: theirs`. `batch_size` is required. `seed` is a whole number from 0
+    that tells the runs of a batch size and learning rate apart; without it they are numbered in the order of the
+    file. A run's `name` is that of its history. Rows whose `state` is not that of a finished run are no results.
+    `learning_rate` and the results of runs may follow, named as in `runs.csv`; where a batch size has several rates,
+    its results are those with the best. `epochs`, `updates` or `examples` are those to the target; an empty cell
+    says that the run has not reached it, and `budget_epochs` how long it was followed.
     """
 
     @property
     def to_target(self) -> list[str]:
         """The columns that say how long each run took to a target."""
-        return [name for name in _TO_TARGET if name in self.columns]
+        return [name for name in LENGTHS if name in self.columns]
+
+    @property
+    def named(self) -> tuple[str, str] | None:
+        """The data set and recipe of all rows; None where columns name them."""
+        both = self.dataset, self.recipe
+        return both if isinstance(both[0], str) and isinstance(both[1], str) else None  # type: ignore[return-value]
+
+    @property
+    def direction(self) -> Literal["lower", "higher"]:
+        """Whether a lower or a higher value of the metric is better: as the study says, or the name of the metric."""
+        if self.better is not None:
+            return self.better
+        words = set(re.findall(r"[a-z]+[0-9]?", (self.metric or "").lower()))
+        return "higher" if words & _HIGHER and not words & _LOWER else "lower"
+
+    def resolved(self, path: Path) -> MeasuredRuns:
+        """The same, where the file is and with lists of texts in `where`."""
+        where = {name: (wanted,) if isinstance(wanted, str) else wanted for name, wanted in self.where.items()}
+        return self.model_copy(update={"path": shown(path), "where": where, "better": self.direction})
 
     def conflicts(self) -> Iterator[Fault]:
         """What runs need to reach is said once, and only where the file says how long they took."""
@@ -98,8 +171,13 @@ class MeasuredRuns(_Measured):
                     "it is about runs that have a target; valid is to give epochs, updates or examples to the target "
                     "too",
                 )
-        if given in (["updates"], ["examples"]) and self.n_train is None:
-            yield ["n_train"], f"{given[0]} need it to become epochs; valid is the number of training examples"
+        if self.resolution_epochs is not None and not given:
+            yield (
+                ["resolution_epochs"],
+                "no column says how long runs took to a target; valid is a column epochs, updates or examples, or null",
+            )
+        if self.shared_seeds and "seed" not in self.columns:
+            yield ["shared_seeds"], "no column says which runs share a seed; valid is a column `seed`, or false"
 
 
 class MeasuredTimings(_Measured):
@@ -136,13 +214,27 @@ class Measurements(Written):
     """
 
     runs: MeasuredRuns
+    histories: MeasuredHistories | None = None
     timings: MeasuredTimings | None = None
     baseline: Baseline | None = None
+    notes: Annotated[List[Text], valid("a list of texts")] = ()
+    """Sentences on how these results were read, which the report repeats."""
 
     def conflicts(self) -> Iterator[Fault]:
         """What timings and savings of energy need is there."""
         columns = self.timings.columns if self.timings else {}
-        if "seconds_per_update" in columns and self.runs.n_train is None:
+        if self.histories is not None and self.runs.to_target:
+            yield (
+                ["histories"],
+                f"the file of runs says how many {self.runs.to_target[0]} a run took to its target; valid is either",
+            )
+        if self.histories is not None and "name" not in self.runs.columns:
+            yield (
+                ["runs", "columns", "name"],
+                "the key is missing; valid is the column with the names that the histories have",
+            )
+        by_epochs = self.runs.to_target in ([], ["epochs"])
+        if "seconds_per_update" in columns and self.runs.n_train is None and by_epochs:
             yield (
                 ["runs", "n_train"],
                 "seconds_per_update need it to become seconds per epoch; valid is the number of training examples",
@@ -162,7 +254,7 @@ class Measurements(Written):
     @property
     def files(self) -> list[str]:
         """The files that they are read from."""
-        return [part.path for part in (self.runs, self.timings) if part is not None]
+        return [part.path for part in (self.runs, self.histories, self.timings) if part is not None]
 
 
 def resolve(measurements: Measurements, study_file: Path, folders: Sequence[str], locate: Locate) -> Measurements:
@@ -173,14 +265,98 @@ def resolve(measurements: Measurements, study_file: Path, folders: Sequence[str]
     Raises:
         ConfigError: a file or a column is not there.
     """
-    found = {}
-    for name, part in (("runs", measurements.runs), ("timings", measurements.timings)):
-        if part is not None:
-            here = below(locate, "measurements", name)
-            path = _find(part.path, study_file, folders, here(["path"]))
-            found[name] = part.model_copy(update={"path": shown(path)})
-            _check_columns(part.columns, ("batch_size", "seed") if name == "runs" else ("batch_size",), path, here)
+    runs, here = measurements.runs, below(locate, "measurements", "runs")
+    path = _find(runs.path, study_file, folders, here(["path"]))
+    _check_columns(runs.columns, path, here)
+    named = {
+        "dataset": [runs.dataset.column] if isinstance(runs.dataset, OfColumn) else [],
+        "recipe": runs.recipe.columns if isinstance(runs.recipe, OfColumns) else [],
+        "where": list(runs.where),
+    }
+    for key, names in named.items():
+        refuse_unknown(names, foreign.header(path), lambda _, key=key: here([key]), f"{path.name} has no column `{{}}`")  # type: ignore[misc]
+    found: dict[str, Any] = {"runs": runs.resolved(path)}
+    if measurements.timings is not None:
+        here = below(locate, "measurements", "timings")
+        path = _find(measurements.timings.path, study_file, folders, here(["path"]))
+        _check_columns(measurements.timings.columns, path, here)
+        found["timings"] = measurements.timings.model_copy(update={"path": shown(path)})
+    if measurements.histories is not None:
+        here = below(locate, "measurements", "histories")
+        path = _find(measurements.histories.path, study_file, folders, here(["path"]))
+        refuse_unknown(
+            measurements.histories.columns,
+            foreign.header(path),
+            below(here, "columns"),
+            f"{path.name} has no column `{{}}`",
+        )
+        found["histories"] = measurements.histories.model_copy(update={"path": shown(path)})
     return measurements.model_copy(update=found)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the files of measurements hold, as far as it is needed before the first job.
+
+    Attributes:
+        pairs: data sets and recipes, in the order of the file.
+        tuned: those with several learning rates, of which the best was chosen.
+        left_out: a sentence on rows that are no results; empty where all are.
+        alike: sentences on names that look alike and stay different.
+    """
+
+    pairs: tuple[tuple[str, str], ...]
+    tuned: frozenset[tuple[str, str]]
+    left_out: str
+    alike: tuple[str, ...] = ()
+
+
+def find(measurements: Measurements) -> Found:
+    """Read the files in full, so that what is wrong with them is told before the first job.
+
+    A .parquet file needs pyarrow, which the Python that runs Snakemake may lack: then the job that makes the tables
+    refuses it, and data sets and recipes cannot be named by columns.
+
+    Raises:
+        ConfigError: names are needed and cannot be read here.
+        DataError: in one sentence, which file, column and row is wrong, and what would be valid.
+    """
+    resolved, runs = cast(given.Measurements, measurements.plain()), measurements.runs
+    if measurements.timings is None or foreign.readable(Path(measurements.timings.path)):
+        timings.read(resolved)
+    if foreign.readable(Path(runs.path)):
+        found = rows.read(resolved["runs"])
+        courses = _courses(resolved)
+        found = histories.joined(found, courses, runs.path) if courses else found
+        chosen = rates.choose(found.rows, given.length_of(resolved["runs"]), shared_seeds=runs.shared_seeds)
+        tuned = frozenset((choice.dataset, choice.recipe) for choice in chosen.choices)
+        return Found(found.pairs, tuned, _left_out(Path(runs.path), found), tuple(_alike(Path(runs.path), found)))
+    if runs.named is None:
+        raise ConfigError(
+            f"{runs.path}: names of data sets and recipes are read before the first job, and this Python has no "
+            "pyarrow, which reads .parquet files; valid is a .csv file"
+        )
+    return Found((runs.named,), frozenset(), "")
+
+
+def _courses(resolved: given.Measurements) -> dict[str, histories.Course]:
+    file = resolved.get("histories")
+    return {} if file is None or not foreign.readable(Path(file["path"])) else histories.read(file)
+
+
+def _left_out(path: Path, found: Rows) -> str:
+    """How many rows are no results, and why, in one sentence; empty where all are."""
+    counts: Counter[str] = Counter()
+    for each in found.left_out:
+        counts[each.reason] += each.rows
+    reasons = ", ".join(f"{n} ({reason})" for reason, n in counts.most_common())
+    return f"{path}: {counts.total()} of {found.in_file} rows are left out: {reasons}" if counts else ""
+
+
+def _alike(path: Path, found: Rows) -> Iterator[str]:
+    for what, names in zip(("data sets", "recipes"), zip(*found.pairs, strict=True), strict=True):
+        for one, other in itertools.islice(foreign.look_alikes(names), 10):
+            yield f"{path}: `{foreign.short(one)}` and `{foreign.short(other)}` are two {what}"
 
 
 def _find(path: str, study_file: Path, folders: Sequence[str], place: str) -> Path:
@@ -196,13 +372,12 @@ def _find(path: str, study_file: Path, folders: Sequence[str], place: str) -> Pa
     return found
 
 
-def _check_columns(columns: Mapping[Any, str], required: Sequence[str], path: Path, locate: Locate) -> None:
+def _check_columns(columns: Mapping[Any, str], path: Path, locate: Locate) -> None:
     try:
-        there = splits.table_columns(path)
-    except splits.DataError as error:
+        there = foreign.header(path)
+    except DataError as error:
         raise ConfigError(f"{locate(['path'])}: {error}") from error
     refuse_unknown(columns, there, below(locate, "columns"), f"{path.name} has no column `{{}}`")
-    for name in required:
-        if name not in columns:
-            place = locate(["columns", name])
-            raise ConfigError(f"{place}: the key is missing; valid is the name of a column: one of {', '.join(there)}")
+    if "batch_size" not in columns:
+        place = locate(["columns", "batch_size"])
+        raise ConfigError(f"{place}: the key is missing; valid is the name of a column: one of {', '.join(there)}")

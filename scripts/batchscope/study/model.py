@@ -34,7 +34,17 @@ from batchscope.config.written import (
 from batchscope.config.yaml_files import locate_in, read_yaml
 from batchscope.data.sources.keys import Dataset
 from batchscope.probes.settings import Settings as ProbeSettings
-from batchscope.study import comparisons, definitions, external_runs, own_claims, probing, published, settings, targets
+from batchscope.study import (
+    comparisons,
+    definitions,
+    exports,
+    external_runs,
+    own_claims,
+    probing,
+    published,
+    settings,
+    targets,
+)
 from batchscope.study.comparisons import Cell, Comparison, Run
 from batchscope.study.definitions import DATASETS, RECIPES, Definition
 from batchscope.study.external_runs import Measurements
@@ -46,8 +56,7 @@ from batchscope.training.recipes import Recipe as Resolved
 
 __all__ = ["Cell", "ConfigError", "Run", "Study", "load"]
 
-_RESERVED = ("datasets", "runs", "timings", "tunings")  # folders in results/ beside those of the studies
-_TRAINED = ("comparisons", "seeds", "targets", "datasets", "recipes", "published")  # keys of a study that trains
+_TRAINED = ("comparisons", "seeds", "datasets", "recipes", "published")  # keys of a study that trains
 _Paragraph = Annotated[Text, StringConstraints(strip_whitespace=True)]
 _COMPARISONS = "a list of at least one comparison"
 _SEEDS = "a list of different integers from 0 to 2147483647"
@@ -100,6 +109,12 @@ class StudyFile(Written):
             for key in _TRAINED:
                 if getattr(self, key):
                     yield [key], f"a study with measurements trains nothing; valid is {key} or measurements, not both"
+            if self.targets and self.measurements.histories is None:
+                yield (
+                    ["targets"],
+                    "nothing says when runs reached them; valid are measurements.histories, or columns of "
+                    "measurements.runs",
+                )
         elif not self.comparisons:
             yield ["comparisons"], f"the key is missing; valid is {_COMPARISONS}"
         elif not self.seeds:
@@ -136,8 +151,8 @@ class Study:
 
     @property
     def name(self) -> str:
-        """What the study is called."""
-        return self.path.stem
+        """What the study is called: like its file, or, where that was made from a table, like its folder."""
+        return self.path.stem if self.settings.runs is None else self.path.parent.name
 
     @cached_property
     def trained(self) -> tuple[Cell, ...]:
@@ -163,10 +178,25 @@ class Study:
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
-        """Every data set and recipe that meet, once, in the order of the study file."""
+        """Every data set and recipe that meet, once, in the order of the study file or of the file of measurements."""
         if self.file.measurements is not None:
-            return ((self.file.measurements.runs.dataset, self.file.measurements.runs.recipe),)
+            named = self.file.measurements.runs.named
+            return (named,) if named else self.measured.pairs
         return tuple(dict.fromkeys((cell.dataset, cell.recipe) for cell in self.trained))
+
+    @cached_property
+    def measured(self) -> external_runs.Found:
+        """What the files of measurements hold, read in full."""
+        if self.file.measurements is None:
+            raise ValueError(f"{self.path} names no measurements")
+        return external_runs.find(self.file.measurements)
+
+    @property
+    def tuned_pairs(self) -> set[tuple[str, str]]:
+        """Data sets and recipes with several learning rates of which the best was chosen."""
+        if self.file.measurements is not None:
+            return set(self.measured.tuned) if "learning_rate" in self.file.measurements.runs.columns else set()
+        return {(cell.dataset, cell.recipe) for cell in self.tunings}
 
     def batch_sizes(self, pair: tuple[str, str]) -> set[BatchSize]:
         """The batch sizes at which a recipe is trained on a data set."""
@@ -185,7 +215,7 @@ class Study:
     def has_targets(self, dataset: str) -> bool:
         """Whether there is something to reach for the runs on a data set."""
         if self.file.measurements is not None:
-            return bool(self.file.measurements.runs.to_target)
+            return bool(self.file.measurements.runs.to_target or self.file.measurements.histories)
         return any(target.applies(dataset) for target in self.file.targets)
 
     @property
@@ -233,18 +263,19 @@ class Study:
         }
 
 
-def load(config: Mapping[str, Any], base: Path) -> Study:
-    """Read and validate the study that `config` selects.
+def load(config: Mapping[str, Any], base: Path, results: Path = Path("results")) -> Study:
+    """Read and validate the study that `config` selects, or the one that `exports.prepare` made of a table.
 
     Args:
         config: what Snakemake read from `config/config.yaml`, `--configfile` and `--config`; keys may be missing.
         base: folder of the workflow, which holds `config/`.
+        results: folder that the results go to.
 
     Raises:
         ConfigError: one sentence on what the user must change, and in which file.
     """
     chosen, folder = settings.load(config, base), base / "config"
-    path = _study_file(chosen.study, folder / "studies")
+    path = exports.study_file(chosen, base, results) if chosen.runs else _study_file(chosen.study, folder / "studies")
     locate = locate_in(shown(path))
     file = written.read(STUDY, read_yaml(path), locate)
     datasets = definitions.load(DATASETS, file.datasets, path, folder / "datasets.yaml")
@@ -300,7 +331,7 @@ def _study_file(study: str, folder: Path) -> Path:
         raise ConfigError(
             f"{shown(path)}: a study is named like its file, and `{path.stem}` is no name; valid are {NAME_WORDS}"
         )
-    if path.stem in _RESERVED:
+    if path.stem in exports.RESERVED:
         raise ConfigError(f"{shown(path)}: results/{path.stem}/ is not free for a study; valid is another file name")
     own = folder / path.name
     if own.is_file() and not own.samefile(path):

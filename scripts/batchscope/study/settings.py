@@ -13,6 +13,7 @@ from batchscope.config.written import DIFFERENT, SORTED, List, Positive, Written
 from batchscope.config.yaml_files import locate_in, read_yaml
 from batchscope.training import engines
 
+TABLE = "the path of a .csv or .parquet file"
 PLACE = "config (config/config.yaml or --config)"
 
 
@@ -47,6 +48,12 @@ class Settings(Written):
 
     study: Annotated[str, Field(min_length=1), valid("a name from config/studies/, or the path of a .yaml file")]
     """Study to run, by its name in config/studies/, or the path of a study file (.yaml) of your own."""
+    runs: Annotated[str, Field(pattern=r"\.(csv|parquet)$"), valid(TABLE)] | None = None
+    """A table of runs made elsewhere, such as the export of a tracker, to report on instead of a study; what it holds
+    is recognised and written to results/NAME/study.yaml, which may be edited. null: the study.
+    """
+    histories: Annotated[str, Field(pattern=r"\.(csv|parquet)$"), valid(TABLE)] | None = None
+    """The course of those runs, such as the export of a chart. null: none."""
     engine: Literal[engines.NAMES] = engines.NAMES[0]  # type: ignore[valid-type]
     """What trains. `tensorflow` and `jax` train every recipe, from the same first weights. JAX starts sooner and takes
     less time for an update of a small network; it has to be installed (`make report ENGINE=jax`). `numpy` is the

@@ -51,10 +51,11 @@ def check(study: Study, locate: Locate) -> None:
         ConfigError: one sentence on what to change.
     """
     seen: set[tuple[str, str, float]] = set()
+    known = tuple(dict.fromkeys(dataset for dataset, _ in study.pairs)) if study.file.targets else ()
     for index, target in enumerate(study.file.targets):
         here = below(locate, "targets", index)
-        names = target.datasets or tuple(study.datasets)
-        refuse_unknown(names, study.datasets, below(here, "datasets"), "no run of the study is about `{}`")
+        names = target.datasets or known
+        refuse_unknown(names, known, below(here, "datasets"), "no run of the study is about `{}`")
         for position, value in enumerate(target.values):
             place = here(["values", position])
             if TARGETS[target.metric].share and value >= 1:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,6 +32,17 @@ class Size(NamedTuple):
     def label(self) -> str:
         """As tables and figures write it: `32`, or `800 (full)`."""
         return f"{self.batch_size:,} (full)" if self.full_batch else f"{self.batch_size:,}"
+
+
+def folder(name: str) -> str:
+    """What a data set or recipe is called in paths: its name, or a digest where the name is none of the study's.
+
+    >>> folder("fashion-mnist"), folder("../My set")
+    ('fashion-mnist', '_22492db14edfcdee')
+    """
+    if re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,199}", name):
+        return name
+    return f"_{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 
 
 def about(frame: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:

@@ -20,6 +20,14 @@ def _ends(name: str, unit: str, what: str = "") -> dict[str, Column]:
     }
 
 
+def _size_of(prefix: str, what: str) -> dict[str, Column]:
+    """Columns that name one batch size, null where there is none."""
+    return {
+        f"{prefix}batch_size": integer("examples", f"{what}; null where there is none", nullable=True),
+        f"{prefix}full_batch": boolean("as elsewhere, of that size", nullable=True),
+    }
+
+
 def _mean(name: str, unit: str, meaning: str, over: str = "mean over the runs that ended ok") -> dict[str, Column]:
     """A mean over runs with its interval."""
     return {f"{name}_mean": number(unit, f"{meaning}, {over}"), **_ends(name, unit, "its 95 % t-interval")}
@@ -50,6 +58,19 @@ OF_RUNS: dict[str, dict[str, Column]] = {
         "reason": string("why they are null"),
         "n": integer("", "jobs that give this reason for these columns"),
         "of": integer("", "all jobs of the kind"),
+    },
+    "left_out": {
+        "dataset": string("name of the data set; null where the row has none", nullable=True),
+        "recipe": string("name of the recipe; null where the row has none", nullable=True),
+        "batch_size": integer("examples", "batch size of the rows; null where they do not say it", nullable=True),
+        "reason": string("why they are no results: another state than finished, no result, or one that is not finite"),
+        "rows": integer("", "rows of the file"),
+    },
+    "rate_choices": {
+        **PAIR,
+        "criterion": string("column of `runs` by which the best learning rate of a size was chosen, or to_target"),
+        "most_rates": integer("", "most learning rates of a size"),
+        "runs": integer("", "runs at all sizes and rates, those that diverged among them"),
     },
     "metrics": {
         **CELL,
@@ -113,17 +134,24 @@ OF_RUNS: dict[str, dict[str, Column]] = {
     "best": {
         **CELL,
         "n_runs": integer("", "all runs"),
-        "loss_mean": number("nat", "lowest validation loss of a run, mean over the `n` runs"),
-        **_ends("loss", "nat"),
-        "n": integer("", "runs that ended ok and have a loss"),
-        "status": string("best (lowest mean), compared, not comparable or not testable"),
-        "difference": number("nat", "mean over the seeds of this size's loss minus that of the best size"),
-        **_ends("difference", "nat", "its paired 95 % t-interval, not adjusted"),
-        "p": number("", "two-sided, of the paired t-test of that difference"),
+        "metric": string("what sizes are compared by: selected_validation_loss, where the runs have one"),
+        "value_mean": number("of the metric", "mean over the `n` runs"),
+        **_ends("value", "of the metric"),
+        "n": integer("", "runs that ended ok and have a value"),
+        "status": string("best (best mean), compared, not comparable or not testable"),
+        "difference": number("of the metric", "mean of this size minus that of the best size"),
+        **_ends("difference", "of the metric", "its 95 % t-interval (paired, or Welch's), not adjusted"),
+        "p": number("", "two-sided, of the t-test of that difference (paired, or Welch's)"),
         "p_adjusted": number("", "the same, adjusted (Holm) over all pairs of sizes of the study"),
         "told_apart": boolean("whether `p_adjusted` is at most 0.05; null unless tested", nullable=True),
-        "detectable": number("nat", "smallest difference that so many seeds would find with a power of 80 %"),
+        "detectable": number("of the metric", "smallest difference that so many seeds would find with 80 % power"),
+        "seeds_to_tell": integer(
+            "", "seeds that would find the difference seen with 80 % power; null beyond 1,000", nullable=True
+        ),
         **_SECONDS,
+        "seconds_to_selected": number(
+            "s", "mean time of the updates to the selected evaluation; null where a run was lost or nothing was timed"
+        ),
         "fastest": boolean("whether its epoch takes the least time; null without a timing", nullable=True),
         "slower": boolean(
             "whether its epoch takes longer than that of the fastest (p adjusted over all pairs of sizes of the data "
@@ -214,7 +242,7 @@ OF_TARGETS: dict[str, dict[str, Column]] = {
     "critical_batch_size": {
         **PAIR,
         **_TARGET,
-        "e_min": number("epochs", "fewest epochs: E_min of the law E = E_min (1 + B / B_crit)"),
+        "e_min": number("epochs", "fewest epochs: E_min of the law E = E_min (1 + B / B_crit); null if not known"),
         "b_crit": number("examples", "critical batch size: B_crit of the law"),
         "ci_low": number("examples", "lower end of its 95 % bootstrap interval over runs"),
         "ci_high": number("examples", "upper end"),
@@ -222,9 +250,12 @@ OF_TARGETS: dict[str, dict[str, Column]] = {
         "n_sizes": integer("", "batch sizes fitted"),
         "accepted": boolean("whether the fit is accepted"),
         "reason": string("why not; empty where it is"),
+        "at_least": number("examples", "what it is at least, where only that is shown; null elsewhere"),
+        "at_most": number("examples", "what it is at most, where only that is shown; null elsewhere"),
         "min_batch_size": integer("examples", "smallest size fitted", nullable=True),
         "max_batch_size": integer("examples", "largest size fitted", nullable=True),
-        "s_min": number("updates", "fewest updates: E_min n_train / B_crit"),
+        "e_min_examples": number("examples", "fewest examples: E_min n_train, or E_min where examples were given"),
+        "s_min": number("updates", "fewest updates: fewest examples over B_crit"),
         "n_runs": integer("", "runs behind the fit"),
     },
     "savings": {
@@ -258,6 +289,42 @@ OF_CHOICES: dict[str, dict[str, Column]] = {
         "not_told_apart": string("labels of all sizes that may be better, separated by semicolons"),
         "decided": boolean("whether no size is left that may be better"),
         "words": string("the same in sentences"),
+        "about": string("the target that time or energy is counted to; empty for other goals", nullable=True),
+    },
+    "recommendation": {
+        **PAIR,
+        "basis": string("quality (the metric), target (least time to one, where no quality is known) or none"),
+        "reason": string("why no size is recommended; empty where one is"),
+        **_size_of("", "recommended size"),
+        "metric": string("what sizes are compared by, as in `best`"),
+        **_size_of("best_", "size with the best mean of it"),
+        "not_worse": string(
+            "labels of the sizes that are not significantly worse than the best, separated by semicolons"
+        ),
+        "as_fast": string("labels of those whose time one timing job each cannot tell apart from its own"),
+        "worse": string("labels of those that are, at an adjusted p of at most 0.05"),
+        "not_compared": string("labels of those that lack the value of a run, or could not be tested"),
+        "n": integer("", "runs of the recommended size", nullable=True),
+        "value_mean": number("of the metric", "mean over the runs of the recommended size"),
+        **_ends("value", "of the metric"),
+        "difference": number(
+            "of the metric", "mean of the recommended size minus that of the best; null where the same"
+        ),
+        **_ends("difference", "of the metric", "its 95 % t-interval (paired, or Welch's), not adjusted"),
+        "p_adjusted": number("", "p of that difference, adjusted as in `best`"),
+        "seeds_to_tell": integer("", "seeds that would find that difference with 80 % power", nullable=True),
+        "seconds": number("s", "mean time of the recommended size, of the kind `seconds_kind`"),
+        "seconds_kind": string(
+            "to the selected evaluation, per epoch or to the target; empty without a time", nullable=True
+        ),
+        **_size_of("slowest_", "size that takes the most time, of all that were timed"),
+        "slowest_seconds": number("s", "its time"),
+        "still_improving": string("labels of sizes with runs whose best evaluation was the last of their budget"),
+        "edge": string(
+            "smallest or largest, where the recommended size (else that of the best mean) is that of those tried",
+            nullable=True,
+        ),
+        "superseded_by": string("recipe that tunes the learning rate and is the same otherwise", nullable=True),
     },
     "tree": {
         **PAIR,

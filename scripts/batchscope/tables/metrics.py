@@ -95,6 +95,7 @@ _ALL = (
     _loss("selected_test_loss", "test loss at the selected epoch"),
     _accuracy("selected_test_accuracy", "test accuracy at the selected epoch"),
     _loss("last_validation_loss", "last validation loss"),
+    _accuracy("last_validation_accuracy", "last validation accuracy"),
     _loss("last_train_loss", "last training loss"),
     _accuracy("last_train_accuracy", "last training accuracy"),
     _loss("last_test_loss", "last test loss"),

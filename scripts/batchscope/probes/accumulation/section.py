@@ -39,12 +39,22 @@ def accumulation(evidence: Evidence, pair: Pair) -> list[Block]:
     return [Sheet("table-accumulation", caption, columns), *notes]
 
 
+def _difference(evidence: Evidence, pair: Pair) -> str:
+    """How far the weights are apart at most, beside what rounding alone does."""
+    frame = evidence.of("accumulation", pair).dropna(subset=["relative_difference", "rounding"])
+    if frame.empty:
+        return ""
+    difference, rounding = (text.number(float(frame[name].max())) for name in ("relative_difference", "rounding"))
+    return f"Weights from micro batches differ by up to {difference} of their way; rounding alone makes {rounding}."
+
+
 SECTIONS = (
     Section(
         "accumulation",
         "Accumulated gradients",
         "Micro batches added up to one update, against the whole batch.",
         accumulation,
+        finding=_difference,
     ),
 )
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from batchscope import text
 from batchscope.figures import sheets
+from batchscope.figures.frames import of_size
 from batchscope.figures.sheets import (
     Cell,
     Column,
@@ -23,6 +24,7 @@ from batchscope.probes.moments import estimate, missing_in_words, named, ordered
 from batchscope.probes.section import Block, Evidence, Figure, Note, Pair, Section, folded, where
 from batchscope.stats import LEVEL
 from batchscope.tables.cells import SIZE, sizes_of
+from batchscope.training.checkpoints import by_checkpoint
 
 _NOISE = "gradient_signal_to_noise"
 _PARTS = {"mean": "Mean", "std": "Standard deviation", "min": "Minimum", "max": "Maximum"}
@@ -99,6 +101,34 @@ def noise_scale(evidence: Evidence, pair: Pair) -> list[Block]:
     return [table, *(Note(words) for words in notes if words), Figure("noise_scale")]
 
 
+def _variance(evidence: Evidence, pair: Pair) -> str:
+    """How the variance of a batch's gradient falls with its size, at the last checkpoint."""
+    slopes = ordered(evidence.of("gradient_slopes", pair))
+    slopes = slopes[(slopes["metric"] == "gradient_variance") & slopes["slope"].notna()]
+    if slopes.empty:
+        return ""
+    row = rows(slopes.tail(1))[0]
+    slope = text.interval(number(row, "slope"), number(row, "ci_low"), number(row, "ci_high"), 2)
+    return (
+        f"The variance of the gradient goes with the size of the batch to the power {slope}; random draws give "
+        f"{text.fixed(number(row, 'expected'), 2)}."
+    )
+
+
+def _scale(evidence: Evidence, pair: Pair) -> str:
+    """The noise scale at the first checkpoint and at the last, of the smallest size with both."""
+    means = ordered(evidence.of("noise_scale_means", pair)).dropna(subset=["noise_scale"])
+    if means.empty:
+        return ""
+    of_one = of_size(means, sizes_of(means)[0])
+    values = [
+        f"{text.number(float(there['noise_scale'].iloc[0]))} examples {at.when}"
+        for at, there in by_checkpoint(of_one).items()
+    ]
+    ends = " and ".join(dict.fromkeys((values[0], values[-1])))
+    return f"At the weights of batch size {sizes_of(means)[0].label} the noise scale is {ends}."
+
+
 SECTIONS = (
     Section(
         "gradients",
@@ -110,6 +140,8 @@ SECTIONS = (
         "gradient by design: the bias shows how small a one would have been seen. It tests neither the order of the "
         "examples in a run nor a loss that depends on the batch, as with batch normalization in training mode.",
         gradients,
+        finding=_variance,
+        figure="gradient_variance",
     ),
     Section(
         "noise-scale",
@@ -120,6 +152,8 @@ SECTIONS = (
         "It is not the critical batch size, which is fitted to runs up to a target and depends on how their learning "
         "rate was chosen; both are shown, and no equality is claimed.",
         noise_scale,
+        finding=_scale,
+        figure="noise_scale",
     ),
 )
 

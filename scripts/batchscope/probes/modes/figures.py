@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -89,6 +88,8 @@ def _line(axes: Axes, means: pd.DataFrame) -> None:
     """The loss in inference mode with its band; before the axes are logarithmic, since seaborn would round."""
     found = means.dropna(subset=[f"{_INFERENCE}_mean"])
     x, y = found["evaluated_batch_size"], found[f"{_INFERENCE}_mean"]
+    import seaborn as sns
+
     sns.lineplot(x=x, y=y, color=theme.VALIDATION, linewidth=1.6, zorder=2, ax=axes)
     low, high = (found[f"{_INFERENCE}_ci_{end}"].fillna(y) for end in ("low", "high"))
     axes.fill_between(x, low, high, color=theme.VALIDATION, alpha=0.18, linewidth=0, zorder=1)

@@ -34,6 +34,21 @@ def modes(evidence: Evidence, pair: Pair) -> list[Block]:
     return [Figure("evaluation_modes"), Sheet("table-modes", caption, columns), *notes]
 
 
+def _shift(evidence: Evidence, pair: Pair) -> str:
+    """By how much the two modes differ at most, and in which batches."""
+    means = evidence.of("mode_means", pair).dropna(subset=["shift_mean"])
+    if means.empty:
+        return ""
+    if (means["shift_mean"] == 0).all():
+        return "Training mode and inference mode give the same loss at every size."
+    row = rows(means.loc[[means["shift_mean"].abs().idxmax()]])[0]
+    shift = sheets.interval(row, "shift")
+    return (
+        f"The loss in training mode differs from that in inference mode by up to {shift} nat, in batches of "
+        f"{row['evaluated_batch_size']:,} at the weights of batch size {sheets.size(row).shown}."
+    )
+
+
 SECTIONS = (
     Section(
         "modes",
@@ -44,5 +59,7 @@ SECTIONS = (
         "difference. In a batch of one a normalized dense layer has no variance and returns its offset, whatever the "
         "example. Both losses come from the same examples; sizes that do not divide the largest leave out some.",
         modes,
+        finding=_shift,
+        figure="evaluation_modes",
     ),
 )

@@ -50,6 +50,18 @@ def ranges(evidence: Evidence, pair: Pair) -> list[Block]:
     return [Figure("rate_range"), Sheet("table-ranges", caption, columns), *notes]
 
 
+def _suggested(evidence: Evidence, pair: Pair) -> str:
+    """The suggested rate at the smallest and the largest size that has one."""
+    found = rows(evidence.of("rate_range_means", pair).dropna(subset=["suggested_rate_mean"]))
+    if not found:
+        return ""
+    ends = [
+        f"{text.number(row['suggested_rate_mean'])} at batch size {sheets.size(row).shown}"
+        for row in (found[0], found[-1])
+    ]
+    return f"The range test suggests a learning rate of {' and '.join(dict.fromkeys(ends))}."
+
+
 SECTIONS = (
     Section(
         "ranges",
@@ -57,6 +69,8 @@ SECTIONS = (
         "One short training per size and seed whose learning rate rises geometrically from update to update (Smith "
         "2017). It looks at the first updates only: the rate that suits them need not suit a whole training.",
         ranges,
+        finding=_suggested,
+        figure="rate_range",
     ),
 )
 

@@ -12,6 +12,7 @@ from batchscope.probes.section import Block, Evidence, Figure, Note, Pair, Secti
 from batchscope.probes.sharpness.spec import GAP
 from batchscope.stats import LEVEL
 from batchscope.tables.cells import sizes_of
+from batchscope.training.checkpoints import by_checkpoint
 
 _MEASURES = {
     "train_loss": Column("Training loss", "nat"),
@@ -60,6 +61,21 @@ def sharpness(evidence: Evidence, pair: Pair) -> list[Block]:
     return [*figures, table, *_trends(evidence, pair), *([Note(missing)] if missing else [])]
 
 
+def _largest_eigenvalue(evidence: Evidence, pair: Pair) -> str:
+    """The largest eigenvalue at the smallest and the largest size, where both can be compared best."""
+    means = evidence.of("sharpness_means", pair).dropna(subset=["lambda_max_mean"])
+    if means.empty:
+        return ""
+    # At one training loss for all, where weights around it were kept; else at the end, as the figure.
+    compared = means[means["interpolated"]] if means["interpolated"].any() else means
+    at, there = list(by_checkpoint(compared).items())[-1]
+    found = rows(there)
+    ends = [
+        f"{text.number(row['lambda_max_mean'])} at batch size {sheets.size(row).shown}" for row in (found[0], found[-1])
+    ]
+    return f"The largest curvature (λ_max) {at.when} is {' and '.join(dict.fromkeys(ends))}."
+
+
 SECTIONS = (
     Section(
         "sharpness",
@@ -72,6 +88,8 @@ SECTIONS = (
         "measure does not. One random direction shows the mean curvature more than the largest: a flat slice does not "
         "say that there is no sharp direction.",
         sharpness,
+        finding=_largest_eigenvalue,
+        figure="sharpness_vs_batch",
     ),
 )
 

@@ -40,8 +40,14 @@ def _advice(content: Content, pair: Pair) -> list[Block]:
         return []
     heading = elements.heading(3, elements.slug("advice", *pair), pair_title(pair))
     facts = elements.facts([_fact(row) for row in named if row["goal"] != "decision_tree"])
-    words = elements.terms([(f"{GOALS[str(row['goal'])]}: {_status(row)}", str(row["words"])) for row in found])
+    said = found if content.trained else [row for row in found if row in named or _judged(content, pair, row)]
+    words = elements.terms([(f"{GOALS[str(row['goal'])]}: {_status(row)}", str(row["words"])) for row in said])
     return [elements.box("answer", heading + facts + words), Figure("pareto")]
+
+
+def _judged(content: Content, pair: Pair, row: Row) -> bool:
+    """Whether the table of runs made elsewhere has what a goal is about, though no size can be named."""
+    return row["goal"] == "time_to_target" and bool(content.of("to_target", pair)["seconds"].notna().any())
 
 
 def _fact(row: Row) -> tuple[str, str, str]:

@@ -25,30 +25,41 @@ _SHORT = 8  # verdicts up to which the whole table is shown at once
 _KINDS = ("supported", "contradicted", "undecided")
 
 _HOW = (
-    "Each statement comes with a test and with a margin, the smallest effect that counts; both were fixed before the "
-    "runs. Supported means that the test rules out that there is no effect in the direction of the statement; "
-    "contradicted, that it rules out an effect as large as the margin: the effect may still be there, and then the row "
-    "says that it is smaller than what counts. Each p-value is twice the smaller of those two tests and adjusted "
-    f"(Holm) over the tests of the statement's family, and a verdict needs an adjusted p of at most {ALPHA}. "
-    "Everything else is undecided. Undecided is not “no effect”: beside it stands the smallest effect that as many "
-    "seeds would find four times out of five. Tests are over seeds; of a time there is one job per size, "
-    f"for which they assume that another may differ by {100 * JOB_SPREAD:g} % (standard deviation) beyond its windows."
+    "Each statement comes with a test and with a margin, the smallest effect that counts; {fixed}. Supported means "
+    "that the test rules out that there is no effect in the direction of the statement; contradicted, that it rules "
+    "out an effect as large as the margin: the effect may still be there, and then the row says that it is smaller "
+    "than what counts. Each p-value is twice the smaller of those two tests and adjusted (Holm) over the tests of the "
+    f"statement's family, and a verdict needs an adjusted p of at most {ALPHA}. Everything else is undecided. "
+    "Undecided is not “no effect”: beside it stands the smallest effect that as many {repeated} would find four times "
+    "out of five. Tests are over {repeated}{times}."
 )
+_TIMES = (
+    "; of a time there is one job per size, for which they assume that another may differ by "
+    f"{100 * JOB_SPREAD:g} % (standard deviation) beyond its windows"
+)
+
+
+def _how(content: Content) -> str:
+    if content.trained:
+        return _HOW.format(fixed="both were fixed before the runs", repeated="seeds", times=_TIMES)
+    return _HOW.format(fixed="both come from the statement and not from these runs", repeated="runs", times="")
 
 
 def verdicts(content: Content) -> str:
     """How many statements held, how a verdict comes about, the table, and folded away what was not measured."""
     found = content.tables["verdicts"]
+    if not content.trained:  # what a table cannot speak about is not listed
+        found = found[found["verdict"] != NOT_MEASURED]
     if found.empty:
         return ""
     judged, missing = found[found["verdict"] != NOT_MEASURED], found[found["verdict"] == NOT_MEASURED]
-    parts = [elements.paragraph(counted(found)), elements.paragraph(_HOW)]
+    parts = [elements.paragraph(counted(found), "finding")]
     if len(judged) > _SHORT:
         parts.append(_overview(judged))
-    parts.append(_table(content, judged))
+    parts += [elements.folded("How a verdict comes about", elements.paragraph(_how(content))), _table(content, judged)]
     if len(missing):
         parts.append(_missing(missing))
-    return elements.section("What the documents say, what was measured", "".join(parts))
+    return "".join(parts)
 
 
 def counted(found: pd.DataFrame) -> str:
@@ -57,15 +68,19 @@ def counted(found: pd.DataFrame) -> str:
     tested, missing = judged["claim"].nunique(), len({*found["claim"]} - {*judged["claim"]})
     sentences = []
     if tested:
-        counts = [(kind, int((judged["verdict"] == kind).sum())) for kind in _KINDS]
         sentences.append(
             f"{text.count(tested, 'statement')} {_was(tested)} tested here, with "
             f"{text.count(len(judged), 'verdict')}, one per data set and recipe: "
-            f"{text.listing([f'{count} {kind}' for kind, count in counts if count])}."
+            f"{text.listing([f'{count} {kind}' for kind, count in counts(judged) if count])}."
         )
     if missing:
         sentences.append(f"{text.count(missing, 'statement')} {_was(missing)} not measured in this study.")
     return " ".join(sentences)
+
+
+def counts(found: pd.DataFrame) -> list[tuple[str, int]]:
+    """How often each verdict was given."""
+    return [(kind, int((found["verdict"] == kind).sum())) for kind in _KINDS]
 
 
 def _was(count: int) -> str:
@@ -78,7 +93,7 @@ def _table(content: Content, judged: pd.DataFrame) -> str:
         Own("Verdict", _verdict, kind="text"),
         Own("What was measured", lambda row: _measured(content, row), kind="text"),
         Own("Effect", lambda row: _effect(content, row), "and what counts"),
-        Field("Runs or seeds", "n"),
+        Field("Runs or seeds" if content.trained else "Runs", "n"),
         Own("p, adjusted", p_adjusted),
         Field("Smallest effect found", "detectable", "power 80 %"),
     )

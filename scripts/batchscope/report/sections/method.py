@@ -8,7 +8,8 @@ from batchscope import text
 from batchscope.figures.sheets import rows
 from batchscope.report import describe, elements
 from batchscope.report.content import Content
-from batchscope.tables.cells import SIZE
+from batchscope.report.sections.elsewhere import all_runs
+from batchscope.tables.cells import RUN, SIZE
 
 _TRAINED = (
     "Every combination of data set, recipe, batch size and seed was trained as a run of its own. At every "
@@ -17,6 +18,12 @@ _TRAINED = (
     "weights and with those of the best evaluation, and decides nothing."
 )
 _IMPORTED = "Nothing was trained here: measurements that were made elsewhere are read and analysed."
+
+_SHARED = "Runs with the same seed share what it decides, as the study says, so sizes are compared in pairs of them."
+_INDEPENDENT = (
+    "Runs of equal number at two batch sizes have nothing in common, as far as the study says, so they are not "
+    "compared in pairs."
+)
 
 
 def design(content: Content) -> str:
@@ -54,11 +61,19 @@ def _imported(content: Content) -> list[tuple[str, str]]:
     words = [
         (
             "Runs",
-            f"{text.count(len(runs), 'run')} at {text.count(len(sizes), 'batch size')}, from the file "
-            f"{Path(given['runs']['path']).name}. Runs of equal number at two batch sizes have nothing in common, so "
-            "they are not compared in pairs.",
+            f"{text.count(all_runs(content), 'run')} at {text.count(len(sizes), 'batch size')}, from the file "
+            f"{Path(given['runs']['path']).name}. {_SHARED if given['runs']['shared_seeds'] else _INDEPENDENT}",
         )
     ]
+    if given.get("histories") is not None:
+        words.append(("Courses", _courses(content)))
+    if given.get("notes"):
+        words.append(("How the files were read", " ".join(given["notes"])))
+    left_out = content.tables["left_out"]
+    if len(left_out):
+        counts = left_out.groupby("reason", sort=False)["rows"].sum().sort_values(ascending=False, kind="stable")
+        reasons = text.listing([f"{text.integer(int(n))} ({reason})" for reason, n in counts.items()])
+        words.append(("Left out", f"{text.count(int(counts.sum()), 'row')} of the file are no results: {reasons}."))
     if given["timings"] is not None:
         words.append(
             (
@@ -75,14 +90,33 @@ def _imported(content: Content) -> list[tuple[str, str]]:
     return words
 
 
+def _courses(content: Content) -> str:
+    """Which runs have a history, and which targets they were to reach."""
+    given, runs, looks = content.study["measurements"], content.tables["runs"], content.tables["evaluations"]
+    assert given is not None
+    followed = f"{len(looks[RUN].drop_duplicates())} of {text.count(len(runs), 'run')}"
+    found = (
+        f"The file {Path(given['histories']['path']).name} holds the course of {followed}. A run reached a target "
+        "between two evaluations, as runs of this workflow do."
+    )
+    if content.study["targets"]:
+        return f"{found} The study names the targets."
+    return (
+        f"{found} The study names no targets: they are the values to which all, 90 % and 50 % of the runs on a data "
+        "set fall, in two evaluations in a row and whatever their batch size."
+    )
+
+
 def terms(content: Content) -> str:
     """The words of the page, as far as the study has what they name, and what the captions of its figures leave out."""
     words = [*_TERMS] if content.trained else []
     words += [_TARGET] if content.trained and len(content.tables["targets"]) else []
     words += [*_TERMS_OF_ANY, *(_FIGURES_OF_RUNS if content.trained else ())]
-    words += [_WAY] if len(content.tables["to_target"]) else []
-    words += [found for table, found in _FIGURES.items() if len(content.tables[table])]
-    return elements.section("How to read this page", elements.terms(words))
+    if len(content.tables["to_target"]):
+        words.append(_WAY if content.trained else _WAY_ELSEWHERE)
+    figures = _FIGURES if content.trained else {**_FIGURES, **_FIGURES_ELSEWHERE}
+    words += [found for table, found in figures.items() if len(content.tables[table])]
+    return elements.section("Glossary: how to read this page", elements.terms(words))
 
 
 _FIGURES_OF_RUNS = (
@@ -102,13 +136,28 @@ _FIGURES_OF_RUNS = (
 )
 _WAY = (
     "On the way to a target",
-    "Where the study trained its runs, a target is put half-way between the first evaluation that counts and the one "
-    "before; where all runs of a size reach it between the same two, they show no spread. A run that missed it "
-    "stands where it ended, at the upper edge where that is not known in the unit, and is in no mean; one that "
-    "diverged counts as followed as long as any. Runs that met a target before training are not drawn: a logarithmic "
-    "axis has no zero. Intervals of seconds are those of the runs: a size has one time per update, on the machine "
-    "that was timed.",
+    "A target is put half-way between the first evaluation that counts and the one before; where all runs of a size "
+    "reach it between the same two, they show no spread. A run that missed it stands where it ended, at the upper edge "
+    "where that is not known in the unit, and is in no mean; one that diverged counts as followed as long as any. Runs "
+    "that met a target before training are not drawn: a logarithmic axis has no zero. Intervals of seconds are those "
+    "of the runs: a size has one time per update, on the machine that was timed.",
 )
+_WAY_ELSEWHERE = (
+    "On the way to a target",
+    "Epochs, updates or examples to a target are those of the file; with histories, a target is put half-way between "
+    "the first evaluation that counts and the one before. Where all runs of a size reach it at the same evaluation, "
+    "they show no spread. A run that missed it stands where it ended, at the upper edge where that is not known, and "
+    "is in no mean. Intervals of seconds and joules are those of the runs: a size has one time and power.",
+)
+_FIGURES_ELSEWHERE = {
+    "trials": (
+        "Best learning rate",
+        "The vertex of the parabola through the best rate of a repetition and its two neighbours. Where the best lies "
+        "at the edge of those tried, it may lie beyond. The slopes 1 and 1/2 start at the best rate of the smallest "
+        "size and are not fitted.",
+    ),
+    "pareto": ("Front", "It is one of means: where bars overlap widely, other runs may give another front."),
+}
 _FIGURES = {
     "critical_batch_size": (
         "Critical batch size",
@@ -274,7 +323,7 @@ def _learning_rates(content: Content) -> list[str]:
 def provenance(content: Content) -> str:
     """Links to the tables that lie beside the page, and the manifest of the study."""
     manifest = elements.mapping(content.manifest, "Machine, software, code and command of this study.", "manifest")
-    return elements.section("Where the numbers come from", files(content) + manifest)
+    return elements.section("Machine, software, code and command", manifest)
 
 
 def files(content: Content) -> str:
@@ -286,6 +335,6 @@ def files(content: Content) -> str:
     ]
     book = elements.link("tables/codebook.csv", "what every column means")
     return (
-        f"<p>The tables and figures lie beside this page: {', '.join(links)}; and {book}. The page needs none of "
-        "them.</p>"
+        f"<p>The tables and figures lie beside this page: {', '.join(links)}; and {book}. So does report.ipynb, the "
+        "notebook that made the page. The page needs none of them.</p>"
     )

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pandas as pd
 
 from batchscope import text
-from batchscope.analysis.best import BEST, COMPARED, LOSS, NOT_COMPARABLE, NOT_TESTABLE
+from batchscope.analysis.best import BEST, COMPARED, NOT_COMPARABLE, NOT_TESTABLE
 from batchscope.analysis.times import SPREAD
 from batchscope.figures import sheets
 from batchscope.figures.sheets import Cell, Column, Row, Sheet, number, rows, value
@@ -20,6 +20,7 @@ from batchscope.report.sections.speed import memory
 from batchscope.stats import ALPHA, LEVEL
 from batchscope.tables import cells
 from batchscope.tables.cells import Pair
+from batchscope.tables.metrics import METRICS
 
 _SUMMARY: tuple[Field | Own, ...] = (
     SIZE,
@@ -96,51 +97,59 @@ def _cells(of_recipe: pd.DataFrame, sizes: pd.DataFrame) -> list[Cell]:
 
 
 _VERDICTS = {
-    BEST: "lowest mean",
-    NOT_COMPARABLE: "not compared: a seed has no value",
-    NOT_TESTABLE: "not tested: too few seeds or no spread",
+    NOT_COMPARABLE: "not compared: a run has no value",
+    NOT_TESTABLE: "not tested: too few runs or no spread",
 }
 
 
 def compared(content: Content, pair: Pair) -> bool:
     """Whether there is something to say about losses: runs that were trained, or imported ones that have them."""
-    return content.trained or content.has("best", pair, "loss_mean")
+    return content.trained or content.has("best", pair, "value_mean")
 
 
 @section(
     "Which sizes can be told apart",
-    "The size with the lowest mean is the best of those tried only as far as the others can be told apart from "
-    "it. Sizes that cannot be told apart are not shown to be equal: more seeds may separate them.",
+    "The size with the best mean is the best of those tried only as far as the others can be told apart from "
+    "it. Sizes that cannot be told apart are not shown to be equal: more runs may separate them.",
 )
 def comparison(content: Content, pair: Pair) -> list[Block]:
     """One row per batch size: how its best validation loss differs from that of the size with the lowest mean."""
     if not compared(content, pair):
         return []
-    ranks = content.of("ranks", pair)
-    shares = {_size(row): number(row, "probability_best") for row in rows(ranks[ranks["metric"] == LOSS])}
+    shared = content.trained or content.study["measurements"]["runs"]["shared_seeds"]  # type: ignore[index]
+    best, ranks, repeated = content.of("best", pair), content.of("ranks", pair), "seeds" if content.trained else "runs"
+    metric = METRICS[str(best["metric"].iloc[0])]
+    lead = "highest" if metric.better == "higher" else "lowest"
+    ranked = ranks[ranks["metric"] == best["metric"].iloc[0]]
+    shares = {_size(row): number(row, "probability_best") for row in rows(ranked)}
 
-    def lowest(row: Row) -> Cell:
+    def leads(row: Row) -> Cell:
         share = shares.get(_size(row))
         return value(None if share is None else 100 * share)
 
     fields = (
         SIZE,
-        Field("Best validation loss", "loss"),
-        Field("Difference from the lowest", "difference"),
+        Field(f"{metric.words[0].upper()}{metric.words[1:]}", "value", metric.unit),
+        Field(f"Difference from the {lead}", "difference"),
         Own("p, adjusted", p_adjusted),
-        words("Verdict", _verdict),
+        words("Verdict", lambda row: _verdict(row, lead)),
         Field("Smallest difference found", "detectable"),
-        Own("Lowest", lowest, "% of resamples"),
-        Field("Seeds", "n"),
+        Own(lead.capitalize(), leads, "% of resamples", optional=True),
+        Field(repeated.capitalize(), "n"),
     )
+    means = "means over pairs of runs with equal seed" if shared else "those of means over independent runs"
+    test = "paired" if shared else "Welch"
     caption = (
-        "Differences are means over pairs of runs with equal seed, with paired "
-        f"{LEVEL} t-intervals that are not adjusted. The p-values of two-sided paired t-tests are adjusted "
-        f"(Holm) over all pairs of sizes in the study; told apart means adjusted p ≤ {ALPHA}. Smallest difference "
-        "found: what as many seeds with this spread would tell apart in four studies of five. Lowest: how often a size "
-        "has the lowest mean when the seeds are drawn again with replacement; with few seeds this looks surer than it "
-        "is, and it decides nothing."
+        f"Differences are {means}, with {test} {LEVEL} t-intervals that are not adjusted. The p-values of two-sided "
+        f"{test} t-tests are adjusted (Holm) over all pairs of sizes in the study; told apart means adjusted "
+        f"p ≤ {ALPHA}. Smallest difference found: what as many {repeated} with this spread would tell apart in four "
+        "studies of five."
     )
+    if len(ranked):
+        caption += (
+            f" {lead.capitalize()}: how often a size has the {lead} mean when the {repeated} are drawn again with "
+            f"replacement; with few {repeated} this looks surer than it is, and it decides nothing."
+        )
     return [*table(content, pair, "comparison", fields, caption, of="best")]
 
 
@@ -150,17 +159,17 @@ def p_adjusted(row: Row) -> Cell:
     return value(p, text.p_value(p).removeprefix("= "))
 
 
-def _verdict(row: Row) -> str:
+def _verdict(row: Row, lead: str) -> str:
     if row["status"] == COMPARED:
         return "told apart" if bool(row["told_apart"]) else "not told apart"
-    return _VERDICTS[str(row["status"])]
+    return f"{lead} mean" if row["status"] == BEST else _VERDICTS[str(row["status"])]
 
 
 def _size(row: Row) -> tuple[int, bool]:
     return row["batch_size"], row["full_batch"]
 
 
-_ACCURACY = (
+_ACCURACY: tuple[Field | Own, ...] = (
     SIZE,
     Field("Updates in all", "updates", "mean", form="whole"),
     Field("Epochs trained", "epochs", "mean", form="number"),
@@ -173,29 +182,31 @@ _ACCURACY = (
 )
 
 
-@section(
-    "Accuracy and the gap between training and test",
-    "Equal epochs give a large batch fewer updates than a small one, so a lower accuracy at a large size may be "
-    "a lack of updates and not a property of the size.",
-)
+@section("Accuracy and the gap between training and test")
 def accuracy(content: Content, pair: Pair) -> list[Block]:
     """One row per batch size: epochs trained, and accuracies at the best and after the last epoch."""
     if not (content.trained or content.has("best", pair, "accuracy_mean")):
         return []
-    caption = (
-        f"Means over the runs that finished with {LEVEL} t-intervals over seeds. The best "
-        "epoch has the lowest validation loss; final is after the last update. The test data chose nothing."
-    )
-    results = table(content, pair, "results", _ACCURACY, caption, of="summary")
-    return [*results, Figure("accuracy_vs_batch"), Figure("gap_vs_batch"), Figure("updates_vs_batch")]
+    head, fields = f"Means over the runs that finished with {LEVEL} t-intervals over", _ACCURACY
+    if content.trained:
+        caption = (
+            f"{head} seeds. The best epoch has the lowest validation loss; final is after the last update. The test "
+            "data chose nothing. Equal epochs give a large batch fewer updates than a small one, so a lower accuracy "
+            "at a large size may be a lack of updates and not a property of the size."
+        )
+    else:
+        caption = f"{head} runs. Best epoch: what the table gives as a run's best evaluation; final: its last."
+        fields = (SIZE, *(replace(field, optional=True) for field in _ACCURACY[1:]))
+    results = table(content, pair, "results", fields, caption, of="summary")
+    return [*results, Figure("gap_vs_batch"), Figure("updates_vs_batch")]
 
 
 @section(
-    "Learning curves",
+    "More learning curves",
     "The same runs, charged in four ways. Against epochs every size has seen the same examples; against updates "
     "every size has changed its weights as often; against seconds every size has had the same time on this "
     "machine. A size can lead on one axis and trail on another.",
 )
 def curves(content: Content, pair: Pair) -> list[Block]:
-    """Losses and accuracies along the runs."""
-    return [Figure("curves_article"), Figure("curves_loss"), Figure("curves_accuracy")]
+    """Accuracies, and the losses of single runs; those of the sizes stand open in the chapter."""
+    return [Figure("curves_accuracy"), Figure("curves_article")]

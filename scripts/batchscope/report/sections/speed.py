@@ -26,7 +26,7 @@ def time(content: Content, pair: Pair) -> list[Block]:
     if not content.trained:
         return []
     above, below = disturbed(content, pair), imprecise(content, pair)
-    return [above, *_timed(content, pair), *below, Figure("time_per_epoch"), Figure("throughput")]
+    return [above, *_timed(content, pair), *below, Figure("throughput")]
 
 
 def _timed(content: Content, pair: Pair) -> list[Block]:

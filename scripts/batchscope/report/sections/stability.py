@@ -20,7 +20,7 @@ from batchscope.tables.cells import Pair
 )
 def updates(content: Content, pair: Pair) -> list[Block]:
     """Losses and gradients of single updates."""
-    return [Figure("step_losses"), Figure("noise_vs_batch"), Figure("gradient_norm"), Figure("weight_path")]
+    return [Figure("step_losses"), Figure("gradient_norm"), Figure("weight_path")]
 
 
 _OUTCOMES = (

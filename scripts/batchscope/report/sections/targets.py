@@ -49,15 +49,16 @@ def _amount(row: Row) -> str:
 def targets(content: Content, pair: Pair) -> list[Block]:
     """One row per batch size and target: how many runs reached it and what that took."""
     frame = content.of("targets", pair)
+    scale, unit = energy_unit(content)
     fields = (
         SIZE,
-        words("Target", _target),
+        words("Target", wanted),
         Field("Reached", "n_reached", "runs", of="n"),
         Field("Epochs", "epochs", aligned=False),
         Field("Updates", "updates"),
         Field("Examples", "examples"),
         Field("Time", "seconds", optional=True),
-        Field("Energy", "joules", optional=True),
+        Own("Energy", lambda row: spread(*_joules(row, scale)), unit, optional=True),
         Own("Median epochs", _median, "Kaplan–Meier"),
         Own("Epochs, cut off", _restricted, "restricted mean"),
     )
@@ -76,12 +77,22 @@ def targets(content: Content, pair: Pair) -> list[Block]:
     fold = f"All {len(frame)} numbers: every batch size and target" if len(frame) > LONG else ""
     return [
         Figure("steps_to_target"),
-        Figure("time_to_target"),
         *table(content, pair, "targets", fields, caption, fold=fold),
     ]
 
 
-def _target(row: Row) -> str:
+def energy_unit(content: Content) -> tuple[float, str]:
+    """The unit of all energies to a target on the page, and what turns joules into it."""
+    large = any((content.tables[name]["joules"] >= 1e6).any() for name in ("to_target", "savings"))
+    return (1e-6, "MJ") if large else (1.0, "J")
+
+
+def _joules(row: Row, scale: float) -> tuple[float | None, float | None, float | None]:
+    mean, low, high = (number(row, f"joules_{end}") for end in ("mean", "ci_low", "ci_high"))
+    return tuple(None if joules is None else joules * scale for joules in (mean, low, high))  # type: ignore[return-value]
+
+
+def wanted(row: Row) -> str:
     """A target in words: `validation loss 0.4`."""
     return f"{metric_words(str(row['metric']))} {number(row, 'target'):g}"
 
@@ -108,15 +119,19 @@ def _restricted(row: Row) -> Cell:
 def critical(content: Content, pair: Pair) -> list[Block]:
     """One row per target: the fit of epochs against batch size, or why it is refused."""
     fields = (
-        words("Target", _target),
+        words("Target", wanted),
         Own("Critical batch size", _critical_size, "examples"),
         Own("Fewest epochs", lambda row: value(_accepted(row, "e_min"))),
+        Own(
+            "Fewest examples",
+            lambda row: value(_accepted(row, "e_min_examples"), text.integer(_accepted(row, "e_min_examples"))),
+        ),
         Own("Fewest updates", lambda row: value(_accepted(row, "s_min"), text.integer(_accepted(row, "s_min")))),
         Field("Misfit", "rmse_log", "rmse of the log"),
         Field("Sizes fitted", "n_sizes"),
         words("Range fitted", _range, "examples"),
         Field("Runs", "n_runs"),
-        words("Fit", lambda row: "accepted" if row["accepted"] else f"refused: {row['reason']}"),
+        words("Fit", lambda row: "accepted" if row["accepted"] else _refused(row)),
     )
     caption = (
         f"The law E = E_min (1 + B / B_crit), with E the epochs to the target at batch size B, is "
@@ -127,6 +142,24 @@ def critical(content: Content, pair: Pair) -> list[Block]:
     )
     fits = table(content, pair, "critical", fields, caption, of="critical_batch_size")
     return [*fits, Figure("examples_to_target"), Figure("critical_vs_target")]
+
+
+def bound(row: Row) -> str:
+    """What a refused fit says of the critical batch size all the same: `at least 272: larger batches still saved …`."""
+    least, most = number(row, "at_least"), number(row, "at_most")
+    smallest, largest = (number(row, f"{end}_batch_size") or 0 for end in ("min", "max"))
+    if least is not None:
+        saved = f": larger batches still saved updates up to {text.integer(largest)}, the largest that always got there"
+        return f"at least {text.number(least)}{saved if least >= largest else ''}"
+    if most is not None:
+        cost = f": from {text.integer(smallest)} on, the smallest tried, larger batches cost examples"
+        return f"at most {text.number(most)}{cost if most <= smallest else ''}"
+    return ""
+
+
+def _refused(row: Row) -> str:
+    known = bound(row)
+    return f"refused: {row['reason']}" + (f" It is {known}." if known else "")
 
 
 def _accepted(row: Row, name: str) -> float | None:
@@ -143,13 +176,12 @@ def _range(row: Row) -> str:
 
 
 _SAVINGS = (
-    words("Target", _target),
+    words("Target", wanted),
     words("What is chosen", lambda row: str(row["choice"]).replace("_", " ")),
     Field("Batch size", "batch_size", "examples"),
     Field("Power limit", "power_limit_watts"),
     Field("Runs", "n"),
     Field("Epochs", "epochs", "mean", form="number"),
-    Field("Energy", "joules", "MJ"),
     Own("Saved", lambda row: value(saved := number(row, "saving_percent"), text.fixed(saved, 2)), "%"),
 )
 
@@ -166,4 +198,10 @@ def savings(content: Content, pair: Pair) -> list[Block]:
         "candidates. The least is chosen by the same numbers that it is reported with, so savings lean to the high "
         "side; without repeats of the power measurement they have no interval."
     )
-    return [*table(content, pair, "savings", _SAVINGS, caption)]
+    scale, unit = energy_unit(content)
+    energy = Own("Energy", lambda row: _energy(number(row, "joules"), scale), unit)
+    return [*table(content, pair, "savings", (*_SAVINGS[:-1], energy, _SAVINGS[-1]), caption)]
+
+
+def _energy(joules: float | None, scale: float) -> Cell:
+    return Cell() if joules is None else value(joules * scale)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # only then: the Snakefile reads `about` and has no NumPy
     from batchscope.training.plans import Plan
 
 NAMES = ("tensorflow", "jax", "numpy")
+NAMED = {"tensorflow": "TensorFlow", "jax": "JAX", "numpy": "NumPy"}  # as people write them
 
 Part = Literal["train", "validation", "test"]
 Precision = Literal["float32", "float64"]
@@ -215,7 +216,7 @@ class TogetherEngine(Protocol):
         `memory_bytes` is what this process may hold on the host.
 
         Raises:
-            NotTogetherError: it cannot do that, or not with the memory that there is.
+            NotTogetherError: it cannot do that, or it would take no less time.
             EngineError, FunctionError, MemoryError: as `Engine.build`.
         """
 

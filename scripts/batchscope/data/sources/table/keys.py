@@ -10,7 +10,8 @@ from pydantic import Field
 from batchscope.config.errors import ConfigError, Key, Locate, choice
 from batchscope.config.written import DIFFERENT, List, defaults, valid
 from batchscope.data.sources.keys import Classes, Existing, Split, Values
-from batchscope.data.splits import DataError, feature_columns, table_columns, table_rows
+from batchscope.data.splits import DataError, feature_columns, table_columns
+from batchscope.tables import foreign
 
 _Column = Annotated[str, Field(min_length=1), valid("the name of a column")]
 
@@ -62,7 +63,7 @@ class Table(Existing):
     @classmethod
     def size(cls, dataset: Values) -> int:
         """Records of the table."""
-        return table_rows(Path(dataset["path"]))
+        return foreign.rows(Path(dataset["path"]))
 
 
 SOURCE = Table

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import itertools
+import logging
+import math
+import re
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -11,13 +14,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from batchscope.data.scaling import MAX_MERGED, differences
 from batchscope.data.sources.reading import Examples, Place, Source, Values, hashes
-from batchscope.data.splits import DataError, feature_columns, short, table_columns, table_rows
+from batchscope.data.splits import DataError, feature_columns, table_columns
+from batchscope.tables import foreign
+from batchscope.tables.foreign import Column, arrow, short
+from batchscope.tables.foreign.column import as_number
+
+log = logging.getLogger(__name__)
+
+_WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")  # written as programs write it, so that its text can be made of it again
 
 
 def read(dataset: Values, seed: int, place: Place) -> Source:
@@ -25,7 +33,8 @@ def read(dataset: Values, seed: int, place: Place) -> Source:
     path, target = Path(dataset["path"]), dataset["target"]
     columns = table_columns(path)
     features = feature_columns(path, target, dataset["features"])
-    table = _read_table(path, columns, [target, *features])
+    labels = foreign.read(path, [target]).column(target)
+    table = arrow.columns(path, columns, features)
     x, origin = np.empty((len(table), len(features)), np.float64), np.zeros(len(features))
     for index, name in enumerate(features):
         numbers = _numbers(table.column(name), f"{path}: column `{short(name)}`")
@@ -33,27 +42,11 @@ def read(dataset: Values, seed: int, place: Place) -> Source:
             origin[index] = numbers[0]
             numbers = differences(numbers, numbers[0])
         x[:, index] = numbers
-    y = _labels(table.column(target), f"{path}: column `{target}`")
-    if len(x) != table_rows(path):
-        raise DataError(f"{path} has {table_rows(path)} records, but {len(x)} were read; write it with another tool")
-    examples = Examples(x, y, f"{path}: features", f"{path}: column `{target}`", origin, features)
+    if len(x) != len(labels.cells):
+        raise DataError(f"{path} has {len(labels.cells)} rows, but {len(x)} were read; write it with another tool")
+    name = f"{path}: column `{short(target)}`"
+    examples = Examples(x, _labels(labels, name), f"{path}: features", name, origin, features)
     return Source(examples, classes=dataset["classes"], files=hashes(path))
-
-
-def _read_table(path: Path, columns: Sequence[str], wanted: Sequence[str]) -> pa.Table:
-    try:
-        if path.suffix.lower() == ".parquet":
-            return pq.ParquetFile(path).read(columns=list(wanted))
-        # Read as text and converted afterwards: pyarrow would guess each type from the first records only.
-        return pyarrow.csv.read_csv(
-            path,
-            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types={name: pa.string() for name in columns}, strings_can_be_null=False, include_columns=wanted
-            ),
-        )
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path} cannot be read as a table: {error}") from error
 
 
 def _numbers(column: pa.ChunkedArray, name: str) -> NDArray[Any]:
@@ -67,17 +60,14 @@ def _numbers(column: pa.ChunkedArray, name: str) -> NDArray[Any]:
     if types.is_integer(column.type):
         return np.asarray(column.to_numpy())
     if any(is_text(column.type) for is_text in texts):
-        for whole in (pa.int64(), pa.uint64()):
-            with contextlib.suppress(pa.ArrowInvalid):  # other numbers
-                return np.asarray(pc.cast(column, whole).to_numpy())
+        _refuse_hexadecimal(column, name)
+        for kind in (pa.int64(), pa.uint64(), pa.bool_()):
+            with contextlib.suppress(pa.ArrowInvalid, pa.ArrowNotImplementedError):  # other cells
+                return np.asarray(pc.cast(column, kind).to_numpy())
     try:
         numbers = np.asarray(pc.cast(column, pa.float64(), safe=False).to_numpy(), np.float64)
     except pa.ArrowInvalid:
-        first = next(index for index, text in enumerate(column) if not _is_number(text))
-        raise DataError(
-            f"{name}: record {first + 1} is {short(str(column[first].as_py()))!r}; features must be numbers: fill "
-            "in or remove such records, or list the columns to use as `features`"
-        ) from None
+        raise _no_number(column, name) from None
     if not np.isfinite(numbers).all():
         first = int(np.argmin(np.isfinite(numbers)))
         raise DataError(f"{name}: record {first + 1} is {numbers[first]}; fill in or remove such records")
@@ -128,19 +118,21 @@ def _exact(written: str | Decimal) -> Decimal:
         return Decimal(0)
 
 
-def _labels(column: pa.ChunkedArray, name: str) -> NDArray[Any]:
-    _refuse_nulls(column, name)
-    if pa.types.is_dictionary(column.type):
-        column = pc.cast(column, column.type.value_type)
-    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-        return np.asarray(column.to_numpy())
-    # Text that is all numbers is numbers: a CSV file knows no types.
-    for kind in (pa.int64(), pa.float64()):
-        try:
-            return np.asarray(pc.cast(column, kind).to_numpy())
-        except pa.ArrowInvalid:
-            continue
-    return np.array(column.to_pylist(), dtype=str)
+def _labels(column: Column, name: str) -> NDArray[Any]:
+    """The classes: numbers where every label is one, and no two are the same; else the labels as they are.
+
+    Labels that look alike and stay different are told.
+    """
+    for one, other in itertools.islice(column.look_alikes(), 10):
+        log.warning("%s: `%s` and `%s` are two classes", name, short(one), short(other))
+    distinct = dict.fromkeys(column.cells)
+    numbers = {label: math.nan if label.lower() == "nan" else as_number(label) for label in distinct}
+    if len(set(numbers.values())) == len(distinct) and None not in numbers.values():
+        if all(_WHOLE.fullmatch(label) and abs(int(label)) < 2**63 for label in distinct):
+            return np.array([int(label) for label in column.cells], np.int64)
+        if not all(label.strip().lstrip("+-").isdigit() for label in distinct):
+            return np.array([numbers[label] for label in column.cells], np.float64)
+    return np.array(column.cells, dtype=str)
 
 
 def _refuse_nulls(column: pa.ChunkedArray, name: str) -> None:
@@ -149,9 +141,17 @@ def _refuse_nulls(column: pa.ChunkedArray, name: str) -> None:
         raise DataError(f"{name}: record {first + 1} has no value; fill in or remove such records")
 
 
-def _is_number(text: pa.Scalar) -> bool:
-    try:
-        text.cast(pa.float64())
-    except pa.ArrowInvalid:
-        return False
-    return True
+def _refuse_hexadecimal(column: pa.ChunkedArray, name: str) -> None:
+    """Raise `DataError` for 0x1F, which pyarrow takes for 31."""
+    if not pa.types.is_decimal(column.type) and any(
+        pc.any(pc.match_substring(column, mark)).as_py() for mark in ("0x", "0X")
+    ):
+        raise _no_number(column, name)
+
+
+def _no_number(column: pa.ChunkedArray, name: str) -> DataError:
+    first = next(index for index, text in enumerate(column.to_pylist()) if as_number(text) is None)
+    return DataError(
+        f"{name}: record {first + 1} is {short(column[first].as_py())!r}; features must be numbers: fill in or remove "
+        "such records, or list the columns to use as `features`"
+    )

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import os
 import struct
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,15 @@ class FooterError(ValueError):
 
 @dataclass(frozen=True)
 class Footer:
-    """Names of the top-level columns, the number of rows, and the names of those columns that pandas wrote as index."""
+    """Names of the top-level columns, the number of rows, and the names of those columns that pandas wrote as index.
+
+    `ranges` are indexes of evenly spaced whole numbers, which pandas only describes here; without a name they are none.
+    """
 
     columns: tuple[str, ...]
     rows: int
     index: tuple[str, ...]
+    ranges: Mapping[str, range] = field(default_factory=dict)
 
 
 def read(path: Path) -> Footer:
@@ -60,12 +64,28 @@ def _footer(content: bytes) -> Footer:
         metadata, _ = _struct(content, 0, 0)
         columns, rows = tuple(_columns(metadata[2])), metadata[3]
         texts = {entry[1]: entry.get(2, b"") for entry in metadata.get(5, [])}
-        index = tuple(_index(json.loads(texts[b"pandas"]))) if b"pandas" in texts else ()
-    except (IndexError, KeyError, TypeError, ValueError, AttributeError, RecursionError, struct.error) as error:
+        described = json.loads(texts[b"pandas"]).get("index_columns", ()) if b"pandas" in texts else ()
+        ranges = {
+            each["name"]: range(each["start"], each["stop"], each["step"])
+            for each in described
+            if isinstance(each, dict) and isinstance(each["name"], str) and each["name"] not in columns
+        }
+        index = [each for each in described if isinstance(each, str)]
+        whole = all(len(numbers) == rows for numbers in ranges.values())
+    except (
+        IndexError,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        RecursionError,
+        OverflowError,
+        struct.error,
+    ) as error:
         raise FooterError("its footer is damaged") from error
-    if not isinstance(rows, int) or rows < 0:
+    if not whole or not isinstance(rows, int) or rows < 0:
         raise FooterError("its footer is damaged")
-    return Footer(columns, rows, tuple(name for name in columns if name in index))
+    return Footer(columns, rows, tuple(name for name in columns if name in index), ranges)
 
 
 def _columns(schema: list[Any]) -> Iterator[str]:
@@ -79,11 +99,6 @@ def _columns(schema: list[Any]) -> Iterator[str]:
             position += 1
     if position != len(schema):
         raise FooterError("its footer is damaged")
-
-
-def _index(pandas: dict[str, Any]) -> Iterator[str]:
-    """Index columns that are in the file; a range of row numbers is described there and stored nowhere."""
-    return (name for name in pandas.get("index_columns", ()) if isinstance(name, str))
 
 
 def _struct(content: bytes, at: int, depth: int) -> tuple[dict[int, Any], int]:

@@ -1,0 +1,103 @@
+"""What a resolved study says about results made elsewhere: its key `measurements` as plain content."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NotRequired, TypedDict
+
+LENGTHS = ("epochs", "updates", "examples")
+"""One of them says how long a run took to its target; the others follow from it where they can."""
+RESULTS = tuple(
+    f"{weights}_{part}_{metric}"
+    for weights in ("selected", "last")
+    for part in ("train", "validation", "test")
+    for metric in ("loss", "accuracy")
+)
+
+TO_TARGET = "to_target"
+"""The criterion of a learning rate that is not a column of results: how long runs took to their targets."""
+
+
+class Baseline(TypedDict):
+    """The batch size and power limit (None where power was not limited) that savings are counted against."""
+
+    batch_size: int
+    power_limit_watts: float | None
+
+
+class OfColumn(TypedDict):
+    """Each value of a column is a data set."""
+
+    column: str
+
+
+class OfColumns(TypedDict):
+    """Each combination of values of these columns is a recipe."""
+
+    columns: Sequence[str]
+
+
+class TimingsFile(TypedDict):
+    """A file, and which of its columns holds what (`ours: theirs`)."""
+
+    path: str
+    columns: dict[str, str]
+
+
+class RunsFile(TimingsFile):
+    """The file of runs, and what all its rows are about; null where a column says it or nobody knows."""
+
+    dataset: str | OfColumn
+    recipe: str | OfColumns
+    where: Mapping[str, Sequence[str]]
+    shared_seeds: bool
+    n_train: int | None
+    metric: str | None
+    target: float | None
+    better: str
+    resolution_epochs: NotRequired[float | None]
+    percent: NotRequired[Sequence[str]]
+
+
+class HistoriesFile(TimingsFile):
+    """The file with the course of runs: `metrics` names losses and accuracies that have no column of their own."""
+
+    metrics: Mapping[str, str]
+    offset: float
+    percent: Sequence[str]
+
+
+class Measurements(TypedDict):
+    """The key `measurements` of a resolved study."""
+
+    runs: RunsFile
+    histories: NotRequired[HistoriesFile | None]
+    timings: TimingsFile | None
+    baseline: Baseline | None
+    notes: NotRequired[Sequence[str]]
+
+
+def paired(measurements: Measurements | None) -> bool:
+    """Whether runs with the same seed share what it decides: those of this workflow do, others where it is said."""
+    return measurements is None or measurements["runs"]["shared_seeds"]
+
+
+def length_of(file: RunsFile) -> str:
+    """The column that says how long a run took to its target; empty without one."""
+    return next((name for name in LENGTHS if name in file["columns"]), "")
+
+
+def criterion_in_words(criterion: str) -> str:
+    """What the best learning rate has least of: a loss, an error for an accuracy, or the time to the targets.
+
+    >>> criterion_in_words("selected_validation_accuracy"), criterion_in_words("last_test_loss")
+    ('validation error', 'test loss')
+    """
+    if criterion == TO_TARGET:
+        return "time to the targets"
+    return " ".join(criterion.split("_")[1:]).replace("accuracy", "error")
+
+
+def by_columns(file: RunsFile) -> bool:
+    """Whether the names of data sets or recipes are in the file."""
+    return not (isinstance(file["dataset"], str) and isinstance(file["recipe"], str))

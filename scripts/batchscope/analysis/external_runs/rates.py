@@ -1,0 +1,155 @@
+"""A grid of learning rates and batch sizes: the best rate of each size, and all others as trials."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from batchscope.analysis.external_runs.given import TO_TARGET
+from batchscope.analysis.external_runs.rows import Row, rate_step, runs_of
+
+VALIDATION = tuple(
+    f"{weights}_validation_{metric}" for metric in ("loss", "accuracy") for weights in ("selected", "last")
+)
+_OTHERS = tuple(
+    f"{weights}_{part}_{metric}"
+    for part in ("test", "train")
+    for metric in ("loss", "accuracy")
+    for weights in ("selected", "last")
+)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A run at one of several rates: `value` is what its rate is chosen by, lower is better, None without one."""
+
+    dataset: str
+    recipe: str
+    batch_size: int
+    seed: int
+    learning_rate: float
+    diverged: bool
+    value: float | None
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How the rates of a data set and recipe are chosen: by `criterion`, a column of runs or `to_target`."""
+
+    dataset: str
+    recipe: str
+    criterion: str
+    most_rates: int
+    runs: int
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The rows of the runs at the best rate of their size; where there are several rates, all runs as trials."""
+
+    rows: tuple[Row, ...]
+    trials: tuple[Trial, ...]
+    choices: tuple[Choice, ...]
+
+
+def choose(rows: Sequence[Row], length: str, *, shared_seeds: bool) -> Chosen:
+    """The rows at the best rate of each size.
+
+    The criterion is one for a data set and recipe: a validation loss or accuracy where there is one, else how long
+    runs took to their targets, else the result of the test or training part that there is. The best rate has the
+    smallest share of runs that diverged or missed a target, and of these the best mean. It is chosen by the runs that
+    are then reported, which flatters every size a little, and a size with more rates more.
+
+    Trials of a size are numbered alike at every rate, as far as each rate was tried, unless seeds are shared. A size
+    whose runs all diverged has neither runs nor trials.
+
+    Args:
+        rows: of the file, those that diverged among them.
+        length: the column that says how long runs took to a target; empty without one.
+        shared_seeds: whether runs with the same seed share what it decides.
+    """
+    kept: list[Row] = []
+    trials: list[Trial] = []
+    choices: list[Choice] = []
+    pairs: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        pairs.setdefault((row.dataset, row.recipe), []).append(row)
+    for pair, of_pair in pairs.items():
+        if all(row.diverged for row in of_pair):
+            continue
+        sizes = {size: _by_rate(row for row in of_pair if row.batch_size == size) for size in _sizes(of_pair)}
+        most = max(map(len, sizes.values()))
+        criterion = _criterion(of_pair, length)
+        for by_rate in sizes.values():
+            best = min(by_rate, key=lambda rate, tried=by_rate: _score(tried[rate], criterion))  # type: ignore[misc]
+            rate = by_rate[best][0].learning_rate  # one number for rates that differ in their last digits
+            ok = [replace(row, learning_rate=rate) for row in by_rate[best] if not row.diverged]
+            kept += ok
+            trials += _trials(by_rate, best, criterion, shared_seeds=shared_seeds) if ok and most > 1 else []
+        if most > 1:
+            choices.append(Choice(*pair, criterion, most, len(runs_of(of_pair))))
+    return Chosen(tuple(sorted(kept, key=lambda row: row.row)), tuple(trials), tuple(choices))
+
+
+def _sizes(rows: Iterable[Row]) -> list[int]:
+    return sorted({row.batch_size for row in rows})
+
+
+def _by_rate(rows: Iterable[Row]) -> dict[float | None, list[Row]]:
+    """The rows of each rate, the lowest first; those whose rate is not known are together, and last."""
+    found: dict[float | None, list[Row]] = {}
+    for row in rows:
+        found.setdefault(rate_step(row.learning_rate), []).append(row)
+    return {step: found[step] for step in sorted(found, key=lambda step: math.inf if step is None else step)}
+
+
+def _criterion(rows: Sequence[Row], length: str) -> str:
+    def known(name: str) -> bool:
+        return any(math.isfinite(row.values.get(name, math.nan)) for row in rows)
+
+    of_results = next(filter(known, VALIDATION), None)
+    return of_results or (TO_TARGET if length else next(filter(known, _OTHERS), TO_TARGET))
+
+
+def _value(run: Sequence[Row], criterion: str) -> float:
+    """What a run's rate is chosen by, lower is better; infinite where it diverged or missed a target."""
+    if run[0].diverged:
+        return math.inf
+    if criterion == TO_TARGET:
+        return sum(math.inf if math.isnan(row.length) else row.length for row in run)
+    value = run[0].values[criterion]
+    if math.isnan(value):
+        return math.inf
+    return 1 - value if criterion.endswith("_accuracy") else value
+
+
+def _score(rows: Sequence[Row], criterion: str) -> tuple[float, float]:
+    """The share of runs without a value, and the mean over the others."""
+    values = [_value(run, criterion) for run in runs_of(rows).values()]
+    finite = [value for value in values if math.isfinite(value)]
+    return 1 - len(finite) / len(values), sum(finite) / len(finite) if finite else math.inf
+
+
+def _trials(
+    by_rate: dict[float | None, list[Row]], best: float | None, criterion: str, *, shared_seeds: bool
+) -> list[Trial]:
+    tried = {rate: list(runs_of(rows).values()) for rate, rows in by_rate.items() if rate is not None}
+    everywhere = min(map(len, tried.values()), default=0)
+    trials = []
+    for rate, runs in tried.items():
+        for number, run in enumerate(runs if shared_seeds else runs[:everywhere]):
+            first = run[0]
+            value = _value(run, criterion)
+            trials.append(
+                Trial(
+                    *first.cell,
+                    seed=first.seed if shared_seeds else number,
+                    learning_rate=runs[0][0].learning_rate,
+                    diverged=first.diverged,
+                    value=value if math.isfinite(value) else None,
+                    chosen=rate == best,
+                )
+            )
+    return trials

@@ -1,0 +1,120 @@
+"""The findings that the chapters open with: one sentence each, with its number, made from the tables."""
+
+from __future__ import annotations
+
+from batchscope import text
+from batchscope.figures.sheets import Row, interval, number
+from batchscope.figures.targets import metric_words
+from batchscope.report.content import Content, size
+from batchscope.stats import ALPHA
+from batchscope.tables.cells import Pair
+from batchscope.tables.metrics import METRICS
+
+_RULE = (
+    "The recommended batch size is, of the sizes that are not significantly worse than the one with the best mean "
+    f"(Holm-adjusted p above {ALPHA}), the one that takes the least time"
+)
+
+
+def rule(content: Content) -> str:
+    """How the recommended size is found."""
+    if content.trained:
+        return (
+            f"{_RULE} to its selected evaluation. Where another recipe tunes the learning rate for every size, its "
+            "answer comes first."
+        )
+    return f"{_RULE}. Where runs have no quality to compare, it is the one with the least mean time to a target."
+
+
+def quality(content: Content, pair: Pair) -> str:
+    """Which size has the best mean, and how far it lies from the worst."""
+    known = [row for row in content.rows("best", pair) if number(row, "value_mean") is not None]
+    if not known:
+        return ""
+    metric = METRICS[str(known[0]["metric"])]
+    order = sorted(known, key=lambda row: float(row["value_mean"]), reverse=metric.better == "higher")
+    best, worst = order[0], order[-1]
+    name = metric.words[0].upper() + metric.words[1:]
+    which = "highest" if metric.better == "higher" else "lowest"
+    if best is worst:
+        return f"{name} at batch size {size(best)}: {_mean(best)}{_unit(metric.unit)}."
+    other = "lowest" if which == "highest" else "highest"
+    return (
+        f"{name} is {which} at batch size {size(best)} ({_mean(best)}{_unit(metric.unit)}) and {other} at "
+        f"{size(worst)} ({_mean(worst)})."
+    )
+
+
+def speed(content: Content, pair: Pair) -> str:
+    """How long an epoch takes at the fastest and the slowest size."""
+    timed = [row for row in content.rows("best", pair) if number(row, "seconds_per_epoch") is not None]
+    if not timed:
+        return ""
+    fast, slow = (pick(timed, key=lambda row: float(row["seconds_per_epoch"])) for pick in (min, max))
+    if fast is slow:
+        return f"An epoch takes {_seconds(fast)} at batch size {size(fast)}."
+    times = text.ratio(float(slow["seconds_per_epoch"]) / float(fast["seconds_per_epoch"]))
+    return (
+        f"An epoch takes {times} times as long at batch size {size(slow)} ({_seconds(slow)}) as at {size(fast)} "
+        f"({_seconds(fast)})."
+    )
+
+
+def target(content: Content, pair: Pair) -> str:
+    """Which size gets to the target in the least time, and the critical batch size where a fit was accepted."""
+    from batchscope.report.sections.targets import bound, wanted
+
+    found = next((row for row in content.rows("advice", pair) if row["goal"] == "time_to_target"), None)
+    sentences = []
+    if found is not None and number(found, "batch_size") is not None and isinstance(found["about"], str):
+        value = text.interval(number(found, "value"), number(found, "ci_low"), number(found, "ci_high"))
+        sentences.append(f"Batch size {size(found)} takes the least time to {found['about']}: {value} {found['unit']}.")
+    fits = [row for row in content.rows("critical_batch_size", pair) if row["accepted"]]
+    if fits:
+        fit = fits[-1]
+        value = text.interval(number(fit, "b_crit"), number(fit, "ci_low"), number(fit, "ci_high"), 0)
+        sentences.append(f"The critical batch size at {metric_words(str(fit['metric']))} {fit['target']:g} is {value}.")
+    bounds = [(row, bound(row)) for row in content.rows("critical_batch_size", pair) if bound(row)]
+    if bounds and not fits:
+        row, words = bounds[-1]
+        sentences.append(f"The critical batch size at {wanted(row)} is {words}.")
+    if not sentences and len(content.of("to_target", pair)):
+        sentences.append("No size can be named: see the tables for which runs reached which target.")
+    return " ".join(sentences)
+
+
+def noise(content: Content, pair: Pair) -> str:
+    """How far the loss of a single batch strays at the smallest and the largest size that has a number."""
+    known = [row for row in content.rows("summary", pair) if number(row, "noise_mean") is not None]
+    if not known:
+        return ""
+    first, last = known[0], known[-1]
+    if first is last:
+        return f"The loss of a batch strays by {_noise(first)} nat at batch size {size(first)}."
+    return (
+        f"The loss of a batch strays by {_noise(first)} nat at batch size {size(first)} and by {_noise(last)} nat at "
+        f"{size(last)}."
+    )
+
+
+def rate(content: Content, pair: Pair) -> str:
+    """How the best learning rate grows with the batch size."""
+    from batchscope.report.sections.rates import slope
+
+    return " ".join(slope(row, trained=content.trained) for row in content.rows("rate_slopes", pair))
+
+
+def _mean(row: Row) -> str:
+    return interval(row, "value")
+
+
+def _noise(row: Row) -> str:
+    return text.number(number(row, "noise_mean"))
+
+
+def _seconds(row: Row) -> str:
+    return text.seconds(number(row, "seconds_per_epoch"))
+
+
+def _unit(unit: str) -> str:
+    return f" {unit}" if unit else ""

@@ -1,0 +1,106 @@
+"""What a data set and recipe takes to its targets, as its card says it: time, critical batch size and energy."""
+
+from __future__ import annotations
+
+from batchscope import text
+from batchscope.analysis.choosing import span
+from batchscope.figures.sheets import Row, number
+from batchscope.report.content import Content, size
+from batchscope.report.sections.targets import bound, energy_unit, wanted
+from batchscope.tables.cells import Pair, Size
+
+Fact = tuple[str, str, str] | None
+"""A row of a card: name, value and remark; None where it was not measured."""
+
+
+def compared(content: Content, pair: Pair, row: Row) -> str:
+    """Which sizes may take less time to the target of an answer that rests on it, and which did not all reach it."""
+    found = _goal(content, pair, "time_to_target")
+    every = _sizes(content, pair)
+    missed = {
+        size(each)
+        for each in content.rows("targets", pair)
+        if found is not None and wanted(each) == found["about"] and each["n_reached"] < each["n"]
+    }
+    labels = [label for label in str(row["not_worse"]).split("; ") if label in every]
+    parts = []
+    if close := [every[label] for label in labels if label not in missed]:
+        are = "is" if len(close) == 1 else "are"
+        parts.append(f"Batch size {span(close, [*every.values()])} {are} not significantly different in time.")
+    if open_ := [every[label] for label in labels if label in missed]:
+        parts.append(f"Not every run of {span(open_, [*every.values()])} reached the target: their time stays open.")
+    return " ".join(parts)
+
+
+def target(content: Content, pair: Pair) -> Fact:
+    """The size with the least time to the tightest target."""
+    found = _goal(content, pair, "time_to_target")
+    if found is None or number(found, "batch_size") is None or not isinstance(found["about"], str):
+        return None
+    value = text.interval(number(found, "value"), number(found, "ci_low"), number(found, "ci_high"))
+    return f"Least time to {found['about']}", f"{size(found)}: {value} {found['unit']}", _rivals(content, pair, found)
+
+
+def critical(content: Content, pair: Pair) -> Fact:
+    """The critical batch size of the tightest target that has one, or what is known of it."""
+    given = content.study.get("measurements")
+    higher = given is not None and given["runs"]["better"] == "higher"
+    fits = sorted(content.rows("critical_batch_size", pair), key=lambda row: row["target"], reverse=higher)
+    named = next((row for row in fits if row["accepted"]), next((row for row in fits if bound(row)), None))
+    if named is None:
+        return None
+    if not named["accepted"]:
+        return "Critical batch size", bound(named), f"at {wanted(named)}"
+    value = text.interval(number(named, "b_crit"), number(named, "ci_low"), number(named, "ci_high"), 0)
+    return "Critical batch size", value, f"at {wanted(named)}"
+
+
+def energy(content: Content, pair: Pair) -> Fact:
+    """The size with the least energy, at the power limit of the baseline where there is one."""
+    found = _goal(content, pair, "energy")
+    if found is None:
+        return None
+    if number(found, "value") is None or number(found, "batch_size") is None:
+        return ("Energy", "not measured", "no counter on this machine") if content.trained else None
+    to = f" to {found['about']}" if isinstance(found["about"], str) and found["about"] else ""
+    given = content.study.get("measurements") or {}
+    limit = (given.get("baseline") or {}).get("power_limit_watts")
+    parts = ["" if limit is None else f"at a power limit of {text.number(limit)} W", _rivals(content, pair, found)]
+    value = f"{size(found)}: {text.number(number(found, 'value'))} {found['unit']}"
+    return f"Least energy{to}", value, "; ".join(filter(None, parts))
+
+
+def saved(content: Content, pair: Pair) -> Fact:
+    """The size and power limit with the least energy to the target that energy is counted to."""
+    found = _goal(content, pair, "energy")
+    choices = [
+        row
+        for row in content.rows("savings", pair)
+        if found is not None and row["choice"] == "both" and wanted(row) == found["about"]
+    ]
+    joules = number(choices[0], "joules") if choices else None
+    if joules is None:
+        return None
+    scale, unit = energy_unit(content)
+    saved = number(choices[0], "saving_percent")
+    baseline = content.study["measurements"]["baseline"]["batch_size"]  # type: ignore[index]
+    remark = "" if saved is None else f"{text.fixed(saved, 1)} % less than batch size {baseline} at that limit"
+    value = (
+        f"{text.integer(number(choices[0], 'batch_size'))} at {text.number(number(choices[0], 'power_limit_watts'))} W"
+    )
+    return "Least energy, any limit", f"{value}: {text.number(joules * scale)} {unit}", remark
+
+
+def _rivals(content: Content, pair: Pair, row: Row) -> str:
+    every = _sizes(content, pair)
+    named = [every[label] for label in str(row["not_told_apart"]).split("; ") if label in every]
+    return f"not decided against {span(named, [*every.values()])}" if named else ""
+
+
+def _goal(content: Content, pair: Pair, goal: str) -> Row | None:
+    return next((row for row in content.rows("advice", pair) if row["goal"] == goal), None)
+
+
+def _sizes(content: Content, pair: Pair) -> dict[str, Size]:
+    """The sizes by their labels."""
+    return {size(row): Size(int(row["batch_size"]), bool(row["full_batch"])) for row in content.rows("best", pair)}

@@ -1,0 +1,102 @@
+"""What the card of runs made elsewhere says besides: what their table left out, and what to measure next."""
+
+from __future__ import annotations
+
+from batchscope import text
+from batchscope.analysis.best import COMPARED
+from batchscope.analysis.external_runs.given import criterion_in_words
+from batchscope.analysis.scaling import MAX_RESOLUTION
+from batchscope.figures.sheets import Row, number, rows
+from batchscope.figures.targets import metric_words
+from batchscope.report.content import Content, size
+from batchscope.tables.cells import CELL, SIZE, Pair
+from batchscope.tables.metrics import METRICS
+
+_NEXT = 2  # sizes that are named with the number of runs that would tell them apart
+
+
+def left_out(content: Content, pair: Pair) -> str:
+    """How many rows of the table are no results, and why."""
+    found = content.of("left_out", pair)
+    if found.empty:
+        return ""
+    counts = found.groupby("reason", sort=False)["rows"].sum().sort_values(ascending=False, kind="stable")
+    several = len(counts) > 1
+    reasons = text.listing(
+        [f"{text.integer(int(n))} {reason}" if several else str(reason) for reason, n in counts.items()]
+    )
+    return f"Left out: {text.count(int(counts.sum()), 'row')} of the table ({reasons})."
+
+
+def at_best_rate(content: Content, pair: Pair) -> str:
+    """How many of the runs stand at the best learning rate of their size, where there are several rates."""
+    choices = content.rows("rate_choices", pair)
+    if not choices:
+        return ""
+    least = criterion_in_words(str(choices[0]["criterion"]))
+    kept = len(content.of("runs", pair))
+    return (
+        f"Each size stands at its best learning rate, that of the lowest mean {least}: {text.integer(kept)} of "
+        f"{text.count(int(choices[0]['runs']), 'run')}."
+    )
+
+
+def all_runs(content: Content) -> int:
+    """How many runs the table holds, those at other learning rates than the best among them."""
+    chosen = {(str(row["dataset"]), str(row["recipe"])): int(row["runs"]) for row in content.all_rows("rate_choices")}
+    return sum(chosen.get(pair, len(content.of("runs", pair))) for pair in content.pairs)
+
+
+def more(content: Content, pair: Pair, row: Row) -> list[str]:
+    """What to measure next: more runs, rates beyond those tried, finer looks."""
+    return [_more_runs(content, pair, row), _rates(content, pair), _looks(content, pair)]
+
+
+def _more_runs(content: Content, pair: Pair, row: Row) -> str:
+    """How many runs of each size would show the differences from the best that were not shown."""
+    if number(row, "difference") is not None:
+        return ""  # said beside the recommended size
+    open_ = [each for each in content.rows("best", pair) if each["status"] == COMPARED and not each["told_apart"]]
+    known = [each for each in open_ if number(each, "seeds_to_tell") and number(each, "difference")]
+    if not known:
+        return ""
+    order = sorted(known, key=lambda each: float(each["seeds_to_tell"]))[:_NEXT]
+    unit = METRICS[str(row["metric"])].unit
+    parts = [
+        f"{text.integer(number(each, 'seeds_to_tell'))} runs of each size for {size(each)} "
+        f"({text.number(abs(float(each['difference'])), 2)}{f' {unit}' if unit else ''})"
+        for each in order
+    ]
+    return f"To show the difference from the best mean takes {text.listing(parts)}."
+
+
+def _rates(content: Content, pair: Pair) -> str:
+    """At which sizes the best learning rate was the lowest or the highest tried."""
+    found: dict[str, list[str]] = {"lowest": [], "highest": []}
+    for _, trials in content.of("trials", pair).groupby(SIZE):
+        tried, chosen = trials["learning_rate"], trials.loc[trials["chosen"], "learning_rate"]
+        for which, end in (("lowest", tried.min()), ("highest", tried.max())):
+            if len(chosen) and chosen.iloc[0] == end and tried.nunique() > 1:
+                found[which].append(size(rows(trials)[0]))
+    parts = [
+        f"The best learning rate is the {which} tried at {text.listing(sizes)}: try {beyond} ones."
+        for (which, sizes), beyond in zip(found.items(), ("lower", "higher"), strict=True)
+        if sizes
+    ]
+    return " ".join(parts)
+
+
+def _looks(content: Content, pair: Pair) -> str:
+    """The targets of which evaluations are too far apart for a critical batch size."""
+    found = content.of("to_target", pair)
+    reached = found[found["reached"]]
+    means = reached.groupby(["metric", "target", *CELL], sort=False)[["epochs", "resolution_epochs"]].mean()
+    coarse = means[means["resolution_epochs"] > MAX_RESOLUTION * means["epochs"]].reset_index()
+    if coarse.empty:
+        return ""
+    metric = metric_words(str(coarse["metric"].iloc[0]))
+    values = [f"{value:g}" for value in dict.fromkeys(coarse["target"])]
+    return (
+        f"Runs were evaluated every {text.number(float(coarse['resolution_epochs'].iloc[0]))} epochs, too rarely for a "
+        f"critical batch size at {metric} {text.listing(values)}: evaluate more often."
+    ).replace("every 1.00 epochs", "once an epoch")

@@ -1,0 +1,66 @@
+"""The part of a study that names the course of runs made elsewhere: one value per run, step and metric."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from batchscope.config.errors import Fault
+from batchscope.config.written import DIFFERENT, SORTED, List, Written, valid
+
+AXES = ("epochs", "updates", "examples")
+CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+_Column = Annotated[str, Field(min_length=1), valid("the name of a column")]
+_Named = Annotated[str, Field(min_length=1), valid("the name of a metric as the file writes it")]
+_Curve = Literal[CURVES]  # type: ignore[valid-type]
+
+
+class MeasuredHistories(Written):
+    """The file with the course of each run, from which its way to targets is measured as that of own runs; null for
+    none. Runs are joined by the column `name` of the file of runs.
+    """
+
+    path: Annotated[str, Field(pattern=r"\.(csv|parquet)$"), valid("the path of a .csv or .parquet file")]
+    """A .csv or .parquet file, found like that of the runs."""
+    columns: Annotated[
+        dict[Literal["run", "metric", "value", *AXES, *CURVES], _Column],  # type: ignore[valid-type]
+        SORTED,
+    ]
+    """Which column holds what, as `ours: theirs`: `epochs`, `updates` or `examples` trained so far, and where there is
+    a row per evaluation, the name of its `run` and the losses and accuracies, named as in `evaluations.csv`. Where
+    there is a row per value, `metric` names the column that says what each `value` measures.
+    """
+    metrics: Annotated[dict[_Curve, _Named], SORTED] = Field(default_factory=dict)
+    """By our name of a loss or accuracy, the name in the file: of columns called `RUN - NAME`, one per run, or in the
+    column `metric`. Empty where each loss and accuracy has a column of its own.
+    """
+    offset: Annotated[float, Field(ge=0)] = 0.0
+    """What is added to each number of epochs, updates or examples: 1 where the evaluation after the first epoch has the
+    number 0.
+    """
+    percent: Annotated[List[_Curve], DIFFERENT, valid("a list of accuracies")] = ()
+    """Accuracies that the file gives in percent."""
+
+    @property
+    def axis(self) -> str:
+        """What says how far a run had come."""
+        return next(name for name in AXES if name in self.columns)
+
+    def conflicts(self) -> Iterator[Fault]:
+        """The layout is one of three."""
+        axes = [name for name in AXES if name in self.columns]
+        curves = [name for name in CURVES if name in self.columns]
+        if len(axes) != 1:
+            yield ["columns"], "it says how far a run had come in one way; valid is one of epochs, updates, examples"
+        if ("metric" in self.columns) != ("value" in self.columns):
+            yield ["columns"], "metric and value belong together; valid is both or neither"
+        if bool(curves) == bool(self.metrics):
+            yield (
+                ["metrics"],
+                f"losses and accuracies are named {'twice' if curves else 'nowhere'}; valid is under columns, where "
+                "each has a column of its own, or under metrics",
+            )
+        if (curves or "metric" in self.columns) and "run" not in self.columns:
+            yield ["columns", "run"], "the key is missing; valid is the column that names the run of each row"

@@ -1,0 +1,1 @@
+"""Tables that others exported: which program wrote one, and what its columns are."""

@@ -1,0 +1,89 @@
+"""The columns of an export with the cells of the runs that count, and how one is picked among several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from batchscope.analysis.external_runs.selecting import FINISHED
+from batchscope.config.errors import ConfigError
+from batchscope.study.trackers.names import words
+from batchscope.study.trackers.tracker import Kind, Tracker
+from batchscope.tables.foreign import Table
+from batchscope.tables.foreign.column import as_number, has_no_value
+
+UNFINISHED = {
+    *("failed", "fail", "failure", "crashed", "killed", "running", "pending", "preempting", "preempted", "scheduled"),
+    *("pruned", "waiting", "canceled", "cancelled", "stopped", "timeout", "error", "queued", "unknown"),
+}
+
+
+class AmbiguousError(ConfigError):
+    """What a table does not tell and its reader must know."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column: its name in the file, the same without the export's prefix, and its cells in the runs that count."""
+
+    column: str
+    name: str
+    kind: Kind
+    cells: tuple[str, ...]
+
+    @cached_property
+    def given(self) -> tuple[str, ...]:
+        """Different cells with a value, in the order of the file."""
+        return tuple(dict.fromkeys(cell for cell in self.cells if not has_no_value(cell)))
+
+    @property
+    def varies(self) -> bool:
+        """Whether two runs differ in it."""
+        return len(self.given) > 1
+
+    @cached_property
+    def numbers(self) -> tuple[float, ...]:
+        """The different numbers; none where a cell holds something else."""
+        found = [as_number(cell) for cell in self.given]
+        return tuple(dict.fromkeys(each for each in found if each is not None)) if None not in found else ()
+
+    def wholes(self, low: int) -> bool:
+        """Whether it holds whole numbers of at least `low` in every run."""
+        every = not any(has_no_value(cell) for cell in self.cells)
+        return every and bool(self.numbers) and all(each >= low and each == each // 1 for each in self.numbers)
+
+
+def fields(table: Table, tracker: Tracker) -> list[Field]:
+    """The columns of a table in its order, with the cells of the runs that finished (all, where no column says)."""
+    states = [table.cells[name] for name, role in tracker.roles.items() if role == "state" and name in table.cells]
+    kept = [position for position in range(table.rows) if not states or finished(states[0][position])]
+    return [
+        Field(name, tracker.kind(name)[1], tracker.kind(name)[0], tuple(cells[position] for position in kept))
+        for name, cells in table.cells.items()
+    ]
+
+
+def finished(state: str) -> bool:
+    """Whether a state says that a run came to its end."""
+    return state.strip().casefold() in FINISHED
+
+
+def pick(found: Sequence[Field], what: str, rank: Callable[[Field], int] = lambda field: 0) -> Field | None:
+    """The one of several columns that may be `what`: of the lowest rank, one that varies, with the shortest name.
+
+    Columns with the same cells are one.
+
+    Raises:
+        AmbiguousError: two are equally good.
+    """
+    if not found:
+        return None
+    lowest = min(map(rank, found))
+    left = [field for field in found if rank(field) == lowest]
+    left = [field for field in left if field.varies] or left
+    shortest = min(len(words(field.name)) for field in left)
+    left = [field for field in left if len(words(field.name)) == shortest]
+    if len({field.cells for field in left}) > 1:
+        raise AmbiguousError(f"{' and '.join(f'`{field.column}`' for field in left)} may both be {what}")
+    return left[0]

@@ -1,0 +1,202 @@
+"""From a file with the course of runs to its layout: what its axis counts, which runs and which metrics it holds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from batchscope.study.trackers import names
+from batchscope.study.trackers.fields import AmbiguousError
+from batchscope.tables.foreign import Table, short
+from batchscope.tables.foreign.column import as_number, has_no_value
+from batchscope.text import listing
+
+_JOINS = " - "
+_ENDS = ("__MIN", "__MAX")
+_GROUP = re.compile(r"[^\s:]+: .*")
+_AXES = {
+    "epochs": names.one_of("epoch", "epochs", "train_epoch", "trainer_epoch", "num_epochs"),
+    "updates": names.one_of(
+        *(
+            "global_step",
+            "trainer_global_step",
+            "train_global_step",
+            "update",
+            "updates",
+            "num_updates",
+            "training_step",
+        ),
+        *("iteration", "iterations", "iter", "optimizer_step", "gradient_step", "train_step"),
+    ),
+    "examples": names.one_of(
+        *("examples", "samples", "examples_seen", "samples_seen", "n_examples", "n_samples", "num_samples")
+    ),
+}
+_STEP = names.one_of("step", "steps")
+_RUN = names.one_of("run", "run_name", "name", "run_id")
+
+
+@dataclass(frozen=True)
+class History:
+    """What a file of histories was taken for.
+
+    Attributes:
+        columns: as the key `measurements.histories.columns`.
+        metrics: as the key `measurements.histories.metrics`.
+        step: the column that says how far a run had come.
+        steps: by run, its numbers in the order of the file, where the run has a value.
+        percent: the accuracies that are percentages.
+        offset: what is added to each step.
+        questions: what must be known and is not in the file, by the key that would say it.
+    """
+
+    columns: dict[str, str]
+    metrics: dict[str, str]
+    step: str
+    steps: dict[str, list[float]]
+    percent: tuple[str, ...] = ()
+    offset: int = 0
+    questions: dict[str, str] = field(default_factory=dict)
+
+    def sentences(self, name: str) -> list[str]:
+        """What was taken for what, for people."""
+        axis = next((ours for ours in _AXES if ours in self.columns), "")
+        from_zero = ", of which 0 is the first" if self.offset else ""
+        counted = f"; {short(self.step)} counts {axis}{from_zero}" if axis else ""
+        curves = {**self.metrics, **{ours: theirs for ours, theirs in self.columns.items() if "_" in ours}}
+        taken = listing([f"{short(theirs)} as {ours}" for ours, theirs in curves.items()])
+        return [f"The course of the runs is that of {short(name)}: {taken}{counted}."]
+
+
+def recognise(table: Table) -> History:
+    """The layout of a file of histories.
+
+    Raises:
+        AmbiguousError: it holds means of groups, or no loss and no accuracy.
+    """
+    said = dict(zip(map(names.joined, table.names), table.names, strict=True))
+    if {"metric", "value"} <= set(said):
+        return _long(table, said)
+    wide = [name for name in table.cells if _JOINS in name and not name.endswith(_ENDS)]
+    return _wide(table, wide) if wide else _rows(table)
+
+
+def settle(found: History, plans: Mapping[str, tuple[float, int]], n_train: int | None) -> History:
+    """The same, with what its steps count where the plans of runs tell: each run ends when its plan is done.
+
+    Args:
+        found: of `recognise`; one whose axis says what it counts stays as it is.
+        plans: epochs and batch size of finished runs by name.
+        n_train: number of training examples, if known.
+    """
+    ends = [(steps[0], steps[-1], *plans[run]) for run, steps in found.steps.items() if run in plans and len(steps) > 1]
+    if not found.questions or not ends:
+        return found
+    counted = {
+        ("epochs", 0): all(last == epochs for _, last, epochs, _ in ends),
+        ("epochs", 1): all(first == 0 and last == epochs - 1 for first, last, epochs, _ in ends),
+        ("updates", 0): n_train is not None
+        and all(abs(last - epochs * -(-n_train // size)) <= 1 for _, last, epochs, size in ends),
+    }
+    fits = [named for named, fit in counted.items() if fit]
+    if len(fits) != 1:
+        return found
+    axis, offset = fits[0]
+    return replace(found, columns={axis: found.step, **found.columns}, offset=offset, questions={})
+
+
+def _rows(table: Table) -> History:
+    """A row per run and evaluation."""
+    run = _run(table)
+    curves = _curves(list(table.cells))
+    cells = {ours: table.cells[theirs] for ours, theirs in curves.items()}
+    step, columns, questions = _axis([name for name in table.cells if name not in (run, *curves.values())])
+    steps = _steps((table.cells[run], table.cells[step], values) for values in cells.values()) if step else {}
+    return History({"run": run, **columns, **curves}, {}, step, steps, _in_percent(cells), 0, questions)
+
+
+def _long(table: Table, said: Mapping[str, str]) -> History:
+    """A row per value, as the page of MLflow writes it."""
+    if "group" in said:
+        raise AmbiguousError("it holds means over groups of runs; valid is an export of single runs")
+    run, metric, value = _run(table), said["metric"], said["value"]
+    metrics = _curves(list(dict.fromkeys(table.cells[metric])))
+    pairs = list(zip(table.cells[metric], table.cells[value], strict=True))
+    cells = {ours: [cell if name == theirs else "" for name, cell in pairs] for ours, theirs in metrics.items()}
+    step, columns, questions = _axis([name for name in table.cells if name not in (run, metric, value)])
+    steps = _steps((table.cells[run], table.cells[step], values) for values in cells.values()) if step else {}
+    columns = {"run": run, **columns, "metric": metric, "value": value}
+    return History(columns, metrics, step, steps, _in_percent(cells), 0, questions)
+
+
+def _wide(table: Table, wide: Sequence[str]) -> History:
+    """A column per run, as a chart of Weights & Biases writes it."""
+    runs = {name.rpartition(_JOINS)[0] for name in wide}
+    if all(map(_GROUP.fullmatch, runs)):
+        raise AmbiguousError(
+            f"its columns are groups of runs such as `{short(min(runs))}`, whose values are means; valid is the export "
+            "of a chart without grouping"
+        )
+    metrics = _curves(list(dict.fromkeys(name.rpartition(_JOINS)[2] for name in wide)))
+    step, columns, questions = _axis([name for name in table.cells if _JOINS not in name])
+    of_metric = {ours: [name for name in wide if name.endswith(_JOINS + theirs)] for ours, theirs in metrics.items()}
+    cells = {ours: [cell for name in found for cell in table.cells[name]] for ours, found in of_metric.items()}
+    courses = [(name.rpartition(_JOINS)[0], table.cells[name]) for found in of_metric.values() for name in found]
+    steps = _steps(([run] * len(values), table.cells[step], values) for run, values in courses) if step else {}
+    return History(columns, metrics, step, steps, _in_percent(cells), 0, questions)
+
+
+def _run(table: Table) -> str:
+    run = next((name for name in table.cells if _RUN(name)), "")
+    if not run:
+        raise AmbiguousError("no column is named like the run that a row is about")
+    return run
+
+
+def _steps(courses: Iterator[tuple[Sequence[str], Sequence[str], Sequence[str]]]) -> dict[str, list[float]]:
+    """Of (run, step, value) cells: each run's different steps that have a value."""
+    found: dict[str, dict[float, None]] = {}
+    for runs, steps, values in courses:
+        for run, step, value in zip(runs, steps, values, strict=True):
+            number = as_number(step)
+            if number is not None and not has_no_value(value):
+                found.setdefault(run, {})[number] = None
+    return {run: list(numbers) for run, numbers in found.items()}
+
+
+def _curves(columns: Sequence[str]) -> dict[str, str]:
+    """Losses and accuracies of training and validation data among names of columns."""
+    found: dict[str, str] = {}
+    for name in columns:
+        result = names.result(name)
+        if result and result.part in ("train", "validation"):
+            found.setdefault(f"{result.part}_{result.metric}", name)
+    if not found:
+        listed = ", ".join(map(short, columns[:8]))
+        raise AmbiguousError(f"none of its metrics is a loss or an accuracy of training or validation data ({listed})")
+    return found
+
+
+def _axis(columns: Sequence[str]) -> tuple[str, dict[str, str], dict[str, str]]:
+    """What says how far a run had come, as a column and a key; a `Step` counts what a logger was told: it is asked."""
+    for ours, fits in _AXES.items():
+        for name in columns:
+            if fits(name):
+                return name, {ours: name}, {}
+    step = next((name for name in columns if _STEP(name)), columns[0] if columns else "")
+    asked = (
+        f"what `{short(step)}` counts is not in the file: epochs (with offset: 1 where the first epoch is 0), updates "
+        "or examples"
+    )
+    return step, {}, {"columns.epochs, columns.updates or columns.examples": asked}
+
+
+def _in_percent(cells: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Accuracies that go beyond 1 and not beyond 100."""
+    found = []
+    for ours, texts in cells.items():
+        values = [number for number in map(as_number, texts) if number is not None and number - number == 0]
+        if ours.endswith("accuracy") and values and min(values) >= 0 and 1 < max(values) <= 100:
+            found.append(ours)
+    return tuple(found)

@@ -1,0 +1,107 @@
+"""The card of runs made elsewhere: what its table says, what it leaves open, and what to do next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from bs4 import BeautifulSoup
+
+from batchscope.jobs.tables import study_tables
+from batchscope.report import chapters
+from batchscope.report.content import Content
+from batchscope.report.sections import answer, opening
+from unit.fake_external import measured, sweep
+
+PAIR = ("d", "r")
+
+
+def content(folder: Path, table: pd.DataFrame, **keys: Any) -> Content:
+    study = measured(folder, table, **keys)
+    return Content({**study, "question": "?"}, {}, study_tables(study), folder)
+
+
+def words(html: str) -> str:
+    return BeautifulSoup(html, "html.parser").get_text(" ", strip=True)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Content:
+    table = sweep(seed=2, rates=(0.05, 0.1, 0.2)).assign(state="finished")
+    table.loc[(table["B"] == 128) & (table["rate"] == 0.2), "state"] = "crashed"
+    columns = {"batch_size": "B", "seed": "run", "target": "goal", "epochs": "epochs", "learning_rate": "rate"}
+    columns |= {"state": "state", "selected_validation_loss": "loss"}
+    return content(tmp_path_factory.mktemp("elsewhere"), table, columns=columns)
+
+
+def test_the_card_counts_all_runs_and_says_what_was_left_out_and_what_comes_next(made: Content) -> None:
+    said = words(answer.card(made, PAIR))
+    assert "5 batch sizes · 56 runs · 20 at the best learning rate of their size" in words(opening.scope(made))
+    assert "that of the lowest mean validation loss: 20 of 56 runs" in said
+    assert "Left out: 8 rows of the table (state crashed)." in said
+    assert "The best learning rate is the lowest tried at 8, 16, 32, 64 and 128: try lower ones." in said
+    assert "seed" not in said
+
+
+def test_the_card_names_critical_size_time_and_energy(made: Content) -> None:
+    fits = made.tables["critical_batch_size"].sort_values("target")
+    assert fits["accepted"].all()
+    facts = {
+        row.select_one("dt").get_text(): row.select_one("dd").get_text(" ")  # type: ignore[union-attr]
+        for row in BeautifulSoup(answer.card(made, PAIR), "html.parser").select(".facts > div")
+    }
+    assert facts["Critical batch size"].startswith(f"{fits['b_crit'].iloc[0]:.0f} [")
+    assert facts["Critical batch size"].endswith("at error 0.1")
+    assert "Least energy to error 0.1" in facts
+    assert "Least time to error 0.1" in facts
+
+
+@pytest.mark.parametrize(("scale", "unit"), [(1, "J"), (1e5, "MJ")])
+def test_energy_has_one_unit_on_a_page(tmp_path: Path, scale: float, unit: str) -> None:
+    table = sweep(seed=2, rates=(0.1,))
+    table["epochs"] *= scale
+    made = content(tmp_path, table)
+    page = answer.answers(made) + chapters.time_to_target(made)
+    units = {found.get_text() for found in BeautifulSoup(page, "html.parser").select("th .unit")} & {"J", "MJ"}
+    assert units == {unit}
+    assert f" {unit}" in words(answer.answers(made))
+    assert (" MJ" in words(page)) == (unit == "MJ")
+
+
+def test_what_the_table_cannot_speak_about_is_not_listed(tmp_path: Path, made: Content) -> None:
+    none = measured_without_verdicts(made)
+    assert chapters.statements(none) == ""
+    assert "not measured" not in words(chapters.statements(made)).lower()
+    for chapter in (chapters.quality, chapters.time_to_target, chapters.how, chapters.learning_rates):
+        said = words(chapter(made)).lower()
+        assert "fixed before the runs" not in said
+        assert "tuning seed" not in said
+        assert "5 seeds" not in said
+
+
+def measured_without_verdicts(made: Content) -> Content:
+    found = made.tables["verdicts"]
+    missing = found[found["verdict"] == "not measured"]
+    assert len(missing)
+    return Content(made.study, made.manifest, {**made.tables, "verdicts": missing}, made.figures)
+
+
+def test_without_results_and_times_the_critical_size_is_the_answer(tmp_path: Path) -> None:
+    columns = {"batch_size": "B", "seed": "run", "target": "goal", "epochs": "epochs"}
+    study = measured(tmp_path, sweep(seed=2, rates=(0.1,)), columns=columns)
+    study["measurements"] |= {"timings": None, "baseline": None}
+    made = Content({**study, "question": "?"}, {}, study_tables(study), tmp_path)
+    card = BeautifulSoup(answer.card(made, PAIR), "html.parser")
+    assert card.select_one(".headline span").get_text() == "Critical batch size"  # type: ignore[union-attr]
+    assert card.select_one(".headline strong").get_text().isdigit()  # type: ignore[union-attr]
+    assert "no size can be recommended" in card.get_text()
+    assert "diverged" not in card.get_text()
+
+
+def test_a_bend_beyond_the_sizes_is_told_as_a_bound(tmp_path: Path) -> None:
+    table = sweep(seed=2, rates=(0.1,))
+    table["epochs"] /= 1 + table["B"] / 40
+    said = words(answer.card(content(tmp_path, table), PAIR))
+    assert "at least 256: larger batches still saved updates up to 128" in said

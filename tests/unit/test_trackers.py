@@ -1,0 +1,293 @@
+"""Exports of trackers, as in tests/exports/: what their columns are taken for, and what is asked instead of guessed."""
+
+from __future__ import annotations
+
+import csv
+import random
+from pathlib import Path
+
+import pytest
+
+from batchscope.study.trackers import histories, names
+from batchscope.study.trackers.fields import AmbiguousError
+from batchscope.study.trackers.recognise import Recognised, recognise
+from batchscope.tables import foreign
+
+EXPORTS = Path(__file__).resolve().parents[1] / "exports"
+
+
+def of_file(name: str) -> Recognised:
+    return recognise(foreign.read(EXPORTS / name))
+
+
+def of_rows(folder: Path, header: str, rows: list[str]) -> Recognised:
+    path = folder / "table.csv"
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return recognise(foreign.read(path))
+
+
+def taken(found: Recognised) -> dict[str, str]:
+    return {ours: theirs for ours, (theirs, _) in found.columns.items()}
+
+
+def test_the_runs_table_of_wandb() -> None:
+    found = of_file("wandb_runs.csv")
+    assert found.tracker == "Weights & Biases"
+    assert taken(found) == {
+        **{"name": "Name", "state": "State", "batch_size": "batch_size", "learning_rate": "lr", "seed": "seed"},
+        **{"selected_validation_accuracy": "best_val_acc", "last_validation_accuracy": "val_acc"},
+        **{"selected_validation_loss": "val_loss", "selected_train_loss": "train_loss"},
+        "selected_test_accuracy": "test_acc",
+    }
+    assert (found.dataset, found.recipe, found.questions, found.percent) == ("dataset", ("arch", "optimizer"), {}, ())
+    left = {column: reason for reason, columns in found.left_out.items() for column in columns}
+    assert left["warmup_steps"].startswith("since it follows the batch size")
+    assert left["parameters.batch_size"].startswith("empty")
+    assert left["eval_batch_size"].startswith("the same")
+    assert {*left, *taken(found).values(), found.dataset, *found.recipe} == set(
+        foreign.header(EXPORTS / "wandb_runs.csv")
+    )
+
+
+def test_a_data_frame_of_the_public_api_of_wandb() -> None:
+    found = of_file("wandb_api.csv")
+    assert taken(found) == {
+        **{"name": "name", "state": "state", "batch_size": "config.batch_size", "seed": "config.seed"},
+        **{"learning_rate": "config.learning_rate", "last_validation_loss": "summary.val_loss"},
+        "selected_validation_loss": "summary.val_loss.min",
+    }
+
+
+def test_search_runs_of_mlflow_and_its_page() -> None:
+    found = of_file("mlflow_search_runs.csv")
+    assert taken(found) == {
+        **{"name": "tags.mlflow.runName", "state": "status", "batch_size": "params.batch_size"},
+        **{"learning_rate": "params.learning_rate", "seed": "params.random_state"},
+        **{"selected_validation_accuracy": "metrics.val_accuracy", "selected_train_loss": "metrics.train_loss"},
+        "selected_test_accuracy": "metrics.test_accuracy",
+    }
+    assert found.recipe == ("params.model",)
+    page = of_file("mlflow_page.csv")
+    assert (page.columns["state"][0], page.columns["name"][0], page.columns["batch_size"][0]) == (
+        *("Status", "Name"),
+        "batch_size",
+    )
+
+
+def test_the_trials_of_optuna_do_not_say_what_their_value_measures() -> None:
+    found = of_file("optuna_trials.csv")
+    assert taken(found) == {
+        **{"name": "number", "state": "state", "batch_size": "params_batch_size", "learning_rate": "params_lr"},
+        **{"selected_test_accuracy": "user_attrs_test_accuracy", "seed": "user_attrs_seed"},
+    }
+    assert list(found.questions) == ["columns.selected_validation_loss or columns.selected_validation_accuracy"]
+    assert found.recipe == ()  # a number drawn anew in every trial tells no recipes apart
+
+
+def test_a_plain_table_of_accuracies_in_percent() -> None:
+    found = of_file("plain.csv")
+    assert taken(found) == {"batch_size": "bs", "seed": "run", "selected_test_accuracy": "acc"}
+    assert found.percent == ("selected_test_accuracy",)
+    assert any("which data acc" in remark for remark in found.remarks)
+
+
+@pytest.mark.parametrize(
+    ("name", "whose"),
+    [
+        *((name, "plain") for name in ("batch_size", "bs", "batchSize", "train_batch_size", "data.batch-size", "B")),
+        *((name, "update") for name in ("total_train_batch_size", "global_batch", "effective_batch_size")),
+        *((name, "device") for name in ("per_device_train_batch_size", "batch_size_per_gpu", "micro_batch_size")),
+        *((name, "") for name in ("eval_batch_size", "val_bs", "batch_loss", "num_batches", "batch_norm", "b")),
+    ],
+)
+def test_whose_batch_size_a_column_holds(name: str, whose: str) -> None:
+    assert names.batch_size(name) == whose
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "metric", "weights"),
+    [
+        ("val/acc", "validation", "accuracy", ""),
+        ("eval_loss", "validation", "loss", ""),
+        ("best_valid_accuracy", "validation", "accuracy", "best"),
+        ("val_loss.min", "validation", "loss", "best"),
+        ("final_test_acc", "test", "accuracy", "last"),
+        ("test/top1", "test", "accuracy", ""),
+        ("trainLoss", "train", "loss", ""),
+        ("val_categorical_crossentropy", "validation", "loss", ""),
+        ("accuracy", "", "accuracy", ""),
+    ],
+)
+def test_which_result_a_column_holds(name: str, part: str, metric: str, weights: str) -> None:
+    assert names.result(name) == names.Result(part, metric, weights)
+
+
+@pytest.mark.parametrize(
+    "name", ["val_loss_step", "val_acc_std", "aux_loss", "val_top5_acc", "train_val_loss", "f1", ""]
+)
+def test_other_columns_hold_no_result(name: str) -> None:
+    assert names.result(name) is None
+
+
+def test_of_several_batch_sizes_that_of_the_update_and_of_its_equals_the_one_that_varies(tmp_path: Path) -> None:
+    rows = [f"8,{8 * 4 * n},{n},0.5" for n in (1, 2, 4)]
+    header = "per_device_train_batch_size,total_train_batch_size,n_gpu,val_acc"
+    assert taken(of_rows(tmp_path, header, rows))["batch_size"] == "total_train_batch_size"
+    rows = [f"32,{size},0.5" for size in (8, 16, 16)]
+    assert taken(of_rows(tmp_path, "data.bs,batch_size,val_acc", rows))["batch_size"] == "batch_size"
+    equal = of_rows(tmp_path, "train_batch,mini_batch,val_acc", ["8,16,0.5", "16,8,0.5"])
+    assert equal.questions == {"columns.batch_size": "`train_batch` and `mini_batch` may both be the batch size"}
+    assert "batch_size" not in equal.columns
+
+
+def test_accumulation_that_varies_is_asked_about_and_one_that_does_not_is_told(tmp_path: Path) -> None:
+    header = "batch_size,gradient_accumulation_steps,val_acc"
+    varying = of_rows(tmp_path, header, ["8,1,0.5", "8,2,0.6", "16,1,0.6"])
+    assert "how many examples an update takes" in varying.questions["columns.batch_size"]
+    fixed = of_rows(tmp_path, header, ["8,4,0.5", "16,4,0.6"])
+    assert fixed.remarks == (
+        "gradient_accumulation_steps is 4 in all runs: an update may take so many times the batch size.",
+    )
+    assert of_rows(tmp_path, header, ["8,1,0.5", "16,1,0.6"]).remarks == ()
+
+
+def test_of_several_training_losses_none_is_taken_and_of_several_test_losses_one_is_asked_for(tmp_path: Path) -> None:
+    rows = ["8,0.5,0.6,0.7", "16,0.4,0.5,0.8"]
+    found = of_rows(tmp_path, "per_device_train_batch_size,train/loss,train_loss,eval/accuracy", rows)
+    assert set(taken(found)) == {"batch_size", "selected_validation_accuracy"}
+    assert found.remarks == (
+        "per_device_train_batch_size counts the examples of one device, of which an update may take several.",
+        "train/loss and train_loss may both be the selected train loss, so none is taken.",
+    )
+    found = of_rows(tmp_path, "bs,test/loss,test_loss,eval/accuracy", rows)
+    assert list(found.questions) == ["columns.selected_test_loss"]
+
+
+def test_a_table_without_a_batch_size_names_columns_that_might_be_it(tmp_path: Path) -> None:
+    found = of_rows(tmp_path, "size,lr,val_acc", ["8,0.1,0.5", "16,0.1,0.6"])
+    assert "whole numbers that differ are in size" in found.questions["columns.batch_size"]
+
+
+def test_lengths_to_a_target(tmp_path: Path) -> None:
+    found = of_rows(tmp_path, "global_batch,run,epochs_to_converge", ["8,0,3", "16,0,4"])
+    assert taken(found) == {"batch_size": "global_batch", "seed": "run", "epochs": "epochs_to_converge"}
+    assert list(found.questions) == ["metric and target"]
+    found = of_rows(tmp_path, "batch_size,run,target_metric,target_epoch", ["8,0,40,9", "8,0,45,6", "16,0,40,"])
+    assert taken(found) == {
+        "batch_size": "batch_size",
+        "seed": "run",
+        "target": "target_metric",
+        "epochs": "target_epoch",
+    }
+    assert list(found.questions) == ["metric"]
+
+
+def test_a_schedule_is_no_choice_of_the_learning_rate(tmp_path: Path) -> None:
+    rows = [f"8,{rate},{rate * 0.01},0.5" for rate in (0.1, 0.2)]
+    assert taken(of_rows(tmp_path, "bs,lr,train/learning_rate,val_acc", rows))["learning_rate"] == "lr"
+
+
+def test_a_seed_that_all_runs_share_tells_none_apart(tmp_path: Path) -> None:
+    found = of_rows(tmp_path, "bs,seed,val_acc", ["8,42,0.5", "8,42,0.6", "16,42,0.7"])
+    assert "seed" not in found.columns
+    assert any(remark.startswith("seed does not tell") for remark in found.remarks)
+
+
+def test_settings_that_cross_batch_sizes_tell_recipes_apart_and_those_that_follow_them_do_not(tmp_path: Path) -> None:
+    rows = [
+        f"{size},{seed},{model},{decay},{10000 // size},{0.5 + seed / 100 + size / 1e4}"
+        for size in (8, 16)
+        for seed in (1, 2)
+        for model in ("cnn", "mlp")
+        for decay in (0, 0.01)
+    ]
+    found = of_rows(tmp_path, "bs,seed,model,weight_decay,total_steps_planned,test_acc", rows)
+    assert found.recipe == ("model", "weight_decay")
+
+
+def test_the_order_of_columns_and_of_rows_changes_nothing(tmp_path: Path) -> None:
+    rng = random.Random(7)
+    for file in sorted(EXPORTS.glob("*runs.csv")):
+        with file.open(newline="", encoding="utf-8") as stream:
+            header, *rows = csv.reader(stream)
+        expected = recognise(foreign.read(file))
+        for _ in range(5):
+            order = rng.sample(range(len(header)), len(header))
+            with (tmp_path / "shuffled.csv").open("w", newline="", encoding="utf-8") as stream:
+                csv.writer(stream).writerows([row[i] for i in order] for row in (header, *rng.sample(rows, len(rows))))
+            found = recognise(foreign.read(tmp_path / "shuffled.csv"))
+            assert (taken(found), found.dataset, set(found.recipe)) == (
+                *(taken(expected), expected.dataset),
+                set(expected.recipe),
+            )
+
+
+def test_hostile_tables_are_recognised_or_asked_about(tmp_path: Path) -> None:
+    rng = random.Random(11)
+    parts = ["batch_size", "lr", "val", "acc", "loss", "\n", '"', "{x}", "../", "<b>", "=1", "é", "", "seed", "config."]
+    cells = [
+        "",
+        "nan",
+        "NaN",
+        "Infinity",
+        "-1",
+        "8",
+        "16",
+        "1e400",
+        "[1, 2]",
+        "{'a': 1}",
+        "None",
+        "true",
+        "\x07",
+        "0.5",
+    ]
+    for _ in range(300):
+        header = ["".join(rng.choices(parts, k=rng.randrange(4))) for _ in range(rng.randrange(1, 7))]
+        with (tmp_path / "hostile.csv").open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream, quoting=csv.QUOTE_ALL)
+            writer.writerows([header, *([rng.choice(cells) for _ in header] for _ in range(rng.randrange(6)))])
+        found = recognise(foreign.read(tmp_path / "hostile.csv"))
+        assert found.questions or {"batch_size"} <= set(found.columns)
+        assert list(found.sentences())
+
+
+def test_charts() -> None:
+    wide = histories.recognise(foreign.read(EXPORTS / "wandb_chart.csv"))
+    assert (wide.columns, wide.metrics, wide.questions) == ({"epochs": "epoch"}, {"validation_loss": "val_loss"}, {})
+    long = histories.recognise(foreign.read(EXPORTS / "mlflow_chart.csv"))
+    assert long.columns == {"run": "Run", "metric": "metric", "value": "value"}
+    assert list(long.questions) == [
+        "columns.epochs, columns.updates or columns.examples"
+    ]  # a step is what the logger was told
+    with pytest.raises(AmbiguousError, match="groups of runs such as `batch_size: 32`"):
+        histories.recognise(foreign.read(EXPORTS / "wandb_chart_of_groups.csv"))
+
+
+def test_a_table_with_a_row_per_evaluation(tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    path.write_text("name,global_step,val/accuracy,lr\na,10,55.5,0.1\na,20,60,0.1\n", encoding="utf-8")
+    found = histories.recognise(foreign.read(path))
+    assert found.columns == {"run": "name", "updates": "global_step", "validation_accuracy": "val/accuracy"}
+    assert found.percent == ("validation_accuracy",)
+
+
+@pytest.mark.parametrize(
+    ("steps", "n_train", "axis", "offset"),
+    [
+        ({8: range(1, 4), 16: range(1, 4)}, None, "epochs", 0),
+        ({8: range(3), 16: range(3)}, None, "epochs", 1),
+        ({8: range(3, 40, 3), 16: range(3, 22, 3)}, 100, "updates", 0),  # 13 and 7 updates in each of 3 epochs
+        ({8: range(3, 40, 3), 16: range(3, 22, 3)}, None, None, 0),
+        ({8: range(5), 16: range(3)}, None, None, 0),
+    ],
+)
+def test_steps_are_settled_where_the_plans_of_the_runs_tell_what_they_count(
+    tmp_path: Path, steps: dict[int, range], n_train: int | None, axis: str | None, offset: int
+) -> None:
+    rows = [f"run{size},{step},0.5" for size, counted in steps.items() for step in counted]
+    path = tmp_path / "history.csv"
+    path.write_text("\n".join(["name,step,val_loss", *rows]) + "\n", encoding="utf-8")
+    plans = {f"run{size}": (3.0, size) for size in steps}
+    found = histories.settle(histories.recognise(foreign.read(path)), plans, n_train)
+    assert {name for name in ("epochs", "updates", "examples") if name in found.columns} == ({axis} if axis else set())
+    assert (found.offset, bool(found.questions)) == (offset, axis is None)
