@@ -9,7 +9,6 @@ from batchscope.report import elements
 from batchscope.report.content import Content
 from batchscope.report.sections.elsewhere import all_runs
 from batchscope.tables.cells import SIZE
-from batchscope.training import engines
 
 
 def question(content: Content) -> str:
@@ -43,7 +42,7 @@ def _machine(content: Content) -> str:
     for engine in used:
         found = {str(each[engine]) for each in versions if engine in each}
         version = ".".join(found.pop().split(".")[:2]) if len(found) == 1 else ""
-        named.append(f"{engines.NAMED.get(engine, engine)} {version}".strip())
+        named.append(f"{engine} {version}".strip())
     gpus = sorted({str(each.get("name")) for each in content.manifest.get("gpus", ()) if isinstance(each, dict)})
     cores = {each.get("cores_usable") for each in content.manifest.get("hosts", ())}
     on_gpu = (content.tables["runs"]["device"] == "gpu").any()

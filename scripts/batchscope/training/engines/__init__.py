@@ -22,7 +22,6 @@ if TYPE_CHECKING:  # only then: the Snakefile reads `about` and has no NumPy
     from batchscope.training.plans import Plan
 
 NAMES = ("tensorflow", "jax", "numpy")
-NAMED = {"tensorflow": "TensorFlow", "jax": "JAX", "numpy": "NumPy"}  # as people write them
 
 Part = Literal["train", "validation", "test"]
 Precision = Literal["float32", "float64"]
