@@ -78,7 +78,7 @@ def test_source_probe_figure_and_claim_stand_in_the_report(tree: Path) -> None:
 
 def test_the_page_has_a_piece_of_every_kind_and_names_tests_that_are_there() -> None:
     titles = re.findall(r"^## (.+)$", PAGE, flags=re.MULTILINE)
-    pieces = ["Optimizer", "Data source", "Probe", "Figure", "Claim metric", "Claim kind", "Engine"]
+    pieces = ["Optimizer", "Data source", "Probe", "Figure", "Claim metric", "Claim kind", "Engine", "Tracker"]
     assert titles[:-1] == pieces
     tests = set(re.findall(r"`(test_\w+\.py)`", PAGE))
     assert {name for name in tests if not (ROOT / "tests/unit" / name).is_file()} == set()
