@@ -69,14 +69,13 @@ def best(runs: pd.DataFrame, timings: pd.DataFrame, *, paired: bool = True) -> p
     size has no value: it diverged, say) or `not testable` (fewer than two seeds, or every seed differs by exactly the
     same amount).
     """
-    metrics = [quality(group) for _, group in about(runs, PAIR)]
-    groups = [group for _, group in about(runs, PAIR)]
-    values = [complete(group, metric, paired=paired) for group, metric in zip(groups, metrics, strict=True)]
+    workloads = [(pair, group, quality(group)) for pair, group in about(runs, PAIR)]
+    values = [complete(group, metric, paired=paired) for _, group, metric in workloads]
     test = paired_test if paired else welch_test
     tests = {(a, b): test(whole[a], whole[b]) for whole in values for a, b in combinations(whole, 2)}
     p_values = adjusted({two: found.p for two, found in tests.items()})
     rows: list[dict[str, Any]] = []
-    for (pair, group), metric, whole in zip(about(runs, PAIR), metrics, values, strict=True):
+    for (pair, group, metric), whole in zip(workloads, values, strict=True):
         family = _Family(whole, p_values, METRICS[metric].better == "higher", paired)
         own = of_pair(timings, list(pair.values()))
         timed, spent = _speed(own), training_seconds(group, own)

@@ -95,7 +95,7 @@ def ending(steps: pd.DataFrame, accuracy: Choice | None, time: Choice | None) ->
     if steps.empty:
         return Answer(words="Not followed: the tree asks for learning curves, which these measurements lack.")
     last = steps.iloc[-1]
-    end = Size(int(last["next_batch_size"]), bool(last["next_full_batch"]))
+    end = Size.of(last, "next_")
     goals = (("test accuracy", accuracy), ("time to target", time))
     compared = [(goal, *_held_against(end, choice)) for goal, choice in goals if choice is not None]
     sentences = [f"The tree of one of the sources ends at batch size {end.label}."]

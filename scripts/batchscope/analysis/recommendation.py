@@ -77,7 +77,9 @@ def recommendation(tables: Tables, tuned: Mapping[Pair, str]) -> pd.DataFrame:
 
 def _row(tables: Tables, pair: Pair) -> Row:
     runs, found = (of_pair(tables[name], pair) for name in ("runs", "best"))
-    compared = _Compared({_size(row): {str(name): value for name, value in row.items()} for _, row in found.iterrows()})
+    compared = _Compared(
+        {Size.of(row): {str(name): value for name, value in row.items()} for _, row in found.iterrows()}
+    )
     row = {
         **dict(zip(PAIR, pair, strict=True)),
         "metric": found["metric"].iloc[0],
@@ -156,7 +158,7 @@ def spent(best: pd.DataFrame, wanted: Sequence[Size]) -> tuple[dict[Size, float]
     found: dict[Size, float] = {}
     for kind, column in kinds.items():
         timed = best[best[column].notna()]
-        found = {_size(row): float(row[column]) for _, row in timed.iterrows()}
+        found = {Size.of(row): float(row[column]) for _, row in timed.iterrows()}
         if found and all(size in found for size in wanted):
             return found, kind
     return found, PER_EPOCH
@@ -168,7 +170,7 @@ def _by_target(advice: pd.DataFrame, *, known: bool) -> Row:
     if known or pd.isna(answer["batch_size"]) or answer["unit"] != "s":
         return {"basis": NONE, "reason": LOST if known else NO_RESULT}
     return {
-        **_named("", _size(answer)),
+        **_named("", Size.of(answer)),
         "basis": TARGET,
         "reason": "",
         "not_worse": answer["not_told_apart"],
@@ -181,10 +183,6 @@ def _improving(runs: pd.DataFrame) -> list[Size]:
     """Sizes with runs whose best evaluation was the last of the budget: a longer one may change their place."""
     at_end = (runs["selected_epoch"] == runs["epochs"]).fillna(False) & ~runs["stopped_early"].fillna(True).astype(bool)
     return sizes_of(runs[(runs["outcome"] == "ok") & at_end])
-
-
-def _size(row: Mapping[str, Any] | pd.Series[Any]) -> Size:
-    return Size(int(row["batch_size"]), bool(row["full_batch"]))
 
 
 def _named(prefix: str, size: Size | None) -> Row:

@@ -22,20 +22,20 @@ _PER_DECADE = 8.0  # a wider range than this gets a logarithmic axis
 _TIMES = {
     recommendation.TO_SELECTED: "Time to the selected evaluation",
     recommendation.PER_EPOCH: "Time per epoch",
-    recommendation.TO_TARGET: "Time per epoch",
 }
 
 
 def draw_answer(frames: Frames) -> Figure:
     """Quality above, time below; sizes not significantly worse than the best are shaded, the recommended one marked."""
-    quality, seconds, _ = _series(frames)
-    drawn = [rows for rows in (quality, seconds) if len(rows)]
-    made, axes = theme.figure(len(drawn), 1, _HEIGHT, extra=0.3)
+    quality, seconds, kind = _series(frames)
     named = _recommendation(frames)
-    for at, rows in zip(axes, drawn, strict=True):
-        _panel(frames, at, rows, unit="s" if rows is seconds else "")
+    series = ((quality, "", _quality_title(named)), (seconds, "s", _TIMES[kind]))
+    drawn = [each for each in series if len(each[0])]
+    made, axes = theme.figure(len(drawn), 1, _HEIGHT, extra=0.3)
+    for at, (rows, unit, title) in zip(axes, drawn, strict=True):
+        _panel(frames, at, rows, unit)
         _mark(frames, at, named, first=at is axes[0])
-        at.set_title(_title(frames, rows is seconds))
+        at.set_title(title)
         theme.batch_axis(at, frames.sizes, label=at is axes[-1])
         at.grid(visible=False, axis="x")
     return made
@@ -62,17 +62,15 @@ def alt_answer(frames: Frames) -> str:
     named = _recommendation(frames)
     quality, seconds, kind = _series(frames)
     curves = [
-        series_in_words(
-            name, [(Size(int(row["batch_size"]), bool(row["full_batch"])), row["value"]) for row in rows], unit
-        )
+        series_in_words(name, [(Size.of(row), row["value"]) for row in rows], unit)
         for name, rows, unit in (
             (METRICS[named["metric"]].words.capitalize(), quality.to_dict("records"), ""),
             (_TIMES[kind], seconds.to_dict("records"), "s"),
         )
         if rows
     ]
-    size = Size(int(named["batch_size"]), bool(named["full_batch"])).label if pd.notna(named["batch_size"]) else ""
-    return joined([f"Recommended: batch size {size}." if size else "No size is recommended.", *curves])
+    size = f"Recommended: batch size {Size.of(named).label}." if pd.notna(named["batch_size"]) else ""
+    return joined([size or "No size is recommended.", *curves])
 
 
 def _recommendation(frames: Frames) -> dict[str, Any]:
@@ -95,11 +93,7 @@ def _series(frames: Frames) -> tuple[pd.DataFrame, pd.DataFrame, str]:
 def _equals(frames: Frames, named: dict[str, Any]) -> list[Size]:
     """The sizes that are not significantly worse than the best, which is one of them."""
     labels = {*str(named["not_worse"]).split("; ")}
-    own = {
-        Size(int(named[f"{of}batch_size"]), bool(named[f"{of}full_batch"])).label
-        for of in ("", "best_")
-        if pd.notna(named[f"{of}batch_size"])
-    }
+    own = {Size.of(named, of).label for of in ("", "best_") if pd.notna(named[f"{of}batch_size"])}
     return [size for size in frames.sizes if size.label in labels | own]
 
 
@@ -164,9 +158,7 @@ def _spans(sizes: Sequence[Size], chosen: Sequence[Size]) -> list[tuple[float, f
     return [(2**low, 2**high) for low, high in found]
 
 
-def _title(frames: Frames, of_time: bool) -> str:
-    if of_time:
-        return _TIMES[_series(frames)[2]]
-    metric = METRICS[_recommendation(frames)["metric"]]
+def _quality_title(named: dict[str, Any]) -> str:
+    metric = METRICS[named["metric"]]
     unit = f", {metric.unit}" if metric.unit else ""
     return f"{metric.words[0].upper()}{metric.words[1:]}{unit}"

@@ -107,4 +107,4 @@ def load(tables: Path, figures: Path, study: Path, manifest: Path) -> Content:
 
 def size(row: Row) -> str:
     """The label of a row's batch size."""
-    return Size(int(row["batch_size"]), bool(row["full_batch"])).label
+    return Size.of(row).label

@@ -85,10 +85,8 @@ def short(resolved: Definition) -> str:
     else:
         rate += f" at {resolved['learning_rate_scaling']['reference_batch_size']}, scaled ({scaling})"
     budget = resolved["budget"]
-    unit = "updates" if budget["epochs"] is None else "epochs"
-    length = numbers.count(budget[unit], unit.removesuffix("s"))
     most = "up to " if budget["early_stopping"] is not None else ""
-    return f"{network} · {SIGNATURES[optimizer['name']].label}, {rate} · {most}{length}"
+    return f"{network} · {SIGNATURES[optimizer['name']].label}, {rate} · {most}{_length(budget)}"
 
 
 def comparisons(cells: Sequence[Mapping[str, int | str]]) -> list[str]:
@@ -228,8 +226,7 @@ def _rate_rule(scaling: Definition) -> str:
 
 
 def _budget(budget: Definition) -> str:
-    unit = "updates" if budget["epochs"] is None else "epochs"
-    length = numbers.count(budget[unit], unit.removesuffix("s"))
+    length = _length(budget)
     stopping, n = budget["early_stopping"], budget["evaluations"]
     looks = "" if n is None else f" It is evaluated {n} times, {_spread(budget)} and at most once per update."
     if stopping is None:
@@ -237,6 +234,12 @@ def _budget(budget: Definition) -> str:
     patience = numbers.count(stopping["patience"], "evaluation" if n else "epoch")
     kept = "the weights of the best evaluation are kept" if stopping["restore_best"] else "the last weights are kept"
     return f"Up to {length}; a run stops when the validation loss has not fallen for {patience}, and {kept}.{looks}"
+
+
+def _length(budget: Definition) -> str:
+    """How long a run trains, at most: `20 epochs`."""
+    unit = "updates" if budget["epochs"] is None else "epochs"
+    return numbers.count(budget[unit], unit.removesuffix("s"))
 
 
 def _spread(budget: Definition) -> str:

@@ -76,7 +76,7 @@ def figure(identifier: str, svg: Path, title: str, alternative: str, caption: st
 
 
 def heading(level: int, identifier: str, title: str) -> str:
-    """A heading that the contents link to."""
+    """A heading with an id, for links."""
     return f'<h{level} id="{escape(identifier)}">{escape(title)}</h{level}>'
 
 

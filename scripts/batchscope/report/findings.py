@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from batchscope import text
 from batchscope.figures.sheets import Row, interval, number
-from batchscope.figures.targets import metric_words
 from batchscope.report.content import Content, size
+from batchscope.report.sections import costs
+from batchscope.report.sections.rates import slope
 from batchscope.stats import ALPHA
 from batchscope.tables.cells import Pair
 from batchscope.tables.metrics import METRICS
@@ -61,23 +62,15 @@ def speed(content: Content, pair: Pair) -> str:
 
 
 def target(content: Content, pair: Pair) -> str:
-    """Which size gets to the target in the least time, and the critical batch size where a fit was accepted."""
-    from batchscope.report.sections.targets import bound, wanted
-
-    found = next((row for row in content.rows("advice", pair) if row["goal"] == "time_to_target"), None)
+    """Which size gets to the target in the least time, and the critical batch size or what is known of it."""
+    found = costs.goal(content, pair, "time_to_target")
     sentences = []
     if found is not None and number(found, "batch_size") is not None and isinstance(found["about"], str):
         value = text.interval(number(found, "value"), number(found, "ci_low"), number(found, "ci_high"))
         sentences.append(f"Batch size {size(found)} takes the least time to {found['about']}: {value} {found['unit']}.")
-    fits = [row for row in content.rows("critical_batch_size", pair) if row["accepted"]]
-    if fits:
-        fit = fits[-1]
-        value = text.interval(number(fit, "b_crit"), number(fit, "ci_low"), number(fit, "ci_high"), 0)
-        sentences.append(f"The critical batch size at {metric_words(str(fit['metric']))} {fit['target']:g} is {value}.")
-    bounds = [(row, bound(row)) for row in content.rows("critical_batch_size", pair) if bound(row)]
-    if bounds and not fits:
-        row, words = bounds[-1]
-        sentences.append(f"The critical batch size at {wanted(row)} is {words}.")
+    if critical := costs.critical(content, pair):
+        _, value, at = critical
+        sentences.append(f"The critical batch size {at} is {value}.")
     if not sentences and len(content.of("to_target", pair)):
         sentences.append("No size can be named: see the tables for which runs reached which target.")
     return " ".join(sentences)
@@ -99,8 +92,6 @@ def noise(content: Content, pair: Pair) -> str:
 
 def rate(content: Content, pair: Pair) -> str:
     """How the best learning rate grows with the batch size."""
-    from batchscope.report.sections.rates import slope
-
     return " ".join(slope(row, trained=content.trained) for row in content.rows("rate_slopes", pair))
 
 

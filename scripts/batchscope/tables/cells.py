@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from batchscope.tables import job_columns as columns
@@ -27,6 +27,11 @@ class Size(NamedTuple):
 
     batch_size: int
     full_batch: bool
+
+    @classmethod
+    def of(cls, row: Mapping[Any, Any] | pd.Series[Any], prefix: str = "") -> Size:
+        """The batch size that a row of a table names, in columns whose names may have a `prefix`."""
+        return cls(int(row[f"{prefix}batch_size"]), bool(row[f"{prefix}full_batch"]))
 
     @property
     def label(self) -> str:

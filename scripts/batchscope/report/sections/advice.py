@@ -42,7 +42,7 @@ def _advice(content: Content, pair: Pair) -> list[Block]:
     facts = elements.facts([_fact(row) for row in named if row["goal"] != "decision_tree"])
     said = found if content.trained else [row for row in found if row in named or _judged(content, pair, row)]
     words = elements.terms([(f"{GOALS[str(row['goal'])]}: {_status(row)}", str(row["words"])) for row in said])
-    return [elements.box("answer", heading + facts + words), Figure("pareto")]
+    return [heading + facts + words, Figure("pareto")]
 
 
 def _judged(content: Content, pair: Pair, row: Row) -> bool:

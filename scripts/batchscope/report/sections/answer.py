@@ -6,6 +6,7 @@ import pandas as pd
 
 from batchscope import text
 from batchscope.analysis import recommendation as rule
+from batchscope.analysis.advice import SAME_MEMORY
 from batchscope.analysis.choosing import span
 from batchscope.figures.sheets import Cell, Row, interval, number, rows
 from batchscope.probes.registry import STUDY_FIGURES
@@ -20,7 +21,6 @@ from batchscope.tables.cells import Pair, Size
 from batchscope.tables.metrics import METRICS
 
 CARDS = 3  # data sets and recipes up to which each has an open card; more get a table of answers first
-SAME_MEMORY = 1.05
 _INSTEAD = "steps_to_target"  # the figure shown where no quality is known
 ENOUGH_SEEDS = 5
 
@@ -146,7 +146,7 @@ def fitted(content: Content, pair: Pair) -> list[str]:
 
 def _compared(content: Content, pair: Pair, row: Row) -> str:
     """Which sizes are not significantly different, and which are worse."""
-    every = {size(each): Size(int(each["batch_size"]), bool(each["full_batch"])) for each in content.rows("best", pair)}
+    every = costs.sizes(content, pair)
     parts = []
     for column, one, many in (
         ("not_worse", "is not significantly different", "are not significantly different"),
@@ -347,8 +347,7 @@ def _own(content: Content, name: str, pair: Pair, row: Row) -> Row | None:
 
 
 def _label(row: Row, prefix: str = "") -> str:
-    found = row[f"{prefix}batch_size"]
-    return "" if pd.isna(found) else Size(int(found), bool(row[f"{prefix}full_batch"])).label
+    return "" if pd.isna(row[f"{prefix}batch_size"]) else Size.of(row, prefix).label
 
 
 def _megabytes(value: float | None) -> str:

@@ -15,8 +15,8 @@ Fact = tuple[str, str, str] | None
 
 def compared(content: Content, pair: Pair, row: Row) -> str:
     """Which sizes may take less time to the target of an answer that rests on it, and which did not all reach it."""
-    found = _goal(content, pair, "time_to_target")
-    every = _sizes(content, pair)
+    found = goal(content, pair, "time_to_target")
+    every = sizes(content, pair)
     missed = {
         size(each)
         for each in content.rows("targets", pair)
@@ -34,7 +34,7 @@ def compared(content: Content, pair: Pair, row: Row) -> str:
 
 def target(content: Content, pair: Pair) -> Fact:
     """The size with the least time to the tightest target."""
-    found = _goal(content, pair, "time_to_target")
+    found = goal(content, pair, "time_to_target")
     if found is None or number(found, "batch_size") is None or not isinstance(found["about"], str):
         return None
     value = text.interval(number(found, "value"), number(found, "ci_low"), number(found, "ci_high"))
@@ -57,7 +57,7 @@ def critical(content: Content, pair: Pair) -> Fact:
 
 def energy(content: Content, pair: Pair) -> Fact:
     """The size with the least energy, at the power limit of the baseline where there is one."""
-    found = _goal(content, pair, "energy")
+    found = goal(content, pair, "energy")
     if found is None:
         return None
     if number(found, "value") is None or number(found, "batch_size") is None:
@@ -72,7 +72,7 @@ def energy(content: Content, pair: Pair) -> Fact:
 
 def saved(content: Content, pair: Pair) -> Fact:
     """The size and power limit with the least energy to the target that energy is counted to."""
-    found = _goal(content, pair, "energy")
+    found = goal(content, pair, "energy")
     choices = [
         row
         for row in content.rows("savings", pair)
@@ -92,15 +92,16 @@ def saved(content: Content, pair: Pair) -> Fact:
 
 
 def _rivals(content: Content, pair: Pair, row: Row) -> str:
-    every = _sizes(content, pair)
+    every = sizes(content, pair)
     named = [every[label] for label in str(row["not_told_apart"]).split("; ") if label in every]
     return f"not decided against {span(named, [*every.values()])}" if named else ""
 
 
-def _goal(content: Content, pair: Pair, goal: str) -> Row | None:
-    return next((row for row in content.rows("advice", pair) if row["goal"] == goal), None)
+def goal(content: Content, pair: Pair, name: str) -> Row | None:
+    """The row of the advice for a goal."""
+    return next((row for row in content.rows("advice", pair) if row["goal"] == name), None)
 
 
-def _sizes(content: Content, pair: Pair) -> dict[str, Size]:
+def sizes(content: Content, pair: Pair) -> dict[str, Size]:
     """The sizes by their labels."""
-    return {size(row): Size(int(row["batch_size"]), bool(row["full_batch"])) for row in content.rows("best", pair)}
+    return {size(row): Size.of(row) for row in content.rows("best", pair)}
