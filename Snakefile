@@ -14,6 +14,7 @@ report: "reports/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/checks.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/probe.smk"

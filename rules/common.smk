@@ -1,7 +1,6 @@
 # What the other files need: the validated study, what it asks of its jobs, names that wildcards may take, lists of files.
 import contextlib
 import functools
-import importlib.util
 import json
 import os
 import re
@@ -22,7 +21,6 @@ sys.path.insert(0, str(SCRIPTS))
 from batchscope.config.errors import ConfigError
 from batchscope.config.spelling import SpellingWarning
 from batchscope.config.yaml_files import typed
-from batchscope.data import facts, own as own_data
 from batchscope.data.splits import DataError
 from batchscope.identity import asked, digests, imports
 from batchscope.jobs import machine, provenance, stamps
@@ -306,51 +304,6 @@ def table_files(suffix):
     return [f"results/{{study}}/tables/{table}.{suffix}" for table in STUDY_TABLES]
 
 
-def check_data():
-    """Refuse data that cannot be used, and sizes that they have not, before any job starts."""
-    for name, dataset in STUDY.datasets.items():
-        seed = next(run.seed for run in STUDY.runs if run.dataset == name)
-        made = PREFIX / dataset_file(name, seed, "json")
-        ask = ASKED.dataset(name, asked.draw(dataset.content, seed))
-        if facts.is_made(made, ask):
-            studies.check_sizes(STUDY, name, facts.known(made)["n_train"])
-        else:
-            own_data.check(ask)
-
-
-def announce():
-    """Say which runs that are there were made from something else than the study asks now."""
-    for dataset, recipe in dict.fromkeys(
-        (run.dataset, run.recipe) for run in STUDY.runs
-    ):
-        said = provenance.replaced(PREFIX / "results/runs" / dataset / recipe, ASKED)
-        if said is not None:
-            logger.warning(said)
-
-
-def warn_of_unused_gpu():
-    """Say so before the first job where `device: auto` is going to leave a GPU of this machine unused."""
-    if STUDY.settings.device == "auto" and machine.has_nvidia_driver():
-        # All of CUDA's packages lie in one folder of this name.
-        if importlib.util.find_spec("nvidia") is None:
-            logger.warning(
-                "this machine has a GPU, and this environment lacks CUDA's libraries: all runs on the CPU. To use the GPU: "
-                "make report DEVICE=gpu (or, with conda, --config device=gpu)."
-            )
-
-
-if workflow.is_main_process:
-    warn_of_unused_gpu()
-    with in_one_sentence():
-        check_data()
-        announce()
-        if STUDY.file.measurements is not None:
-            for sentence in filter(
-                None, (STUDY.measured.left_out, *STUDY.measured.alike)
-            ):
-                logger.warning(sentence)
-
-
 if (
     workflow.remote_exec
 ):  # this is a job of a cluster, whose memory is what was asked for
@@ -361,41 +314,6 @@ if workflow.remote_exec or workflow.non_local_exec or not STUDY.settings.warm_st
     os.environ.pop(WARM_STARTS_OF, None)
 elif workflow.is_main_process:
     os.environ[WARM_STARTS_OF] = str(os.getpid())
-
-
-def refuse_missing_gpu():
-    """Refuse `device: gpu` where no job can have one, before outputs of the first job are removed."""
-    here = machine.may_have_gpu() or workflow.non_local_exec
-    if STUDY.settings.device == "gpu" and not here:
-        sys.exit(
-            "device is gpu, and no driver shows an NVIDIA GPU on this machine; valid is auto or cpu"
-        )
-
-
-def refuse_missing_engine():
-    """Refuse an engine whose framework no job could import; with conda, jobs have another Python."""
-    own_pythons = "conda" in map(str, workflow.deployment_settings.deployment_method)
-    if not own_pythons and importlib.util.find_spec(ENGINE.packages[0]) is None:
-        name = STUDY.settings.engine
-        sys.exit(
-            f"engine is {name}, and {ENGINE.packages[0]} is not installed here; valid is another engine, or "
-            f"`make report ENGINE={name}`, which installs it"
-        )
-
-
-def settle_stamps():
-    """Let no job read a file of the future."""
-    due = {Path(file) for job in workflow.dag.needrun_jobs() for file in job.input}
-    with in_one_sentence():
-        stamps.settle(sorted(due), PREFIX / "results")
-
-
-onstart:
-    refuse_missing_gpu()
-    refuse_missing_engine()
-    settle_stamps()
-    # A job that dies of memory is tried again, with more of it, as often as this; only the last attempt is an outcome.
-    os.environ.update(BATCHSCOPE_RETRIES=str(workflow.execution_settings.retries))
 
 
 wildcard_constraints:
