@@ -99,6 +99,7 @@ Arguments = Annotated[dict[str, object], SORTED]
 NAME = r"^[a-z0-9][a-z0-9_-]*$"
 NAME_WORDS = "lower-case letters, digits, - and _, starting with a letter or digit"
 OwnName = Annotated[str, Field(pattern=NAME), valid(NAME_WORDS)]
+ColumnName = Annotated[str, Field(min_length=1), valid("the name of a column")]
 
 
 class Schema(GenerateJsonSchema):

@@ -25,11 +25,10 @@ from batchscope.config.errors import (
     refuse_unknown,
     shown,
 )
-from batchscope.config.written import DIFFERENT, SORTED, List, OwnName, Positive, Text, Written, valid
+from batchscope.config.written import DIFFERENT, SORTED, ColumnName, List, OwnName, Positive, Text, Written, valid
 from batchscope.study.histories import MeasuredHistories
 from batchscope.tables import foreign
 
-_Column = Annotated[str, Field(min_length=1), valid("the name of a column")]
 _Wanted = Annotated[
     str | Annotated[List[str], Field(min_length=1), DIFFERENT], valid("a text in quotes, or a list of such")
 ]
@@ -70,14 +69,14 @@ class _Measured(Written):
 class OfColumn(Written):
     """Each value of a column is a data set, named as it is written."""
 
-    column: _Column
+    column: ColumnName
     """The name of the column."""
 
 
 class OfColumns(Written):
     """Each combination of the values of some columns is a recipe, named by them."""
 
-    columns: Annotated[List[_Column], Field(min_length=1), DIFFERENT, valid("a list of names of columns")]
+    columns: Annotated[List[ColumnName], Field(min_length=1), DIFFERENT, valid("a list of names of columns")]
     """The names of the columns."""
 
 
@@ -90,7 +89,7 @@ class MeasuredRuns(_Measured):
     """What the report calls the model and how it was trained; or columns that say it, as `{columns: [NAME, …]}`: each
     combination of values is a recipe.
     """
-    where: Annotated[dict[_Column, _Wanted], SORTED] = Field(default_factory=dict)
+    where: Annotated[dict[ColumnName, _Wanted], SORTED] = Field(default_factory=dict)
     """Which rows are taken: those that have, in each of these columns of the file, the text or one of the texts, as it
     is written there.
     """
@@ -114,7 +113,7 @@ class MeasuredRuns(_Measured):
     """
     percent: Annotated[List[_Accuracy], DIFFERENT, valid("a list of accuracies, named as under columns")] = ()
     """Accuracies that the file gives in percent; others are from 0 to 1."""
-    columns: Annotated[dict[_RunColumn, _Column], SORTED]
+    columns: Annotated[dict[_RunColumn, ColumnName], SORTED]
     """Which column of the file holds what, as `ours: theirs`. `batch_size` is required. `seed` is a whole number from 0
     that tells the runs of a batch size and learning rate apart; without it they are numbered in the order of the
     file. A run's `name` is that of its history. Rows whose `state` is not that of a finished run are no results.
@@ -183,7 +182,7 @@ class MeasuredRuns(_Measured):
 class MeasuredTimings(_Measured):
     """The file with what an epoch or an update takes at each batch size; null for none."""
 
-    columns: Annotated[dict[_TimingColumn, _Column], SORTED]
+    columns: Annotated[dict[_TimingColumn, ColumnName], SORTED]
     """Which column holds what, as `ours: theirs`: `batch_size`, `seconds_per_epoch` or `seconds_per_update`, the mean
     power in watts, and the power limit it was measured at.
     """

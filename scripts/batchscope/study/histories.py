@@ -7,12 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from batchscope.analysis.external_runs.given import LENGTHS
 from batchscope.config.errors import Fault
-from batchscope.config.written import DIFFERENT, SORTED, List, Written, valid
+from batchscope.config.written import DIFFERENT, SORTED, ColumnName, List, Written, valid
 
-AXES = ("epochs", "updates", "examples")
 CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
-_Column = Annotated[str, Field(min_length=1), valid("the name of a column")]
 _Named = Annotated[str, Field(min_length=1), valid("the name of a metric as the file writes it")]
 _Curve = Literal[CURVES]  # type: ignore[valid-type]
 
@@ -25,7 +24,7 @@ class MeasuredHistories(Written):
     path: Annotated[str, Field(pattern=r"\.(csv|parquet)$"), valid("the path of a .csv or .parquet file")]
     """A .csv or .parquet file, found like that of the runs."""
     columns: Annotated[
-        dict[Literal["run", "metric", "value", *AXES, *CURVES], _Column],  # type: ignore[valid-type]
+        dict[Literal["run", "metric", "value", *LENGTHS, *CURVES], ColumnName],  # type: ignore[valid-type]
         SORTED,
     ]
     """Which column holds what, as `ours: theirs`: `epochs`, `updates` or `examples` trained so far, and where there is
@@ -43,14 +42,9 @@ class MeasuredHistories(Written):
     percent: Annotated[List[_Curve], DIFFERENT, valid("a list of accuracies")] = ()
     """Accuracies that the file gives in percent."""
 
-    @property
-    def axis(self) -> str:
-        """What says how far a run had come."""
-        return next(name for name in AXES if name in self.columns)
-
     def conflicts(self) -> Iterator[Fault]:
         """The layout is one of three."""
-        axes = [name for name in AXES if name in self.columns]
+        axes = [name for name in LENGTHS if name in self.columns]
         curves = [name for name in CURVES if name in self.columns]
         if len(axes) != 1:
             yield ["columns"], "it says how far a run had come in one way; valid is one of epochs, updates, examples"

@@ -17,6 +17,11 @@ FINISHED = {"finished", "finish", "complete", "completed", "success", "succeeded
 OTHER_WHERE, NOT_FINITE, NO_RESULT = "not among the rows of `where`", "a result is NaN or infinite", "no result"
 
 
+def finished(state: str) -> bool:
+    """Whether a state says that a run came to its end."""
+    return state.strip().casefold() in FINISHED
+
+
 @dataclass(frozen=True)
 class LeftOut:
     """Rows that are no results, and why; what they are about is None where the file does not say it."""
@@ -50,7 +55,7 @@ def reasons(source: Source, file: RunsFile) -> dict[int, str]:
         found |= {row: OTHER_WHERE for row, cell in enumerate(column.cells) if cell not in wanted and row not in found}
     if "state" in source.columns:
         for row, cell in enumerate(source.column("state").cells):
-            if cell.strip().casefold() not in FINISHED:
+            if not finished(cell):
                 found.setdefault(row, f"state {short(cell.strip())}" if cell.strip() else "no state")
     results = [source.column(name) for name in source.columns if name in RESULTS]
     for row in range(len(source.rows)) if results else ():

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from batchscope.analysis.external_runs.selecting import FINISHED
+from batchscope.analysis.external_runs.selecting import finished
 from batchscope.config.errors import ConfigError
 from batchscope.study.trackers.names import words
 from batchscope.study.trackers.tracker import Kind, Tracker
@@ -64,9 +65,10 @@ def fields(table: Table, tracker: Tracker) -> list[Field]:
     ]
 
 
-def finished(state: str) -> bool:
-    """Whether a state says that a run came to its end."""
-    return state.strip().casefold() in FINISHED
+def are_percentages(numbers: Sequence[float]) -> bool:
+    """Whether numbers that are shares, those that are finite, are written as percentages: beyond 1, up to 100."""
+    finite = [number for number in numbers if math.isfinite(number)]
+    return bool(finite) and min(finite) >= 0 and 1 < max(finite) <= 100
 
 
 def pick(found: Sequence[Field], what: str, rank: Callable[[Field], int] = lambda field: 0) -> Field | None:

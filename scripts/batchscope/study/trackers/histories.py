@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from batchscope.analysis.external_runs.histories import JOINS
 from batchscope.study.trackers import names
-from batchscope.study.trackers.fields import AmbiguousError
+from batchscope.study.trackers.fields import AmbiguousError, are_percentages
 from batchscope.tables.foreign import Table, short
 from batchscope.tables.foreign.column import as_number, has_no_value
 from batchscope.text import listing
 
-_JOINS = " - "
 _ENDS = ("__MIN", "__MAX")
 _GROUP = re.compile(r"[^\s:]+: .*")
 _AXES = {
@@ -78,7 +78,7 @@ def recognise(table: Table) -> History:
     said = dict(zip(map(names.joined, table.names), table.names, strict=True))
     if {"metric", "value"} <= set(said):
         return _long(table, said)
-    wide = [name for name in table.cells if _JOINS in name and not name.endswith(_ENDS)]
+    wide = [name for name in table.cells if JOINS in name and not name.endswith(_ENDS)]
     return _wide(table, wide) if wide else _rows(table)
 
 
@@ -132,17 +132,17 @@ def _long(table: Table, said: Mapping[str, str]) -> History:
 
 def _wide(table: Table, wide: Sequence[str]) -> History:
     """A column per run, as a chart of Weights & Biases writes it."""
-    runs = {name.rpartition(_JOINS)[0] for name in wide}
+    runs = {name.rpartition(JOINS)[0] for name in wide}
     if all(map(_GROUP.fullmatch, runs)):
         raise AmbiguousError(
             f"its columns are groups of runs such as `{short(min(runs))}`, whose values are means; valid is the export "
             "of a chart without grouping"
         )
-    metrics = _curves(list(dict.fromkeys(name.rpartition(_JOINS)[2] for name in wide)))
-    step, columns, questions = _axis([name for name in table.cells if _JOINS not in name])
-    of_metric = {ours: [name for name in wide if name.endswith(_JOINS + theirs)] for ours, theirs in metrics.items()}
+    metrics = _curves(list(dict.fromkeys(name.rpartition(JOINS)[2] for name in wide)))
+    step, columns, questions = _axis([name for name in table.cells if JOINS not in name])
+    of_metric = {ours: [name for name in wide if name.endswith(JOINS + theirs)] for ours, theirs in metrics.items()}
     cells = {ours: [cell for name in found for cell in table.cells[name]] for ours, found in of_metric.items()}
-    courses = [(name.rpartition(_JOINS)[0], table.cells[name]) for found in of_metric.values() for name in found]
+    courses = [(name.rpartition(JOINS)[0], table.cells[name]) for found in of_metric.values() for name in found]
     steps = _steps(([run] * len(values), table.cells[step], values) for run, values in courses) if step else {}
     return History(columns, metrics, step, steps, _in_percent(cells), 0, questions)
 
@@ -196,7 +196,6 @@ def _in_percent(cells: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """Accuracies that go beyond 1 and not beyond 100."""
     found = []
     for ours, texts in cells.items():
-        values = [number for number in map(as_number, texts) if number is not None and number - number == 0]
-        if ours.endswith("accuracy") and values and min(values) >= 0 and 1 < max(values) <= 100:
+        if ours.endswith("accuracy") and are_percentages([n for n in map(as_number, texts) if n is not None]):
             found.append(ours)
     return tuple(found)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from batchscope.analysis.external_runs.selecting import FINISHED
 from batchscope.study.trackers import names
-from batchscope.study.trackers.fields import UNFINISHED, AmbiguousError, Field, fields, pick
+from batchscope.study.trackers.fields import UNFINISHED, AmbiguousError, Field, are_percentages, fields, pick
 from batchscope.study.trackers.registry import tracker_of
 from batchscope.study.trackers.tracker import Tracker
 from batchscope.tables.foreign import Table, short
@@ -277,10 +278,10 @@ def _unnamed_part(found: _Finder, each: Field, metric: str, with_part: set[tuple
 def _scale(found: _Finder, ours: str) -> None:
     """Accuracies in percent, and what cannot be an accuracy."""
     each = next(f for f in found.every if f.column == found.columns[ours][0])
-    finite = [number for number in each.numbers if number - number == 0]
+    finite = [number for number in each.numbers if math.isfinite(number)]
     if not ours.endswith("accuracy") or not finite or (max(finite) <= 1 and min(finite) >= 0):
         return
-    if min(finite) >= 0 and 1 < max(finite) <= 100:
+    if are_percentages(finite):
         found.percent.append(ours)
         return
     del found.columns[ours]

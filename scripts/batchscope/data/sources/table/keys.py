@@ -8,12 +8,10 @@ from typing import Annotated, Literal, Self
 from pydantic import Field
 
 from batchscope.config.errors import ConfigError, Key, Locate, choice
-from batchscope.config.written import DIFFERENT, List, defaults, valid
+from batchscope.config.written import DIFFERENT, ColumnName, List, defaults, valid
 from batchscope.data.sources.keys import Classes, Existing, Split, Values
 from batchscope.data.splits import DataError, feature_columns, table_columns
 from batchscope.tables import foreign
-
-_Column = Annotated[str, Field(min_length=1), valid("the name of a column")]
 
 
 class Table(Existing):
@@ -24,9 +22,9 @@ class Table(Existing):
     split: Split = defaults(Split)
     path: Annotated[str, Field(pattern=r"\.(csv|parquet)$"), valid("the path of a .csv or .parquet file")]
     """The .csv or .parquet file, relative to the folder of the file that names it."""
-    target: _Column
+    target: ColumnName
     """Column with the class of each example."""
-    features: Annotated[List[_Column], Field(min_length=1), DIFFERENT, valid("a list of columns")] | None = None
+    features: Annotated[List[ColumnName], Field(min_length=1), DIFFERENT, valid("a list of columns")] | None = None
     """Columns to learn from; null for all columns but the target, which may not include an index that pandas wrote."""
     classes: Classes | None = None
     """Number of classes; null to count them in the data."""
