@@ -46,16 +46,16 @@ def advice(tables: Tables, measurements: Measurements | None) -> pd.DataFrame:
     - energy: joules to the target of time_to_target where known, else per epoch, which is one measurement per size.
     - decision_tree: where `tree` ends, held against the sizes named for test accuracy and time.
     """
-    shared = paired(measurements)
+    by_seed = paired(measurements)
     rows: list[dict[str, Any]] = []
     for pair in pairs(tables["runs"]):
         found = {name: of_pair(tables[name], pair) for name in _READ}
         time = _time_to_target(found, measurements)
-        accuracy = _test_accuracy(found, paired=shared)
+        accuracy = _test_accuracy(found, paired=by_seed)
         answers = {
             "time_to_target": time,
             "test_accuracy": accuracy,
-            "memory": _memory(found, paired=shared),
+            "memory": _memory(found, paired=by_seed),
             "energy": _energy(found, measurements),
             "decision_tree": decision_tree.ending(found["tree"], accuracy.choice, time.choice),
         }
@@ -99,10 +99,10 @@ def _time_to_target(tables: Tables, measurements: Measurements | None) -> Answer
         return Answer(words="No size can be named: at none did all runs reach a target within the budget.")
     if tables["to_target"]["seconds"].isna().all():
         return Answer(words="Not measured: seconds to a target need a timing of the updates, which is not there.")
-    shared = paired(measurements)
-    answer = _to_target(tables, ordered[0], "seconds", paired=shared)
+    by_seed = paired(measurements)
+    answer = _to_target(tables, ordered[0], "seconds", paired=by_seed)
     others = [
-        (target, _to_target(tables, (metric, target), "seconds", paired=shared).choice)
+        (target, _to_target(tables, (metric, target), "seconds", paired=by_seed).choice)
         for metric, target in ordered[1:]
     ]
     looser: dict[str, list[str]] = {}
@@ -153,8 +153,8 @@ def _to_target(tables: Tables, target: tuple[str, float], quantity: str, *, pair
     unit, what = {"seconds": ("s", "the lowest mean time to"), "joules": ("J", "the lowest mean energy to")}[quantity]
     if choice is None:
         return Answer(words=f"Not measured: no size that reaches the target with all runs has its {quantity}.")
-    named = f"a {TARGETS[target[0]].words} of" if target[0] in TARGETS else target[0]
-    goal = f"{named} {target[1]:g}"
+    name, known = target[0], TARGETS.get(target[0])
+    goal = f"a {known.words} of {target[1]:g}" if known else f"{name} {target[1]:g}"
     unclear = _unclear(choice.best, table, quantity)
     if unclear:
         sizes = span([choice.best, *unclear], choice.sizes)
@@ -165,7 +165,7 @@ def _to_target(tables: Tables, target: tuple[str, float], quantity: str, *, pair
     if unit == "J" and (tables["to_target"]["joules"] >= _MEGA).any():
         choice, unit = choice.scaled(1 / _MEGA), "MJ"
     answer = in_words(choice, unit, f"{what} {goal}", "times as long" if unit == "s" else "times as much")
-    answer = replace(answer, about=goal.removeprefix("a ").replace(" of ", " "))
+    answer = replace(answer, about=f"{known.words if known else name} {target[1]:g}")
     if missed:
         answer = answer.saying(f"Not reached by every run: {text.listing(missed)}.")
     if choice.open:

@@ -14,6 +14,7 @@ from batchscope import text
 from batchscope.analysis import recommendation
 from batchscope.figures import theme
 from batchscope.figures.frames import Frames, Size, labelled
+from batchscope.figures.targets import sentence_case
 from batchscope.figures.words import joined, plain, seeds_in_words, series_in_words
 from batchscope.tables.metrics import METRICS
 
@@ -64,7 +65,7 @@ def alt_answer(frames: Frames) -> str:
     curves = [
         series_in_words(name, [(Size.of(row), row["value"]) for row in rows], unit)
         for name, rows, unit in (
-            (METRICS[named["metric"]].words.capitalize(), quality.to_dict("records"), ""),
+            (sentence_case(METRICS[named["metric"]].words), quality.to_dict("records"), ""),
             (_TIMES[kind], seconds.to_dict("records"), "s"),
         )
         if rows
@@ -161,4 +162,4 @@ def _spans(sizes: Sequence[Size], chosen: Sequence[Size]) -> list[tuple[float, f
 def _quality_title(named: dict[str, Any]) -> str:
     metric = METRICS[named["metric"]]
     unit = f", {metric.unit}" if metric.unit else ""
-    return f"{metric.words[0].upper()}{metric.words[1:]}{unit}"
+    return f"{sentence_case(metric.words)}{unit}"

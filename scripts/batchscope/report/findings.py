@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from batchscope import text
 from batchscope.figures.sheets import Row, interval, number
+from batchscope.figures.targets import sentence_case
 from batchscope.report.content import Content, size
 from batchscope.report.sections import costs
 from batchscope.report.sections.rates import slope
@@ -35,7 +36,7 @@ def quality(content: Content, pair: Pair) -> str:
     metric = METRICS[str(known[0]["metric"])]
     order = sorted(known, key=lambda row: float(row["value_mean"]), reverse=metric.better == "higher")
     best, worst = order[0], order[-1]
-    name = metric.words[0].upper() + metric.words[1:]
+    name = sentence_case(metric.words)
     which = "highest" if metric.better == "higher" else "lowest"
     if best is worst:
         return f"{name} at batch size {size(best)}: {_mean(best)}{_unit(metric.unit)}."

@@ -9,6 +9,7 @@ from batchscope.analysis import recommendation as rule
 from batchscope.analysis.advice import SAME_MEMORY
 from batchscope.analysis.choosing import span
 from batchscope.figures.sheets import Cell, Row, interval, number, rows
+from batchscope.figures.targets import sentence_case
 from batchscope.probes.registry import STUDY_FIGURES
 from batchscope.report import describe, elements
 from batchscope.report.content import Content, size
@@ -270,7 +271,7 @@ def _quality(content: Content, pair: Pair, row: Row) -> Fact:
             return None
         row = {**row, **{name: own[name] for name in ("value_mean", "value_ci_low", "value_ci_high")}}
     remark = "the best mean of all sizes" if number(row, "difference") is None else f"best mean: {_label(row, 'best_')}"
-    return metric.words.capitalize(), _value(row).shown + _value(row).bounds, remark
+    return sentence_case(metric.words), _value(row).shown + _value(row).bounds, remark
 
 
 def _value(row: Row) -> Cell:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from batchscope import text
 from batchscope.figures.sheets import Cell, Row, number, spread, value
-from batchscope.figures.targets import metric_words
+from batchscope.figures.targets import metric_words, sentence_case
 from batchscope.report import elements
 from batchscope.report.content import Content, size
 from batchscope.report.fields import Field, Own, sheet
@@ -40,7 +40,7 @@ def published(content: Content) -> str:
 
 def _what(row: Row) -> Cell:
     metric = PUBLISHED[str(row["metric"])]
-    words = [metric.words[0].upper() + metric.words[1:]]
+    words = [sentence_case(metric.words)]
     if not pd.isna(row["batch_size"]):
         words.append(f"of runs with batch size {size(row)}" if metric == NOISE_SCALE else f"at batch size {size(row)}")
     if not pd.isna(row["checkpoint_fraction"]):
