@@ -84,6 +84,16 @@ def test_lines_that_end_apart_get_their_labels_beside_their_ends(panel: tuple[Fi
     assert not made.subfigs[0].legends
 
 
+def test_a_label_keeps_off_the_line_that_it_names(panel: tuple[Figure, Axes]) -> None:
+    made, axes = panel
+    jagged = 0.5 + 0.3 * np.resize([-1, 1], 400)
+    ends = draw(axes, {SIZES[0]: (np.linspace(0, 1, 400), jagged), SIZES[1]: (X / 2, X)})
+    line_ends.name_sizes(made, {made.subfigs[0]: {axes: ends}}, SIZES)
+    box = labels(made, axes)["1"].get_window_extent().padded(2)
+    paths = [line.get_path().transformed(line.get_transform()) for line in axes.lines]
+    assert not any(path.intersects_bbox(box, filled=False) for path in paths)
+
+
 def test_where_labels_find_no_room_there_is_a_legend(panel: tuple[Figure, Axes]) -> None:
     made, axes = panel
     ends = draw(axes, {size: (X * share, 1 - X) for size, share in zip(SIZES, (1, 0.6, 0.3), strict=True)})

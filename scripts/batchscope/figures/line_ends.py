@@ -20,6 +20,7 @@ TYPE = 8.5  # points
 _LINE = 1.15 * TYPE  # from one label to the next
 _REACH = 11.0  # points from the ends of lines to a column of labels
 _SAME = 0.02  # of the width of a panel: lines that end so close together end at one place
+_AIR = 2.5  # pixels between a label and what it may not meet
 # Where a label may stand beside an end, in points, best first.
 _BESIDE = ((4, 0), (4, 7), (4, -7), (0, 9), (0, -9), (-4, -8), (-4, 8), (9, 13), (9, -13), (-9, -14), (-9, 14))
 
@@ -113,10 +114,11 @@ def _place(axes: Axes, labels: Sequence[Annotation]) -> bool:
         for offset in _BESIDE:
             box = _moved(label, offset)
             inside = axes.bbox.contains(box.x0, box.y0) and axes.bbox.contains(box.x1, box.y1)
+            around = box.padded(_AIR)
             if (
                 inside
-                and not any(box.overlaps(other) for other in taken)
-                and not any(line.intersects_bbox(box, filled=False) for line in lines)
+                and not any(around.overlaps(other) for other in taken)
+                and not any(line.intersects_bbox(around, filled=False) for line in lines)
             ):
                 taken.append(box)
                 break
