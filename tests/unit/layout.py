@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 
 def check_layout(made: Figure) -> None:
-    """Labels, texts and ticks lie inside the figure; tick labels of a vertical axis, and names of lines, do not overlap."""
+    """Words lie inside the figure; tick labels of a vertical axis, and names of lines, do not overlap."""
     made.draw_without_rendering()
     page = made.bbox.padded(1)
     for axes in made.axes:
