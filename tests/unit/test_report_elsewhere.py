@@ -10,6 +10,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from batchscope.jobs.tables import study_tables
+from batchscope.probes.registry import STUDY_FIGURES
 from batchscope.report import chapters
 from batchscope.report.content import Content
 from batchscope.report.sections import answer, opening
@@ -43,6 +44,12 @@ def test_the_card_counts_all_runs_and_says_what_was_left_out_and_what_comes_next
     assert "Left out: 8 rows of the table (state crashed)." in said
     assert "The best learning rate is the lowest tried at 8, 16, 32, 64 and 128: try lower ones." in said
     assert "seed" not in said
+
+
+def test_no_caption_says_that_times_of_others_were_taken_here(made: Content) -> None:
+    caption = STUDY_FIGURES["answer"].caption(made.frames(PAIR))
+    assert "Time: as measured elsewhere." in caption
+    assert "isolation" not in caption
 
 
 def test_the_card_names_critical_size_time_and_energy(made: Content) -> None:

@@ -15,7 +15,7 @@ from batchscope.report import describe, elements
 from batchscope.report.content import Content, size
 from batchscope.report.fields import Own, sheet
 from batchscope.report.page import pair_title
-from batchscope.report.sections import claims, costs, elsewhere
+from batchscope.report.sections import advice, claims, costs, elsewhere
 from batchscope.report.sections.speed import disturbed
 from batchscope.stats import ALPHA
 from batchscope.tables.cells import Pair, Size
@@ -36,7 +36,10 @@ _NOTHING = "The runs have neither results nor times to compare, so no size can b
 
 
 def answers(content: Content) -> str:
-    """The cards; with many data sets and recipes a table of all answers, and the cards folded below it."""
+    """The cards; with many data sets and recipes a table of all answers, and the cards folded below it.
+
+    What other goals ask for is folded below them.
+    """
     fair_first = sorted(content.pairs, key=lambda pair: bool(_superseding(content, pair)))
     cards = [(pair, card(content, pair)) for pair in fair_first]
     if len(cards) <= CARDS:
@@ -44,7 +47,7 @@ def answers(content: Content) -> str:
     else:
         folded = "".join(elements.folded(pair_title(pair), made) for pair, made in cards)
         body = overview(content) + elements.box("index", folded)
-    return f'<section id="answer">{body}{_statements(content)}</section>'
+    return f'<section id="answer">{body}{_statements(content)}{advice.advice(content)}</section>'
 
 
 def card(content: Content, pair: Pair) -> str:
@@ -64,17 +67,39 @@ def overview(content: Content) -> str:
     frame = content.tables["recommendation"]
     fields = (
         Own("Workload", lambda row: Cell(pair_title((row["dataset"], row["recipe"])), row["dataset"]), kind="text"),
-        Own("Batch size", lambda row: Cell(_label(row) or "none", _label(row)), kind="text"),
+        Own("Batch size", _recommended, kind="text"),
         Own("Not significantly different", lambda row: Cell(row["not_worse"], row["not_worse"]), kind="text"),
-        Own("Quality", _value),
+        Own("Quality", lambda row: _value(_with_quality(content, row))),
         Own("Time", lambda row: Cell(text.seconds(number(row, "seconds")), number(row, "seconds"))),
     )
     caption = (
         "The recommended batch size of every data set and recipe: of the sizes that are not significantly worse than "
-        "the best, the one that takes the least time to its selected evaluation."
+        f"the best, the one that takes the least time. Where none is recommended, the best mean. {_metrics(frame)}"
     )
     made = sheet("answers", "recommendation", frame, fields, caption)
     return "".join(elements.sheet(each.name, each) for each in made)
+
+
+def _recommended(row: Row) -> Cell:
+    """The recommended size; else that of the best mean, and why it is not recommended."""
+    if label := _label(row):
+        return Cell(label, label)
+    best = _label(row, "best_")
+    return Cell(best or "none", best, remarks=(f"{'best mean, ' if best else ''}{row['reason']}",))
+
+
+def _metrics(frame: pd.DataFrame) -> str:
+    """What quality is, of the metrics that the recommendations of all data sets and recipes rest on."""
+    names = dict.fromkeys(str(name) for name in frame["metric"])
+    return f"Quality: {text.listing([METRICS[name].words for name in names])}."
+
+
+def _with_quality(content: Content, row: Row) -> Row:
+    """The row with the quality of the best size where it recommends none."""
+    own = _own(content, "best", (str(row["dataset"]), str(row["recipe"])), row)
+    if number(row, "value_mean") is not None or own is None:
+        return row
+    return {**row, **{name: own[name] for name in ("value_mean", "value_ci_low", "value_ci_high")}}
 
 
 def _named(content: Content, pair: Pair, row: Row) -> str:
@@ -105,9 +130,10 @@ def _verdict(content: Content, pair: Pair, row: Row) -> list[str]:
 
 
 def _not_timed(row: Row) -> str:
-    """Between which sizes their time would decide."""
-    sizes = text.listing([_label(row, "best_"), *str(row["not_worse"]).split("; ")])
-    return f"Time would decide between {sizes}, and it was not measured."
+    """Of which sizes the one that takes the least time would be recommended."""
+    labels = [_label(row, "best_"), *str(row["not_worse"]).split("; ")]
+    which = "faster" if len(labels) == 2 else "fastest"
+    return f"The {which} of {text.listing(labels)} would be recommended, but their time was not measured."
 
 
 def _cautions(content: Content, pair: Pair, row: Row) -> list[str]:
@@ -153,13 +179,14 @@ def _compared(content: Content, pair: Pair, row: Row) -> str:
         ("not_worse", "is not significantly different", "are not significantly different"),
         ("worse", "is significantly worse", "are significantly worse"),
     ):
-        named = [every[label] for label in str(row[column]).split("; ") if label in every]
-        if named:
-            parts.append(f"{span(named, [*every.values()])} {one if len(named) == 1 else many}")
+        found = [every[label] for label in str(row[column]).split("; ") if label in every]
+        if found:
+            sizes = (span if parts else costs.named)(found, [*every.values()])
+            parts.append(f"{sizes} {one if len(found) == 1 else many}")
     if not parts:
         return ""
     tested = f" (Holm-adjusted p ≤ {ALPHA})" if row["worse"] else ""
-    return f"Batch size {'; '.join(parts)}{tested}."
+    return f"{'; '.join(parts)}{tested}."
 
 
 def _undecided(content: Content, row: Row) -> str:
@@ -167,11 +194,12 @@ def _undecided(content: Content, row: Row) -> str:
     difference, seeds, n = (number(row, name) for name in ("difference", "seeds_to_tell", "n"))
     if difference is None or n is None:
         return ""
-    higher = METRICS[str(row["metric"])].better == "higher"
-    distance, way = text.number(abs(difference), 2), "lower" if higher else "higher"
-    worse = f"Its mean is {distance} {way} than that of {_label(row, 'best_')}"
+    metric = METRICS[str(row["metric"])]
+    distance = f"{text.number(abs(difference), 2)} {metric.unit}".rstrip()
+    way = "lower" if metric.better == "higher" else "higher"
+    worse = f"Its mean is {distance} {way} than that of batch size {_label(row, 'best_')}"
     if seeds is None:
-        return f"{worse}, too little to be shown with 1,000 {_repetition(content)}s."
+        return f"{worse}, too little to show with 1,000 {_repetition(content)}s."
     more = text.count(max(1, int(seeds) - int(n)), f"more {_repetition(content)}")
     each = "" if content.trained else " of each size"
     return f"{worse}. Undecided: {more}{each} would decide a difference of that size."
@@ -186,7 +214,7 @@ def _improving(row: Row) -> str:
 
 def _as_fast(row: Row) -> str:
     named = row["as_fast"].replace("; ", ", ") if isinstance(row["as_fast"], str) else ""
-    return f"One timing each cannot tell apart its time from that of {named}." if named else ""
+    return f"Its time is not distinguishable from that of {named}: each was timed once." if named else ""
 
 
 def _edge(content: Content, pair: Pair, row: Row) -> str:
@@ -196,7 +224,7 @@ def _edge(content: Content, pair: Pair, row: Row) -> str:
     named = int(row["batch_size"] if _label(row) else row["best_batch_size"])
     beyond = named // 2 if edge == "smallest" else 2 * named
     fits = not (content.of("runs", pair)["n_train"] < beyond).any()
-    which = "It" if _label(row) else _label(row, "best_")
+    which = "It" if _label(row) else f"Batch size {_label(row, 'best_')}"
     other = "smaller" if edge == "smallest" else "larger"
     more = f": add {text.integer(beyond)}" if fits else ""
     return f"{which} is the {edge} size tried; {other} ones may be better{more}."
@@ -238,7 +266,7 @@ def _few(content: Content, row: Row) -> str:
     if not n or n >= ENOUGH_SEEDS:
         return ""
     each = "" if content.trained else " of each size"
-    return f"{text.count(int(n), _repetition(content))}{each} leave wide intervals; use {ENOUGH_SEEDS}."
+    return f"{text.count(int(n), _repetition(content))}{each} leave wide intervals; use {ENOUGH_SEEDS} or more."
 
 
 def _repetition(content: Content) -> str:
@@ -252,7 +280,7 @@ Fact = tuple[str, str, str] | None
 def _facts(content: Content, pair: Pair, row: Row) -> list[Fact]:
     """Rows of the card: name, value and remark. Nothing stands there that was not measured, but for energy."""
     return [
-        _quality(content, pair, row),
+        _quality(content, row),
         _accuracy(content, pair, row),
         _time(row),
         costs.target(content, pair),
@@ -263,14 +291,12 @@ def _facts(content: Content, pair: Pair, row: Row) -> list[Fact]:
     ]
 
 
-def _quality(content: Content, pair: Pair, row: Row) -> Fact:
-    metric = METRICS[str(row["metric"])]
+def _quality(content: Content, row: Row) -> Fact:
+    metric, row = METRICS[str(row["metric"])], _with_quality(content, row)
     if number(row, "value_mean") is None:
-        own = _own(content, "best", pair, row)
-        if own is None or number(own, "value_mean") is None:
-            return None
-        row = {**row, **{name: own[name] for name in ("value_mean", "value_ci_low", "value_ci_high")}}
-    remark = "the best mean of all sizes" if number(row, "difference") is None else f"best mean: {_label(row, 'best_')}"
+        return None
+    best = number(row, "difference") is None
+    remark = "the best mean of all sizes" if best else f"best mean: batch size {_label(row, 'best_')}"
     return sentence_case(metric.words), _value(row).shown + _value(row).bounds, remark
 
 
@@ -299,7 +325,7 @@ def _time(row: Row) -> Fact:
         return None
     remark = ""
     if slowest is not None and slowest > seconds:
-        remark = f"{text.ratio(slowest / seconds)} × faster than {_label(row, 'slowest_')}"
+        remark = f"{text.ratio(slowest / seconds)} times as fast as batch size {_label(row, 'slowest_')}"
     return f"Time {row['seconds_kind']}", text.seconds(seconds), remark
 
 

@@ -25,13 +25,12 @@ _SHORT = 8  # verdicts up to which the whole table is shown at once
 _KINDS = ("supported", "contradicted", "undecided")
 
 _HOW = (
-    "Each statement comes with a test and with a margin, the smallest effect that counts; {fixed}. Supported means "
-    "that the test rules out that there is no effect in the direction of the statement; contradicted, that it rules "
-    "out an effect as large as the margin: the effect may still be there, and then the row says that it is smaller "
-    "than what counts. Each p-value is twice the smaller of those two tests and adjusted (Holm) over the tests of the "
-    f"statement's family, and a verdict needs an adjusted p of at most {ALPHA}. Everything else is undecided. "
-    "Undecided is not “no effect”: beside it stands the smallest effect that as many {repeated} would find four times "
-    "out of five. Tests are over {repeated}{times}."
+    "Each statement comes with a test and with a margin, the smallest effect that counts; {fixed}. Supported: the test "
+    "shows an effect in the direction of the statement. Contradicted: it rules out an effect as large as the margin; "
+    "a smaller one may still be there, and then the row says so. Each p-value is twice the smaller of those two tests "
+    "and adjusted (Holm) over the tests of the statement's family, and a verdict needs an adjusted p of at most "
+    f"{ALPHA}. Everything else is undecided. Undecided is not “no effect”: beside it stands the smallest effect that "
+    "as many {repeated} would find four times out of five. Tests are over {repeated}{times}."
 )
 _TIMES = (
     "; of a time there is one job per size, for which they assume that another may differ by "
@@ -68,13 +67,13 @@ def counted(found: pd.DataFrame) -> str:
     tested, missing = judged["claim"].nunique(), len({*found["claim"]} - {*judged["claim"]})
     sentences = []
     if tested:
+        each = f", with {len(judged)} verdicts, one per data set and recipe" if len(judged) > tested else ""
         sentences.append(
-            f"{text.count(tested, 'statement')} {_was(tested)} tested here, with "
-            f"{text.count(len(judged), 'verdict')}, one per data set and recipe: "
+            f"{text.count(tested, 'statement')} {_was(tested)} tested{each}: "
             f"{text.listing([f'{count} {kind}' for kind, count in counts(judged) if count])}."
         )
     if missing:
-        sentences.append(f"{text.count(missing, 'statement')} {_was(missing)} not measured in this study.")
+        sentences.append(f"{text.count(missing, 'statement')} could not be tested: not measured in this study.")
     return " ".join(sentences)
 
 
