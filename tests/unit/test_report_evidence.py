@@ -256,9 +256,9 @@ def test_rates_say_how_the_best_grows_and_fold_the_trials(tmp_path: Path) -> Non
     bounded = {"slope": None, "slope_lowest": 0.15, "slope_highest": 0.25, "ci_low": 0.1, "ci_high": 0.3}
     bounded |= {"n_sizes": 4, "n_bounded": 3, "n": 3}
     said = rates.slope(bounded, trained=True)
-    assert "to a power between 0.150 and 0.250." in said
+    assert "to a power between 0.15 and 0.25." in said
     assert "With the spread of the seeds" in said
-    assert "interval is 0.100 to 0.300." in said
+    assert "interval is 0.10 to 0.30." in said
     assert "At 3 of 4 sizes the best rate is only known to lie between two rates tried." in said
     assert "3 runs at each rate" in rates.slope(bounded, trained=False)
 

@@ -109,7 +109,7 @@ _EVIDENCE = (
     FigureSpec("steps_to_target", "Updates to the targets", "scaling", ("to_target", "targets")),
     FigureSpec("examples_to_target", "Epochs to the targets", "scaling", ("to_target", "targets")),
     FigureSpec("critical_vs_target", "Critical batch size against the target", "scaling", ("critical_batch_size",)),
-    FigureSpec("time_to_target", "Seconds and joules to the targets", "budgets", ("to_target.seconds", "targets")),
+    FigureSpec("time_to_target", "Time to the targets", "budgets", ("to_target.seconds", "targets")),
     FigureSpec("equal_budget", "Validation at equal epochs, updates and seconds", "budgets", ("equal_budget",)),
     FigureSpec("tuning", "Tuning of the learning rate", "rates", ("trials",)),
     FigureSpec("rate_vs_batch", "Best learning rate against batch size", "rates", ("rates", "rate_slopes")),

@@ -74,10 +74,10 @@ def draw_steps_to_target(frames: Frames) -> Figure:
 
 def caption_steps_to_target(frames: Frames) -> str:
     """What is drawn, over how many runs."""
-    relative = ", relative to n_train, which is not known"
+    of = " over n_train" if steps_unit(frames) == RELATIVE else ""
     return joined(
         [
-            f"Updates until a run reached a target{relative if steps_unit(frames) == RELATIVE else ''}.",
+            f"Updates{of} until a run reached a target.",
             runs_in_words(frames),
             "Solid: the fitted law S = S_min (1 + B_crit / B); dotted: S_min; upright mark: B_crit with its interval; "
             "dashed: perfect scaling.",

@@ -106,14 +106,14 @@ def slope(row: Row, *, trained: bool) -> str:
             "How the best learning rate grows with the batch size is not known: it lies within the rates tried at "
             f"{sizes}, with {repeated}; a slope needs two of each."
         )
-    head, rests = "The best learning rate grows as the batch size to", f"It rests on {sizes} and {repeated}."
+    head, rests = "The best learning rate changes as the batch size to", f"The power rests on {sizes} and {repeated}."
     powers = "The square root is 0.5, in proportion is 1."
     if value is not None:
         return f"{head} the power {text.interval(value, low, high)}. {powers} {rests}"
-    between = f"{head} a power between {text.number(least)} and {text.number(most)}."
+    between = f"{head} a power between {text.number(least, 2)} and {text.number(most, 2)}."
     spread = (
-        f"With the spread of the {'seeds' if trained else 'runs'} the {LEVEL} interval is {text.number(low)} to "
-        f"{text.number(high)}. "
+        f"With the spread of the {'seeds' if trained else 'runs'} the {LEVEL} interval is {text.number(low, 2)} to "
+        f"{text.number(high, 2)}. "
         if low is not None and high is not None
         else ""
     )
