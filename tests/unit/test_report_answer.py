@@ -12,7 +12,7 @@ from bs4 import BeautifulSoup
 
 from batchscope import text as numbers
 from batchscope.report import chapters, content, describe, findings
-from batchscope.report.sections import answer, opening, stability
+from batchscope.report.sections import answer, opening, overview, stability
 from unit import fake_report
 
 PAIR = ("digits", "task08-mlp")
@@ -144,7 +144,7 @@ def test_many_workloads_have_a_table_of_answers_first(report: content.Content) -
     many = replace(report, tables=tables, study={**report.study, "recipes": {}})  # type: ignore[arg-type]
     mean = numbers.interval(*many.tables["best"].iloc[0][["value_mean", "value_ci_low", "value_ci_high"]])
     untimed = {"batch_size": None, "value_mean": None, "seconds": None, "reason": "not timed"}
-    first = words(answer.overview(with_answer(many, **untimed)).partition("</tr>")[2].partition("</tr>")[0])
+    first = words(overview.table(with_answer(many, **untimed)).partition("</tr>")[2].partition("</tr>")[0])
     assert first == f"digits with recipe 0 1 best mean, not timed 1 {mean} nat — none"
     page = BeautifulSoup(answer.answers(many), "html.parser")
     assert [row.select("td")[0].get_text() for row in page.select("#table-answers tbody tr")] == ["32"] * 5

@@ -14,12 +14,12 @@ from bs4 import BeautifulSoup
 from batchscope.jobs.tables import study_tables
 from batchscope.report import chapters, page, probes
 from batchscope.report.content import Content
-from batchscope.report.sections import answer
+from batchscope.report.sections import answer, overview
 from unit import fake_external, fake_report
 
 WORDS = 60
 PARTS: tuple[Callable[[Content], str], ...] = (
-    *(answer.answers, answer.overview, chapters.quality, chapters.speed_and_memory, chapters.time_to_target),
+    *(answer.answers, overview.table, chapters.quality, chapters.speed_and_memory, chapters.time_to_target),
     *(chapters.stability_and_noise, chapters.learning_rates, chapters.statements, chapters.how, chapters.provenance),
 )
 

@@ -376,6 +376,25 @@ def test_many_verdicts_are_first_shown_one_row_per_statement(tmp_path: Path) -> 
     assert soup(few).select_one("#table-verdicts-overview") is None
 
 
+def test_of_many_verdicts_on_a_statement_the_overview_says_how_often_each_was_given(tmp_path: Path) -> None:
+    rows = [verdict("C1", "supported", recipe=f"r{i}", effect=0.1 * (i + 1)) for i in range(6)]
+    rows += [verdict("C1", "undecided", recipe=f"s{i}", effect=None) for i in range(3)]
+    overview = soup(claims.verdicts(made(tmp_path, verdicts=judged(*rows)))).select_one("#table-verdicts-overview")
+    assert overview is not None
+    lines = [line.get_text(" ", strip=True) for line in overview.select("tbody .line")]
+    assert lines == ["supported 6 of 9 workloads, effect 0.100 to 0.600 nat", "undecided 3 of 9 workloads"]
+
+
+def test_figures_in_a_row_stand_side_by_side_and_a_single_one_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "figure_html", lambda *found: "<figure></figure>" if found[-1] == FIGURE else "")
+    report = made(tmp_path)
+    drawn, absent = Figure(FIGURE), Figure("memory")
+    assert len(soup(page.html(report, PAIR, [drawn, absent, drawn])).select(".panels > figure")) == 2
+    assert not soup(page.html(report, PAIR, [drawn, absent, "<p>between</p>", drawn])).select(".panels")
+
+
 def test_of_many_data_sets_and_recipes_all_but_the_first_are_folded(tmp_path: Path) -> None:
     runs = pd.DataFrame({"dataset": "digits", "recipe": ["mlp-0", "mlp-1", "mlp-2"]})
     report = made(tmp_path, runs=runs)

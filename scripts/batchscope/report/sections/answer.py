@@ -8,17 +8,16 @@ from batchscope import text
 from batchscope.analysis import recommendation as rule
 from batchscope.analysis.advice import SAME_MEMORY
 from batchscope.analysis.choosing import span
-from batchscope.figures.sheets import Cell, Row, interval, number, rows
+from batchscope.figures.sheets import Row, interval, number, rows
 from batchscope.figures.targets import sentence_case
 from batchscope.probes.registry import STUDY_FIGURES
 from batchscope.report import describe, elements
 from batchscope.report.content import Content, size
-from batchscope.report.fields import Own, sheet
 from batchscope.report.page import pair_title
-from batchscope.report.sections import advice, claims, costs, elsewhere
+from batchscope.report.sections import advice, claims, costs, elsewhere, overview
 from batchscope.report.sections.speed import disturbed
 from batchscope.stats import ALPHA
-from batchscope.tables.cells import Pair, Size
+from batchscope.tables.cells import Pair
 from batchscope.tables.metrics import METRICS
 
 CARDS = 3  # data sets and recipes up to which each has an open card; more get a table of answers first
@@ -46,7 +45,7 @@ def answers(content: Content) -> str:
         body = "".join(made for _, made in cards)
     else:
         folded = "".join(elements.folded(pair_title(pair), made) for pair, made in cards)
-        body = overview(content) + elements.box("index", folded)
+        body = overview.table(content) + elements.box("index", folded)
     return f'<section id="answer">{body}{_statements(content)}{advice.advice(content)}</section>'
 
 
@@ -62,55 +61,18 @@ def card(content: Content, pair: Pair) -> str:
     return elements.card(left, _figure(content, pair), disturbed(content, pair))
 
 
-def overview(content: Content) -> str:
-    """A row per data set and recipe with its answer."""
-    frame = content.tables["recommendation"]
-    fields = (
-        Own("Workload", lambda row: Cell(pair_title((row["dataset"], row["recipe"])), row["dataset"]), kind="text"),
-        Own("Batch size", _recommended, kind="text"),
-        Own("Not significantly different", lambda row: Cell(row["not_worse"], row["not_worse"]), kind="text"),
-        Own("Quality", lambda row: _value(_with_quality(content, row))),
-        Own("Time", lambda row: Cell(text.seconds(number(row, "seconds")), number(row, "seconds"))),
-    )
-    caption = (
-        "The recommended batch size of every data set and recipe: of the sizes that are not significantly worse than "
-        f"the best, the one that takes the least time. Where none is recommended, the best mean. {_metrics(frame)}"
-    )
-    made = sheet("answers", "recommendation", frame, fields, caption)
-    return "".join(elements.sheet(each.name, each) for each in made)
-
-
-def _recommended(row: Row) -> Cell:
-    """The recommended size; else that of the best mean, and why it is not recommended."""
-    if label := _label(row):
-        return Cell(label, label)
-    best = _label(row, "best_")
-    return Cell(best or "none", best, remarks=(f"{'best mean, ' if best else ''}{row['reason']}",))
-
-
-def _metrics(frame: pd.DataFrame) -> str:
-    """What quality is, of the metrics that the recommendations of all data sets and recipes rest on."""
-    names = dict.fromkeys(str(name) for name in frame["metric"])
-    return f"Quality: {text.listing([METRICS[name].words for name in names])}."
-
-
-def _with_quality(content: Content, row: Row) -> Row:
-    """The row with the quality of the best size where it recommends none."""
-    own = _own(content, "best", (str(row["dataset"]), str(row["recipe"])), row)
-    if number(row, "value_mean") is not None or own is None:
-        return row
-    return {**row, **{name: own[name] for name in ("value_mean", "value_ci_low", "value_ci_high")}}
-
-
 def _named(content: Content, pair: Pair, row: Row) -> str:
     """The recommended size in large type; else the size with the best mean, or the critical size."""
-    label = _label(row)
+    label = overview.label(row)
     if label:
         return elements.headline("Recommended batch size", label)
-    best, critical = _label(row, "best_"), costs.critical(content, pair)
+    best, critical = overview.label(row, "best_"), costs.critical(content, pair)
     if not best and critical is not None:
         return elements.headline("Critical batch size", critical[1].partition(":")[0].partition(" [")[0])
-    return elements.headline("Best mean" if best else "No recommendation", best or text.MISSING)
+    alone = row["reason"] == rule.ONE_SIZE
+    return elements.headline(
+        "The only batch size" if alone else "Best mean" if best else "No recommendation", best or text.MISSING
+    )
 
 
 def _said(kind: str, *sentences: str) -> str:
@@ -131,7 +93,7 @@ def _verdict(content: Content, pair: Pair, row: Row) -> list[str]:
 
 def _not_timed(row: Row) -> str:
     """Of which sizes the one that takes the least time would be recommended."""
-    labels = [_label(row, "best_"), *str(row["not_worse"]).split("; ")]
+    labels = [overview.label(row, "best_"), *str(row["not_worse"]).split("; ")]
     which = "faster" if len(labels) == 2 else "fastest"
     return f"The {which} of {text.listing(labels)} would be recommended, but their time was not measured."
 
@@ -197,7 +159,7 @@ def _undecided(content: Content, row: Row) -> str:
     metric = METRICS[str(row["metric"])]
     distance = f"{text.number(abs(difference), 2)} {metric.unit}".rstrip()
     way = "lower" if metric.better == "higher" else "higher"
-    worse = f"Its mean is {distance} {way} than that of batch size {_label(row, 'best_')}"
+    worse = f"Its mean is {distance} {way} than that of batch size {overview.label(row, 'best_')}"
     if seeds is None:
         return f"{worse}, too little to show with 1,000 {_repetition(content)}s."
     more = text.count(max(1, int(seeds) - int(n)), f"more {_repetition(content)}")
@@ -221,10 +183,10 @@ def _edge(content: Content, pair: Pair, row: Row) -> str:
     edge = row["edge"]
     if not isinstance(edge, str) or not edge:
         return ""
-    named = int(row["batch_size"] if _label(row) else row["best_batch_size"])
+    named = int(row["batch_size"] if overview.label(row) else row["best_batch_size"])
     beyond = named // 2 if edge == "smallest" else 2 * named
     fits = not (content.of("runs", pair)["n_train"] < beyond).any()
-    which = "It" if _label(row) else f"Batch size {_label(row, 'best_')}"
+    which = "It" if overview.label(row) else f"Batch size {overview.label(row, 'best_')}"
     other = "smaller" if edge == "smallest" else "larger"
     more = f": add {text.integer(beyond)}" if fits else ""
     return f"{which} is the {edge} size tried; {other} ones may be better{more}."
@@ -234,9 +196,9 @@ def _superseded(content: Content, pair: Pair) -> str:
     other = _superseding(content, pair)
     if not other:
         return ""
-    label = _label(_row(content, (pair[0], other)))
+    label = overview.label(_row(content, (pair[0], other)))
     answer = f"There batch size {label} is recommended." if label else "There no size can be recommended."
-    return f"One learning rate for all sizes favours some of them. {other} tunes it for every size. {answer}"
+    return f"One learning rate for all sizes favours some of them. The recipe {other} tunes it for every size. {answer}"
 
 
 def _superseding(content: Content, pair: Pair) -> str:
@@ -292,27 +254,16 @@ def _facts(content: Content, pair: Pair, row: Row) -> list[Fact]:
 
 
 def _quality(content: Content, row: Row) -> Fact:
-    metric, row = METRICS[str(row["metric"])], _with_quality(content, row)
+    metric, row = METRICS[str(row["metric"])], overview.with_quality(content, row)
     if number(row, "value_mean") is None:
         return None
-    best = number(row, "difference") is None
-    remark = "the best mean of all sizes" if best else f"best mean: batch size {_label(row, 'best_')}"
-    return sentence_case(metric.words), _value(row).shown + _value(row).bounds, remark
-
-
-def _value(row: Row) -> Cell:
-    middle, _, bounds = interval(row, "value").partition(" [")
-    unit = METRICS[str(row["metric"])].unit
-    value = number(row, "value_mean")
-    return (
-        Cell(middle, value, f" [{bounds}{f' {unit}' if unit else ''}" if bounds else "")
-        if value is not None
-        else Cell()
-    )
+    best = "the best mean of all sizes" if row["reason"] != rule.ONE_SIZE else ""
+    remark = best if number(row, "difference") is None else f"best mean: batch size {overview.label(row, 'best_')}"
+    return sentence_case(metric.words), overview.quality(row).shown + overview.quality(row).bounds, remark
 
 
 def _accuracy(content: Content, pair: Pair, row: Row) -> Fact:
-    own = _own(content, "best", pair, row)
+    own = overview.row_of(content, "best", pair, row)
     if own is None or row["metric"] == "selected_test_accuracy" or number(own, "accuracy_mean") is None:
         return None
     remark = "never used for selection" if content.trained else "not used to compare sizes"
@@ -325,19 +276,21 @@ def _time(row: Row) -> Fact:
         return None
     remark = ""
     if slowest is not None and slowest > seconds:
-        remark = f"{text.ratio(slowest / seconds)} times as fast as batch size {_label(row, 'slowest_')}"
+        remark = f"{text.ratio(slowest / seconds)} times as fast as batch size {overview.label(row, 'slowest_')}"
     return f"Time {row['seconds_kind']}", text.seconds(seconds), remark
 
 
 def _memory(content: Content, pair: Pair, row: Row) -> Fact:
-    own = _own(content, "summary", pair, row)
+    own = overview.row_of(content, "summary", pair, row)
     known = {size(each): number(each, "memory_bytes") for each in content.rows("summary", pair)}
     measured = {label: value for label, value in known.items() if value}
     value = None if own is None else number(own, "memory_bytes")
     if not value:
         return None
     least, most = (pick(measured, key=lambda label: measured[label] or 0.0) for pick in (min, max))
-    if (measured[most] or 0) < SAME_MEMORY * (measured[least] or 0):
+    if len(measured) == 1:
+        remark = ""
+    elif (measured[most] or 0) < SAME_MEMORY * (measured[least] or 0):
         remark = "the same for all sizes (within 5 %)"
     else:
         remark = f"least: {_megabytes(measured[least])} at {least}; most: {_megabytes(measured[most])} at {most}"
@@ -365,16 +318,6 @@ def _statements(content: Content) -> str:
 
 def _row(content: Content, pair: Pair) -> Row:
     return content.rows("recommendation", pair)[0]
-
-
-def _own(content: Content, name: str, pair: Pair, row: Row) -> Row | None:
-    """The row of a table about the size that the card names."""
-    label = _label(row) or _label(row, "best_")
-    return next((each for each in content.rows(name, pair) if size(each) == label), None)
-
-
-def _label(row: Row, prefix: str = "") -> str:
-    return "" if pd.isna(row[f"{prefix}batch_size"]) else Size.of(row, prefix).label
 
 
 def _megabytes(value: float | None) -> str:

@@ -104,7 +104,7 @@ def slope(row: Row, *, trained: bool) -> str:
     if least is None or most is None:
         return (
             "How the best learning rate grows with the batch size is not known: it lies within the rates tried at "
-            f"{sizes}, with {repeated}; a slope needs two of each."
+            f"{sizes if n_sizes else 'no batch size'}, with {repeated}; a slope needs two of each."
         )
     head, rests = "The best learning rate changes as the batch size to", f"The power rests on {sizes} and {repeated}."
     powers = "The square root is 0.5, in proportion is 1."

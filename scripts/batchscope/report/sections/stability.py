@@ -14,7 +14,7 @@ from batchscope.tables.cells import Pair
 
 
 @section(
-    "From update to update",
+    "Losses and gradients of single updates",
     "The loss of a single batch is a noisy reading of the loss on all data. The figures show how large the noise is at "
     "each size, and how a weight moves with it.",
 )
