@@ -14,6 +14,7 @@ from batchscope.probes.registry import STUDY_FIGURES
 from batchscope.report import chapters
 from batchscope.report.content import Content
 from batchscope.report.sections import answer, opening
+from unit import fake_report
 from unit.fake_external import measured, sweep
 
 PAIR = ("d", "r")
@@ -105,6 +106,19 @@ def test_without_results_and_times_the_critical_size_is_the_answer(tmp_path: Pat
     assert card.select_one(".headline strong").get_text().isdigit()  # type: ignore[union-attr]
     assert "no size can be recommended" in card.get_text()
     assert "diverged" not in card.get_text()
+
+
+def test_an_answer_that_rests_on_time_stands_beside_the_figure_of_time(tmp_path: Path) -> None:
+    columns = {"batch_size": "B", "seed": "run", "target": "goal", "epochs": "epochs"}
+    made = content(tmp_path, sweep(seed=2, rates=(0.1,)), columns=columns)
+    assert made.tables["recommendation"]["basis"].tolist() == ["target"]
+    folder = tmp_path / PAIR[0] / PAIR[1]
+    folder.mkdir(parents=True)
+    for name in ("steps_to_target", "time_to_target"):
+        (folder / f"{name}.svg").write_text(fake_report.SVG, encoding="utf-8")
+        figure = BeautifulSoup(answer.card(made, PAIR), "html.parser").select_one("figcaption strong")
+        assert figure is not None
+        assert figure.get_text() == f"{STUDY_FIGURES[name].title}."
 
 
 def test_a_bend_beyond_the_sizes_is_told_as_a_bound(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from batchscope.tables.cells import Pair
 from batchscope.tables.metrics import METRICS
 
 CARDS = 3  # data sets and recipes up to which each has an open card; more get a table of answers first
-_INSTEAD = "steps_to_target"  # the figure shown where no quality is known
+_INSTEAD = ("time_to_target", "steps_to_target")  # the figures, the first there is, where no quality is known
 ENOUGH_SEEDS = 5
 
 _WHY_NOT = {
@@ -299,8 +299,9 @@ def _memory(content: Content, pair: Pair, row: Row) -> Fact:
 
 def _figure(content: Content, pair: Pair) -> str:
     drawn, svg = "answer", content.svg("answer", pair)
-    if svg is None:
-        drawn, svg = _INSTEAD, content.svg(_INSTEAD, pair)
+    for name in _INSTEAD:
+        if svg is None:
+            drawn, svg = name, content.svg(name, pair)
     if svg is None:
         return ""
     spec, frames = STUDY_FIGURES[drawn], content.frames(pair)

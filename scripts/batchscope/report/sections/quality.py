@@ -49,8 +49,8 @@ def summary(content: Content, pair: Pair) -> list[Block]:
     fields = (
         *_SUMMARY,
         memory(content),
-        Field("Utilisation", "utilisation_percent"),
-        Field("Energy per epoch", "energy_per_epoch_joules"),
+        Field("Utilisation", "utilisation_percent", optional=True),
+        Field("Energy per epoch", "energy_per_epoch_joules", optional=True),
         Field("Runs ended ok", "n_ok", of="n_runs"),
     )
     return [*table(content, pair, "summary", fields, caption)]

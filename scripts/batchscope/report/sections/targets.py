@@ -58,12 +58,12 @@ def targets(content: Content, pair: Pair) -> list[Block]:
         words("Target", wanted),
         Field("Reached", "n_reached", "runs", of="n"),
         Field("Epochs", "epochs", aligned=False),
-        Field("Updates", "updates"),
-        Field("Examples", "examples"),
+        Field("Updates", "updates", optional=True),
+        Field("Examples", "examples", optional=True),
         Field("Time", "seconds", optional=True),
         Own("Energy", lambda row: spread(*_joules(row, scale)), unit, optional=True),
-        Own("Median epochs", _median, "Kaplan–Meier"),
-        Own("Epochs, cut off", _restricted, "restricted mean"),
+        Own("Median epochs", _median, "Kaplan–Meier", optional=True),
+        Own("Epochs, cut off", _restricted, "restricted mean", optional=True),
     )
     seconds = (
         "Time: updates times the time per update, timed in isolation and taken as exact."
