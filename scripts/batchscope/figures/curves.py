@@ -154,8 +154,8 @@ def _draw(
 
 
 def _axis(frames: Frames, cost: str) -> str:
-    clock = "alone on the machine" if len(frames.timings) else "beside other runs"
-    return f"Seconds {clock}" if cost == "seconds" else cost.capitalize()
+    clock = "timed in isolation" if len(frames.timings) else "beside other runs"
+    return f"Seconds, {clock}" if cost == "seconds" else cost.capitalize()
 
 
 def _charged(frames: Frames, rows: pd.DataFrame) -> pd.DataFrame:
