@@ -23,7 +23,7 @@ _MARKERS = "osD^vPXh"
 
 def looks(checkpoints: Collection[Checkpoint]) -> dict[Checkpoint, dict[str, Any]]:
     """Marker and grey of each checkpoint, darker the later; colours are those of the batch sizes alone."""
-    greys = np.linspace(0.66, 0.05, len(checkpoints)) if len(checkpoints) > 1 else [0.2]
+    greys = np.linspace(0.57, 0.05, len(checkpoints)) if len(checkpoints) > 1 else [0.2]
     return {
         checkpoint: {"marker": _MARKERS[i % len(_MARKERS)], "color": str(round(float(grey), 3))}
         for i, (checkpoint, grey) in enumerate(zip(checkpoints, greys, strict=True))

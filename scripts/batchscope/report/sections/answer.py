@@ -306,7 +306,7 @@ def _figure(content: Content, pair: Pair) -> str:
         return ""
     spec, frames = STUDY_FIGURES[drawn], content.frames(pair)
     return elements.figure(
-        elements.slug("figure-answer", *pair), svg, spec.title, spec.alt(frames), spec.caption(frames)
+        elements.slug("figure-answer", *pair), svg, spec.heading(frames), spec.alt(frames), spec.caption(frames)
     )
 
 
