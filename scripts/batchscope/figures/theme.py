@@ -281,6 +281,7 @@ class _Multiples(Locator):
         self._of, self._length = of, length
 
     def __call__(self) -> Sequence[float]:
+        assert self.axis is not None
         return self.tick_values(*self.axis.get_view_interval())
 
     def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:

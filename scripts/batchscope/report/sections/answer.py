@@ -136,7 +136,7 @@ def fitted(content: Content, pair: Pair) -> list[str]:
 def _compared(content: Content, pair: Pair, row: Row) -> str:
     """Which sizes are not significantly different, and which are worse."""
     every = costs.sizes(content, pair)
-    parts = []
+    parts: list[str] = []
     for column, one, many in (
         ("not_worse", "is not significantly different", "are not significantly different"),
         ("worse", "is significantly worse", "are significantly worse"),
