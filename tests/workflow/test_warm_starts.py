@@ -45,3 +45,12 @@ def test_memory_means_the_same(finished, cold):
     here, there = (table(folder, "runs").query("recipe == 'own' and seed == 1") for folder in (cold, finished))
     for column in ("host_memory_peak_bytes", "host_memory_baseline_bytes"):
         np.testing.assert_allclose(here[column], there[column], rtol=0.1)
+
+
+def test_figures_are_the_same_bytes(small, edited):
+    place = "results/tiny/figures/flowers/own"
+    (edited / place / "outcomes.svg").unlink()
+    done = run(edited, [*command(f"{place}/outcomes.svg"), "warm_starts=false"])
+    assert done.returncode == 0, done.stdout + done.stderr
+    drawn = {file.name: file.read_bytes() for file in (edited / place).iterdir()}
+    assert drawn == {file.name: file.read_bytes() for file in (small / place).iterdir()}
