@@ -268,7 +268,7 @@ def test_tuning_marks_the_chosen_rate_and_trials_that_failed() -> None:
     first = next(
         line
         for line in axes.lines
-        if line.get_color() == theme.colours(frames.sizes)[frames.sizes[0]] and line.get_marker() == "None"
+        if line.get_color() == theme.colours(frames)[frames.sizes[0]] and line.get_marker() == "None"
     )
     means = frames.trials[frames.trials["batch_size"] == 1].groupby("learning_rate")["selected_validation_loss"].mean()
     assert y_of([first]) == pytest.approx(list(means), nan_ok=True)

@@ -138,16 +138,32 @@ def test_one_tick_where_full_is_also_named_by_its_size(frames_of: Callable[[str]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["32", "96 and full"]
 
 
-def test_colours_grow_lighter_with_the_batch_size() -> None:
-    sizes = [Size(2**i, False) for i in range(9)]
-    light = [float(np.dot(to_rgb(colour), (0.2126, 0.7152, 0.0722))) for colour in theme.colours(sizes).values()]
-    assert light == sorted(light)
+def coloured(frames: Frames, count: int) -> dict[Size, str]:
+    sizes = tuple(Size(2**i, False) for i in range(count))
+    return theme.colours(replace(frames, sizes=sizes, all_sizes=sizes))
 
 
-def test_whatever_is_drawn_stands_out_from_the_page_in_both_themes() -> None:
-    sizes, targets = [Size(2**i, False) for i in range(12)], [Target("", float(i)) for i in range(12)]
+def test_colours_grow_lighter_with_the_batch_size(frames_of: Callable[[str], Frames]) -> None:
+    shades = coloured(frames_of("usual"), 9).values()
+    light = [float(np.dot(to_rgb(colour), (0.2126, 0.7152, 0.0722))) for colour in shades]
+    assert light == sorted(set(light))
+
+
+def test_a_batch_size_has_one_colour_in_all_figures_of_a_study(frames_of: Callable[[str], Frames]) -> None:
+    """Also where data sets and recipes have other sizes, and another number of examples in their full batch."""
+    every = (Size(1, False), Size(8, False), Size(32, False), Size(800, True), Size(1168, True))
+    some, others = (
+        theme.colours(replace(frames_of("usual"), sizes=sizes, all_sizes=every)) for sizes in (every[:4], every[1::3])
+    )
+    assert others[Size(8, False)] == some[Size(8, False)]
+    assert others[Size(1168, True)] == some[Size(800, True)]
+    assert len(set(some.values())) == 4
+
+
+def test_whatever_is_drawn_stands_out_from_the_page_in_both_themes(frames_of: Callable[[str], Frames]) -> None:
+    targets = [Target("", float(i)) for i in range(12)]
     checkpoints = [Checkpoint(fraction=i / 4) for i in range(5)]
-    palettes = [theme.colours(sizes[:n]).values() for n in (1, 2, 12)]
+    palettes = [coloured(frames_of("usual"), n).values() for n in (1, 2, 12)]
     palettes += [[look.colour for look in looks(targets[:n]).values()] for n in (1, 2, 12)]
     palettes += [[look["color"] for look in marks.looks(checkpoints).values()]]
     single = [theme.INK, theme.GREY, theme.FAINT, theme.TRAIN, theme.VALIDATION, theme.PICK, *theme.OUTCOMES.values()]

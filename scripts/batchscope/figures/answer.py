@@ -102,7 +102,7 @@ def _equals(frames: Frames, named: dict[str, Any]) -> list[Size]:
 
 def _panel(frames: Frames, at: Axes, rows: pd.DataFrame, unit: str) -> None:
     """Points with their intervals and values, joined by a thin line."""
-    coloured = theme.by_size(frames.sizes)
+    coloured = theme.by_size(frames)
     theme.lines(at, rows, "batch_size", "value", color=theme.FAINT, linewidth=1.2, zorder=1)
     theme.dots(at, rows, "batch_size", "value", s=52, zorder=4, **coloured)
     values = rows["value"].to_numpy(np.float64)

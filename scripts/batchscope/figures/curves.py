@@ -36,7 +36,7 @@ def draw_curves_loss(frames: Frames) -> Figure:
             else:
                 theme.plain_axis(axes)
             axes.set_ylim(first.get_ylim())
-    line_ends.name_sizes(made, ends, frames.sizes)
+    line_ends.name_sizes(made, ends, frames)
     return made
 
 
@@ -46,7 +46,7 @@ def draw_curves_accuracy(frames: Frames) -> Figure:
     low, high = panels[_COSTS[0]][0].get_ylim()
     for axes, _ in panels.values():
         axes.set_ylim(max(low, -0.02), min(high, 1.02))
-    line_ends.name_sizes(made, ends, frames.sizes)
+    line_ends.name_sizes(made, ends, frames)
     return made
 
 
@@ -212,7 +212,7 @@ def _panel(
     logarithmic = cost in ("updates", "seconds")  # such an axis has no place for zero
     if logarithmic:
         means, failed = (rows[rows["epoch"] > 0] for rows in (means, failed))
-    coloured = theme.by_size(frames.sizes)
+    coloured = theme.by_size(frames)
     theme.lines(axes, means, cost, "mean", **coloured)
     alone = means.groupby("size")["size"].transform("size") == 1
     theme.dots(axes, means[alone], cost, "mean", s=16, **coloured)

@@ -14,7 +14,7 @@ from matplotlib.transforms import Bbox
 from numpy.typing import ArrayLike, NDArray
 
 from batchscope.figures import svg, theme
-from batchscope.figures.frames import Size
+from batchscope.figures.frames import Frames, Size
 
 TYPE = 8.5  # points
 _LINE = 1.15 * TYPE  # from one label to the next
@@ -25,25 +25,25 @@ _AIR = 2.5  # pixels between a label and what it may not meet
 _BESIDE = ((4, 0), (4, 7), (4, -7), (0, 9), (0, -9), (-4, -8), (-4, 8), (9, 13), (9, -13), (-9, -14), (-9, 14))
 
 
-def name_sizes(made: Figure, parts: Mapping[FigureBase, Mapping[Axes, pd.DataFrame]], sizes: Sequence[Size]) -> None:
+def name_sizes(made: Figure, parts: Mapping[FigureBase, Mapping[Axes, pd.DataFrame]], frames: Frames) -> None:
     """Write the batch size at the end of every line; a part of `made` where one finds no room gets a legend above it.
 
     `parts` are the panels of each part with the ends of their lines: columns `size` (its label), `x` and `y`. Lines
     that end side by side get a column of labels at the right, each joined to its end; others get theirs beside it.
     """
-    labels = {axes: _labels(axes, ends, sizes) for panels in parts.values() for axes, ends in panels.items()}
+    labels = {axes: _labels(axes, ends, frames.sizes) for panels in parts.values() for axes, ends in panels.items()}
     made.draw_without_rendering()  # where things are is known from here on
     for part, panels in parts.items():
         own = {axes: labels[axes] for axes in panels if labels[axes]}
         if all(_place(axes, found) for axes, found in own.items()):
             for axes, found in own.items():
-                _strokes(axes, found, sizes)
+                _strokes(axes, found, frames)
         else:
             for axes, found in own.items():
                 axes.set_title("", loc="right")
                 for label in found:
                     label.remove()
-            theme.size_legend(part, sizes)
+            theme.size_legend(part, frames, frames.sizes)
 
 
 def spread(wanted: ArrayLike, gap: float, low: float, high: float) -> NDArray[np.float64]:
@@ -146,9 +146,9 @@ def _moved(label: Annotation, offset: tuple[float, float]) -> Bbox:
     return label.get_window_extent()
 
 
-def _strokes(axes: Axes, labels: Sequence[Annotation], sizes: Sequence[Size]) -> None:
+def _strokes(axes: Axes, labels: Sequence[Annotation], frames: Frames) -> None:
     """From each end to its label in the column a stroke in its colour."""
-    shades = {"full" if size.full_batch else size.label: shade for size, shade in theme.colours(sizes).items()}
+    shades = {"full" if size.full_batch else size.label: shade for size, shade in theme.colours(frames).items()}
     for label in labels if labels[0].get_in_layout() else ():
         x, y = label.get_position()
         stroke = {"arrowstyle": "-", "color": shades[label.get_text()], "linewidth": 1.2, "shrinkA": 0, "shrinkB": 0}

@@ -25,7 +25,7 @@ from matplotlib.transforms import BboxBase
 from numpy.typing import ArrayLike, NDArray
 
 from batchscope.figures import svg
-from batchscope.figures.frames import Size
+from batchscope.figures.frames import Frames, Size
 from batchscope.figures.words import compact, plain
 from batchscope.identity.digests import sealed_markup
 from batchscope.identity.files import atomic_path
@@ -132,20 +132,29 @@ def views(
     }
 
 
-def colours(sizes: Sequence[Size]) -> dict[Size, str]:
-    """One colour per size in order: viridis from dark (small) to its green (large); beyond it is too light on white."""
-    shades = np.linspace(0.0, 0.58, len(sizes)) if len(sizes) > 1 else [0.35]
-    return {size: to_hex(mpl.colormaps["viridis"](shade)) for size, shade in zip(sizes, shades, strict=True)}
+def colours(frames: Frames) -> dict[Size, str]:
+    """The colour of each size of a data set and recipe, the same in all figures of the study.
+
+    In order of all sizes of the study: viridis from dark (small) to its green (large); beyond it is too light on white.
+    The full batches of all data sets share the last colour.
+    """
+    numbers = sorted({size.batch_size for size in frames.all_sizes if not size.full_batch})
+    count = len(numbers) + any(size.full_batch for size in frames.all_sizes)
+    places, last = {number: place / max(1, count - 1) for place, number in enumerate(numbers)}, 1.0
+    if count == 1:
+        places, last = dict.fromkeys(numbers, 0.6), 0.6
+    shades = {size: last if size.full_batch else places[size.batch_size] for size in frames.sizes}
+    return {size: to_hex(mpl.colormaps["viridis"](0.58 * shade)) for size, shade in shades.items()}
 
 
-def by_size(sizes: Sequence[Size]) -> dict[str, Any]:
+def by_size(frames: Frames) -> dict[str, Any]:
     """What colours `lines` and `dots` by the column `size`, which holds the labels of sizes."""
-    return {"hue": "size", "palette": {size.label: colour for size, colour in colours(sizes).items()}}
+    return {"hue": "size", "palette": {size.label: colour for size, colour in colours(frames).items()}}
 
 
-def size_legend(made: FigureBase, sizes: Sequence[Size], among: Sequence[Size] = ()) -> None:
-    """A legend of the sizes' colours above the panels: those that they have `among` all that are in the study."""
-    shades = colours(among or sizes)
+def size_legend(made: FigureBase, frames: Frames, sizes: Sequence[Size]) -> None:
+    """A legend of the colours of `sizes` above the panels."""
+    shades = colours(frames)
     head = Line2D([], [], linewidth=0, label="Batch size:")
     legend(made, [head, *(Line2D([], [], color=shades[s], linewidth=2.5, label=s.label) for s in sizes)])
 
