@@ -88,7 +88,7 @@ class FigureSpec:
 
 
 _SPECS = (
-    FigureSpec("answer", "Quality and time against batch size", "answer", ("best.value_mean", "recommendation")),
+    FigureSpec("answer", "How the batch sizes compare", "answer", ("best.value_mean", "recommendation")),
     FigureSpec("curves_article", "Training and validation loss, one panel per batch size", "curves"),
     FigureSpec("curves_loss", "Loss against epochs, updates, examples and seconds", "curves"),
     FigureSpec("curves_accuracy", "Accuracy against epochs, updates, examples and seconds", "curves"),
@@ -108,8 +108,10 @@ _SPECS = (
 _EVIDENCE = (
     FigureSpec("steps_to_target", "Updates to the targets", "scaling", ("to_target", "targets")),
     FigureSpec("examples_to_target", "Epochs to the targets", "scaling", ("to_target", "targets")),
-    FigureSpec("critical_vs_target", "Critical batch size against the target", "scaling", ("critical_batch_size",)),
-    FigureSpec("time_to_target", "Seconds and joules to the targets", "budgets", ("to_target.seconds", "targets")),
+    FigureSpec(
+        "critical_vs_target", "Critical batch size against the target", "scaling", ("critical_batch_size.b_crit",)
+    ),
+    FigureSpec("time_to_target", "Time to the targets", "budgets", ("to_target.seconds", "targets")),
     FigureSpec("equal_budget", "Validation at equal epochs, updates and seconds", "budgets", ("equal_budget",)),
     FigureSpec("tuning", "Tuning of the learning rate", "rates", ("trials",)),
     FigureSpec("rate_vs_batch", "Best learning rate against batch size", "rates", ("rates", "rate_slopes")),

@@ -145,8 +145,8 @@ def _draw(frames: Frames, metric: str, names: Sequence[str]) -> tuple[Figure, di
 
 
 def _axis(frames: Frames, cost: str) -> str:
-    clock = "alone on the machine" if len(frames.timings) else "beside other runs"
-    return f"Seconds {clock}" if cost == "seconds" else cost.capitalize()
+    clock = "timed in isolation" if len(frames.timings) else "beside other runs"
+    return f"Seconds, {clock}" if cost == "seconds" else cost.capitalize()
 
 
 def _charged(frames: Frames, rows: pd.DataFrame) -> pd.DataFrame:
