@@ -66,5 +66,7 @@ rule publish_tables:
     resources:
         mem_mb=1000,
         runtime=10,
+    message:
+        "Tables of the study {wildcards.study}, put in their place"
     script:
         "../scripts/publish_tables.py"

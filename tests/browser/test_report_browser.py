@@ -157,6 +157,14 @@ def test_the_first_screen_holds_the_answer(page: playwright.Page) -> None:
     playwright.expect(page.locator(".card img").first).to_be_in_viewport(ratio=0.9)
 
 
+@pytest.mark.parametrize("width", [360, 390])
+def test_the_figure_of_the_answer_is_whole_on_a_phone(page: playwright.Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    hidden = page.locator(".card figure.plot .scroll").first.evaluate("box => box.scrollWidth - box.clientWidth")
+    assert hidden == 0
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
 def test_figures_and_tables_are_saved_as_files(unfolded: playwright.Page) -> None:
     kinds = {}
     for kind, figure in {"SVG": ".card figure.plot", "PNG": ".card figure.plot", "CSV": "figure.table"}.items():

@@ -78,6 +78,7 @@ def test_of_the_sizes_not_significantly_worse_the_quickest_is_recommended() -> N
     assert found["difference"] == pytest.approx(0.0075)
     assert found["seconds"] == pytest.approx(4 * 32 * 0.011)  # four epochs of 32 updates
     assert (found["slowest_batch_size"], found["slowest_seconds"]) == (8, pytest.approx(4 * 128 * 0.010))
+    assert found["best_seconds"] == pytest.approx(4 * 128 * 0.010)
     assert found["seeds_to_tell"] > 4
 
 
@@ -146,10 +147,18 @@ def test_runs_without_any_result_are_compared_by_their_time_to_a_target() -> Non
 
 def test_sizes_that_were_still_improving_are_named_and_so_is_the_fairer_recipe() -> None:
     runs = made_runs(NEAR)
-    runs.loc[(runs["batch_size"] == 128) & (runs["seed"] == 2), "selected_epoch"] = 10.0
+    runs.loc[(runs["batch_size"] == 8) & (runs["seed"] <= 2), "selected_epoch"] = 10.0  # half are not most
+    runs.loc[(runs["batch_size"] == 128) & (runs["seed"] <= 3), "selected_epoch"] = 10.0
     found = row(runs, tuned={("digits", "mlp"): "mlp-tuned"})
     assert (found["still_improving"], found["superseded_by"]) == ("128", "mlp-tuned")
     assert row(runs.assign(stopped_early=True))["still_improving"] == ""
+
+
+def test_most_of_the_runs_that_ended_well_tell_that_a_size_was_still_improving() -> None:
+    runs = made_runs({8: [1.0, 1.2, 0.9, 1.1], 32: [1.0, 1.2, None, None]})
+    assert row(runs)["still_improving"] == ""
+    runs.loc[(runs["batch_size"] == 32) & (runs["outcome"] == "ok"), "selected_epoch"] = 10.0
+    assert row(runs)["still_improving"] == "32"
 
 
 def test_runs_that_share_nothing_are_compared_by_welch() -> None:

@@ -50,6 +50,7 @@ RECOMMENDED: dict[str, Any] = {
     **{"basis": "quality", "reason": "", "batch_size": 32, "full_batch": False},
     **{"best_batch_size": 1, "best_full_batch": False, "not_worse": "1", "worse": "1,168 (full)"},
     **{"n": 3, "value_mean": 0.31, "value_ci_low": 0.30, "value_ci_high": 0.32, "difference": 0.011},
+    **{"difference_ci_low": -0.004, "difference_ci_high": 0.026, "best_seconds": 1.0, "not_compared": ""},
     **{"seeds_to_tell": 11, "seconds": 0.5, "seconds_kind": "to the selected evaluation", "slowest_seconds": 2.0},
     **{"slowest_batch_size": 1, "slowest_full_batch": False, "still_improving": "", "edge": None, "as_fast": ""},
 }
@@ -61,11 +62,13 @@ def test_the_card_names_the_size_its_equals_and_what_would_decide_it(report: con
     assert page.select_one(".headline strong").get_text() == "32"  # type: ignore[union-attr]
     said = words(html)
     assert "Batch size 1 is not significantly different; 1,168 (full) is significantly worse" in said
-    assert "Its mean is 0.011 nat higher than that of batch size 1" in said
+    assert "It takes the least time of the sizes that are not significantly worse than the best mean." in said
+    distance = "Its mean is 0.011 [−0.004, 0.026] nat higher than that of batch size 1 (95 % interval, not adjusted)."
+    assert f"{distance} Undecided: " in said
     assert "8 more seeds would decide a difference of that size" in said
     found = facts(html)
     assert found["Best validation loss"] == ("0.310 [0.300, 0.320] nat", "best mean: batch size 1")
-    assert found["Time to the selected evaluation"] == ("0.500 s", "4.0 times as fast as batch size 1")
+    assert found["Time to the selected evaluation"] == ("0.500 s", "2.0 times as fast as batch size 1, the best mean")
     assert page.select_one("figure img") is not None
 
 
@@ -78,14 +81,39 @@ def test_the_best_size_itself_leaves_nothing_undecided(report: content.Content) 
     own = {"best_batch_size": 32, "difference": None, "not_worse": "", "worse": "1; 1,168 (full)"}
     html = answer.card(with_answer(report, **RECOMMENDED | own), PAIR)
     assert "Undecided" not in words(html)
+    assert "It has the best mean. Batch sizes 1" in words(html)
     assert "Batch sizes 1 and 1,168 (full) are significantly worse" in words(html)
     assert facts(html)["Best validation loss"][1] == "the best mean of all sizes"
+
+
+def test_the_best_size_with_equals_takes_the_least_time_of_them(report: content.Content) -> None:
+    own = {"best_batch_size": 32, "difference": None, "best_seconds": 0.5}
+    html = answer.card(with_answer(report, **RECOMMENDED | own), PAIR)
+    said = "It has the best mean, and takes the least time of the sizes that are not significantly worse."
+    assert said in words(html)
+    assert facts(html)["Time to the selected evaluation"][1] == "4.0 times as fast as batch size 1, the slowest"
+
+
+def test_a_distance_is_given_as_so_much_lower_where_higher_is_better(report: content.Content) -> None:
+    ends = {"difference": -0.0127, "difference_ci_low": -0.0206, "difference_ci_high": -0.0048}
+    of_accuracy = {"metric": "selected_validation_accuracy", **ends}
+    said = words(answer.card(with_answer(report, **RECOMMENDED | of_accuracy), PAIR))
+    assert "Its mean is 0.013 [0.005, 0.021] lower than that of batch size 1" in said
+
+
+@pytest.mark.parametrize(("missing", "which"), [("", "."), ("1,168 (full)", " of the sizes that could be compared.")])
+def test_where_a_size_lost_runs_the_best_mean_is_that_of_the_others(
+    report: content.Content, missing: str, which: str
+) -> None:
+    own = {"best_batch_size": 32, "difference": None, "not_worse": "", "worse": "1", "not_compared": missing}
+    said = words(answer.card(with_answer(report, **RECOMMENDED | own), PAIR))
+    assert f"It has the best mean{which} Batch size 1 is significantly worse" in said
 
 
 def test_what_may_change_the_answer_stands_below_it(report: content.Content) -> None:
     more = {"still_improving": "1; 32", "edge": "largest"}
     said = words(answer.card(with_answer(report, **RECOMMENDED | more), PAIR))
-    assert "Still improving when the budget ended: 1, 32." in said
+    assert "Most runs were still improving when the budget ended: 1, 32." in said
     assert "It is the largest size tried; larger ones may be better: add 64." in said
 
 

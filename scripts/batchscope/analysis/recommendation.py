@@ -63,9 +63,9 @@ def recommendation(tables: Tables, tuned: Mapping[Pair, str]) -> pd.DataFrame:
     quality at all, the size is that with the least mean time to a target (`advice`), if it is decided.
 
     `superseded_by` names the recipe that tunes the learning rate for every size and is the same otherwise: its answer
-    is the fairer one. `still_improving` are sizes with a run whose best evaluation was the last of its budget. `edge`
-    says that the recommended size (or, without one, that of the best mean) is the smallest or largest tried, so that
-    one beyond it may be better.
+    is the fairer one. `still_improving` are sizes of which most runs had their best evaluation at the end of their
+    budget. `edge` says that the recommended size (or, without one, that of the best mean) is the smallest or largest
+    tried, so that one beyond it may be better.
 
     Args:
         tables: runs, best and advice of the study.
@@ -136,6 +136,7 @@ def _chosen(compared: _Compared, size: Size, seconds: Mapping[Size, float], kind
         **{name: row[name] for name in (*kept, "p_adjusted", "seeds_to_tell")},
         "seconds": seconds.get(size),
         "seconds_kind": kind if known else "",
+        "best_seconds": None if compared.best is None else known.get(compared.best),
         **_named("slowest_", slowest),
         "slowest_seconds": None if slowest is None else known[slowest],
     }
@@ -180,9 +181,14 @@ def _by_target(advice: pd.DataFrame, *, known: bool) -> Row:
 
 
 def _improving(runs: pd.DataFrame) -> list[Size]:
-    """Sizes with runs whose best evaluation was the last of the budget: a longer one may change their place."""
+    """Sizes of which more than half of the runs had their best evaluation at the end of their budget.
+
+    A longer one may change the place of such a size.
+    """
+    runs = runs[runs["outcome"] == "ok"]
     at_end = (runs["selected_epoch"] == runs["epochs"]).fillna(False) & ~runs["stopped_early"].fillna(True).astype(bool)
-    return sizes_of(runs[(runs["outcome"] == "ok") & at_end])
+    most = at_end.groupby([runs[name] for name in SIZE]).transform("mean") > 0.5
+    return sizes_of(runs[most])
 
 
 def _named(prefix: str, size: Size | None) -> Row:

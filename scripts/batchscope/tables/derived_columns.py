@@ -317,9 +317,12 @@ OF_CHOICES: dict[str, dict[str, Column]] = {
         "seconds_kind": string(
             "to the selected evaluation, per epoch or to the target; empty without a time", nullable=True
         ),
+        "best_seconds": number("s", "the same of the size with the best mean"),
         **_size_of("slowest_", "size that takes the most time, of all that were timed"),
         "slowest_seconds": number("s", "its time"),
-        "still_improving": string("labels of sizes with runs whose best evaluation was the last of their budget"),
+        "still_improving": string(
+            "labels of sizes of which more than half of the runs had their best evaluation at the end of their budget"
+        ),
         "edge": string(
             "smallest or largest, where the recommended size (else that of the best mean) is that of those tried",
             nullable=True,

@@ -88,7 +88,21 @@ def _verdict(content: Content, pair: Pair, row: Row) -> list[str]:
     elif row["reason"] == rule.NO_RESULT and not content.trained:
         why_not = _NOTHING
     compared = costs.compared(content, pair, row) if row["basis"] == rule.TARGET else _compared(content, pair, row)
-    return [compared, why_not, _undecided(content, row)]
+    return [_why(row), compared, why_not, _undecided(content, row)]
+
+
+def _why(row: Row) -> str:
+    """Which part of the rule names the recommended size."""
+    chosen, best = overview.label(row), overview.label(row, "best_")
+    if not chosen:
+        return ""
+    if row["basis"] == rule.TARGET:
+        return "It takes the least mean time to the target."
+    if chosen != best:
+        return "It takes the least time of the sizes that are not significantly worse than the best mean."
+    if row["not_worse"]:
+        return "It has the best mean, and takes the least time of the sizes that are not significantly worse."
+    return f"It has the best mean{' of the sizes that could be compared' if row['not_compared'] else ''}."
 
 
 def _not_timed(row: Row) -> str:
@@ -157,9 +171,13 @@ def _undecided(content: Content, row: Row) -> str:
     if difference is None or n is None:
         return ""
     metric = METRICS[str(row["metric"])]
-    distance = f"{text.number(abs(difference), 2)} {metric.unit}".rstrip()
+    low, high = (number(row, f"difference_ci_{end}") for end in ("low", "high"))
+    if difference < 0 and low is not None and high is not None:
+        low, high = -high, -low
+    distance = f"{text.interval(abs(difference), low, high)} {metric.unit}".rstrip()
     way = "lower" if metric.better == "higher" else "higher"
     worse = f"Its mean is {distance} {way} than that of batch size {overview.label(row, 'best_')}"
+    worse += " (95 % interval, not adjusted)" if low is not None else ""
     if seeds is None:
         return f"{worse}, too little to show with 1,000 {_repetition(content)}s."
     more = text.count(max(1, int(seeds) - int(n)), f"more {_repetition(content)}")
@@ -171,7 +189,7 @@ def _improving(row: Row) -> str:
     named = str(row["still_improving"]).replace("; ", ", ")
     if not named:
         return ""
-    return f"Still improving when the budget ended: {named}. A longer budget may change the answer."
+    return f"Most runs were still improving when the budget ended: {named}. A longer budget may change the answer."
 
 
 def _as_fast(row: Row) -> str:
@@ -271,12 +289,14 @@ def _accuracy(content: Content, pair: Pair, row: Row) -> Fact:
 
 
 def _time(row: Row) -> Fact:
-    seconds, slowest = number(row, "seconds"), number(row, "slowest_seconds")
+    seconds, best, slowest = (number(row, name) for name in ("seconds", "best_seconds", "slowest_seconds"))
     if seconds is None or row["seconds_kind"] == rule.TO_TARGET:
         return None
     remark = ""
-    if slowest is not None and slowest > seconds:
-        remark = f"{text.ratio(slowest / seconds)} times as fast as batch size {overview.label(row, 'slowest_')}"
+    for than, prefix, which in ((best, "best_", "the best mean"), (slowest, "slowest_", "the slowest")):
+        if not remark and than is not None and than > seconds:
+            ratio = text.ratio(than / seconds)
+            remark = f"{ratio} times as fast as batch size {overview.label(row, prefix)}, {which}"
     return f"Time {row['seconds_kind']}", text.seconds(seconds), remark
 
 
