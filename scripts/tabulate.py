@@ -26,7 +26,7 @@ def work(_note: supervise.Note) -> None:
     folder.mkdir()
     for name in STUDY_TABLES:
         saved.save(name, made[name], folder / f"{name}.parquet", folder / f"{name}.csv")
-    saved.save_codebook(folder / "codebook.csv")
+    saved.save_codebook(folder / "codebook.csv", made["runs"].columns)
     every = [file for found in manifests.values() for file in found]
     stamp = provenance.stamp(snakemake.params.token, snakemake.params.made_for, every, sorted(folder.iterdir()))
     write_json(stamp, folder / "made_from.json")

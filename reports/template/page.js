@@ -158,7 +158,7 @@
   const viewed = [...document.querySelectorAll("figure.plot[data-views]")].map((figure) => ({ figure, views: JSON.parse(figure.dataset.views) }));
   const chosen = { axis: "epochs", scale: "log" };
   const show = ({ figure, views }) => {
-    const box = views[`${chosen.axis}-${chosen.scale}`] ?? views[chosen.axis];
+    const box = views[`${chosen.axis}-${chosen.scale}`] ?? views[`${chosen.axis}-linear`] ?? views[chosen.axis];
     const image = figure.querySelector("img");
     if (!box || figure.dataset.view === box) return;
     figure.dataset.view = box;
@@ -193,6 +193,7 @@
   [...pieces.values()].forEach((among, group) => {
     const names = among.flatMap(({ views }) => Object.keys(views));
     const axes = ["epochs", "updates", "examples", "seconds"].filter((axis) => names.some((name) => name.split("-")[0] === axis));
+    if (!axes.includes(chosen.axis)) chosen.axis = axes[0];
     const scales = ["log", "linear"].filter((scale) => names.some((name) => name.endsWith(`-${scale}`)));
     const switches = document.createElement("div");
     switches.className = "switches";

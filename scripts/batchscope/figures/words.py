@@ -50,10 +50,15 @@ def range_in_words(counts: Iterable[int]) -> str:
     return f"{found[0]} to {found[-1]}" if len(found) > 1 else f"{found[0]}"
 
 
+def imported(frames: Frames) -> bool:
+    """Whether the runs were made elsewhere."""
+    return "engine" in frames.runs and bool((frames.runs["engine"] == "imported").all())
+
+
 def seeds_in_words(frames: Frames) -> str:
     """`n = 5 seeds`, `n = 3 to 5 seeds`: how many runs per size ended `ok`; `runs` of those made elsewhere."""
     counts = {len(finished(frames, size)) for size in frames.sizes}
-    what = "run" if "engine" in frames.runs and (frames.runs["engine"] == "imported").all() else "seed"
+    what = "run" if imported(frames) else "seed"
     return f"n = {range_in_words(counts)} {what if counts == {1} else f'{what}s'}"
 
 

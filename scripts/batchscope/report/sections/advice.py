@@ -26,7 +26,7 @@ def advice(content: Content) -> str:
     """A box per data set and recipe, and the front of time and error below it."""
     return elements.section(
         "Advice",
-        "".join(html(content, pair, _advice(content, pair)) for pair in content.pairs),
+        "".join(html(content, pair, _advice(content, pair)) for pair in content.shown),
         "Which batch size to use depends on what is to be saved. A goal is decided where every other size is told "
         "apart from the size named; where it is not, that size has the best mean and others may be as good or better.",
     )

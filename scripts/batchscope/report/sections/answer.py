@@ -37,13 +37,13 @@ _NOTHING = "The runs have neither results nor times to compare, so no size can b
 
 def answers(content: Content) -> str:
     """The cards; with many data sets and recipes a table of all answers, and the cards folded below it."""
-    fair_first = sorted(content.pairs, key=lambda pair: bool(_superseding(content, pair)))
+    fair_first = sorted(content.shown, key=lambda pair: bool(_superseding(content, pair)))
     cards = [(pair, card(content, pair)) for pair in fair_first]
     if len(cards) <= CARDS:
         body = "".join(made for _, made in cards)
     else:
         folded = "".join(elements.folded(pair_title(pair), made) for pair, made in cards)
-        body = overview(content) + elements.box("index", folded)
+        body = overview(content) + _said("", _not_shown(content)) + elements.box("index", folded)
     return f'<section id="answer">{body}{_statements(content)}</section>'
 
 
@@ -75,6 +75,17 @@ def overview(content: Content) -> str:
     )
     made = sheet("answers", "recommendation", frame, fields, caption)
     return "".join(elements.sheet(each.name, each) for each in made)
+
+
+def _not_shown(content: Content) -> str:
+    """What the page leaves out of a large table of runs made elsewhere."""
+    every, shown = len(content.pairs), len(content.shown)
+    if shown == every:
+        return ""
+    return (
+        f"Cards, figures and sections are those of the first {shown} of {text.integer(every)} workloads of the table. "
+        "This list and the files in tables/ have all; `where` under measurements.runs chooses others."
+    )
 
 
 def _named(content: Content, pair: Pair, row: Row) -> str:
