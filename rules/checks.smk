@@ -46,10 +46,14 @@ def refuse_missing_gpu():
         )
 
 
+def have_own_pythons():
+    """Whether jobs have another Python than Snakemake, as with conda."""
+    return "conda" in map(str, workflow.deployment_settings.deployment_method)
+
+
 def refuse_missing_engine():
-    """Refuse an engine whose framework no job could import; with conda, jobs have another Python."""
-    own_pythons = "conda" in map(str, workflow.deployment_settings.deployment_method)
-    if not own_pythons and importlib.util.find_spec(ENGINE.packages[0]) is None:
+    """Refuse an engine whose framework no job could import."""
+    if not have_own_pythons() and importlib.util.find_spec(ENGINE.packages[0]) is None:
         name = STUDY.settings.engine
         sys.exit(
             f"engine is {name}, and {ENGINE.packages[0]} is not installed here; valid is another engine, or "
@@ -62,6 +66,19 @@ def settle_stamps():
     due = {Path(file) for job in workflow.dag.needrun_jobs() for file in job.input}
     with in_one_sentence():
         stamps.settle(sorted(due), PREFIX / "results")
+
+
+def start_analysis_early():
+    """Import what tables, figures and report need while their first job starts, where nothing else is due."""
+    place = PREFIX / "results" / STUDY.name
+    due = {Path(file) for job in workflow.dag.needrun_jobs() for file in job.output}
+    others = [
+        file
+        for file in due
+        if file.is_relative_to(place / "probes") or not file.is_relative_to(place)
+    ]
+    if not others and not have_own_pythons():
+        warm.prepare(warm.ANALYSIS)
 
 
 if workflow.is_main_process:
@@ -80,5 +97,6 @@ onstart:
     refuse_missing_gpu()
     refuse_missing_engine()
     settle_stamps()
+    start_analysis_early()
     # A job that dies of memory is tried again, with more of it, as often as this; only the last attempt is an outcome.
     os.environ.update(BATCHSCOPE_RETRIES=str(workflow.execution_settings.retries))

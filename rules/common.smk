@@ -23,8 +23,7 @@ from batchscope.config.spelling import SpellingWarning
 from batchscope.config.yaml_files import typed
 from batchscope.data.splits import DataError
 from batchscope.identity import asked, digests, imports
-from batchscope.jobs import machine, provenance, stamps
-from batchscope.jobs.warm import WORKFLOW as WARM_STARTS_OF
+from batchscope.jobs import machine, provenance, stamps, warm
 from batchscope.probes.registry import PROBES, STUDY_FIGURES, STUDY_TABLES
 from batchscope.study import definition_files, exports, model as studies
 from batchscope.tables.cells import folder
@@ -311,9 +310,9 @@ if (
 
 # Jobs on this machine start from one process that lives as long as this one; the jobs of a cluster are elsewhere.
 if workflow.remote_exec or workflow.non_local_exec or not STUDY.settings.warm_starts:
-    os.environ.pop(WARM_STARTS_OF, None)
+    os.environ.pop(warm.WORKFLOW, None)
 elif workflow.is_main_process:
-    os.environ[WARM_STARTS_OF] = str(os.getpid())
+    os.environ[warm.WORKFLOW] = str(os.getpid())
 
 
 wildcard_constraints:

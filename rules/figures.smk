@@ -93,6 +93,8 @@ for NAME, (GROUPS, OF_PROBE) in FIGURE_RULES.items():
             f"logs/draw_figures/{{study}}/{GROUP}.log"
             if TOGETHER
             else f"logs/draw_figures/{{study}}/{{dataset}}/{{recipe}}/{GROUP}.log",
+        # The largest group first, or one core would wait for it at the end.
+        priority: sum(figure.group == GROUP for figure in STUDY_FIGURES.values())
         conda:
             "../envs/analyse.yaml"
         threads: 1

@@ -11,6 +11,8 @@ rule tune_cell:
         manifest="results/tunings/{dataset}/{recipe}/bs{batch_size}/manifest.json",
     log:
         "logs/tune_cell/{dataset}/{recipe}/bs{batch_size}.log",
+    # Before the runs: it takes longest, and the runs at its rate wait for it.
+    priority: 1
     conda:
         f"../envs/{ENVIRONMENT}.yaml"
     threads: STUDY.settings.threads

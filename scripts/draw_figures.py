@@ -1,27 +1,13 @@
-import gc
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchscope.jobs import logs, supervise
+from batchscope.jobs import logs, supervise, warm
+from batchscope.jobs.warm import Task
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 logs.redirect(snakemake.log[0])
 
-
-def work(_note: supervise.Note) -> None:
-    gc.disable()  # a figure is one large cycle, and what looks for such takes a tenth of the time of drawing
-    from batchscope.figures.frames import select
-    from batchscope.jobs.saved import load
-    from batchscope.probes.registry import STUDY_FIGURES
-    from batchscope.tables.cells import folder, pairs
-
-    tables = {Path(file).stem: load(file) for file in snakemake.input.tables}
-    places = {(folder(dataset), folder(recipe)): (dataset, recipe) for dataset, recipe in pairs(tables["runs"])}
-    for file in map(Path, snakemake.output):
-        frames = select(tables, *places[file.parts[-3], file.parts[-2]])
-        STUDY_FIGURES[file.stem].render(frames, file)
-
-
-supervise.run(work, None, snakemake.resources, snakemake.log[0])
+given = (list(map(str, snakemake.input.tables)), list(map(str, snakemake.output)))
+work = Task("batchscope.jobs.draw", "draw", given)
+supervise.run(work, None, snakemake.resources, snakemake.log[0], warm.ANALYSIS)

@@ -1,33 +1,21 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchscope.jobs import logs, supervise
+from batchscope.jobs import logs, supervise, warm
+from batchscope.jobs.warm import Task
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 logs.redirect(snakemake.log[0])
 
-
-def work(_note: supervise.Note) -> None:
-    from batchscope.jobs import provenance
-    from batchscope.report.render import render
-
-    parameters = {
-        "tables": Path(snakemake.input.tables[0]).parent,
-        "figures": Path(snakemake.output.html).parent / "figures",
-        "study": Path(snakemake.input.study),
-        "manifest": Path(snakemake.input.manifest),
-    }
-    provenance.require_whole(parameters["study"], parameters["manifest"])
-    provenance.require_drawn(Path(figure) for figure in snakemake.input.figures)
-    render(
-        Path(snakemake.params.template),
-        parameters,
-        Path(snakemake.output.html),
-        Path(snakemake.output.html).with_suffix(".ipynb"),
-        snakemake.params.title,
-    )
-
-
-supervise.run(work, None, snakemake.resources, snakemake.log[0])
+html = str(snakemake.output.html)
+inputs = {
+    "tables": str(Path(snakemake.input.tables[0]).parent),
+    "figures": str(Path(html).parent / "figures"),
+    "study": str(snakemake.input.study),
+    "manifest": str(snakemake.input.manifest),
+}
+given = (inputs, list(map(str, snakemake.input.figures)), html, snakemake.params.template, snakemake.params.title)
+work = Task("batchscope.report.job", "render_report", given)
+supervise.run(work, None, snakemake.resources, snakemake.log[0], warm.ANALYSIS)

@@ -1,6 +1,6 @@
 from typing import TYPE_CHECKING
 
-from batchscope.jobs import logs, supervise
+from batchscope.jobs import logs, supervise, warm
 from batchscope.jobs.warm import Task
 
 if TYPE_CHECKING:
@@ -14,4 +14,4 @@ given = (inputs, snakemake.params.ask, dict(snakemake.output.items()))
 allowed = supervise.limit(snakemake.resources.mem_mb).bytes
 work = Task("batchscope.jobs.tune", "tune_cell", (*given, allowed))
 lost = Task("batchscope.jobs.lost", "write_tuning", given)
-supervise.run(work, lost, snakemake.resources, snakemake.log[0], snakemake.params.ask["settings"])
+supervise.run(work, lost, snakemake.resources, snakemake.log[0], warm.training(snakemake.params.ask["settings"]))

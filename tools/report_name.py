@@ -8,8 +8,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from batchscope.study import exports  # noqa: E402
+from batchscope.study.report_name import name_of  # noqa: E402
 
 if __name__ == "__main__":
     study, *tables = sys.argv[1:]
-    print(exports.name_of(tables[0], ROOT / "config" / "studies") if any(tables) else Path(study).stem)
+    print(name_of(tables[0], ROOT / "config" / "studies") if any(tables) else Path(study).stem)

@@ -132,6 +132,8 @@ def draw(result: dict[str, Any], axes: Axes) -> None:
         axes.plot([each["runs"] for each in found], [each["cpu"] for each in found], marker="o", label=step)
     axes.set_xscale("log")
     axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:,.10g}")
     axes.set_xlabel("Runs")
     axes.set_ylabel("CPU seconds")
     axes.legend(loc="upper left")

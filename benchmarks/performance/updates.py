@@ -36,6 +36,8 @@ NAMES = {"tensorflow fused": "TensorFlow", "jax fused": "JAX", "hand-written": "
 }
 TURNS, WINDOW = 11, 0.2  # seconds
 OVER_HAND_WRITTEN = 1.15
+GAP = 0.6  # between the sizes of two networks in the figure
+COLORS = ("#d55e00", "#0072b2", "#111111", "#e69f00", "#56b4e9", "#888888")
 OVER_JAX = {8: 1.3, 32: 1.3, 128: 1.1}  # TensorFlow, on Fashion-MNIST
 
 
@@ -128,13 +130,27 @@ def _interval(values: list[float]) -> tuple[float | None, float | None]:
 
 
 def draw(result: dict[str, Any], axes: Axes) -> None:
-    """A line for each loop over all networks and sizes, from the smallest to the largest work."""
+    """A line for each loop over the sizes of each network, from the smallest to the largest work."""
     cells = result["cells"]
-    labels = [f"{cell['network']}\n{cell['size']}" for cell in cells]
-    for loop, name in NAMES.items():
-        axes.plot(labels, [1e6 * statistics.median(cell["seconds"][loop]) for cell in cells], "o-", label=name)
-    axes.plot(labels, [1e6 * statistics.median(floor(cell)) for cell in cells], "--", color="#888888", label="floor")
+    names = list(dict.fromkeys(cell["network"] for cell in cells))
+    places = [number + GAP * names.index(cell["network"]) for number, cell in enumerate(cells)]
+    loops = [(name, "o-", [cell["seconds"][loop] for cell in cells]) for loop, name in NAMES.items()]
+    for (label, style, taken), color in zip(
+        [*loops, ("floor", "--", [floor(cell) for cell in cells])], COLORS, strict=True
+    ):
+        for network in names:
+            of = [i for i, cell in enumerate(cells) if cell["network"] == network]
+            micro = [1e6 * statistics.median(taken[i]) for i in of]
+            first = label if network == names[0] else None
+            axes.plot([places[i] for i in of], micro, style, color=color, label=first, markersize=3)
+    axes.set_xticks(places, [f"{cell['size']:,}" for cell in cells])
+    for network in names:
+        of_network = [place for place, cell in zip(places, cells, strict=True) if cell["network"] == network]
+        middle = statistics.mean(of_network)
+        axes.annotate(network, (middle, 0), (0, -26), ("data", "axes fraction"), "offset points", ha="center")
     axes.set_yscale("log")
+    axes.set_ylim(top=100 * axes.get_ylim()[1])
+    axes.yaxis.set_major_formatter("{x:,.10g}")
     axes.set_ylabel("µs per update")
     axes.tick_params(axis="x", labelsize="small")
-    axes.legend(fontsize="small", ncols=3)
+    axes.legend(fontsize="small", ncols=3, loc="upper left")

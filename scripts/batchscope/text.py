@@ -9,7 +9,8 @@ from typing import TypeGuard
 MINUS = "\N{MINUS SIGN}"
 MISSING = "\N{EM DASH}"
 
-_TIME_UNITS = ((1.0, "s"), (1e3, "ms"), (1e6, "µs"))
+TIMES = ((3600.0, 7200.0, "h"), (60.0, 600.0, "min"), (1.0, 0.1, "s"), (1e-3, 1e-4, "ms"))
+"""Units of time: their seconds, from how many seconds on they are used, and their names; below these µs."""
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -53,11 +54,25 @@ def ratio(value: float | None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """A length of time to three significant digits, in s, or in ms or µs below a tenth of the larger unit."""
+    """A length of time to three significant digits: µs, ms and s, minutes from ten on and hours from two on."""
     if value is None or not math.isfinite(value):
         return fixed(value, 0)
-    factor, unit = next((found for found in _TIME_UNITS if value * found[0] >= 0.1), _TIME_UNITS[-1])
-    return f"{number(value * factor)} {unit}"
+    length, unit = time_unit(value)
+    return f"{number(value / length)} {unit}"
+
+
+def time_unit(value: float) -> tuple[float, str]:
+    """The unit in which so many seconds read well: its own length in seconds, and its name."""
+    return next(((length, unit) for length, least, unit in TIMES if value >= least), (1e-6, "µs"))
+
+
+def measured(mean: float | None, low: float | None, high: float | None, unit: str) -> str:
+    """A mean with its interval and unit: `0.953 [0.949, 0.957] nat`; of many or few seconds `32.0 [27.1, 36.5] ms`."""
+    if unit != "s" or not known(mean):
+        return f"{interval(mean, low, high)} {unit}".rstrip()
+    length, shown = time_unit(mean)
+    bounds = f" [{number(low / length)}, {number(high / length)}]" if known(low) and known(high) else ""
+    return f"{number(mean / length)}{bounds} {shown}"
 
 
 def p_value(value: float | None) -> str:

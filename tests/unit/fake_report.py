@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -89,7 +90,7 @@ def load(root: Path, **options: object) -> content.Content:
 
 def describe(
     root: Path, sizes: list[int | str], seeds: list[int], timings: bool, recipes: tuple[str, ...]
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """What the workflow says about a study with a hostile title."""
     file = root / "made-up.yaml"
     comparison = {"datasets": ["digits"], "recipes": list(recipes), "batch_sizes": sizes}

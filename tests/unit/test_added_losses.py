@@ -13,8 +13,8 @@ ACTIVITY = "layers.Dense(8, activation='relu', activity_regularizer=keras.regula
 OWN = "layers.Dense(8, activation='relu'), Added()"
 
 
-def own(tmp_path, stack, added="ops.mean(ops.sum(x**2, axis=-1))", **changes):
-    (tmp_path / "model.py").write_text(
+def own(folder, stack, added="ops.mean(ops.sum(x**2, axis=-1))", **changes):
+    (folder / "model.py").write_text(
         "import keras\nfrom keras import layers, ops\n"
         "class Added(layers.Layer):\n"
         "    def call(self, x):\n"
@@ -22,7 +22,7 @@ def own(tmp_path, stack, added="ops.mean(ops.sum(x**2, axis=-1))", **changes):
         "def build(shape, classes):\n"
         f"    return keras.Sequential([layers.Input(shape), {stack}, layers.Dense(classes, kernel_regularizer='l2')])\n"
     )
-    model = {"function": f"{tmp_path / 'model.py'}:build", "arguments": {}, "outputs": "logits"}
+    model = {"function": f"{folder / 'model.py'}:build", "arguments": {}, "outputs": "logits"}
     return {**recipe(**changes), "model": model}
 
 
@@ -35,15 +35,22 @@ def by_hand(weights, x, y):
     return -logits[np.arange(len(y)), y] + 0.1 * (hidden**2).sum(axis=1) + 0.01 * (output**2).sum()
 
 
-@pytest.fixture(params=[ACTIVITY, OWN], ids=["activity regularizer", "add_loss"])
-def made(request, tmp_path):
-    return own(tmp_path, request.param)
+@pytest.fixture(scope="module", params=[ACTIVITY, OWN], ids=["activity regularizer", "add_loss"])
+def made(request, tmp_path_factory):
+    return own(tmp_path_factory.mktemp("model"), request.param)
+
+
+@pytest.fixture(scope="module")
+def untrained(engine, made):
+    """A trainer that no test trains, which evaluates seven examples at a time."""
+    return engine.build(Plan(made, 16, 1, "fused"), blobs())
 
 
 @pytest.mark.parametrize("size", [1, 7, 60, 1000])
-def test_the_evaluated_loss_is_the_mean_over_the_examples_at_every_evaluation_batch_size(engine, made, size):
+def test_the_evaluated_loss_is_the_mean_over_the_examples_at_every_evaluation_batch_size(engine, made, untrained, size):
     data = blobs()
-    trainer = engine.build(Plan({**made, "evaluation_batch_size": size}, 16, 1, "fused"), data)
+    plan = Plan({**made, "evaluation_batch_size": size}, 16, 1, "fused")
+    trainer = untrained if plan.recipe == made else engine.build(plan, data)
     for part in ("train", "validation"):
         each = by_hand(trainer.get_weights(), *(getattr(data, f"{name}_{part}") for name in "xy"))
         assert trainer.evaluate(part)[0] == pytest.approx(each.mean(), rel=1e-6)
@@ -71,18 +78,14 @@ def test_both_loops_and_accumulation_train_alike(engine, made):
         assert other["train_loss"] == pytest.approx(first["train_loss"], rel=1e-5)
 
 
-def test_losses_of_batches_have_the_mean_of_the_part(engine, made):
-    data = blobs()
-    trainer = engine.build(Plan(made, 16, 1, "fused"), data)
-    for row in evaluation_modes(trainer, data, [1, 4, 20], seed=0):
-        assert row["inference_loss"] == pytest.approx(trainer.evaluate("validation")[0], rel=1e-6)
+def test_losses_of_batches_have_the_mean_of_the_part(untrained):
+    for row in evaluation_modes(untrained, blobs(), [1, 4, 20], seed=0):
+        assert row["inference_loss"] == pytest.approx(untrained.evaluate("validation")[0], rel=1e-6)
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 60])
-def test_the_frozen_model_has_the_same_loss_and_its_examples_the_mean_gradient(engine, made, chunk):
-    data = blobs()
-    trainer = engine.build(Plan(made, 16, 1, "fused"), data)
-    weights = trainer.get_weights()
+def test_the_frozen_model_has_the_same_loss_and_its_examples_the_mean_gradient(engine, made, untrained, chunk):
+    data, weights = blobs(), untrained.get_weights()
     frozen = engine.freeze(made, (data.x_train, data.y_train), 3, weights, "float64", chunk)
     loss, gradient = frozen.loss_and_gradient(frozen.weights)
     assert loss == pytest.approx(by_hand(weights, data.x_train, data.y_train).mean(), rel=1e-7)

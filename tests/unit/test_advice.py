@@ -106,7 +106,7 @@ def test_the_quickest_of_equal_sizes_is_not_named_where_one_timing_each_cannot_t
         per_update={8: 0.001, 32: 0.001, 64: 0.00195},  # half as many updates
     )
     words = goal(tables, "test_accuracy")["words"]
-    assert "32 and 64 train to their selected epoch in times that one timing per size does not tell apart" in words
+    assert "32 and 64 train to their selected epoch in times that are not distinguishable with one timing each" in words
 
 
 def test_where_higher_is_better_the_tightest_target_is_the_highest() -> None:

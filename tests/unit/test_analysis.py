@@ -33,6 +33,21 @@ from batchscope.tables import codebook, records
 SMALL = FakeStudy(Path(), datasets={"digits": 96}, batch_sizes=(4, 32, "full"), seeds=(1, 2, 3), epochs=4)
 
 
+Tables = dict[str, pd.DataFrame]
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> Tables:
+    """The tables of `SMALL`, which no test changes."""
+    return fake_results.tables(fake_results.write(replace(SMALL, root=tmp_path_factory.mktemp("usual"))))
+
+
+@pytest.fixture(scope="module")
+def on_gpu(tmp_path_factory: pytest.TempPathFactory) -> Tables:
+    """The tables of `SMALL` on a GPU, which no test changes."""
+    return fake_results.tables(fake_results.write(replace(SMALL, root=tmp_path_factory.mktemp("gpu"), gpu=True)))
+
+
 def cell(frame: pd.DataFrame, size: int, *, full: bool = False) -> pd.Series:
     (index,) = frame.index[(frame["batch_size"] == size) & (frame["full_batch"] == full)]
     return frame.loc[index]
@@ -189,23 +204,21 @@ def test_summary_takes_seconds_from_timings_and_results_from_runs(tmp_path: Path
     assert cell(found["summary"], 96, full=True)["n_out_of_memory"] == 1
 
 
-def test_summary_on_the_cpu_says_what_was_measured_and_why_there_is_no_energy(tmp_path: Path) -> None:
-    row = cell(fake_results.tables(fake_results.write(replace(SMALL, root=tmp_path)))["summary"], 4)
+def test_summary_on_the_cpu_says_what_was_measured_and_why_there_is_no_energy(usual: Tables) -> None:
+    row = cell(usual["summary"], 4)
     assert "host" in row["memory_kind"]
     assert row["utilisation_kind"].startswith("CPU")
     assert np.isnan(row["energy_per_epoch_joules"])
     assert row["energy_reason"] == f"GPU: {fake_results.NO_GPU}; CPU packages, whole machine: {fake_results.NO_RAPL}"
 
 
-def test_cpu_utilisation_is_per_thread(tmp_path: Path) -> None:
-    found = fake_results.tables(fake_results.write(replace(SMALL, root=tmp_path)))
-    four = found["timings"].assign(threads=4, cpu_percent_mean=200.0)
-    assert set(summary(found["runs"], four, found["not_measured"], found["steps"])["utilisation_percent"]) == {50.0}
+def test_cpu_utilisation_is_per_thread(usual: Tables) -> None:
+    four = usual["timings"].assign(threads=4, cpu_percent_mean=200.0)
+    assert set(summary(usual["runs"], four, usual["not_measured"], usual["steps"])["utilisation_percent"]) == {50.0}
 
 
-def test_summary_on_the_gpu(tmp_path: Path) -> None:
-    found = fake_results.tables(fake_results.write(replace(SMALL, root=tmp_path, gpu=True)))
-    row, timing = cell(found["summary"], 4), cell(found["timings"], 4)
+def test_summary_on_the_gpu(on_gpu: Tables) -> None:
+    row, timing = cell(on_gpu["summary"], 4), cell(on_gpu["timings"], 4)
     assert row["memory_bytes"] == timing["allocator_peak_bytes"]
     assert row["utilisation_percent"] == timing["gpu_utilisation_mean_percent"]
     per_update = timing["gpu_energy_joules"] / (timing["windows"] * timing["updates_per_window"])
@@ -214,32 +227,29 @@ def test_summary_on_the_gpu(tmp_path: Path) -> None:
     assert pd.isna(row["energy_reason"])
 
 
-def test_one_kind_of_memory_for_all_sizes(tmp_path: Path) -> None:
-    found = fake_results.tables(fake_results.write(replace(SMALL, root=tmp_path, gpu=True)))
-    timings = found["timings"].copy()
+def test_one_kind_of_memory_for_all_sizes(on_gpu: Tables) -> None:
+    timings = on_gpu["timings"].copy()
     timings.loc[timings["batch_size"] == 32, "allocator_peak_bytes"] = np.nan
-    again = summary(found["runs"], timings, found["not_measured"], found["steps"])
+    again = summary(on_gpu["runs"], timings, on_gpu["not_measured"], on_gpu["steps"])
     assert np.isnan(cell(again, 32)["memory_bytes"])  # not the host's, which would not compare
     assert again["memory_kind"].nunique() == 1
 
 
-def test_a_timing_that_ran_out_of_memory_leaves_nulls(tmp_path: Path) -> None:
-    found = fake_results.tables(fake_results.write(replace(SMALL, root=tmp_path)))
-    timings = found["timings"].astype({"updates_per_window": "Int64"})
+def test_a_timing_that_ran_out_of_memory_leaves_nulls(usual: Tables) -> None:
+    timings = usual["timings"].astype({"updates_per_window": "Int64"})
     lost = ["updates_per_window", "seconds_per_epoch", "seconds_per_update_q25", "seconds_per_update_q75"]
     timings.loc[timings["batch_size"] == 32, lost] = None
     timings.loc[timings["batch_size"] == 32, ["windows", "outcome"]] = [0, "out_of_memory"]
-    row = cell(summary(found["runs"], timings, found["not_measured"], found["steps"]), 32)
+    row = cell(summary(usual["runs"], timings, usual["not_measured"], usual["steps"]), 32)
     assert np.isnan(row["seconds_per_epoch"])
     assert row["timing_outcome"] == "out_of_memory"
-    assert pd.isna(cell(best(found["runs"], timings), 32)["fastest"])
+    assert pd.isna(cell(best(usual["runs"], timings), 32)["fastest"])
 
 
-def test_borrowed_timings_stand_under_the_name_of_their_borrower(tmp_path: Path) -> None:
-    found = fake_results.tables(fake_results.write(replace(SMALL, root=tmp_path)))
-    own = found["timings"].drop(columns="timed_recipe")
+def test_borrowed_timings_stand_under_the_name_of_their_borrower(usual: Tables) -> None:
+    own = usual["timings"].drop(columns="timed_recipe")
     dataset, lender = own["dataset"].iloc[0], own["recipe"].iloc[0]
-    runs = found["runs"].assign(recipe="longer")
+    runs = usual["runs"].assign(recipe="longer")
     runs = runs[runs["batch_size"] != own["batch_size"].max()]  # the borrower lacks a size of the lender
     both = study.with_borrowed(own, runs, [{"dataset": dataset, "recipe": "longer", "timed_recipe": lender}])
     assert both["recipe"].value_counts().to_dict() == {lender: len(own), "longer": len(own) - 1}

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from fake_claims import LOSS, Tables, between, by_size, claim, of_size, runs, targets, trend, trials, verdict
+from fake_claims import LOSS, Tables, between, by_size, claim, of_size, runs, study, targets, trend, trials, verdict
 from scipy import stats
 
 from batchscope.analysis.times import with_errors
+from batchscope.claims.verdicts import verdicts
 
 ACCURACY = "selected_test_accuracy"
 THIRD = {"kind": "ratio", "pairs": [[8, 32], [32, 128]], "at_least": 3}
@@ -54,6 +55,17 @@ def test_one_value_per_size_on_a_line_is_tested_by_ranks() -> None:
     row = verdict(claim("utilisation_percent", trend("rises"), 0), per_size("utilisation_percent", range(6)))
     assert row["verdict"] == "supported"
     assert row["p"] == pytest.approx(2 / math.factorial(6))
+
+
+@pytest.mark.parametrize("count", [3, 6])
+def test_the_same_value_at_every_size_is_not_tested_and_changes_no_other_verdict(count: int) -> None:
+    """As the peak of memory where loading the data takes the most."""
+    memory, loss = claim("memory_bytes", trend("rises", scale="factor"), 1.01), claim(LOSS, trend("rises"), 0.01)
+    tables = per_size("memory_bytes", [681_074_688.0] * count) | {"runs": runs(LOSS, by_size(0.1, 0.2, 0.3))}
+    same, other = verdicts(tables, *study(memory, loss)).to_dict("records")
+    assert same["verdict"] == "undecided"
+    assert math.isnan(same["p"])
+    assert other["p_adjusted"] == verdict(loss, tables)["p_adjusted"]
 
 
 def test_run_that_was_still_improving_has_no_best_epoch() -> None:

@@ -96,7 +96,7 @@ def test_an_editor_finds_the_schema_and_accepts_the_file(file: str, kind: str) -
 @pytest.mark.parametrize(
     ("file", "line", "change"),
     [
-        ("studies/quickstart", "seeds:", "seed:"),
+        ("studies/quickstart", "\nseeds:", "\nseed:"),
         ("studies/quickstart", "    batch_sizes: [1,", "    batch_sizes: [0,"),
         ("studies/quickstart", "    batch_sizes: [1,", "    batch_sizes: [all,"),
         ("studies/quickstart", "    extends:", "    extend:"),

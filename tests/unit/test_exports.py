@@ -11,6 +11,7 @@ import yaml
 from batchscope.config.errors import ConfigError
 from batchscope.config.yaml_files import read_yaml
 from batchscope.study import exports
+from batchscope.study.report_name import name_of
 from batchscope.study.trackers import written
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,7 +119,7 @@ def test_histories_need_runs_and_files_need_to_be_there(folder: Path) -> None:
     ],
 )
 def test_the_name_of_a_file_becomes_that_of_a_folder(table: str, name: str) -> None:
-    assert exports.name_of(table, ROOT / "config" / "studies") == name
+    assert name_of(table, ROOT / "config" / "studies") == name
 
 
 @pytest.mark.parametrize(

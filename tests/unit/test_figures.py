@@ -110,6 +110,24 @@ def test_tick_labels_that_would_meet_stand_on_different_lines() -> None:
     assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
 
 
+def test_many_seconds_have_ticks_in_whole_minutes_or_hours() -> None:
+    assert ticks([7200.0, 360_000.0]) == ["2 h", "5 h", "10 h", "20 h", "50 h", "100 h"]
+    assert ticks([60.0, 900.0]) == ["1 min", "2 min", "5 min", "10 min"]
+    assert ticks([0.5, 20.0]) == ["500 ms", "1 s", "2 s", "5 s", "10 s", "20 s"]
+
+
+def ticks(seconds: list[float]) -> list[str]:
+    """The labels of a logarithmic axis from the first to the last of `seconds`."""
+    with theme.applied():
+        made, (axes,) = theme.figure(1, 1, 2.0)
+        axes.plot([1, 2], seconds)
+        theme.log_axis(axes, "y", seconds, "s")
+        made.draw_without_rendering()
+        low, high = axes.get_ylim()
+        shown = zip(axes.get_yticks(), axes.get_yticklabels(), strict=True)
+        return [label.get_text() for at, label in shown if low <= at <= high]
+
+
 def test_one_tick_where_full_is_also_named_by_its_size(frames_of: Callable[[str], Frames]) -> None:
     axes = FIGURES["memory"].draw(frames_of("full beside its own size")).axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["32", "96 and full"]
@@ -214,12 +232,12 @@ def test_a_path_keeps_the_vertices_that_are_seen(tmp_path: Path) -> None:
 def test_seconds_are_those_of_the_timing(frames_of: Callable[[str], Frames]) -> None:
     frames = frames_of("usual")
     axes = FIGURES["curves_loss"].draw(frames).axes[6]
-    assert axes.get_xlabel() == "Seconds alone on the machine"
+    assert axes.get_xlabel() == "Seconds, timed in isolation"
     ends = [float(line.get_xdata()[-1]) for line in axes.lines if line.get_gid() is None]  # type: ignore[index,arg-type]
     seconds = frames.timings["seconds_per_epoch"] * 4
     assert sorted(ends) == pytest.approx(sorted(seconds))
     without = FIGURES["curves_loss"].draw(frames_of("one epoch, no timings")).axes[6]
-    assert without.get_xlabel() == "Seconds beside other runs"
+    assert without.get_xlabel() == "Seconds, beside other runs"
 
 
 def test_failed_runs_are_in_the_caption_and_in_the_curves_but_in_no_mean(frames_of: Callable[[str], Frames]) -> None:
@@ -275,6 +293,8 @@ def test_series_in_words() -> None:
         (9.999e-4, "s", "1 ms"),
         (1.5e9, "B", "1.5 GB"),
         (12.0, "s", "12 s"),
+        (700.0, "s", "11.7 min"),
+        (42_638.0, "s", "11.8 h"),
         (2e-7, "", "2×10⁻⁷"),
         (-0.25, "", "−0.25"),
     ],

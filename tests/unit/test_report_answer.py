@@ -12,7 +12,7 @@ from bs4 import BeautifulSoup
 
 from batchscope import text as numbers
 from batchscope.report import chapters, content, describe, findings
-from batchscope.report.sections import answer, opening, stability
+from batchscope.report.sections import answer, opening, overview, stability
 from unit import fake_report
 
 PAIR = ("digits", "task08-mlp")
@@ -61,24 +61,24 @@ def test_the_card_names_the_size_its_equals_and_what_would_decide_it(report: con
     assert page.select_one(".headline strong").get_text() == "32"  # type: ignore[union-attr]
     said = words(html)
     assert "Batch size 1 is not significantly different; 1,168 (full) is significantly worse" in said
-    assert "Its mean is 0.011 higher than that of 1" in said
+    assert "Its mean is 0.011 nat higher than that of batch size 1" in said
     assert "8 more seeds would decide a difference of that size" in said
     found = facts(html)
-    assert found["Best validation loss"] == ("0.310 [0.300, 0.320] nat", "best mean: 1")
-    assert found["Time to the selected evaluation"] == ("0.500 s", "4.0 × faster than 1")
+    assert found["Best validation loss"] == ("0.310 [0.300, 0.320] nat", "best mean: batch size 1")
+    assert found["Time to the selected evaluation"] == ("0.500 s", "4.0 times as fast as batch size 1")
     assert page.select_one("figure img") is not None
 
 
 def test_a_difference_that_no_number_of_seeds_would_show_is_said_to_be_so_small(report: content.Content) -> None:
     said = words(answer.card(with_answer(report, **RECOMMENDED | {"seeds_to_tell": None}), PAIR))
-    assert "too little to be shown with 1,000 seeds" in said
+    assert "too little to show with 1,000 seeds" in said
 
 
 def test_the_best_size_itself_leaves_nothing_undecided(report: content.Content) -> None:
     own = {"best_batch_size": 32, "difference": None, "not_worse": "", "worse": "1; 1,168 (full)"}
     html = answer.card(with_answer(report, **RECOMMENDED | own), PAIR)
     assert "Undecided" not in words(html)
-    assert "Batch size 1 and 1,168 (full) are significantly worse" in words(html)
+    assert "Batch sizes 1 and 1,168 (full) are significantly worse" in words(html)
     assert facts(html)["Best validation loss"][1] == "the best mean of all sizes"
 
 
@@ -142,6 +142,10 @@ def test_many_workloads_have_a_table_of_answers_first(report: content.Content) -
         for name, table in with_answer(report, **RECOMMENDED).tables.items()
     }
     many = replace(report, tables=tables, study={**report.study, "recipes": {}})  # type: ignore[arg-type]
+    mean = numbers.interval(*many.tables["best"].iloc[0][["value_mean", "value_ci_low", "value_ci_high"]])
+    untimed = {"batch_size": None, "value_mean": None, "seconds": None, "reason": "not timed"}
+    first = words(overview.table(with_answer(many, **untimed)).partition("</tr>")[2].partition("</tr>")[0])
+    assert first == f"digits with recipe 0 1 best mean, not timed 1 {mean} nat — none"
     page = BeautifulSoup(answer.answers(many), "html.parser")
     assert [row.select("td")[0].get_text() for row in page.select("#table-answers tbody tr")] == ["32"] * 5
     assert len(page.select("details .card")) == 5

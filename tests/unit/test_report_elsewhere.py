@@ -10,9 +10,11 @@ import pytest
 from bs4 import BeautifulSoup
 
 from batchscope.jobs.tables import study_tables
+from batchscope.probes.registry import STUDY_FIGURES
 from batchscope.report import chapters
 from batchscope.report.content import Content
 from batchscope.report.sections import answer, opening
+from unit import fake_report
 from unit.fake_external import measured, sweep
 
 PAIR = ("d", "r")
@@ -43,6 +45,12 @@ def test_the_card_counts_all_runs_and_says_what_was_left_out_and_what_comes_next
     assert "Left out: 8 rows of the table (state crashed)." in said
     assert "The best learning rate is the lowest tried at 8, 16, 32, 64 and 128: try lower ones." in said
     assert "seed" not in said
+
+
+def test_no_caption_says_that_times_of_others_were_taken_here(made: Content) -> None:
+    caption = STUDY_FIGURES["answer"].caption(made.frames(PAIR))
+    assert "Time: as measured elsewhere." in caption
+    assert "isolation" not in caption
 
 
 def test_the_card_names_critical_size_time_and_energy(made: Content) -> None:
@@ -98,6 +106,19 @@ def test_without_results_and_times_the_critical_size_is_the_answer(tmp_path: Pat
     assert card.select_one(".headline strong").get_text().isdigit()  # type: ignore[union-attr]
     assert "no size can be recommended" in card.get_text()
     assert "diverged" not in card.get_text()
+
+
+def test_an_answer_that_rests_on_time_stands_beside_the_figure_of_time(tmp_path: Path) -> None:
+    columns = {"batch_size": "B", "seed": "run", "target": "goal", "epochs": "epochs"}
+    made = content(tmp_path, sweep(seed=2, rates=(0.1,)), columns=columns)
+    assert made.tables["recommendation"]["basis"].tolist() == ["target"]
+    folder = tmp_path / PAIR[0] / PAIR[1]
+    folder.mkdir(parents=True)
+    for name in ("steps_to_target", "time_to_target"):
+        (folder / f"{name}.svg").write_text(fake_report.SVG, encoding="utf-8")
+        figure = BeautifulSoup(answer.card(made, PAIR), "html.parser").select_one("figcaption strong")
+        assert figure is not None
+        assert figure.get_text() == f"{STUDY_FIGURES[name].title}."
 
 
 def test_a_bend_beyond_the_sizes_is_told_as_a_bound(tmp_path: Path) -> None:

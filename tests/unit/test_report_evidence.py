@@ -99,9 +99,9 @@ def test_verdicts_are_counted_by_statement_and_by_kind() -> None:
     rows = [verdict("C1", "supported"), verdict("C1", "undecided"), verdict("C2", "contradicted")]
     rows += [verdict("C3", "not measured"), verdict("C4", "not measured")]
     text = claims.counted(judged(*rows))
-    assert "2 statements were tested here, with 3 verdicts" in text
+    assert "2 statements were tested, with 3 verdicts" in text
     assert "1 supported, 1 contradicted and 1 undecided" in text
-    assert "2 statements were not measured in this study" in text
+    assert "2 statements could not be tested" in text
 
 
 def test_a_verdict_says_in_words_what_was_found_how_sure_and_for_what(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def advised(**more: Any) -> pd.DataFrame:
 def test_advice_says_whether_each_goal_is_decided(tmp_path: Path) -> None:
     html = advice.advice(made(tmp_path, advice=advised()))
     facts = [" ".join(item.get_text(" ").split()) for item in soup(html).select(".facts > div")]
-    assert facts[0] == "Least time to a target 64 0.50 [0.40, 0.60] s; decided"
+    assert facts[0] == "Least time to a target 64 0.500 [0.400, 0.600] s; decided"
     assert facts[1] == "Best test accuracy 64 0.50 [0.40, 0.60]; not decided"
     assert len(facts) == 3  # neither energy, which was not measured, nor the tree, which is no measurement
     assert "Least energy: no size named About energy." in words(html)
@@ -250,14 +250,16 @@ def test_rates_say_how_the_best_grows_and_fold_the_trials(tmp_path: Path) -> Non
     folded = soup(html).select_one("details.more")
     assert folded is not None
     assert len(folded.select("tbody tr")) == len(report.of("trials", PAIR))
-    unknown = {**dict.fromkeys(("slope", "slope_lowest", "slope_highest")), "n_sizes": 1, "n_bounded": 0, "n": 3}
-    assert rates.slope(unknown, trained=True).startswith("How the best rate grows with the batch size cannot be told")
+    ends = ("slope", "slope_lowest", "slope_highest", "ci_low", "ci_high")
+    unknown = {**dict.fromkeys(ends), "n_sizes": 1, "n_bounded": 0, "n": 3}
+    assert "is not known: it lies within the rates tried at 1 batch size" in rates.slope(unknown, trained=True)
     bounded = {"slope": None, "slope_lowest": 0.15, "slope_highest": 0.25, "ci_low": 0.1, "ci_high": 0.3}
     bounded |= {"n_sizes": 4, "n_bounded": 3, "n": 3}
-    assert "to a power between 0.150 and 0.250, with the spread of the seeds between 0.100 and 0.300" in rates.slope(
-        bounded, trained=True
-    )
-    assert "of 3 it is only known between which two rates tried it lies" in rates.slope(bounded, trained=True)
+    said = rates.slope(bounded, trained=True)
+    assert "to a power between 0.15 and 0.25." in said
+    assert "With the spread of the seeds" in said
+    assert "interval is 0.10 to 0.30." in said
+    assert "At 3 of 4 sizes the best rate is only known to lie between two rates tried." in said
     assert "3 runs at each rate" in rates.slope(bounded, trained=False)
 
 
@@ -372,6 +374,25 @@ def test_many_verdicts_are_first_shown_one_row_per_statement(tmp_path: Path) -> 
     assert soup(html).select_one("details #table-verdicts") is not None
     few = claims.verdicts(made(tmp_path, verdicts=judged(*rows[:8])))
     assert soup(few).select_one("#table-verdicts-overview") is None
+
+
+def test_of_many_verdicts_on_a_statement_the_overview_says_how_often_each_was_given(tmp_path: Path) -> None:
+    rows = [verdict("C1", "supported", recipe=f"r{i}", effect=0.1 * (i + 1)) for i in range(6)]
+    rows += [verdict("C1", "undecided", recipe=f"s{i}", effect=None) for i in range(3)]
+    overview = soup(claims.verdicts(made(tmp_path, verdicts=judged(*rows)))).select_one("#table-verdicts-overview")
+    assert overview is not None
+    lines = [line.get_text(" ", strip=True) for line in overview.select("tbody .line")]
+    assert lines == ["supported 6 of 9 workloads, effect 0.100 to 0.600 nat", "undecided 3 of 9 workloads"]
+
+
+def test_figures_in_a_row_stand_side_by_side_and_a_single_one_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "figure_html", lambda *found: "<figure></figure>" if found[-1] == FIGURE else "")
+    report = made(tmp_path)
+    drawn, absent = Figure(FIGURE), Figure("memory")
+    assert len(soup(page.html(report, PAIR, [drawn, absent, drawn])).select(".panels > figure")) == 2
+    assert not soup(page.html(report, PAIR, [drawn, absent, "<p>between</p>", drawn])).select(".panels")
 
 
 def test_of_many_data_sets_and_recipes_all_but_the_first_are_folded(tmp_path: Path) -> None:

@@ -127,6 +127,15 @@ def test_the_table_of_modes_has_the_difference_of_the_same_weights() -> None:
     assert "Not measured: memory ran out (batch size 64: 10 of 10 runs)." in text_of(html)
 
 
+def test_the_finding_of_the_modes_says_which_way_they_differ() -> None:
+    modes = mode_table((8, 32), (1, 64), SEEDS)
+    lower = modes.assign(training_loss=modes["inference_loss"] - 0.5 - 0.01 * modes["seed"])
+    lower["training_mode_shift"] = lower["training_loss"] - lower["inference_loss"]
+    find = SECTIONS["modes"].finding
+    assert find is not None
+    assert "by −0.530 [−0.550, −0.510] nat" in find(content(tables(modes=lower)), PAIR)
+
+
 def memories(sizes: Sequence[int], recipe: str = "mlp", per_example: float = 1e6) -> dict[str, pd.DataFrame]:
     rows = [{**cell(size), "recipe": recipe} for size in sizes]
     kind = "peak of the process on the host, alone on the machine"

@@ -35,6 +35,6 @@ def test_timings_less_precise_than_asked_for_are_named_with_what_their_median_is
     ],
 )
 def test_the_method_says_what_ended_the_windows(tmp_path: Path, timing: dict[str, Any], told: list[float]) -> None:
-    study = fake_report.load(tmp_path).study
+    study = fake_report.describe(tmp_path, [1, 32], [1, 2], timings=True, recipes=("task08-mlp",))
     study["settings"] = {**study["settings"], "timing": {**timing, "precision": 0.03, "max_seconds": 8.0}}
     assert numbers(describe.timing(study)) == told

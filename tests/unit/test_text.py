@@ -36,10 +36,26 @@ def test_a_single_run_has_no_interval() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [(0.231, "0.231 s"), (0.00251, "2.51 ms"), (3e-6, "3.00 µs"), (61.2, "61.2 s")]
+    ("value", "shown"),
+    [
+        (0.231, "0.231 s"),
+        (0.00251, "2.51 ms"),
+        (3e-6, "3.00 µs"),
+        (61.2, "61.2 s"),
+        (599, "599 s"),
+        (690, "11.5 min"),
+        (42_638, "11.8 h"),
+    ],
 )
 def test_lengths_of_time_have_a_unit_in_which_they_read_well(value: float, shown: str) -> None:
     assert numbers.seconds(value) == shown
+
+
+def test_a_mean_time_and_its_interval_have_one_unit() -> None:
+    assert numbers.measured(0.032, 0.0271, 0.0365, "s") == "32.0 [27.1, 36.5] ms"
+    assert numbers.measured(81_260, 77_990, 84_530, "s") == "22.6 [21.7, 23.5] h"
+    assert numbers.measured(45.5, None, None, "MB") == "45.5 MB"
+    assert numbers.measured(0.5, 0.4, 0.6, "") == "0.50 [0.40, 0.60]"
 
 
 def test_ratios_promise_no_more_than_two_digits() -> None:

@@ -29,11 +29,12 @@ from batchscope.jobs.warm import Task
 logs.redirect("job.log")
 machine.memory_bytes = lambda: {whole}
 warm._PATIENCE_SECONDS = {patience}
-settings = {{"engine": "numpy", "environment": {{}}}}
+host = {host}
 resources = types.SimpleNamespace(mem_mb=400, attempt=1)
 work, lost = Task("warm_jobs", "{function}", {arguments}), Task("warm_jobs", "lost", ())
-supervise.run(work, lost, resources, "job.log", settings)
+supervise.run(work, lost, resources, "job.log", host)
 """
+TRAINING = 'warm.training({"engine": "numpy", "environment": {}})'
 
 
 @pytest.fixture
@@ -60,10 +61,15 @@ class Jobs:
         *,
         whole: int = 2**40,
         patience: float = 60,
+        host: str = TRAINING,
         **environment: str,
     ) -> subprocess.Popen[bytes]:
         """A job in a process group of its own, as jobs have it that Snakemake starts in a shell without a terminal."""
-        code = JOB.format(function=function, arguments=arguments, whole=whole, patience=patience)
+        code = JOB.format(function=function, arguments=arguments, whole=whole, patience=patience, host=host)
+        return self.python(code, **environment)
+
+    def python(self, code: str, **environment: str) -> subprocess.Popen[bytes]:
+        """A process of this workflow."""
         paths = os.pathsep.join((str(ROOT / "scripts"), str(HERE)))
         known = {"PYTHONPATH": paths, "TMPDIR": str(self.sockets.parent), "OWN": "its own"}
         known |= {"BATCHSCOPE_WARM_STARTS_OF": str(self.workflow.pid)} | environment
@@ -130,6 +136,24 @@ def test_every_job_of_a_workflow_has_the_same_host(jobs: Jobs) -> None:
     together = [jobs.start("tell", ("hello",)) for _ in range(3)]
     assert [each.wait(timeout=60) for each in together] == [0, 0, 0]
     assert len(jobs.hosts()) == 1
+
+
+def test_a_job_waits_for_the_module_of_its_task_and_the_host_imports_the_others_between_jobs(jobs: Jobs) -> None:
+    host = 'warm.Host(("pyclbr", "warm_jobs", "a_package_of_other_jobs", "tabnanny"), {})'
+    status, log = jobs.ended("tell", ("hello",), host=host)
+    (process,) = jobs.hosts()
+    assert status == 0
+    assert log.endswith(f"parent {process.pid} imported by {process.pid}\n")
+    until(lambda: "imported: True" in jobs.ended("say_whether_imported", ("tabnanny",), host=host)[1])
+    assert jobs.hosts() == [process]
+
+
+def test_a_host_that_is_prepared_is_that_of_the_first_job(jobs: Jobs) -> None:
+    assert jobs.python(f"from batchscope.jobs import warm; warm.prepare({TRAINING})").wait(timeout=60) == 0
+    (host,) = jobs.hosts()
+    status, log = jobs.ended("tell", ("hello",))
+    assert status == 0
+    assert f"parent {host.pid}" in log
 
 
 def test_failures_and_deaths_are_those_of_the_job(jobs: Jobs) -> None:
@@ -247,7 +271,8 @@ def test_a_host_outlives_the_job_that_started_it(jobs: Jobs) -> None:
     address = jobs.folder / "socket"
     command = [sys.executable, str(ROOT / "scripts/batchscope/jobs/warm_host.py"), str(address)]
     paths = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
-    host = subprocess.Popen([*command, str(jobs.workflow.pid), "numpy", str(writing)], env=paths, pass_fds=[writing])
+    arguments = [str(jobs.workflow.pid), str(writing), "numpy", "batchscope.jobs.train"]
+    host = subprocess.Popen([*command, *arguments], env=paths, pass_fds=[writing])
     os.close(writing)
     with socket.socket(socket.AF_UNIX) as connection:
         until(lambda: connection.connect_ex(str(address)) == 0 or host.poll() is not None)

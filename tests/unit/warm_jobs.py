@@ -5,12 +5,19 @@ import sys
 import time
 from pathlib import Path
 
+IMPORTED_BY = os.getpid()
+
 
 def tell(words, note):
     """Say where this process is, and note it."""
     note("numerics", {"device": "cpu"})
     print(words, Path.cwd(), os.environ.get("OWN"), sys.path[0], flush=True)
-    os.write(2, f"group {os.getpgrp()} parent {os.getppid()}\n".encode())
+    os.write(2, f"group {os.getpgrp()} parent {os.getppid()} imported by {IMPORTED_BY}\n".encode())
+
+
+def say_whether_imported(module, note):
+    """Say whether a module had been imported before this job asked for it."""
+    print(f"{module} imported: {module in sys.modules}", flush=True)
 
 
 def fail(note):

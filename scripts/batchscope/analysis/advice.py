@@ -44,7 +44,7 @@ def advice(tables: Tables, measurements: Measurements | None) -> pd.DataFrame:
     - test_accuracy: at the epoch that the validation loss chose. Of a size that lost a run nothing is known: open.
     - memory: peak of the runs. Equal amounts in all runs are exact, so sizes that always differ are told apart.
     - energy: joules to the target of time_to_target where known, else per epoch, which is one measurement per size.
-    - decision_tree: where `tree` ends, held against the sizes named for test accuracy and time.
+    - decision_tree: where `tree` ends, compared with the sizes named for test accuracy and time.
     """
     by_seed = paired(measurements)
     rows: list[dict[str, Any]] = []
@@ -160,7 +160,7 @@ def _to_target(tables: Tables, target: tuple[str, float], quantity: str, *, pair
         sizes = span([choice.best, *unclear], choice.sizes)
         return Answer(
             words=f"No size can be named: evaluations are so far apart that {sizes} may have reached {goal} in any "
-            "order. Earlier evaluations (first_evaluation_at), more of them, or a tighter target would tell."
+            "order. Earlier evaluations (first_evaluation_at), more of them, or a tighter target would decide."
         )
     if unit == "J" and (tables["to_target"]["joules"] >= _MEGA).any():
         choice, unit = choice.scaled(1 / _MEGA), "MJ"
@@ -226,7 +226,7 @@ def _quickest(choice: Choice, close: Sequence[Size], seconds: Mapping[Size, floa
     if len(level) > 1:
         return (
             f"Of the sizes that may be equal, {span(level, choice.sizes)} train to their selected epoch in times that "
-            "one timing per size does not tell apart."
+            "are not distinguishable with one timing each."
         )
     if quick == choice.best and not choice.equal:
         return "Of those that may be equal to it, it trains to its selected epoch in the least time."
@@ -236,7 +236,7 @@ def _quickest(choice: Choice, close: Sequence[Size], seconds: Mapping[Size, floa
     reached, best = (text.number(choice.means[size]) for size in (quick, choice.best))
     return (
         f"Of the sizes whose difference from it may be zero, {quick.label} trains to its selected epoch in the "
-        f"least time: {text.seconds(seconds[quick])} on average, {ratio} times faster than {choice.best.label}, "
+        f"least time: {text.seconds(seconds[quick])} on average, {ratio} times as fast as {choice.best.label}, "
         f"at a mean test accuracy of {reached} instead of {best}."
     )
 

@@ -224,23 +224,24 @@ def _in_order(size: Size, best: Size, values: Mapping[Size, Floats], rules: _Rul
 
 
 def in_words(choice: Choice, unit: str, superlative: str, times: str) -> Answer:
-    """The sentences on a choice: "Batch size 128 has the lowest mean time ...", and what cannot be told apart.
+    """The sentences on a choice: "Batch size 128 has the lowest mean time ...", and which sizes are no worse.
 
-    `times` ("times as long") compares the mean of the next size told apart; "" leaves ratios out.
+    `times` ("times as long") compares the mean of the nearest worse size; "" leaves ratios out.
     """
     seeds = text.count(choice.interval.n, "seed" if choice.paired else "run")
     first, alone, mean = sorted({choice.best, *choice.equal}), not choice.equal, choice.interval.mean
     low, high = (choice.interval.low, choice.interval.high) if alone else (None, None)
     have = f"Batch size {choice.best.label} has" if alone else f"{span(first, choice.sizes)} share"
-    middle = text.interval(mean, low, high)
-    sentences = [f"{have} {superlative}: {middle}{f' {unit}' if unit else ''} over {seeds}."]
+    sentences = [f"{have} {superlative}: {text.measured(mean, low, high, unit)} over {seeds}."]
     together, untested = (
         [size for size in sizes if size not in choice.equal] for sizes in (choice.together, choice.untested)
     )
     which = "it" if alone else "them"
     if together:
+        are = "is" if len(together) == 1 else "are"
         sentences.append(
-            f"{span(together, choice.sizes)} cannot be told apart from {which}, which does not make them equal."
+            f"{span(together, choice.sizes)} {are} not significantly different from {which}, which does not make them "
+            "equal."
         )
     if untested:
         why = "one run is no test" if choice.interval.n < 2 else "all runs differ by the same amount"
@@ -252,13 +253,13 @@ def in_words(choice: Choice, unit: str, superlative: str, times: str) -> Answer:
         )
     apart = [size for size in choice.apart if size in choice.means]
     if choice.decided:
-        sentences.append("All other sizes are told apart from it.")
+        sentences.append("All other sizes are significantly worse.")
     if apart and times:
         nearest = min(apart, key=lambda size: choice.means[size])
         if choice.means[choice.best]:
             ratio = choice.means[nearest] / choice.means[choice.best]
             digits = text.fixed(ratio, 2) if ratio < 1.05 else text.ratio(ratio)  # two would say 1.0
-            sentences.append(f"Of those told apart, the nearest is {nearest.label}: {digits} {times}.")
+            sentences.append(f"Of the significantly worse sizes the nearest is {nearest.label}: {digits} {times}.")
     if len(choice.sizes) == 1:
         sentences.append("There is no other size to compare it with.")
     return Answer(

@@ -97,11 +97,11 @@ def ending(steps: pd.DataFrame, accuracy: Choice | None, time: Choice | None) ->
     last = steps.iloc[-1]
     end = Size.of(last, "next_")
     goals = (("test accuracy", accuracy), ("time to target", time))
-    compared = [(goal, *_held_against(end, choice)) for goal, choice in goals if choice is not None]
+    compared = [(goal, *_compared(end, choice)) for goal, choice in goals if choice is not None]
     sentences = [f"The tree of one of the sources ends at batch size {end.label}."]
     sentences += [f"In {goal} {words}" for goal, words, _ in compared]
     if not compared:
-        sentences.append("Which size is best was not measured, so whether that is right cannot be told.")
+        sentences.append("Which size is best was not measured, so nothing says whether that is right.")
     return Answer(
         size=end,
         decided=bool(compared) and all(known for _, _, known in compared),
@@ -109,19 +109,19 @@ def ending(steps: pd.DataFrame, accuracy: Choice | None, time: Choice | None) ->
     )
 
 
-def _held_against(end: Size, choice: Choice) -> tuple[str, bool]:
-    """A sentence on the size where the tree ends, and whether it can be told to be right or wrong."""
+def _compared(end: Size, choice: Choice) -> tuple[str, bool]:
+    """A sentence on the size where the tree ends, and whether it is known to be right or wrong."""
     best = choice.best.label
     if choice.equal and end in (choice.best, *choice.equal):
         return "it has the best mean together with other sizes.", False
     if end == choice.best and choice.decided:
-        return "this agrees with the measurement: it is the best size, told apart from all others.", True
+        return "it is the best size: all others are significantly worse.", True
     if end == choice.best:
-        return "it has the best mean, but whether it is the best size cannot be told.", False
+        return "it has the best mean, but whether it is the best size is undecided.", False
     if end in choice.apart:
-        return f"this disagrees with the measurement: it is told apart as worse than {best}.", True
+        return f"it is significantly worse than {best}.", True
     if end in choice.together:
-        return f"it cannot be told apart from {best}, which has the best mean.", False
+        return f"it is not significantly different from {best}, which has the best mean.", False
     return f"it could not be compared with {best}, which has the best mean.", False
 
 

@@ -139,7 +139,7 @@ def _headlines(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _resources(runs: pd.DataFrame, timings: pd.DataFrame) -> list[pd.DataFrame]:
-    source, where = (runs, "beside other runs") if timings.empty else (timings, "alone on the machine")
+    source, where = (runs, "beside other runs") if timings.empty else (timings, "in isolation")
     of = "whole training runs" if timings.empty else "the timed updates"
     source = source.assign(cpu_percent_mean=source["cpu_percent_mean"] / source["threads"])
     cells = source.groupby(CELL, sort=False)

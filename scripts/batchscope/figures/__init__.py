@@ -92,7 +92,7 @@ class FigureSpec:
 
 _LOSSES, _ACCURACIES = "evaluations.train_loss|validation_loss", "evaluations.train_accuracy|validation_accuracy"
 _SPECS = (
-    FigureSpec("answer", "Quality and time against batch size", "answer", ("best.value_mean", "recommendation")),
+    FigureSpec("answer", "How the batch sizes compare", "answer", ("best.value_mean", "recommendation")),
     FigureSpec("curves_article", "Training and validation loss, one panel per batch size", "curves", (_LOSSES,)),
     FigureSpec("curves_loss", "Learning curves of the loss", "curves", (_LOSSES,)),
     FigureSpec("curves_accuracy", "Learning curves of the accuracy", "curves", (_ACCURACIES,)),
@@ -112,8 +112,10 @@ _SPECS = (
 _EVIDENCE = (
     FigureSpec("steps_to_target", "Updates to the targets", "scaling", ("to_target", "targets")),
     FigureSpec("examples_to_target", "Epochs to the targets", "scaling", ("to_target", "targets")),
-    FigureSpec("critical_vs_target", "Critical batch size against the target", "scaling", ("critical_batch_size",)),
-    FigureSpec("time_to_target", "Seconds and joules to the targets", "budgets", ("to_target.seconds", "targets")),
+    FigureSpec(
+        "critical_vs_target", "Critical batch size against the target", "scaling", ("critical_batch_size.b_crit",)
+    ),
+    FigureSpec("time_to_target", "Time to the targets", "budgets", ("to_target.seconds", "targets")),
     FigureSpec("equal_budget", "Validation at equal epochs, updates and seconds", "budgets", ("equal_budget",)),
     FigureSpec("tuning", "Tuning of the learning rate", "rates", ("trials",)),
     FigureSpec("rate_vs_batch", "Best learning rate against batch size", "rates", ("rates", "rate_slopes")),

@@ -15,7 +15,7 @@ from batchscope.analysis import recommendation
 from batchscope.figures import theme
 from batchscope.figures.frames import Frames, Size, labelled
 from batchscope.figures.targets import sentence_case
-from batchscope.figures.words import joined, plain, seeds_in_words, series_in_words
+from batchscope.figures.words import elsewhere, joined, plain, seeds_in_words, series_in_words
 from batchscope.tables.metrics import METRICS
 
 _HEIGHT = 2.0  # inches of a panel
@@ -46,6 +46,7 @@ def caption_answer(frames: Frames) -> str:
     """What is drawn, and what shade and line mean."""
     named = _recommendation(frames)
     quality, seconds, _ = _series(frames)
+    clock = "as measured elsewhere" if elsewhere(frames) else "updates alone, timed in isolation"
     return joined(
         [
             f"Means with 95 % t-intervals over {seeds_in_words(frames)}." if len(quality) else "",
@@ -53,7 +54,7 @@ def caption_answer(frames: Frames) -> str:
             if len(_equals(frames, named)) > 1
             else "",
             "Dotted: the recommended size." if pd.notna(named["batch_size"]) else "",
-            "Time: updates alone, timed in isolation." if len(seconds) else "",
+            f"Time: {clock}." if len(seconds) else "",
         ]
     )
 

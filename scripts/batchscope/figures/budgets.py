@@ -36,7 +36,7 @@ def caption_time_to_target(frames: Frames) -> str:
     """What is drawn, by which rule, over how many runs."""
     costs = _measured(frames)
     if not frames.to_target[costs].notna().any(axis=None):
-        return "Seconds to a target were not measured: no timings, or no run reached a target."
+        return "The time to a target was not measured: no timings, or no run reached a target."
     seconds = "as measured elsewhere" if imported(frames) else "updates times those of an update, timed in isolation"
     return joined([f"{_heading(costs)} until a run reached a target: {seconds}.", runs_in_words(frames)])
 
@@ -106,7 +106,7 @@ def _measured(frames: Frames) -> list[str]:
 
 
 def _heading(costs: list[str]) -> str:
-    return "Seconds (above) and joules (below)" if len(costs) > 1 else "Seconds"
+    return "Time (above) and energy (below)" if len(costs) > 1 else "Time"
 
 
 def _measure(frames: Frames) -> str:

@@ -15,8 +15,8 @@ from batchscope.analysis.curves import positive
 from batchscope.figures import theme
 from batchscope.figures.frames import Frames, Size, finished, of_size, value_of
 from batchscope.figures.words import (
+    elsewhere,
     failed_in_words,
-    imported,
     joined,
     plain,
     range_in_words,
@@ -146,7 +146,7 @@ def _draw(frames: Frames, metric: str, names: Sequence[str]) -> tuple[Figure, di
     parts = _parts(frames, metric)
     made, views = theme.views(names, len(parts), 2.75)
     no_line = "not measured" if (frames.runs["outcome"] == "ok").any() else "no run ended ok"
-    no_line = "no evaluation that all runs of a size have" if imported(frames) else no_line
+    no_line = "no evaluation that all runs of a size have" if elsewhere(frames) else no_line
     for column, part in enumerate(parts):
         name = f"{part}_{metric}"
         means = _charged(frames, frames.learning_curves[frames.learning_curves["metric"] == name])
@@ -164,20 +164,20 @@ def _draw(frames: Frames, metric: str, names: Sequence[str]) -> tuple[Figure, di
 def _parts(frames: Frames, metric: str) -> list[str]:
     """The parts of the data of which a metric is drawn: of runs made elsewhere those of which it was recorded."""
     recorded = [part for part in _PARTS if frames.evaluations[f"{part}_{metric}"].notna().any()]
-    return recorded if imported(frames) else list(_PARTS)
+    return recorded if elsewhere(frames) else list(_PARTS)
 
 
 def _costs(frames: Frames) -> list[str]:
     """What runs can be charged with: all of it, but for runs made elsewhere of which only some is known."""
-    if not imported(frames):
+    if not elsewhere(frames):
         return list(_COSTS)
     spent = _charged(frames, frames.evaluations)
     return [cost for cost in _COSTS if (spent[cost] > 0).any()]
 
 
 def _axis(frames: Frames, cost: str) -> str:
-    clock = "alone on the machine" if len(frames.timings) else "beside other runs"
-    return f"Seconds {clock}" if cost == "seconds" else cost.capitalize()
+    clock = "timed in isolation" if len(frames.timings) else "beside other runs"
+    return f"Seconds, {clock}" if cost == "seconds" else cost.capitalize()
 
 
 def _charged(frames: Frames, rows: pd.DataFrame) -> pd.DataFrame:
@@ -276,20 +276,20 @@ def _caption(frames: Frames, mean: str, metric: str) -> str:
 
 def _on(frames: Frames, metric: str) -> str:
     """On which data a metric was measured; whether others took the whole training part is not known."""
-    whole = "" if imported(frames) else "whole "
+    whole = "" if elsewhere(frames) else "whole "
     return f"the {whole}{listing([_NAMES[part].lower() for part in _parts(frames, metric)])} part"
 
 
 def _n_in_words(frames: Frames) -> str:
     """How many runs a size has, of those made elsewhere only those whose course is known."""
-    if not imported(frames):
+    if not elsewhere(frames):
         return seeds_in_words(frames)
     counts = {int(n) for n in frames.learning_curves["n"]}
     return f"n = {range_in_words(counts)} {'run' if counts == {1} else 'runs'}"
 
 
 def _repetitions(frames: Frames) -> str:
-    return "runs" if imported(frames) else "seeds"
+    return "runs" if elsewhere(frames) else "seeds"
 
 
 def _alt(frames: Frames, metric: str) -> str:

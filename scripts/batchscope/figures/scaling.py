@@ -74,10 +74,10 @@ def draw_steps_to_target(frames: Frames) -> Figure:
 
 def caption_steps_to_target(frames: Frames) -> str:
     """What is drawn, over how many runs."""
-    relative = ", relative to n_train, which is not known"
+    of = " over n_train" if steps_unit(frames) == RELATIVE else ""
     return joined(
         [
-            f"Updates until a run reached a target{relative if steps_unit(frames) == RELATIVE else ''}.",
+            f"Updates{of} until a run reached a target.",
             runs_in_words(frames),
             "Solid: the fitted law S = S_min (1 + B_crit / B); dotted: S_min; upright mark: B_crit with its interval; "
             "dashed: perfect scaling.",
@@ -95,14 +95,18 @@ def alt_steps_to_target(frames: Frames) -> str:
 def draw_examples_to_target(frames: Frames) -> Figure:
     """Epochs to every target against batch size with the law, and the residuals of the law below."""
     metrics, unit = metrics_of(frames), examples_unit(frames)
-    made = Figure(figsize=(theme.WIDTH, len(metrics) * 5.0 + 0.8), layout="constrained")
-    panels = list(made.subplots(2 * len(metrics), 1, squeeze=False, height_ratios=[3.2, 1.6] * len(metrics))[:, 0])
-    for upper, lower, metric in zip(panels[::2], panels[1::2], metrics, strict=True):
+    below = 1.6 if _fitted(frames) else 0.0
+    heights = [3.2, *([below] if below else [])] * len(metrics)
+    made = Figure(figsize=(theme.WIDTH, len(metrics) * (3.4 + below) + 0.8), layout="constrained")
+    panels = list(made.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0])
+    lowers = panels[1::2] if below else [None] * len(metrics)
+    for upper, lower, metric in zip(panels[:: 2 if below else 1], lowers, metrics, strict=True):
         targets = targets_of(frames, metric)
-        _residuals(lower, frames, targets)
+        if lower is not None:
+            _residuals(lower, frames, targets)
         accepted = {target: law for target in targets if (law := law_of(frames, target)) is not None and law.accepted}
         bare, label = [target for target in targets if target not in accepted], f"{unit.capitalize()} to the target"
-        if not panel(upper, frames, targets, unit, label, joined=bare, bottom=False, missing=_NO_RUN):
+        if not panel(upper, frames, targets, unit, label, joined=bare, bottom=lower is None, missing=_NO_RUN):
             continue
         if unit == "epochs":
             _examples_beside(upper, frames)
@@ -116,9 +120,12 @@ def draw_examples_to_target(frames: Frames) -> Figure:
 
 def caption_examples_to_target(frames: Frames) -> str:
     """What is drawn, over how many runs."""
+    unit = examples_unit(frames)
+    if not _fitted(frames):
+        return joined([f"{sentence_case(unit)} until a run reached a target.", runs_in_words(frames)])
     return joined(
         [
-            f"Above: {examples_unit(frames)} until a run reached a target.",
+            f"Above: {unit} until a run reached a target.",
             runs_in_words(frames),
             "Solid: the fitted law E = E_min (1 + B / B_crit). Below: logarithm of mean over law, hollow where the law "
             "was refused.",
@@ -210,6 +217,11 @@ def _examples_beside(axes: Axes, frames: Frames) -> None:
     # A secondary axis has all of an axes that a log axis asks for, but not its type.
     theme.log_axis(cast("Axes", beside), "y", np.array(axes.get_ylim()) * known)
     beside.set_ylabel("Examples")
+
+
+def _fitted(frames: Frames) -> bool:
+    """Whether a law was fitted, though it may have been refused."""
+    return bool(frames.targets["law_residual"].notna().any())
 
 
 def _residuals(axes: Axes, frames: Frames, targets: Sequence[Target]) -> None:

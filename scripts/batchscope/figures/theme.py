@@ -20,7 +20,7 @@ from matplotlib.axis import Axis
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, Locator, LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import BboxBase
 from numpy.typing import ArrayLike, NDArray
 
@@ -29,6 +29,7 @@ from batchscope.figures.frames import Size
 from batchscope.figures.words import compact, plain
 from batchscope.identity.digests import sealed_markup
 from batchscope.identity.files import atomic_path
+from batchscope.text import TIMES
 
 WIDTH = 6.0  # inches; type of 9 pt is then legible on a phone and more than 9 pt on a printed page of 7 inches
 INK, GREY, FAINT = "#222222", "#6b6b6b", "#b5b5b5"
@@ -242,16 +243,40 @@ def log_axis(axes: Axes, which: Literal["x", "y"], values: ArrayLike, unit: str 
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
     decades = float(np.log10(positive.max() / positive.min())) if len(positive) else 1.0
     subs = (1.0, 2.0, 5.0) if decades < 1.7 else (1.0, 3.0) if decades < 3.2 else (1.0,)
-    if decades < 0.6:
-        axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
-    else:
-        axis.set_major_locator(LogLocator(subs=subs, numticks=9))
+    few = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10])
+    _ticks(axis, few if decades < 0.6 else LogLocator(subs=subs, numticks=9), positive, unit)
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value, unit)))
 
 
 def _tick(value: float, unit: str = "") -> str:
     return plain(value, unit) if unit else compact(value)
+
+
+def _ticks(axis: Axis, locator: MaxNLocator | LogLocator, values: Iterable[float], unit: str) -> None:
+    """Ticks with their unit; of many seconds in whole minutes or hours, where all `values` read well in these."""
+    least, most = min(values, default=0.0), max(values, default=0.0)
+    longer = [(length, name) for length, start, name in TIMES if length > 1 and most >= start]
+    length, name = next((found for found in longer if unit == "s" and least >= found[0] / 100), (1.0, unit))
+    if length == 1:
+        axis.set_major_locator(locator)
+        axis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value, unit)))
+    else:
+        axis.set_major_locator(_Multiples(locator, length))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{compact(value / length)} {name}"))
+
+
+class _Multiples(Locator):
+    """The ticks that `of` puts on an axis in a unit `length` times as large."""
+
+    def __init__(self, of: MaxNLocator | LogLocator, length: float) -> None:
+        self._of, self._length = of, length
+
+    def __call__(self) -> Sequence[float]:
+        return self.tick_values(*self.axis.get_view_interval())
+
+    def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
+        found = self._of.tick_values(vmin / self._length, vmax / self._length)
+        return [self._length * float(value) for value in found]
 
 
 def counts_axis(axes: Axes) -> None:
@@ -262,8 +287,8 @@ def counts_axis(axes: Axes) -> None:
 
 def plain_axis(axes: Axes, unit: str = "") -> None:
     """A linear y axis with a few plain numbers."""
-    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value, unit)))
+    most = axes.get_ylim()[1] if unit else 0.0
+    _ticks(axes.yaxis, MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]), [most], unit)
 
 
 def whole_axis(axes: Axes) -> None:

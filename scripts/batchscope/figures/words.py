@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from batchscope import text
 from batchscope.figures.frames import Frames, Size, finished, of_size
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -13,7 +14,10 @@ _PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, 
 
 
 def plain(value: float, unit: str = "", digits: int = 4) -> str:
-    """A number as people write it: 1,000, 0.05 or 2×10⁻⁷; with an SI prefix where there is a unit: 20 µs, 1.5 GB."""
+    """A number as people write it: 1,000, 0.05 or 2×10⁻⁷; with an SI prefix where there is a unit: 20 µs, 1.5 GB.
+
+    Many seconds are minutes or hours (`text.time_unit`).
+    """
     if not unit:
         if abs(value) >= 1000:
             return f"{value:,.0f}"
@@ -23,6 +27,9 @@ def plain(value: float, unit: str = "", digits: int = 4) -> str:
         return f"0 {unit}"
     # Rounded first, so that 999.9 µs becomes 1 ms.
     rounded = float(f"{value:.3g}")
+    length, name = text.time_unit(rounded) if unit == "s" else (1.0, unit)
+    if length > 1:
+        return f"{plain(rounded / length, digits=3)} {name}"
     factor, prefix = next((pair for pair in _PREFIXES if abs(rounded) >= pair[0]), _PREFIXES[-1])
     return f"{rounded / factor:.3g} {prefix}{unit}"
 
@@ -50,16 +57,16 @@ def range_in_words(counts: Iterable[int]) -> str:
     return f"{found[0]} to {found[-1]}" if len(found) > 1 else f"{found[0]}"
 
 
-def imported(frames: Frames) -> bool:
-    """Whether the runs were made elsewhere."""
-    return "engine" in frames.runs and bool((frames.runs["engine"] == "imported").all())
-
-
 def seeds_in_words(frames: Frames) -> str:
     """`n = 5 seeds`, `n = 3 to 5 seeds`: how many runs per size ended `ok`; `runs` of those made elsewhere."""
     counts = {len(finished(frames, size)) for size in frames.sizes}
-    what = "run" if imported(frames) else "seed"
+    what = "run" if elsewhere(frames) else "seed"
     return f"n = {range_in_words(counts)} {what if counts == {1} else f'{what}s'}"
+
+
+def elsewhere(frames: Frames) -> bool:
+    """Whether the runs were made elsewhere."""
+    return "engine" in frames.runs and bool((frames.runs["engine"] == "imported").all())
 
 
 def intervals_in_words(frames: Frames) -> str:

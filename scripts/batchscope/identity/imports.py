@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 _BY_NAME = ("import_module", "Task")  # what takes the name of a module as its first argument
+_BLOCKS = (ast.stmt, ast.excepthandler, ast.match_case)
 
 
 def closure(entry: Path, root: Path, *, lazy: bool = True, **chosen: str) -> list[Path]:
@@ -120,7 +121,8 @@ def _read(file: Path) -> _Source:
         tree = ast.parse(content)
         text: list[str] = []
         _write(tree, text)
-        return _Source(tuple(_imports(tree)), hashlib.sha256("".join(text).encode()).hexdigest())
+        calls = any(name.encode() in content for name in _BY_NAME)
+        return _Source(tuple(_imports(tree, calls)), hashlib.sha256("".join(text).encode()).hexdigest())
     except (SyntaxError, ValueError):
         return _Source((), hashlib.sha256(content).hexdigest())
     finally:
@@ -128,8 +130,8 @@ def _read(file: Path) -> _Source:
             gc.enable()
 
 
-def _imports(tree: ast.AST) -> Iterator[_Import]:
-    """All imports that may run; those inside functions are lazy."""
+def _imports(tree: ast.AST, calls: bool) -> Iterator[_Import]:
+    """All imports that may run; those inside functions are lazy. Expressions may hold some if it `calls` importers."""
     waiting = [(tree, False)]
     while waiting:
         node, lazy = waiting.pop()
@@ -142,7 +144,7 @@ def _imports(tree: ast.AST) -> Iterator[_Import]:
         lazy = lazy or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
         checked = isinstance(node, ast.If) and _name(node.test) == "TYPE_CHECKING"
         below = node.orelse if isinstance(node, ast.If) and checked else ast.iter_child_nodes(node)
-        waiting += [(child, lazy) for child in below]
+        waiting += [(child, lazy) for child in below if calls or isinstance(child, _BLOCKS)]
 
 
 def _by_name(argument: ast.expr, lazy: bool) -> Iterator[_Import]:

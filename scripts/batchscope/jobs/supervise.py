@@ -1,7 +1,7 @@
 """A job works in a child process, so that somebody is left to write down that it died of memory.
 
-The child is a fork of the job's own process or, where it needs a framework that another process has imported already,
-of that one (`warm`).
+The child is a fork of the job's own process or, where another process has imported already what it needs, of that one
+(`warm`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -25,7 +25,7 @@ from typing import Any, NoReturn
 import psutil
 
 from batchscope.jobs import logs, machine, memory, warm
-from batchscope.jobs.warm import Child, HostDiedError, Task
+from batchscope.jobs.warm import Child, Host, HostDiedError, Task
 
 Note = Callable[[str, Any], None]
 
@@ -67,7 +67,7 @@ def run(
     lost: Callable[[Death], None] | None,
     resources: Any,
     log: str,
-    engine: Mapping[str, Any] | None = None,
+    host: Host | None = None,
 ) -> NoReturn:
     """Do `work` in a child process and exit as it does; where it dies of memory, call `lost` and exit with success.
 
@@ -75,16 +75,16 @@ def run(
     (on a cluster), `lost` is called at the last attempt only.
 
     Args:
-        work: the job; a `Task` where it needs a framework.
+        work: the job; a `Task` where it has a host.
         lost: writes the outputs of a job that died; None where its death is no outcome, and the job fails.
         resources: the job's `mem_mb` and `attempt`.
         log: the job's log file, to which this process already writes.
-        engine: settings with the `engine` whose framework the job needs, and the `environment` for its import.
+        host: what imports for it and for others what they need.
     """
     kills, allowed, parent = memory.kills(), limit(resources.mem_mb), os.getppid()
     if warm.workflow_ended():  # while this process started, whose parent is another one now
         os._exit(128 + signal.SIGTERM)
-    child, reading, held = _start(work, log, engine)
+    child, reading, held = _start(work, log, host)
     try:
         status, peak, ended = _watch(child, allowed, parent)
     except HostDiedError as error:
@@ -128,12 +128,12 @@ class Fork:
         os.kill(self.pid, signal.SIGKILL)
 
 
-def _start(work: Callable[[Note], None], log: str, engine: Mapping[str, Any] | None) -> tuple[Fork | Child, int, int]:
+def _start(work: Callable[[Note], None], log: str, host: Host | None) -> tuple[Fork | Child, int, int]:
     """A child at work, the pipe with its notes, and the end of the one that tells it that this process has ended."""
     child: Fork | Child | None = None
     pipes = reading, writing, alive, held = *os.pipe(), *os.pipe()
-    if engine is not None and isinstance(work, Task):
-        child = warm.start(work, log, engine["engine"], engine["environment"], (writing, alive))
+    if host is not None and isinstance(work, Task):
+        child = warm.start(work, log, host, (writing, alive))
         if child is None:  # a host that is late has the pipes, and its child must find them closed
             for pipe in pipes:
                 os.close(pipe)

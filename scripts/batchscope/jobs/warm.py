@@ -1,8 +1,9 @@
-"""Warm starts: jobs forked from a process that has imported the framework, which takes longer than a small training.
+"""Warm starts: jobs forked from a process that has imported what they need, which takes longer than many a job.
 
-The first job that needs a framework starts the *host* (`warm_host.py`), one for each workflow, interpreter, engine and
-environment. A job sends it what to do, with its log and its pipes; the host forks, and tells how its child ended. Where
-there is no host, or it dies, a job starts cold: a fork of its own imports the framework. docs/warm-starts.md says more.
+The first job that needs a framework, or the libraries of the analysis, starts the *host* (`warm_host.py`), one for each
+workflow, interpreter, set of imports and environment. A job sends it what to do, with its log and its pipes; the host
+forks, and tells how its child ended. Where there is no host, or it dies, a job starts cold: a fork of its own imports
+what it needs. docs/warm-starts.md says more.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from typing import Any
 WORKFLOW = "BATCHSCOPE_WARM_STARTS_OF"  # the process of Snakemake, where its jobs may start warm
 NUMBER = struct.Struct("!q")  # what host and job tell each other: the length of a message, a process, a status
 
-_PATIENCE_SECONDS = 60  # for a framework to be imported, and for a host to say what it should
+_PATIENCE_SECONDS = 60  # for a host to start, and to import what a job needs and say what it should
 _LOOK_SECONDS = 0.02  # between two looks at the lock of another job
 _PEER = struct.Struct("iII")  # process, user and group at the other end of a socket
 _LONGEST_ADDRESS = 107  # bytes that Linux takes for the path of a socket
@@ -48,6 +49,39 @@ class Task:
     def __call__(self, *more: Any) -> None:
         """Make the call, with more arguments at its end."""
         getattr(importlib.import_module(self.module), self.function)(*self.arguments, *more)
+
+
+@dataclass(frozen=True)
+class Host:
+    """What a host imports for the jobs that it forks.
+
+    Attributes:
+        modules: in their order, and between jobs; a job waits for that of its task and for those before it.
+        environment: variables that are read while they are imported.
+        engine: whose framework it loads before all of them; empty for none.
+    """
+
+    modules: tuple[str, ...]
+    environment: Mapping[str, str]
+    engine: str = ""
+
+
+ANALYSIS = Host(
+    (
+        *("scipy.stats", "statsmodels.stats.power", "batchscope.jobs.tabulate"),
+        *("seaborn", "matplotlib.backends.backend_svg", "batchscope.jobs.draw"),
+        *("batchscope.report.displayed", "batchscope.report.job"),
+    ),
+    # As Snakemake sets them for a job of one thread: a library that counts cores when it is imported counts one.
+    dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+)
+"""The host of the jobs that make tables, figures and report: these jobs, each after what it would import late."""
+
+
+def training(settings: Mapping[str, Any]) -> Host:
+    """The host of the jobs that train, time, tune and probe; of their `settings` counts `engine` and `environment`."""
+    jobs = tuple(f"batchscope.jobs.{name}" for name in ("train", "time", "tune", "probe"))
+    return Host(jobs, settings["environment"], settings["engine"])
 
 
 @dataclass(frozen=True)
@@ -101,14 +135,21 @@ class Child:
                 signal.pidfd_send_signal(self._handle, signal.SIGKILL)
 
 
-def start(task: Task, log: str, engine: str, environment: Mapping[str, str], pipes: tuple[int, int]) -> Child | None:
+def prepare(host: Host) -> None:
+    """Start a host before the first job needs it; where it cannot be started, that job says why."""
+    workflow = os.environ.get(WORKFLOW)
+    if workflow and _is_supported():
+        with contextlib.suppress(OSError):
+            _connect(int(workflow), host).close()
+
+
+def start(task: Task, log: str, host: Host, pipes: tuple[int, int]) -> Child | None:
     """A child of the host that works; None where there is no host, so that the job has to start cold.
 
     Args:
         task: what the child does.
         log: the job's log file.
-        engine: whose framework it needs.
-        environment: variables that the framework reads while it is imported.
+        host: what has imported what the task needs.
         pipes: file descriptors that the child gets beside the standard ones: for notes, and to hear of the job's end.
     """
     workflow = os.environ.get(WORKFLOW)
@@ -118,7 +159,7 @@ def start(task: Task, log: str, engine: str, environment: Mapping[str, str], pip
     files = array.array("i", [0, 1, 2, *pipes])
     connection = None
     try:
-        connection = _connect(int(workflow), engine, environment)
+        connection = _connect(int(workflow), host)
         connection.sendmsg([NUMBER.pack(len(message))], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)])
         connection.sendall(message)
         return Child(connection, _first_answer(connection, int(workflow)))
@@ -184,20 +225,20 @@ def _end_host(connection: socket.socket) -> str:
     peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
     with contextlib.suppress(ProcessLookupError):
         os.kill(_PEER.unpack(peer)[0], signal.SIGKILL)
-    return f"the process that imports the framework for all jobs said nothing for {_PATIENCE_SECONDS} s and was ended"
+    return f"the process that imports libraries for all jobs said nothing for {_PATIENCE_SECONDS} s and was ended"
 
 
 def _received(connection: socket.socket) -> int:
     answer = connection.recv(NUMBER.size)
     if len(answer) < NUMBER.size:
-        raise ConnectionResetError("the process that imports the framework for all jobs is gone")
+        raise ConnectionResetError("the process that imports libraries for all jobs is gone")
     return int(NUMBER.unpack(answer)[0])
 
 
-def _connect(workflow: int, engine: str, environment: Mapping[str, str]) -> socket.socket:
+def _connect(workflow: int, host: Host) -> socket.socket:
     """A connection to the host, which is started where there is none."""
     path = os.environ.get("PYTHONPATH", "")
-    key = json.dumps([workflow, sys.executable, path, engine, dict(environment)], sort_keys=True)
+    key = json.dumps([workflow, sys.executable, path, vars(host)], sort_keys=True)
     address = _folder() / hashlib.sha256(key.encode()).hexdigest()[:16]
     if len(os.fsencode(address)) > _LONGEST_ADDRESS:
         raise OSError(f"the path {address} is too long for a socket; valid is a shorter TMPDIR")
@@ -206,19 +247,20 @@ def _connect(workflow: int, engine: str, environment: Mapping[str, str]) -> sock
             return _opened(address)
         except (FileNotFoundError, ConnectionRefusedError):  # none yet, or one that was killed
             address.unlink(missing_ok=True)
-        _start_host([str(address), str(workflow), engine], environment)
+        _start_host(address, workflow, host)
         return _opened(address)
 
 
-def _start_host(arguments: list[str], environment: Mapping[str, str]) -> None:
+def _start_host(address: Path, workflow: int, host: Host) -> None:
     """Start a host in a process group of its own, so that Ctrl-C does not reach it, and wait until it listens."""
-    host = Path(__file__).with_name("warm_host.py")
-    path = os.pathsep.join(filter(None, (str(host.parents[2]), os.environ.get("PYTHONPATH"))))
-    given = {**os.environ, **environment, "PYTHONPATH": path}
+    program = Path(__file__).with_name("warm_host.py")
+    path = os.pathsep.join(filter(None, (str(program.parents[2]), os.environ.get("PYTHONPATH"))))
+    given = {**os.environ, **host.environment, "PYTHONPATH": path}
     reading, writing = os.pipe()
     os.set_inheritable(writing, True)
     files = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in range(3)]
-    command = [sys.executable, "-P", str(host), *arguments, str(writing)]  # -P: its folder hides no package
+    arguments = [str(address), str(workflow), str(writing), host.engine, *host.modules]
+    command = [sys.executable, "-P", str(program), *arguments]  # -P: its folder hides no package
     started = os.posix_spawn(sys.executable, command, given, file_actions=files, setpgroup=0)
     os.close(writing)
     with os.fdopen(reading, "rb") as ready:
@@ -226,7 +268,7 @@ def _start_host(arguments: list[str], environment: Mapping[str, str]) -> None:
         if not in_time:
             os.kill(started, signal.SIGKILL)
         if not in_time or not ready.read():
-            raise ConnectionRefusedError("the framework could not be imported for all jobs")
+            raise ConnectionRefusedError("the process that imports libraries for all jobs could not be started")
 
 
 def _folder() -> Path:

@@ -1,8 +1,8 @@
-"""The process that imports a framework once and forks a child for each job; see `warm`.
+"""The process that imports libraries once and forks a child for each job; see `warm`.
 
-Run as `python warm_host.py ADDRESS WORKFLOW ENGINE READY`: the path of its socket, the process of Snakemake with which
-it ends, the engine, and the file descriptor of a pipe on which it says that it listens.
-It never touches the framework, which would start threads that no fork keeps.
+Run as `python warm_host.py ADDRESS WORKFLOW READY ENGINE MODULE...`: the path of its socket, the process of Snakemake
+with which it ends, the file descriptor of a pipe on which it says that it listens, the engine or an empty text, and the
+modules that it imports. It never touches what it imports, which might start threads that no fork keeps.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from batchscope.jobs import logs, supervise
 from batchscope.jobs.warm import NUMBER, Message
 from batchscope.training import engines
 
-_JOBS = ("train", "time", "tune", "probe")  # what its children do
 _PATIENCE_SECONDS = 10  # for a job to send what it wants
 _FILES = 5  # that a job hands over
 
@@ -55,16 +54,12 @@ class Started:
         os.close(self.handle)
 
 
-def serve(address: Path, workflow: int, engine: str, ready: int) -> Job | None:
-    """Import an engine's framework, and fork children until the workflow ends: None then, and in a child its job."""
+def serve(address: Path, workflow: int, ready: int, engine: str, modules: list[str]) -> Job | None:
+    """Import what jobs need, and fork children until the workflow ends: None then, and in a child its job."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTSTP):
         signal.signal(number, signal.SIG_IGN)  # a terminal sends them; what they do to the workflow counts here, too
     ends = os.pidfd_open(workflow)
     os.chdir("/")
-    for name in _JOBS:
-        importlib.import_module(f"batchscope.jobs.{name}")
-    engines.load(engine)
-    gc.freeze()  # memory that no collection touches stays shared
     listener, selector = socket.socket(socket.AF_UNIX), selectors.DefaultSelector()
     listener.bind(str(address))
     listener.listen(64)
@@ -73,24 +68,25 @@ def serve(address: Path, workflow: int, engine: str, ready: int) -> Job | None:
     with contextlib.suppress(BrokenPipeError):  # the job that started this host was killed; there will be others
         os.write(ready, b"!")
     os.close(ready)
+    if engine:
+        engines.load(engine)
     children: dict[int, Started] = {}
     job = None
-    while job is None and ends not in (found := {key.fd for key, _ in selector.select()}):
+    while job is None and ends not in (found := {key.fd for key, _ in selector.select(0 if modules else None)}):
         for handle in found & set(children):
             selector.unregister(handle)
             children.pop(handle).tell()
         if listener.fileno() in found:
-            started = _accept(listener)
+            started = _accept(listener, modules)
             if isinstance(started, Started):
                 children[started.handle] = started
                 selector.register(started.handle, selectors.EVENT_READ)
             else:
                 job = started
+        elif modules:  # and nobody knocks
+            _import_first(modules)
     if job is None:
-        for child in children.values():
-            signal.pidfd_send_signal(child.handle, signal.SIGKILL)
-        for file in (address, address.with_suffix(".lock")):
-            file.unlink(missing_ok=True)
+        _end(list(children.values()), address)
     for child in children.values():
         child.close()
     listener.close()
@@ -99,8 +95,26 @@ def serve(address: Path, workflow: int, engine: str, ready: int) -> Job | None:
     return job
 
 
-def _accept(listener: socket.socket) -> Started | Job | None:
-    """A child for the job that knocks, and in the child its job; None where the job is gone again."""
+def _end(children: list[Started], address: Path) -> None:
+    """End with the workflow."""
+    for child in children:
+        signal.pidfd_send_signal(child.handle, signal.SIGKILL)
+    for file in (address, address.with_suffix(".lock")):
+        file.unlink(missing_ok=True)
+
+
+def _import_first(modules: list[str]) -> None:
+    """Import the first of some modules, and take it from the list."""
+    with contextlib.suppress(ModuleNotFoundError):  # of another job's environment; a child that needs it says so
+        importlib.import_module(modules.pop(0))
+    gc.freeze()  # memory that no collection touches stays shared
+
+
+def _accept(listener: socket.socket, modules: list[str]) -> Started | Job | None:
+    """A child for the job that knocks, and in the child its job; None where the job is gone again.
+
+    Of the `modules` that are not imported yet, that of its task is, and those before it.
+    """
     own = os.getpid()
     connection, _ = listener.accept()
     connection.settimeout(_PATIENCE_SECONDS)
@@ -116,6 +130,8 @@ def _accept(listener: socket.socket) -> Started | Job | None:
         for file in files:
             os.close(file)
         return None
+    while modules and message.task.module not in sys.modules:
+        _import_first(modules)
     try:
         child = os.fork()
     except OSError:  # no more processes or memory: the job starts cold, where that can be
@@ -153,6 +169,6 @@ def work(message: Message, files: list[int]) -> NoReturn:
 
 
 if __name__ == "__main__":
-    found = serve(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
+    found = serve(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5:])
     if found is not None:
         work(*found)

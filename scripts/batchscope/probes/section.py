@@ -54,6 +54,7 @@ class Section:
         name: unique within the page.
         title: its heading.
         introduction: what precedes the first part.
+        method: how the numbers of its tables were made; it follows the introduction.
         build: the blocks of a data set and recipe, in their order.
         chapter: among which sections it stands: those that explain what the runs show, or those about time.
         finding: what the probe found for a data set and recipe in one sentence with its number, or nothing; it stands
@@ -65,6 +66,7 @@ class Section:
     title: str
     introduction: str
     build: Callable[[Evidence, Pair], Sequence[Block]]
+    method: str = ""
     chapter: Chapter = "why"
     finding: Callable[[Evidence, Pair], str] | None = None
     figure: str = ""

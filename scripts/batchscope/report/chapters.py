@@ -45,7 +45,7 @@ def speed_and_memory(content: Content) -> str:
 
 def time_to_target(content: Content) -> str:
     """What each batch size needs to get to a target, and the critical batch size."""
-    more: list[Part] = [targets.targets, targets.critical, targets.budgets, targets.savings, advice.advice]
+    more: list[Part] = [targets.targets, targets.critical, targets.budgets, targets.savings]
     return _chapter(content, "Targets", findings.target, "time_to_target", [part(content) for part in more])
 
 

@@ -130,9 +130,9 @@ def timing(study: Described) -> str:
         "Seconds never come from the training runs, which may share the machine. For each batch size a separate job "
         f"that has the machine to itself trains for {settings['warmup_seconds']:g} s without counting and then times "
         f"{windows}. Given is the median over the windows of that one job: updates only, without compiling and "
-        f"evaluation, and with the last, short batch of an epoch counted as a whole one; {SPREAD}. So one "
-        f"timing each does not tell apart times that differ by less than {100 * LEAST_DIFFERENCE:.1f} %. They hold for "
-        "the number of threads, the precision and the deterministic operations named under Training and in the "
+        f"evaluation, and with the last, short batch of an epoch counted as a whole one; {SPREAD}. So times that "
+        f"differ by less than {100 * LEAST_DIFFERENCE:.1f} % are not distinguishable with one timing each. They hold "
+        "for the number of threads, the precision and the deterministic operations named under Training and in the "
         f"manifest; other settings can favour other sizes.{_borrowed(study['borrowed_timings'])}"
     )
 
@@ -154,8 +154,8 @@ def intervals() -> str:
     return (
         f"Brackets and bands are {LEVEL} Student t-intervals of the mean over seeds. Sizes are compared on equal seeds "
         "by two-sided paired t-tests; because many pairs of sizes are looked at, the p-values of all pairs of all "
-        f"data sets and recipes of the study are adjusted together (Holm), and two sizes are told apart where "
-        f"the adjusted p is at most {ALPHA}."
+        f"data sets and recipes of the study are adjusted together (Holm), and two sizes are significantly different "
+        f"where the adjusted p is at most {ALPHA}."
     )
 
 
@@ -208,8 +208,8 @@ def _optimizer(optimizer: Definition, scaling: Definition, tuning: Definition | 
 
 def _tuned(tuning: Definition) -> str:
     rates = numbers.listing([f"{rate:g}" for rate in tuning["learning_rates"]])
-    times = {0: "", 1: ", halved once round the best"}.get(
-        tuning["refine"], f", halved {tuning['refine']} times round the best"
+    times = {0: "", 1: ", refined once around the best"}.get(
+        tuning["refine"], f", refined {tuning['refine']} times around the best"
     )
     return (
         f"a learning rate of its own for every batch size, chosen among {rates} and up to {tuning['widen']} more "

@@ -13,19 +13,19 @@ from batchscope.tables.cells import Pair
 from batchscope.tables.metrics import METRICS
 
 _RULE = (
-    "The recommended batch size is, of the sizes that are not significantly worse than the one with the best mean "
-    f"(Holm-adjusted p above {ALPHA}), the one that takes the least time"
+    "Of the batch sizes that are not significantly worse than the one with the best mean (Holm-adjusted p above "
+    f"{ALPHA}), the recommended one takes the least time to its selected evaluation"
 )
 
 
 def rule(content: Content) -> str:
     """How the recommended size is found."""
     if content.trained:
-        return (
-            f"{_RULE} to its selected evaluation. Where another recipe tunes the learning rate for every size, its "
-            "answer comes first."
-        )
-    return f"{_RULE}. Where runs have no quality to compare, it is the one with the least mean time to a target."
+        return f"{_RULE}. Where another recipe tunes the learning rate for every size, its answer comes first."
+    return (
+        f"{_RULE}, or per epoch where the selected epoch is not known. Where runs have no results to compare, it has "
+        "the least mean time to a target."
+    )
 
 
 def quality(content: Content, pair: Pair) -> str:
@@ -36,7 +36,7 @@ def quality(content: Content, pair: Pair) -> str:
     metric = METRICS[str(known[0]["metric"])]
     order = sorted(known, key=lambda row: float(row["value_mean"]), reverse=metric.better == "higher")
     best, worst = order[0], order[-1]
-    name = sentence_case(metric.words)
+    name = f"Mean {metric.words}" if any(int(row["n"]) > 1 for row in known) else sentence_case(metric.words)
     which = "highest" if metric.better == "higher" else "lowest"
     if best is worst:
         return f"{name} at batch size {size(best)}: {_mean(best)}{_unit(metric.unit)}."
@@ -64,16 +64,18 @@ def speed(content: Content, pair: Pair) -> str:
 
 def target(content: Content, pair: Pair) -> str:
     """Which size gets to the target in the least time, and the critical batch size or what is known of it."""
-    found = costs.goal(content, pair, "time_to_target")
-    sentences = []
+    if content.of("to_target", pair).empty:
+        return ""
+    found, sentences = costs.goal(content, pair, "time_to_target"), []
     if found is not None and number(found, "batch_size") is not None and isinstance(found["about"], str):
-        value = text.interval(number(found, "value"), number(found, "ci_low"), number(found, "ci_high"))
-        sentences.append(f"Batch size {size(found)} takes the least time to {found['about']}: {value} {found['unit']}.")
+        others = costs.rivals(content, pair, found)
+        least = f"Batch size {size(found)} has the least mean time to {found['about']}: {costs.measured(found)}"
+        sentences.append(f"{least}{f' ({others})' if others else ''}.")
     if critical := costs.critical(content, pair):
         _, value, at = critical
         sentences.append(f"The critical batch size {at} is {value}.")
-    if not sentences and len(content.of("to_target", pair)):
-        sentences.append("No size can be named: see the tables for which runs reached which target.")
+    if not sentences and found is not None:
+        sentences.append(str(found["words"]))
     return " ".join(sentences)
 
 
@@ -84,10 +86,10 @@ def noise(content: Content, pair: Pair) -> str:
         return ""
     first, last = known[0], known[-1]
     if first is last:
-        return f"The loss of a batch strays by {_noise(first)} nat at batch size {size(first)}."
+        return f"The loss of single batches fluctuates by {_noise(first)} nat at batch size {size(first)}."
     return (
-        f"The loss of a batch strays by {_noise(first)} nat at batch size {size(first)} and by {_noise(last)} nat at "
-        f"{size(last)}."
+        f"The loss of single batches fluctuates by {_noise(first)} nat at batch size {size(first)} and by "
+        f"{_noise(last)} nat at {size(last)}."
     )
 
 

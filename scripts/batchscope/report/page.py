@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 from batchscope.figures.sheets import Sheet
 from batchscope.probes.registry import STUDY_FIGURES
@@ -61,8 +63,16 @@ def pair_title(pair: Pair) -> str:
 
 
 def html(content: Content, pair: Pair, blocks: Sequence[Block]) -> str:
-    """The blocks of a data set and recipe, in their order; figures that the study does not have are left out."""
-    return "".join(_block(content, pair, block) for block in blocks)
+    """The blocks of a data set and recipe, in their order; figures that the study does not have are left out.
+
+    Several figures in a row stand side by side.
+    """
+    made = ((isinstance(block, Figure), _block(content, pair, block)) for block in blocks)
+    parts = []
+    for drawn, group in groupby(filter(itemgetter(1), made), key=itemgetter(0)):
+        found = [part for _, part in group]
+        parts.append(elements.panels("".join(found)) if drawn and len(found) > 1 else "".join(found))
+    return "".join(parts)
 
 
 def figure_id(name: str, pair: Pair) -> str:

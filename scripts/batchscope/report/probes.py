@@ -50,4 +50,4 @@ def _folded(of: section.Section) -> Section:
         open_above = of.finding is not None and of.finding(content, pair) != ""
         return [block for block in of.build(content, pair) if not (open_above and block == Figure(of.figure))]
 
-    return Section(of.name, of.title, [of.introduction], build)
+    return Section(of.name, of.title, [words for words in (of.introduction, of.method) if words], build)

@@ -119,12 +119,15 @@ def regression(y: NDArray[np.float64], weights: NDArray[np.float64], slope: floa
 def by_ranks(estimate: Estimate, table: NDArray[np.float64]) -> Estimate:
     """The same effect, tested by ranks alone, for values without a spread (a rank test cannot know a margin).
 
-    Page's test over several repetitions; Kendall's exact test where there is one.
+    Page's test over several repetitions; Kendall's exact test where there is one. Values that are all the same have no
+    order to test.
 
     Args:
         estimate: the effect.
         table: values in the order of the sizes, shape (sizes, repetitions), of three sizes or more.
     """
+    if np.ptp(table) <= ROUNDING * largest(table):
+        return untested(estimate.n, estimate.value)
     if table.shape[1] > 1:
         rises, falls = page_trend(table), page_trend(table[::-1])
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,23 +11,11 @@ from batchscope.config.errors import ConfigError, DataError, refuse_braces, show
 from batchscope.config.yaml_files import read_yaml
 from batchscope.identity.files import atomic_path
 from batchscope.study import settings
+from batchscope.study.report_name import name_of
 from batchscope.study.settings import Settings
 from batchscope.study.trackers import histories, nested, recognise, written
 from batchscope.study.trackers.fields import AmbiguousError
 from batchscope.tables import foreign
-
-RESERVED = ("datasets", "runs", "timings", "tunings")  # folders in results/ beside those of the studies
-
-
-def name_of(table: str, studies: Path) -> str:
-    """What the report of a table is called: like its file, as far as a folder may be.
-
-    >>> name_of("exports/wandb_export_2025-04-24T14_00.csv", Path("config/studies"))
-    'wandb_export_2025-04-24t14_00'
-    """
-    stem = re.sub(r"[^a-z0-9_-]+", "-", Path(table).stem.lower()).strip("-_") or "table"
-    taken = stem in RESERVED or (studies / f"{stem}.yaml").is_file()
-    return f"{stem}-table" if taken else stem
 
 
 def study_file(chosen: Settings, base: Path, results: Path) -> Path:

@@ -50,6 +50,7 @@ from batchscope.study.comparisons import Cell, Comparison, Run
 from batchscope.study.definitions import DATASETS, RECIPES, Definition
 from batchscope.study.external_runs import Measurements
 from batchscope.study.recipes import Recipe
+from batchscope.study.report_name import RESERVED
 from batchscope.study.settings import Settings
 from batchscope.study.targets import Target
 from batchscope.training import engines
@@ -344,7 +345,7 @@ def _study_file(study: str, folder: Path) -> Path:
         raise ConfigError(
             f"{shown(path)}: a study is named like its file, and `{path.stem}` is no name; valid are {NAME_WORDS}"
         )
-    if path.stem in exports.RESERVED:
+    if path.stem in RESERVED:
         raise ConfigError(f"{shown(path)}: results/{path.stem}/ is not free for a study; valid is another file name")
     own = folder / path.name
     if own.is_file() and not own.samefile(path):

@@ -28,11 +28,9 @@ def accumulation(evidence: Evidence, pair: Pair) -> list[Block]:
     if frame["reason"].notna().any():
         columns.append((Column("Why one is missing", kind="text"), texts_of(found, "reason")))
     caption = (
-        f"{where(pair)} Two trainings from the same weights with the same batches: one takes the gradient of a batch "
-        "at once, the other adds up those of its micro batches. Relative difference: length of the difference of their "
-        "weights over the length of the way from the first weights. Rounding: the same between two trainings in whole "
-        "batches that hold the same examples in another order. Where the relative difference is as small as that, the "
-        "two agree as far as can be told; batch normalization and dropout make it larger."
+        f"{where(pair)} Two trainings from the same weights with the same batches, whole or in micro batches. Relative "
+        "difference: length of the difference of their weights over the length of the way from the first weights. "
+        "Rounding: the same between two trainings in whole batches with their examples in another order."
     )
     cases = frame[["batch_size", "micro_batch_size"]].drop_duplicates().itertuples(index=False, name=None)
     notes = [Note(memory(evidence, pair, int(whole), int(micro))) for whole, micro in cases]
@@ -45,7 +43,10 @@ def _difference(evidence: Evidence, pair: Pair) -> str:
     if frame.empty:
         return ""
     difference, rounding = (text.number(float(frame[name].max())) for name in ("relative_difference", "rounding"))
-    return f"Weights from micro batches differ by up to {difference} of their way; rounding alone makes {rounding}."
+    return (
+        f"Micro batches change the final weights by up to {difference} of the way that training moved them; rounding "
+        f"alone changes them by up to {rounding}."
+    )
 
 
 SECTIONS = (
@@ -54,6 +55,8 @@ SECTIONS = (
         "Accumulated gradients",
         "Micro batches added up to one update, against the whole batch.",
         accumulation,
+        "Where the relative difference is as small as rounding, the two agree as far as can be told; batch "
+        "normalization and dropout make it larger.",
         finding=_difference,
     ),
 )

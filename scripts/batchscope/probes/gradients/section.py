@@ -53,13 +53,10 @@ def gradients(evidence: Evidence, pair: Pair) -> list[Block]:
         *((Column(words), numbers_of(found, f"coordinate_{part}")) for part, words in _PARTS.items()),
     ]
     caption = (
-        f"{where(pair)} Gradients of batches drawn at random, without replacement, from {ranged_examples(frame)} "
-        "training examples, at the weights of runs with the batch size in the first column. Means over the seeds, of: "
-        "the trace of the covariance of the gradient; the signal-to-noise ratio, median over all weights and "
-        "quartiles; the cosine to the full gradient G, mean over the batches and quartiles; the mean over batches of "
-        "the gradient along G minus G, relative to |G|, with ± 2 standard errors. Last, one weight, the one with the "
-        "largest full gradient there, in the run of the lowest seed: mean, standard deviation, minimum and "
-        "maximum of its gradient over the batches."
+        f"{where(pair)} Batches drawn without replacement from {ranged_examples(frame)} training examples, at the "
+        "weights of runs with the batch size in the first column. Means over the seeds; brackets are quartiles over "
+        "weights (signal-to-noise) or batches (cosine), and ± 2 standard errors (bias). Last columns: one weight, in "
+        "the run of the lowest seed."
     )
     table = Sheet("table-gradients", caption, columns, folded(found, "every checkpoint and size of the batches drawn"))
     notes = [_beyond(found), missing_in_words(evidence.of("runs", pair), frame, sizes_of(frame))]
@@ -85,14 +82,9 @@ def noise_scale(evidence: Evidence, pair: Pair) -> list[Block]:
         (Column("tr(Σ)/|G|² of these examples", "examples"), numbers_of(found, "noise_scale_of_these")),
     ]
     caption = (
-        f"{where(pair)} Gradient noise scale tr(Σ)/|G|² at the weights of single runs, from "
-        f"{ranged_examples(frame)} training examples in inference mode. |G|² is the squared length of the gradient of "
-        "all the data that these examples are a sample of: estimated by what the length for these examples exceeds "
-        f"noise by, with a {LEVEL} interval of the ratio (Fieller, jackknife over the examples; the spread between "
-        "seeds is not in it). Where |G|² cannot be told apart from zero the interval has no upper end; where its "
-        "estimate is not above zero there is no noise scale. Unbiased before the first update; later the weights have "
-        "been fitted to these very examples. The last number takes the length of the gradient of these examples as it "
-        "is: what a batch drawn from them sees."
+        f"{where(pair)} tr(Σ)/|G|² at the weights of single runs, from {ranged_examples(frame)} training examples in "
+        f"inference mode, with a {LEVEL} interval (Fieller, jackknife over the examples). No upper end: |G|² is not "
+        "distinguishable from zero. No number: its estimate is not above zero."
     )
     table = Sheet("table-noise-scale", caption, columns, folded(found, "every run and checkpoint"))
     reasons = frame["reason"].dropna().str.removesuffix(".").value_counts(sort=False)
@@ -110,7 +102,7 @@ def _variance(evidence: Evidence, pair: Pair) -> str:
     row = rows(slopes.tail(1))[0]
     slope = text.interval(number(row, "slope"), number(row, "ci_low"), number(row, "ci_high"), 2)
     return (
-        f"The variance of the gradient goes with the size of the batch to the power {slope}; random draws give "
+        f"The variance of the gradient changes as the batch size to the power {slope}; random draws give "
         f"{text.fixed(number(row, 'expected'), 2)}."
     )
 
@@ -140,6 +132,10 @@ SECTIONS = (
         "gradient by design: the bias shows how small a one would have been seen. It tests neither the order of the "
         "examples in a run nor a loss that depends on the batch, as with batch normalization in training mode.",
         gradients,
+        "Variance is the trace of the covariance of the gradient, signal-to-noise the median over all weights, cosine "
+        "that to the full gradient G, and bias the mean over batches of the gradient along G minus G, relative to |G|. "
+        "The one weight has the largest full gradient there; given are the mean, standard deviation, minimum and "
+        "maximum of its gradient over the batches.",
         finding=_variance,
         figure="gradient_variance",
     ),
@@ -152,6 +148,10 @@ SECTIONS = (
         "It is not the critical batch size, which is fitted to runs up to a target and depends on how their learning "
         "rate was chosen; both are shown, and no equality is claimed.",
         noise_scale,
+        "|G|² is the squared length of the gradient of all the data that the examples are a sample of, estimated by "
+        "what the length for these examples exceeds noise by. It is unbiased before the first update; later the "
+        "weights have been fitted to these very examples. The spread between seeds is not in the intervals. The last "
+        "column takes the length of the gradient of these examples as it is: what a batch drawn from them sees.",
         finding=_scale,
         figure="noise_scale",
     ),

@@ -44,8 +44,8 @@ def _shift(evidence: Evidence, pair: Pair) -> str:
     row = rows(means.loc[[means["shift_mean"].abs().idxmax()]])[0]
     shift = sheets.interval(row, "shift")
     return (
-        f"The loss in training mode differs from that in inference mode by up to {shift} nat, in batches of "
-        f"{row['evaluated_batch_size']:,} at the weights of batch size {sheets.size(row).shown}."
+        f"Training mode changes the loss most in batches of {row['evaluated_batch_size']:,}: by {shift} nat, at the "
+        f"weights of batch size {sheets.size(row).shown}."
     )
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from batchscope.figures import sheets
 from batchscope.figures.sheets import Cell, Column, Row, Sheet, counts_of, number, numbers_of, rows
-from batchscope.probes.section import Block, Evidence, Figure, Pair, Section, where
+from batchscope.probes.section import Block, Evidence, Figure, Note, Pair, Section, where
 from batchscope.stats import LEVEL
 
 _OF_SUMMARY = ["batch_size", "full_batch", "utilisation_percent", "utilisation_kind"]
@@ -37,23 +37,23 @@ def costs(evidence: Evidence, pair: Pair) -> list[Block]:
     ]
     kinds = {str(row["utilisation_kind"]) for row in found if pd.notna(row["utilisation_percent"])}
     caption = (
-        f"{where(pair)} Time per update: medians over windows of one job with quartiles, alone on the machine, the "
-        f"loops in turns. Shares with {LEVEL} intervals. What compiling saves is measured in pairs of windows; the "
-        "other shares come from lines fitted over the batch sizes, where these were accepted, and are not cut at 0 and "
-        "100. Another job on the same machine may differ by more than the intervals say. Utilisation, of another job: "
-        f"{' and '.join(sorted(kinds)) or 'not measured'}."
+        f"{where(pair)} Time per update: medians over windows of one job with quartiles, timed in isolation, the loops "
+        f"in turns. Shares with {LEVEL} intervals: what compiling saves from pairs of windows, the others from the "
+        "lines fitted over the batch sizes, where accepted."
     )
-    return [Sheet("table-overheads", caption, columns), *_lines(evidence, pair), Figure("update_costs")]
+    used = Note(f"Utilisation, of another job: {' and '.join(sorted(kinds)) or 'not measured'}.")
+    return [Sheet("table-overheads", caption, columns), used, *_lines(evidence, pair), Figure("update_costs")]
 
 
 SECTIONS = (
     Section(
         "costs",
         "Where the time of an update goes",
-        "Three loops, timed in turns, alone on the machine: Keras' own loop, which comes back to Python for every "
+        "Three loops, timed in turns and in isolation: Keras' own loop, which comes back to Python for every "
         "update and brings the examples from the host; the compiled loop, one call for many updates; and one that only "
         "reads the examples from the device's memory.",
         costs,
+        "Shares are not cut at 0 and 100. Another job on the same machine may differ by more than the intervals say.",
         "time",
     ),
 )

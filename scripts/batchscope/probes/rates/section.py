@@ -35,12 +35,11 @@ def ranges(evidence: Evidence, pair: Pair) -> list[Block]:
         columns.append((Column("Tuned rate"), [_optimum(of_size(tuned, size)) for size in sizes]))
     used = evidence.of("rates", pair)
     columns.append((Column("Rate of the runs"), [_used(of_size(used, size)) for size in sizes]))
-    beside = f" The tuned rate is that of {recipe}, found on whole trainings, with its interval over tuning seeds."
+    beside = f" Tuned rate: that of {recipe}, with its interval over tuning seeds."
     caption = (
         f"{where(pair)} Geometric means over the seeds that have a value, with {LEVEL} t-intervals of the logarithm. "
-        "Suggested: where the loss falls fastest over the logarithm of the rate. Diverged: the first rate with which "
-        "the smoothed loss is far above its lowest, from the lowest to the highest of the seeds that did; the others "
-        f"held out up to the last rate.{beside if recipe is not None else ''}"
+        "Suggested: where the loss falls fastest over the logarithm of the rate. Diverged at: from the lowest to the "
+        f"highest rate at which a seed did.{beside if recipe is not None else ''}"
     )
     notes = [
         Note(f"{what}: {reasons}.")
@@ -69,6 +68,8 @@ SECTIONS = (
         "One short training per size and seed whose learning rate rises geometrically from update to update (Smith "
         "2017). It looks at the first updates only: the rate that suits them need not suit a whole training.",
         ranges,
+        "A seed diverges at the first rate with which the smoothed loss is far above its lowest; the others held out "
+        "up to the last rate. A tuned rate comes from whole trainings.",
         finding=_suggested,
         figure="rate_range",
     ),

@@ -47,12 +47,8 @@ def sharpness(evidence: Evidence, pair: Pair) -> list[Block]:
     ]
     caption = (
         f"{where(pair)} Sharpness of the loss on {ranged_examples(frame)} training examples, the same for every run, "
-        f"in inference mode: means over the seeds that have a value with {LEVEL} t-intervals. λ_max and the trace are "
-        "of the Hessian; stable up to is 2 (1 + momentum) over the learning rate, for SGD alone; φ is the rise of the "
-        "loss in a box around the weights (Keskar et al. 2017), adaptive sharpness that in a box in proportion to the "
-        "weights, which alone does not change when ReLU layers are rescaled. Both rises are the highest that a short "
-        "search found, so lower bounds. The gap is training minus test accuracy at the same checkpoint. Rows of "
-        "different training losses do not compare."
+        f"in inference mode: means over the seeds that have a value with {LEVEL} t-intervals. Rows of different "
+        "training losses do not compare."
     )
     table = Sheet("table-sharpness", caption, columns, folded(found, "every batch size and checkpoint"))
     figures = [Figure(name) for name in ("sharpness_vs_batch", "sharpness_vs_gap", "loss_slices")]
@@ -88,6 +84,10 @@ SECTIONS = (
         "measure does not. One random direction shows the mean curvature more than the largest: a flat slice does not "
         "say that there is no sharp direction.",
         sharpness,
+        "λ_max and the trace are of the Hessian; stable up to is 2 (1 + momentum) over the learning rate, for SGD "
+        "alone; φ is the rise of the loss in a box around the weights (Keskar et al. 2017), adaptive sharpness that in "
+        "a box in proportion to the weights. Both rises are the highest that a short search found, so lower bounds. "
+        "The gap is training minus test accuracy at the same checkpoint.",
         finding=_largest_eigenvalue,
         figure="sharpness_vs_batch",
     ),

@@ -1,16 +1,16 @@
-"""Which batch size to use, per goal, and a source's decision tree, followed."""
+"""The batch size for each goal, and a source's decision tree, followed."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from batchscope import text
 from batchscope.figures.sheets import Row, number
 from batchscope.probes.section import Figure
 from batchscope.report import elements
 from batchscope.report.content import Content, size
 from batchscope.report.fields import Field, table
 from batchscope.report.page import Block, html, pair_title, section
+from batchscope.report.sections import costs
 from batchscope.tables.cells import Pair
 
 GOALS = {
@@ -25,10 +25,10 @@ GOALS = {
 def advice(content: Content) -> str:
     """A box per data set and recipe, and the front of time and error below it."""
     return elements.section(
-        "Advice",
+        "By goal: time to a target, test accuracy, memory or energy",
         "".join(html(content, pair, _advice(content, pair)) for pair in content.shown),
-        "Which batch size to use depends on what is to be saved. A goal is decided where every other size is told "
-        "apart from the size named; where it is not, that size has the best mean and others may be as good or better.",
+        "Decided: all other sizes are significantly worse for this goal. Not decided: the size named has the best "
+        "mean, and others may be as good or better.",
     )
 
 
@@ -51,9 +51,7 @@ def _judged(content: Content, pair: Pair, row: Row) -> bool:
 
 
 def _fact(row: Row) -> tuple[str, str, str]:
-    unit = f" {row['unit']}" if row["unit"] else ""
-    middle = text.interval(number(row, "value"), number(row, "ci_low"), number(row, "ci_high"))
-    return GOALS[str(row["goal"])], size(row), f"{middle}{unit}; {_status(row)}"
+    return GOALS[str(row["goal"])], size(row), f"{costs.measured(row)}; {_status(row)}"
 
 
 def _status(row: Row) -> str:
@@ -67,8 +65,8 @@ def _status(row: Row) -> str:
 
 @section(
     "A decision tree, followed",
-    "One of the source documents chooses a batch size by questions. They are asked here of the measured numbers; "
-    "what comes of it is held against the measured best under Advice.",
+    "One of the source documents chooses a batch size by questions. They are answered here with the measured numbers. "
+    "The size at which the tree ends is compared with the measured best under the answer, by goal.",
 )
 def tree(content: Content, pair: Pair) -> list[Block]:
     """One row per question, with the number that decided it."""

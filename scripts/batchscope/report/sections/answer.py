@@ -8,21 +8,20 @@ from batchscope import text
 from batchscope.analysis import recommendation as rule
 from batchscope.analysis.advice import SAME_MEMORY
 from batchscope.analysis.choosing import span
-from batchscope.figures.sheets import Cell, Row, interval, number, rows
+from batchscope.figures.sheets import Row, interval, number, rows
 from batchscope.figures.targets import sentence_case
 from batchscope.probes.registry import STUDY_FIGURES
 from batchscope.report import describe, elements
 from batchscope.report.content import Content, size
-from batchscope.report.fields import Own, sheet
 from batchscope.report.page import pair_title
-from batchscope.report.sections import claims, costs, elsewhere
+from batchscope.report.sections import advice, claims, costs, elsewhere, overview
 from batchscope.report.sections.speed import disturbed
 from batchscope.stats import ALPHA
-from batchscope.tables.cells import Pair, Size
+from batchscope.tables.cells import Pair
 from batchscope.tables.metrics import METRICS
 
 CARDS = 3  # data sets and recipes up to which each has an open card; more get a table of answers first
-_INSTEAD = "steps_to_target"  # the figure shown where no quality is known
+_INSTEAD = ("time_to_target", "steps_to_target")  # the figures, the first there is, where no quality is known
 ENOUGH_SEEDS = 5
 
 _WHY_NOT = {
@@ -36,15 +35,18 @@ _NOTHING = "The runs have neither results nor times to compare, so no size can b
 
 
 def answers(content: Content) -> str:
-    """The cards; with many data sets and recipes a table of all answers, and the cards folded below it."""
+    """The cards; with many data sets and recipes a table of all answers, and the cards folded below it.
+
+    What other goals ask for is folded below them.
+    """
     fair_first = sorted(content.shown, key=lambda pair: bool(_superseding(content, pair)))
     cards = [(pair, card(content, pair)) for pair in fair_first]
     if len(cards) <= CARDS:
         body = "".join(made for _, made in cards)
     else:
         folded = "".join(elements.folded(pair_title(pair), made) for pair, made in cards)
-        body = overview(content) + _said("", _not_shown(content)) + elements.box("index", folded)
-    return f'<section id="answer">{body}{_statements(content)}</section>'
+        body = overview.table(content) + _said("", _not_shown(content)) + elements.box("index", folded)
+    return f'<section id="answer">{body}{_statements(content)}{advice.advice(content)}</section>'
 
 
 def card(content: Content, pair: Pair) -> str:
@@ -57,24 +59,6 @@ def card(content: Content, pair: Pair) -> str:
     left = heading + about + _named(content, pair, row) + _said("", *_verdict(content, pair, row)) + facts
     left += _said("aside", *_cautions(content, pair, row))
     return elements.card(left, _figure(content, pair), disturbed(content, pair))
-
-
-def overview(content: Content) -> str:
-    """A row per data set and recipe with its answer."""
-    frame = content.tables["recommendation"]
-    fields = (
-        Own("Workload", lambda row: Cell(pair_title((row["dataset"], row["recipe"])), row["dataset"]), kind="text"),
-        Own("Batch size", lambda row: Cell(_label(row) or "none", _label(row)), kind="text"),
-        Own("Not significantly different", lambda row: Cell(row["not_worse"], row["not_worse"]), kind="text"),
-        Own("Quality", _value),
-        Own("Time", lambda row: Cell(text.seconds(number(row, "seconds")), number(row, "seconds"))),
-    )
-    caption = (
-        "The recommended batch size of every data set and recipe: of the sizes that are not significantly worse than "
-        "the best, the one that takes the least time to its selected evaluation."
-    )
-    made = sheet("answers", "recommendation", frame, fields, caption)
-    return "".join(elements.sheet(each.name, each) for each in made)
 
 
 def _not_shown(content: Content) -> str:
@@ -90,13 +74,16 @@ def _not_shown(content: Content) -> str:
 
 def _named(content: Content, pair: Pair, row: Row) -> str:
     """The recommended size in large type; else the size with the best mean, or the critical size."""
-    label = _label(row)
+    label = overview.label(row)
     if label:
         return elements.headline("Recommended batch size", label)
-    best, critical = _label(row, "best_"), costs.critical(content, pair)
+    best, critical = overview.label(row, "best_"), costs.critical(content, pair)
     if not best and critical is not None:
         return elements.headline("Critical batch size", critical[1].partition(":")[0].partition(" [")[0])
-    return elements.headline("Best mean" if best else "No recommendation", best or text.MISSING)
+    alone = row["reason"] == rule.ONE_SIZE
+    return elements.headline(
+        "The only batch size" if alone else "Best mean" if best else "No recommendation", best or text.MISSING
+    )
 
 
 def _said(kind: str, *sentences: str) -> str:
@@ -116,9 +103,10 @@ def _verdict(content: Content, pair: Pair, row: Row) -> list[str]:
 
 
 def _not_timed(row: Row) -> str:
-    """Between which sizes their time would decide."""
-    sizes = text.listing([_label(row, "best_"), *str(row["not_worse"]).split("; ")])
-    return f"Time would decide between {sizes}, and it was not measured."
+    """Of which sizes the one that takes the least time would be recommended."""
+    labels = [overview.label(row, "best_"), *str(row["not_worse"]).split("; ")]
+    which = "faster" if len(labels) == 2 else "fastest"
+    return f"The {which} of {text.listing(labels)} would be recommended, but their time was not measured."
 
 
 def _cautions(content: Content, pair: Pair, row: Row) -> list[str]:
@@ -164,13 +152,14 @@ def _compared(content: Content, pair: Pair, row: Row) -> str:
         ("not_worse", "is not significantly different", "are not significantly different"),
         ("worse", "is significantly worse", "are significantly worse"),
     ):
-        named = [every[label] for label in str(row[column]).split("; ") if label in every]
-        if named:
-            parts.append(f"{span(named, [*every.values()])} {one if len(named) == 1 else many}")
+        found = [every[label] for label in str(row[column]).split("; ") if label in every]
+        if found:
+            sizes = (span if parts else costs.named)(found, [*every.values()])
+            parts.append(f"{sizes} {one if len(found) == 1 else many}")
     if not parts:
         return ""
     tested = f" (Holm-adjusted p ≤ {ALPHA})" if row["worse"] else ""
-    return f"Batch size {'; '.join(parts)}{tested}."
+    return f"{'; '.join(parts)}{tested}."
 
 
 def _undecided(content: Content, row: Row) -> str:
@@ -178,11 +167,12 @@ def _undecided(content: Content, row: Row) -> str:
     difference, seeds, n = (number(row, name) for name in ("difference", "seeds_to_tell", "n"))
     if difference is None or n is None:
         return ""
-    higher = METRICS[str(row["metric"])].better == "higher"
-    distance, way = text.number(abs(difference), 2), "lower" if higher else "higher"
-    worse = f"Its mean is {distance} {way} than that of {_label(row, 'best_')}"
+    metric = METRICS[str(row["metric"])]
+    distance = f"{text.number(abs(difference), 2)} {metric.unit}".rstrip()
+    way = "lower" if metric.better == "higher" else "higher"
+    worse = f"Its mean is {distance} {way} than that of batch size {overview.label(row, 'best_')}"
     if seeds is None:
-        return f"{worse}, too little to be shown with 1,000 {_repetition(content)}s."
+        return f"{worse}, too little to show with 1,000 {_repetition(content)}s."
     more = text.count(max(1, int(seeds) - int(n)), f"more {_repetition(content)}")
     each = "" if content.trained else " of each size"
     return f"{worse}. Undecided: {more}{each} would decide a difference of that size."
@@ -197,17 +187,17 @@ def _improving(row: Row) -> str:
 
 def _as_fast(row: Row) -> str:
     named = row["as_fast"].replace("; ", ", ") if isinstance(row["as_fast"], str) else ""
-    return f"One timing each cannot tell apart its time from that of {named}." if named else ""
+    return f"Its time is not distinguishable from that of {named}: each was timed once." if named else ""
 
 
 def _edge(content: Content, pair: Pair, row: Row) -> str:
     edge = row["edge"]
     if not isinstance(edge, str) or not edge:
         return ""
-    named = int(row["batch_size"] if _label(row) else row["best_batch_size"])
+    named = int(row["batch_size"] if overview.label(row) else row["best_batch_size"])
     beyond = named // 2 if edge == "smallest" else 2 * named
     fits = not (content.of("runs", pair)["n_train"] < beyond).any()
-    which = "It" if _label(row) else _label(row, "best_")
+    which = "It" if overview.label(row) else f"Batch size {overview.label(row, 'best_')}"
     other = "smaller" if edge == "smallest" else "larger"
     more = f": add {text.integer(beyond)}" if fits else ""
     return f"{which} is the {edge} size tried; {other} ones may be better{more}."
@@ -217,9 +207,9 @@ def _superseded(content: Content, pair: Pair) -> str:
     other = _superseding(content, pair)
     if not other:
         return ""
-    label = _label(_row(content, (pair[0], other)))
+    label = overview.label(_row(content, (pair[0], other)))
     answer = f"There batch size {label} is recommended." if label else "There no size can be recommended."
-    return f"One learning rate for all sizes favours some of them. {other} tunes it for every size. {answer}"
+    return f"One learning rate for all sizes favours some of them. The recipe {other} tunes it for every size. {answer}"
 
 
 def _superseding(content: Content, pair: Pair) -> str:
@@ -249,7 +239,7 @@ def _few(content: Content, row: Row) -> str:
     if not n or n >= ENOUGH_SEEDS:
         return ""
     each = "" if content.trained else " of each size"
-    return f"{text.count(int(n), _repetition(content))}{each} leave wide intervals; use {ENOUGH_SEEDS}."
+    return f"{text.count(int(n), _repetition(content))}{each} leave wide intervals; use {ENOUGH_SEEDS} or more."
 
 
 def _repetition(content: Content) -> str:
@@ -263,7 +253,7 @@ Fact = tuple[str, str, str] | None
 def _facts(content: Content, pair: Pair, row: Row) -> list[Fact]:
     """Rows of the card: name, value and remark. Nothing stands there that was not measured, but for energy."""
     return [
-        _quality(content, pair, row),
+        _quality(content, row),
         _accuracy(content, pair, row),
         _time(row),
         costs.target(content, pair),
@@ -274,30 +264,17 @@ def _facts(content: Content, pair: Pair, row: Row) -> list[Fact]:
     ]
 
 
-def _quality(content: Content, pair: Pair, row: Row) -> Fact:
-    metric = METRICS[str(row["metric"])]
+def _quality(content: Content, row: Row) -> Fact:
+    metric, row = METRICS[str(row["metric"])], overview.with_quality(content, row)
     if number(row, "value_mean") is None:
-        own = _own(content, "best", pair, row)
-        if own is None or number(own, "value_mean") is None:
-            return None
-        row = {**row, **{name: own[name] for name in ("value_mean", "value_ci_low", "value_ci_high")}}
-    remark = "the best mean of all sizes" if number(row, "difference") is None else f"best mean: {_label(row, 'best_')}"
-    return sentence_case(metric.words), _value(row).shown + _value(row).bounds, remark
-
-
-def _value(row: Row) -> Cell:
-    middle, _, bounds = interval(row, "value").partition(" [")
-    unit = METRICS[str(row["metric"])].unit
-    value = number(row, "value_mean")
-    return (
-        Cell(middle, value, f" [{bounds}{f' {unit}' if unit else ''}" if bounds else "")
-        if value is not None
-        else Cell()
-    )
+        return None
+    best = "the best mean of all sizes" if row["reason"] != rule.ONE_SIZE else ""
+    remark = best if number(row, "difference") is None else f"best mean: batch size {overview.label(row, 'best_')}"
+    return sentence_case(metric.words), overview.quality(row).shown + overview.quality(row).bounds, remark
 
 
 def _accuracy(content: Content, pair: Pair, row: Row) -> Fact:
-    own = _own(content, "best", pair, row)
+    own = overview.row_of(content, "best", pair, row)
     if own is None or row["metric"] == "selected_test_accuracy" or number(own, "accuracy_mean") is None:
         return None
     remark = "never used for selection" if content.trained else "not used to compare sizes"
@@ -310,19 +287,21 @@ def _time(row: Row) -> Fact:
         return None
     remark = ""
     if slowest is not None and slowest > seconds:
-        remark = f"{text.ratio(slowest / seconds)} × faster than {_label(row, 'slowest_')}"
+        remark = f"{text.ratio(slowest / seconds)} times as fast as batch size {overview.label(row, 'slowest_')}"
     return f"Time {row['seconds_kind']}", text.seconds(seconds), remark
 
 
 def _memory(content: Content, pair: Pair, row: Row) -> Fact:
-    own = _own(content, "summary", pair, row)
+    own = overview.row_of(content, "summary", pair, row)
     known = {size(each): number(each, "memory_bytes") for each in content.rows("summary", pair)}
     measured = {label: value for label, value in known.items() if value}
     value = None if own is None else number(own, "memory_bytes")
     if not value:
         return None
     least, most = (pick(measured, key=lambda label: measured[label] or 0.0) for pick in (min, max))
-    if (measured[most] or 0) < SAME_MEMORY * (measured[least] or 0):
+    if len(measured) == 1:
+        remark = ""
+    elif (measured[most] or 0) < SAME_MEMORY * (measured[least] or 0):
         remark = "the same for all sizes (within 5 %)"
     else:
         remark = f"least: {_megabytes(measured[least])} at {least}; most: {_megabytes(measured[most])} at {most}"
@@ -331,8 +310,9 @@ def _memory(content: Content, pair: Pair, row: Row) -> Fact:
 
 def _figure(content: Content, pair: Pair) -> str:
     drawn, svg = "answer", content.svg("answer", pair)
-    if svg is None:
-        drawn, svg = _INSTEAD, content.svg(_INSTEAD, pair)
+    for name in _INSTEAD:
+        if svg is None:
+            drawn, svg = name, content.svg(name, pair)
     if svg is None:
         return ""
     spec, frames = STUDY_FIGURES[drawn], content.frames(pair)
@@ -350,16 +330,6 @@ def _statements(content: Content) -> str:
 
 def _row(content: Content, pair: Pair) -> Row:
     return content.rows("recommendation", pair)[0]
-
-
-def _own(content: Content, name: str, pair: Pair, row: Row) -> Row | None:
-    """The row of a table about the size that the card names."""
-    label = _label(row) or _label(row, "best_")
-    return next((each for each in content.rows(name, pair) if size(each) == label), None)
-
-
-def _label(row: Row, prefix: str = "") -> str:
-    return "" if pd.isna(row[f"{prefix}batch_size"]) else Size.of(row, prefix).label
 
 
 def _megabytes(value: float | None) -> str:

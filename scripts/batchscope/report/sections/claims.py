@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from html import escape
 
@@ -23,15 +24,15 @@ from batchscope.stats.times import JOB_SPREAD
 NOT_MEASURED = "not measured"
 _SHORT = 8  # verdicts up to which the whole table is shown at once
 _KINDS = ("supported", "contradicted", "undecided")
+_LINES = 4  # verdicts on a statement up to which each has a line in the overview
 
 _HOW = (
-    "Each statement comes with a test and with a margin, the smallest effect that counts; {fixed}. Supported means "
-    "that the test rules out that there is no effect in the direction of the statement; contradicted, that it rules "
-    "out an effect as large as the margin: the effect may still be there, and then the row says that it is smaller "
-    "than what counts. Each p-value is twice the smaller of those two tests and adjusted (Holm) over the tests of the "
-    f"statement's family, and a verdict needs an adjusted p of at most {ALPHA}. Everything else is undecided. "
-    "Undecided is not “no effect”: beside it stands the smallest effect that as many {repeated} would find four times "
-    "out of five. Tests are over {repeated}{times}."
+    "Each statement comes with a test and with a margin, the smallest effect that counts; {fixed}. Supported: the test "
+    "shows an effect in the direction of the statement. Contradicted: it rules out an effect as large as the margin; "
+    "a smaller one may still be there, and then the row says so. Each p-value is twice the smaller of those two tests "
+    "and adjusted (Holm) over the tests of the statement's family, and a verdict needs an adjusted p of at most "
+    f"{ALPHA}. Everything else is undecided. Undecided is not “no effect”: beside it stands the smallest effect that "
+    "as many {repeated} would find four times out of five. Tests are over {repeated}{times}."
 )
 _TIMES = (
     "; of a time there is one job per size, for which they assume that another may differ by "
@@ -76,13 +77,13 @@ def counted(found: pd.DataFrame) -> str:
     tested, missing = judged["claim"].nunique(), len({*found["claim"]} - {*judged["claim"]})
     sentences = []
     if tested:
+        each = f", with {len(judged)} verdicts, one per data set and recipe" if len(judged) > tested else ""
         sentences.append(
-            f"{text.count(tested, 'statement')} {_was(tested)} tested here, with "
-            f"{text.count(len(judged), 'verdict')}, one per data set and recipe: "
+            f"{text.count(tested, 'statement')} {_was(tested)} tested{each}: "
             f"{text.listing([f'{count} {kind}' for kind, count in counts(judged) if count])}."
         )
     if missing:
-        sentences.append(f"{text.count(missing, 'statement')} {_was(missing)} not measured in this study.")
+        sentences.append(f"{text.count(missing, 'statement')} could not be tested: not measured in this study.")
     return " ".join(sentences)
 
 
@@ -117,18 +118,15 @@ def _table(content: Content, judged: pd.DataFrame) -> str:
 
 def _overview(judged: pd.DataFrame) -> str:
     """One row per statement: its verdicts, and on what each was given."""
-    lines: dict[str, list[str]] = {}
     heads: dict[str, Row] = {}
+    given: dict[str, list[Row]] = {}
     for row in rows(judged):
         heads.setdefault(str(row["claim"]), row)
-        value, low, high = (number(row, name) for name in ("effect", "ci_low", "ci_high"))
-        effect = "" if value is None else f": {text.interval(value, low, high)} {_text(row['unit'])}".rstrip()
-        where = " with ".join(filter(None, (_text(row["dataset"]), _text(row["recipe"]))))
-        badge = elements.badge(str(row["verdict"]))
-        lines.setdefault(str(row["claim"]), []).append(f'<span class="line">{badge} {escape(where + effect)}</span>')
+        given.setdefault(str(row["claim"]), []).append(row)
+    lines = {claim: map(_line, found) if len(found) <= _LINES else _by_kind(found) for claim, found in given.items()}
     caption = (
         "One row per statement: the verdict on each data set and recipe, with the effect that decides it and its "
-        f"{LEVEL} interval, not adjusted."
+        f"{LEVEL} interval, not adjusted; of more than {_LINES} how often each verdict was given."
     )
     columns: list[tuple[Column, list[Cell]]] = [
         (Column("Statement", kind="text"), [_statement(row) for row in heads.values()]),
@@ -136,6 +134,29 @@ def _overview(judged: pd.DataFrame) -> str:
     ]
     name = "table-verdicts-overview"
     return elements.sheet(name, Sheet(name, caption, columns, stacked=True))
+
+
+def _line(row: Row) -> str:
+    """A verdict and what it is about, with the effect."""
+    value, low, high = (number(row, name) for name in ("effect", "ci_low", "ci_high"))
+    effect = "" if value is None else f": {text.interval(value, low, high)} {_text(row['unit'])}".rstrip()
+    where = " with ".join(filter(None, (_text(row["dataset"]), _text(row["recipe"]))))
+    return f'<span class="line">{elements.badge(str(row["verdict"]))} {escape(where + effect)}</span>'
+
+
+def _by_kind(found: Sequence[Row]) -> list[str]:
+    """Of many verdicts on a statement how often each was given, and between which effects."""
+    lines = []
+    for kind in _KINDS:
+        of_kind = [row for row in found if row["verdict"] == kind]
+        effects = sorted(value for row in of_kind if (value := number(row, "effect")) is not None)
+        ends = dict.fromkeys(text.number(value) for value in (effects[0], effects[-1])) if effects else ()
+        unit = _text(of_kind[0]["unit"]) if of_kind else ""
+        reach = f", effect {' to '.join(ends)} {unit}".rstrip() if effects else ""
+        if of_kind:
+            where = f"{len(of_kind)} of {len(found)} workloads"
+            lines.append(f'<span class="line">{elements.badge(kind)} {escape(where + reach)}</span>')
+    return lines
 
 
 def _statement(row: Row) -> Cell:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from batchscope import text
 from batchscope.analysis.choosing import span
 from batchscope.figures.sheets import Row, number
@@ -26,10 +28,16 @@ def compared(content: Content, pair: Pair, row: Row) -> str:
     parts = []
     if close := [every[label] for label in labels if label not in missed]:
         are = "is" if len(close) == 1 else "are"
-        parts.append(f"Batch size {span(close, [*every.values()])} {are} not significantly different in time.")
+        parts.append(f"{named(close, [*every.values()])} {are} not significantly different in time.")
     if open_ := [every[label] for label in labels if label in missed]:
-        parts.append(f"Not every run of {span(open_, [*every.values()])} reached the target: their time stays open.")
+        where = span(open_, [*every.values()])
+        parts.append(f"Not every run at {where} reached the target, so these may be as fast.")
     return " ".join(parts)
+
+
+def named(chosen: Sequence[Size], among: Sequence[Size]) -> str:
+    """`Batch size 8`, or `Batch sizes 8 and 32`."""
+    return f"Batch size{'' if len(chosen) == 1 else 's'} {span(chosen, among)}"
 
 
 def target(content: Content, pair: Pair) -> Fact:
@@ -37,8 +45,16 @@ def target(content: Content, pair: Pair) -> Fact:
     found = goal(content, pair, "time_to_target")
     if found is None or number(found, "batch_size") is None or not isinstance(found["about"], str):
         return None
-    value = text.interval(number(found, "value"), number(found, "ci_low"), number(found, "ci_high"))
-    return f"Least time to {found['about']}", f"{size(found)}: {value} {found['unit']}", _rivals(content, pair, found)
+    return f"Least time to {found['about']}", f"{measured(found)} at {_one(found)}", rivals(content, pair, found)
+
+
+def measured(row: Row) -> str:
+    """The number of a row of the advice with its interval and unit."""
+    return text.measured(*(number(row, name) for name in ("value", "ci_low", "ci_high")), str(row["unit"]))
+
+
+def _one(row: Row) -> str:
+    return f"batch size {size(row)}"
 
 
 def critical(content: Content, pair: Pair) -> Fact:
@@ -46,13 +62,13 @@ def critical(content: Content, pair: Pair) -> Fact:
     given = content.study.get("measurements")
     higher = given is not None and given["runs"]["better"] == "higher"
     fits = sorted(content.rows("critical_batch_size", pair), key=lambda row: row["target"], reverse=higher)
-    named = next((row for row in fits if row["accepted"]), next((row for row in fits if bound(row)), None))
-    if named is None:
+    found = next((row for row in fits if row["accepted"]), next((row for row in fits if bound(row)), None))
+    if found is None:
         return None
-    if not named["accepted"]:
-        return "Critical batch size", bound(named), f"at {wanted(named)}"
-    value = text.interval(number(named, "b_crit"), number(named, "ci_low"), number(named, "ci_high"), 0)
-    return "Critical batch size", value, f"at {wanted(named)}"
+    if not found["accepted"]:
+        return "Critical batch size", bound(found), f"at {wanted(found)}"
+    value = text.interval(number(found, "b_crit"), number(found, "ci_low"), number(found, "ci_high"), 0)
+    return "Critical batch size", value, f"at {wanted(found)}"
 
 
 def energy(content: Content, pair: Pair) -> Fact:
@@ -61,13 +77,13 @@ def energy(content: Content, pair: Pair) -> Fact:
     if found is None:
         return None
     if number(found, "value") is None or number(found, "batch_size") is None:
-        return ("Energy", "not measured", "no counter on this machine") if content.trained else None
+        why = "no counter that can be read" if len(content.of("timings", pair)) else "nothing was timed"
+        return ("Energy", "not measured", why) if content.trained else None
     to = f" to {found['about']}" if isinstance(found["about"], str) and found["about"] else ""
     given = content.study.get("measurements") or {}
     limit = (given.get("baseline") or {}).get("power_limit_watts")
-    parts = ["" if limit is None else f"at a power limit of {text.number(limit)} W", _rivals(content, pair, found)]
-    value = f"{size(found)}: {text.number(number(found, 'value'))} {found['unit']}"
-    return f"Least energy{to}", value, "; ".join(filter(None, parts))
+    parts = ["" if limit is None else f"at a power limit of {text.number(limit)} W", rivals(content, pair, found)]
+    return f"Least energy{to}", f"{measured(found)} at {_one(found)}", "; ".join(filter(None, parts))
 
 
 def saved(content: Content, pair: Pair) -> Fact:
@@ -85,16 +101,16 @@ def saved(content: Content, pair: Pair) -> Fact:
     saved = number(choices[0], "saving_percent")
     baseline = content.study["measurements"]["baseline"]["batch_size"]  # type: ignore[index]
     remark = "" if saved is None else f"{text.fixed(saved, 1)} % less than batch size {baseline} at that limit"
-    value = (
-        f"{text.integer(number(choices[0], 'batch_size'))} at {text.number(number(choices[0], 'power_limit_watts'))} W"
-    )
-    return "Least energy, any limit", f"{value}: {text.number(joules * scale)} {unit}", remark
+    at, limit = (number(choices[0], name) for name in ("batch_size", "power_limit_watts"))
+    value = f"{text.number(joules * scale)} {unit} at batch size {text.integer(at)} and {text.number(limit)} W"
+    return "Least energy, any limit", value, remark
 
 
-def _rivals(content: Content, pair: Pair, row: Row) -> str:
+def rivals(content: Content, pair: Pair, row: Row) -> str:
+    """Which other sizes may be as good as the one that a row of the advice names."""
     every = sizes(content, pair)
-    named = [every[label] for label in str(row["not_told_apart"]).split("; ") if label in every]
-    return f"not decided against {span(named, [*every.values()])}" if named else ""
+    found = [every[label] for label in str(row["not_told_apart"]).split("; ") if label in every]
+    return f"not ruled out: {span(found, [*every.values()])}" if found else ""
 
 
 def goal(content: Content, pair: Pair, name: str) -> Row | None:

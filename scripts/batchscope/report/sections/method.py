@@ -15,7 +15,7 @@ _TRAINED = (
     "Every combination of data set, recipe, batch size and seed was trained as a run of its own. At every "
     "evaluation, which is once per epoch where the recipe does not say otherwise, the loss on the validation part "
     "decides whether it is the best so far. The test part is read only when training has ended, with the last "
-    "weights and with those of the best evaluation, and decides nothing."
+    "weights and with those of the best evaluation, and is never used for selection."
 )
 _IMPORTED = "Nothing was trained here: measurements that were made elsewhere are read and analysed."
 
@@ -194,8 +194,8 @@ _TARGET = (
 _TERMS_OF_ANY = (
     (
         "Decided",
-        "No size is left that may be better: tests, adjusted for all pairs of sizes of the question, tell all others "
-        "apart from the size named. Where it says not decided, the size named has the best mean and no more.",
+        "All other sizes are significantly worse than the one named, by tests that are adjusted for all pairs of sizes "
+        "of the question. Where it says not decided, the size named has the best mean and no more.",
     ),
     (
         "0.953 [0.949, 0.957]",
@@ -224,9 +224,9 @@ _TERMS = (
         "the last half of the run: how far the loss of one batch strays, a steady fall left out.",
     ),
     (
-        "Told apart",
+        "Significantly different",
         "The paired test rejects that both sizes have the same mean, after adjusting for all pairs of sizes: in the "
-        "tables of losses those of the whole study, in an advice those of its question.",
+        "tables of losses those of the whole study, by goal those of its question.",
     ),
     (
         "Utilisation",
@@ -241,13 +241,19 @@ _ROUGH = "Intervals and tests take the means over runs as normally distributed; 
 
 def limits(content: Content) -> str:
     """The limits of the answers, as far as they depend on the kind of study."""
-    return elements.section("Limits", elements.bullets(_of_runs(content) if content.trained else _of_measurements()))
+    found = _of_runs(content) if content.trained else _of_measurements(content)
+    return elements.section("Limits", elements.bullets(found))
 
 
-def _of_measurements() -> list[str]:
+def _of_measurements(content: Content) -> list[str]:
+    given = content.tables["rate_choices"].empty
+    tuned = (
+        "whether runs at different sizes were tuned alike is for their source to say"
+        if given
+        else "only the learning rate was chosen for each size, among those in the table"
+    )
     return [
-        "The measurements are taken as they are: who made them, how, and with which learning rates is not "
-        "checked here, and whether runs at different sizes were tuned alike is for their source to say.",
+        f"The measurements are taken as they are: who made them and how is not checked here, and {tuned}.",
         "The answers are about the model, the data and the machine of these measurements.",
         _ROUGH,
     ]
@@ -256,7 +262,7 @@ def _of_measurements() -> list[str]:
 def _of_runs(content: Content) -> list[str]:
     return [
         "The answers are about these data sets, models, optimizers, learning-rate rules and budgets. Another model "
-        "or another learning rate can turn them round.",
+        "or another learning rate can reverse them.",
         *_budgets(content),
         *_learning_rates(content),
         "Momentum, the optimizer's averages, weight decay and the moving statistics of batch normalization work "
@@ -315,7 +321,7 @@ def _learning_rates(content: Content) -> list[str]:
             f"With {text.listing(tuned)} the learning rate was tuned at every size, on seeds of its own: among the "
             "rates tried, and by the best validation loss, so other rates, or another goal, may favour other sizes. "
             "Nothing else was tuned. The validation data that choose the rate also choose the epoch, so a best "
-            "validation loss looks a little better than it is; the test data chose nothing."
+            "validation loss looks a little better than it is; the test data are never used for selection."
         )
     return sentences
 

@@ -28,14 +28,17 @@ def published(content: Content) -> str:
         Field("Runs", "n"),
     )
     caption = (
-        "A published number belongs to its data, network and budget, and the one measured here to those of this study: "
-        "neither has to equal the other, and none of the verdicts rests on them. "
         f"Measured: means over the runs with {LEVEL} t-intervals; a noise scale is the ratio of the means of its two "
         "parts, with Fieller's interval over the runs; a critical batch size is that of the fit."
     )
     made = sheet("published", "published", content.tables["published"], fields, caption)
     table = "".join(elements.sheet(each.name, replace(each, stacked=True)) for each in made)
-    return elements.section("Published numbers, and those measured here", table)
+    return elements.section(
+        "Published numbers, and those measured here",
+        table,
+        "A published number belongs to its data, network and budget, and the one measured here to those of this study: "
+        "neither has to equal the other, and no verdict rests on them.",
+    )
 
 
 def _what(row: Row) -> Cell:

@@ -1,4 +1,4 @@
-"""How good the results are: losses and accuracies, which batch sizes can be told apart, and the curves."""
+"""How good the results are: losses and accuracies, which batch sizes differ significantly, and the curves."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pandas as pd
 
 from batchscope import text
 from batchscope.analysis.best import BEST, COMPARED, NOT_COMPARABLE, NOT_TESTABLE
-from batchscope.analysis.times import SPREAD
 from batchscope.figures import sheets
 from batchscope.figures.sheets import Cell, Column, Row, Sheet, number, rows, value
 from batchscope.figures.targets import sentence_case
@@ -38,23 +37,22 @@ _SUMMARY: tuple[Field | Own, ...] = (
 
 @section(
     "Summary",
-    "One row per batch size. In a browser, a click on a heading sorts the table by it.",
+    "One row per batch size. In a browser, a click on a heading sorts the table by it. What memory, utilisation and "
+    "energy are here, and why one is missing, is said under Memory, utilisation and energy.",
 )
 def summary(content: Content, pair: Pair) -> list[Block]:
     """One row per batch size: updates, seconds, losses, accuracy, gap and noise, and how many runs that is."""
     if not content.trained:
         return []
     caption = (
-        f"Means over the runs that finished; intervals are {LEVEL} t-intervals over seeds. "
-        "Loss, accuracy and their difference are taken at the epoch with the lowest validation loss. The time per "
-        f"epoch is that of its updates, median over repeated windows, alone on the machine; {SPREAD}. What memory, "
-        "utilisation and energy are here, and why one is missing, is said under Memory, utilisation and energy."
+        f"Means over the runs that finished, with {LEVEL} t-intervals over seeds. Loss, accuracy and their difference "
+        "are those at the epoch with the lowest validation loss. Time per epoch: its updates alone, timed in isolation."
     )
     fields = (
         *_SUMMARY,
         memory(content),
-        Field("Utilisation", "utilisation_percent"),
-        Field("Energy per epoch", "energy_per_epoch_joules"),
+        Field("Utilisation", "utilisation_percent", optional=True),
+        Field("Energy per epoch", "energy_per_epoch_joules", optional=True),
         Field("Runs ended ok", "n_ok", of="n_runs"),
     )
     return [*table(content, pair, "summary", fields, caption)]
@@ -64,7 +62,12 @@ def side_by_side(content: Content) -> str:
     """One table of test accuracies for every data set on which two recipes or more share a batch size."""
     datasets = dict.fromkeys(dataset for dataset, _ in content.pairs) if content.trained else ()
     tables = "".join(_beside(content, dataset) for dataset in datasets)
-    return elements.section("Recipes side by side", tables)
+    return elements.section(
+        "Recipes side by side",
+        tables,
+        "Two recipes are compared by the verdicts that name them, not by whether their intervals overlap: runs of one "
+        "seed share data, order and, where networks agree, their first weights.",
+    )
 
 
 def _beside(content: Content, dataset: str) -> str:
@@ -81,8 +84,7 @@ def _beside(content: Content, dataset: str) -> str:
     caption = (
         f"{dataset}. Test accuracy at the epoch with the lowest validation loss, a column per recipe: means over the "
         f"runs that finished, with {LEVEL} t-intervals over seeds. Where runs were lost, how many finished stands "
-        "below: the mean of the others flatters. Two recipes are compared by the verdicts that name them, not by "
-        "whether their intervals overlap: runs of one seed share data, order and, where networks agree, their start."
+        "below: the mean of the others flatters."
     )
     return elements.sheet(elements.slug("table-side-by-side", dataset), Sheet("side-by-side", caption, columns))
 
@@ -110,9 +112,11 @@ def compared(content: Content, pair: Pair) -> bool:
 
 
 @section(
-    "Which sizes can be told apart",
-    "The size with the best mean is the best of those tried only as far as the others can be told apart from "
-    "it. Sizes that cannot be told apart are not shown to be equal: more runs may separate them.",
+    "Which sizes are significantly different",
+    "The size with the best mean is the best of those tried only as far as the others are significantly worse. Sizes "
+    "that are not significantly different are not shown to be equal: more runs may separate them.",
+    "Smallest difference found: what as many runs with this spread would find significant in four studies of five. "
+    "With few runs the share of resamples looks surer than it is.",
 )
 def comparison(content: Content, pair: Pair) -> list[Block]:
     """One row per batch size: how its best validation loss differs from that of the size with the lowest mean."""
@@ -142,16 +146,11 @@ def comparison(content: Content, pair: Pair) -> list[Block]:
     means = "means over pairs of runs with equal seed" if shared else "those of means over independent runs"
     test = "paired" if shared else "Welch"
     caption = (
-        f"Differences are {means}, with {test} {LEVEL} t-intervals that are not adjusted. The p-values of two-sided "
-        f"{test} t-tests are adjusted (Holm) over all pairs of sizes in the study; told apart means adjusted "
-        f"p ≤ {ALPHA}. Smallest difference found: what as many {repeated} with this spread would tell apart in four "
-        "studies of five."
+        f"Differences are {means}, with {test} {LEVEL} t-intervals, not adjusted. p, adjusted: two-sided "
+        f"{test} t-tests, Holm over all pairs of sizes in the study; significant is p ≤ {ALPHA}."
     )
     if len(ranked):
-        caption += (
-            f" {lead.capitalize()}: how often a size has the {lead} mean when the {repeated} are drawn again with "
-            f"replacement; with few {repeated} this looks surer than it is, and it decides nothing."
-        )
+        caption += f" {lead.capitalize()}: share of resamples of the {repeated} in which a size has the {lead} mean."
     return [*table(content, pair, "comparison", fields, caption, of="best")]
 
 
@@ -163,7 +162,7 @@ def p_adjusted(row: Row) -> Cell:
 
 def _verdict(row: Row, lead: str) -> str:
     if row["status"] == COMPARED:
-        return "told apart" if bool(row["told_apart"]) else "not told apart"
+        return "significantly different" if bool(row["told_apart"]) else "not significantly different"
     return f"{lead} mean" if row["status"] == BEST else _VERDICTS[str(row["status"])]
 
 
@@ -192,9 +191,9 @@ def accuracy(content: Content, pair: Pair) -> list[Block]:
     head, fields = f"Means over the runs that finished with {LEVEL} t-intervals over", _ACCURACY
     if content.trained:
         caption = (
-            f"{head} seeds. The best epoch has the lowest validation loss; final is after the last update. The test "
-            "data chose nothing. Equal epochs give a large batch fewer updates than a small one, so a lower accuracy "
-            "at a large size may be a lack of updates and not a property of the size."
+            f"{head} seeds. The best epoch has the lowest validation loss; final is after the last update. Test data "
+            "are never used for selection. Equal epochs give a large batch fewer updates, so a lower accuracy there "
+            "may be a lack of updates."
         )
     else:
         caption = f"{head} runs. Best epoch: what the table gives as a run's best evaluation; final: its last."
@@ -224,8 +223,8 @@ def _mean(row: Row) -> Cell:
 
 @section(
     "More learning curves",
-    "The same runs, charged in every way that is known. Against epochs every size has seen the same examples; against "
-    "updates every size has changed its weights as often; against seconds every size has had the same time on this "
+    "The same runs on every axis that is known. Against epochs every size has seen the same examples; against updates "
+    "every size has changed its weights as often; against seconds every size has had the same time on this "
     "machine. A size can lead on one axis and trail on another.",
 )
 def curves(content: Content, pair: Pair) -> list[Block]:

@@ -60,13 +60,13 @@ def rates(content: Content, pair: Pair) -> list[Block]:
     over = "repetitions" if choices else "tuning seeds"
     caption = (
         f"{_chosen_by(choices[0]) if choices else _TUNED} The best rate is the geometric mean over the {over} of the "
-        f"vertex of a parabola through the best rate tried and its neighbours, with its {LEVEL} t-interval. Where the "
-        "best lies at the edge of the rates that could be trained, a better one may lie beyond it."
+        f"vertex of a parabola through the best rate tried and its neighbours, with its {LEVEL} t-interval."
     )
+    edge = "Where the best lies at the edge of the rates that could be trained, a better one may lie beyond it."
     fold = f"All {text.count(n_trials, 'run' if choices else 'trial')}"
     columns = [field for field in _RATES if not (choices and field.heading == "Tuning seeds")]
     return [
-        elements.paragraph(_bias(choices[0]) if choices else own),
+        elements.paragraph(f"{_bias(choices[0]) if choices else own} {edge}"),
         *table(content, pair, "rates", columns, caption),
         *table(content, pair, "trials", _OF_RUNS if choices else _TRIALS, "Every trial of a learning rate.", fold=fold),
         Figure("tuning"),
@@ -94,30 +94,31 @@ def _bias(choice: Row) -> str:
 
 
 def slope(row: Row, *, trained: bool) -> str:
-    """How the best rate grows with the batch size, in a sentence."""
-    n_sizes, n_bounded = int(row["n_sizes"]), int(row["n_bounded"])
-    beside = "all" if n_bounded == n_sizes else f"{n_bounded}"
-    basis = (
-        f"{text.count(n_sizes, 'size')} whose best rate lies within the rates tried, and "
-        f"{text.count(int(row['n']), 'tuning seed' if trained else 'run')}{'' if trained else ' at each rate'}"
-        + (f"; of {beside} it is only known between which two rates tried it lies" if n_bounded else "")
+    """How the best rate grows with the batch size: the finding, and what it rests on."""
+    n_sizes, n_bounded, n = (int(row[name]) for name in ("n_sizes", "n_bounded", "n"))
+    sizes = text.count(n_sizes, "batch size")
+    repeated = text.count(n, "tuning seed") if trained else f"{text.count(n, 'run')} at each rate"
+    value, low, high, least, most = (
+        number(row, name) for name in ("slope", "ci_low", "ci_high", "slope_lowest", "slope_highest")
     )
-    value, least, most = (number(row, name) for name in ("slope", "slope_lowest", "slope_highest"))
     if least is None or most is None:
-        return f"How the best rate grows with the batch size cannot be told from {basis}."
-    low, high = number(row, "ci_low"), number(row, "ci_high")
-    if value is not None:
-        power = f"to the power {text.interval(value, low, high)} ({LEVEL} t-interval, from {basis})"
-    else:
-        ends = [text.number(each) for each in (least, most)]
-        reach = [text.number(each) for each in (low, high) if each is not None]
-        seeds = (
-            f", with the spread of the {'seeds' if trained else 'runs'} between {' and '.join(reach)} ({LEVEL})"
-            if len(reach) == 2
-            else ""
+        return (
+            "How the best learning rate grows with the batch size is not known: it lies within the rates tried at "
+            f"{sizes if n_sizes else 'no batch size'}, with {repeated}; a slope needs two of each."
         )
-        power = f"to a power between {' and '.join(ends)}{seeds} (from {basis})"
-    return f"The best rate grows as the batch size {power}. In proportion would be 1, with the square root 0.5."
+    head, rests = "The best learning rate changes as the batch size to", f"The power rests on {sizes} and {repeated}."
+    powers = "The square root is 0.5, in proportion is 1."
+    if value is not None:
+        return f"{head} the power {text.interval(value, low, high)}. {powers} {rests}"
+    between = f"{head} a power between {text.number(least, 2)} and {text.number(most, 2)}."
+    spread = (
+        f"With the spread of the {'seeds' if trained else 'runs'} the {LEVEL} interval is {text.number(low, 2)} to "
+        f"{text.number(high, 2)}. "
+        if low is not None and high is not None
+        else ""
+    )
+    where = "every size" if n_bounded == n_sizes else f"{n_bounded} of {n_sizes} sizes"
+    return f"{between} {spread}{powers} {rests} At {where} the best rate is only known to lie between two rates tried."
 
 
 def _edge(at_edge: bool | None) -> str:

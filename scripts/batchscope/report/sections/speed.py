@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from batchscope import text
-from batchscope.analysis.times import SPREAD, shared
+from batchscope.analysis.times import shared
 from batchscope.figures.sheets import Cell, Row, number, rows, value
 from batchscope.probes.section import Figure, Note
 from batchscope.report import elements
@@ -18,7 +18,7 @@ from batchscope.tables.cells import Pair
 
 @section(
     "Time and throughput",
-    "Seconds come from timings, each alone on the machine. A short epoch is not yet a short training: how many "
+    "Seconds come from timings in isolation. A short epoch is not yet a short training: how many "
     "epochs a size needs, and how far it gets, is in the learning curves.",
 )
 def time(content: Content, pair: Pair) -> list[Block]:
@@ -34,7 +34,7 @@ def _timed(content: Content, pair: Pair) -> list[Block]:
     frame = content.of("summary", pair)
     timed = [row for row in rows(frame) if number(row, "seconds_per_epoch") is not None]
     if not timed:
-        return [Note("No batch size was timed; `timing: true` in the study file times each, alone on the machine.")]
+        return [Note("No batch size was timed; `timing: true` in the study file times each, in isolation.")]
     first = timed[0]
 
     def faster(row: Row) -> Cell:
@@ -51,8 +51,8 @@ def _timed(content: Content, pair: Pair) -> list[Block]:
         Field("Throughput", "examples_per_second", "examples/s", form="whole"),
     )
     caption = (
-        "Medians over repeated windows of one job, alone on the machine; updates only, without compiling and "
-        f"evaluation; {SPREAD}. In the time per epoch a last, short batch counts as a whole one."
+        f"Medians over repeated windows of one job, timed in isolation, with {LEVEL} intervals; updates only, without "
+        "compiling and evaluation. In the time per epoch a last, short batch counts as a whole one."
     )
     return [*table(content, pair, "speed", fields, caption, of="summary")]
 
@@ -99,7 +99,7 @@ def resources(content: Content, pair: Pair) -> list[Block]:
     if not content.trained:
         return []
     frame = content.of("summary", pair)
-    caption = " ".join(_kind(frame, name) for name in ("memory", "utilisation", "energy"))
+    caption = " ".join(_kind(frame, name) for name in ("memory", "utilisation"))
     fields = (
         SIZE,
         memory(content),
@@ -108,6 +108,7 @@ def resources(content: Content, pair: Pair) -> list[Block]:
     )
     return [
         *table(content, pair, "resources", fields, caption, of="summary"),
+        Note(_kind(frame, "energy")),
         Figure("memory"),
         Figure("utilisation"),
     ]

@@ -14,9 +14,9 @@ from batchscope.tables.cells import Pair
 
 
 @section(
-    "From update to update",
-    "The loss of a single batch is a reading of the loss of all the data with noise in it. How large the noise "
-    "is at each size, and what of it reaches a weight, is measured here.",
+    "Losses and gradients of single updates",
+    "The loss of a single batch is a noisy reading of the loss on all data. The figures show how large the noise is at "
+    "each size, and how a weight moves with it.",
 )
 def updates(content: Content, pair: Pair) -> list[Block]:
     """Losses and gradients of single updates."""

@@ -14,10 +14,9 @@ from batchscope.tables.cells import Pair
 
 
 @section(
-    "Three views of the same runs",
-    "Equal epochs starve large batches of updates, equal updates starve small batches of examples, and equal "
-    "seconds depend on the machine. Which size leads is asked of the same runs after each of the three: a "
-    "statement that holds in one view only is a statement about its budget.",
+    "The same runs after equal epochs, updates and seconds",
+    "At equal epochs large batches have made fewer updates, at equal updates small batches have seen fewer examples, "
+    "and equal seconds depend on the machine. A statement that holds for only one of the three is about that budget.",
 )
 def budgets(content: Content, pair: Pair) -> list[Block]:
     """One row per batch size and budget: validation loss and error once it was spent."""
@@ -45,6 +44,10 @@ def _amount(row: Row) -> str:
     "Targets",
     "What each size needs to get to a target. A run that did not get there is not dropped: how many of how many "
     "got there stands beside every number.",
+    "A mean over the runs that got there would leave out the slow ones, so it is given only where every run did. "
+    "Else a run that missed the target counts as not there yet at the end of its budget: in the Kaplan–Meier median, "
+    "given where half of the runs or more got there, and in the restricted mean, which counts every run up to the same "
+    "number of epochs. Where all runs got there between the same two evaluations, there is no interval.",
 )
 def targets(content: Content, pair: Pair) -> list[Block]:
     """One row per batch size and target: how many runs reached it and what that took."""
@@ -55,24 +58,21 @@ def targets(content: Content, pair: Pair) -> list[Block]:
         words("Target", wanted),
         Field("Reached", "n_reached", "runs", of="n"),
         Field("Epochs", "epochs", aligned=False),
-        Field("Updates", "updates"),
-        Field("Examples", "examples"),
+        Field("Updates", "updates", optional=True),
+        Field("Examples", "examples", optional=True),
         Field("Time", "seconds", optional=True),
         Own("Energy", lambda row: spread(*_joules(row, scale)), unit, optional=True),
-        Own("Median epochs", _median, "Kaplan–Meier"),
-        Own("Epochs, cut off", _restricted, "restricted mean"),
+        Own("Median epochs", _median, "Kaplan–Meier", optional=True),
+        Own("Epochs, cut off", _restricted, "restricted mean", optional=True),
     )
     seconds = (
-        "Seconds are updates times the time per update measured alone on the machine, as if that were exact."
+        "Time: updates times the time per update, timed in isolation and taken as exact."
         if content.trained and frame["seconds_mean"].notna().any()
         else ""
     )
     caption = (
-        f"Means over the runs with {LEVEL} t-intervals, given only where every run reached the target: "
-        "a mean over those that did would leave out the slow ones. Where all did between the same two evaluations, "
-        "there is no interval. Where some did not, a run that missed it counts as not there yet at the end of its "
-        "budget: the restricted mean counts every run up to the same number of epochs, given beside it, and the "
-        f"median is that of the Kaplan–Meier estimate, given where half of the runs got there or more. {seconds}"
+        f"Means over the runs with {LEVEL} t-intervals, where every run reached the target; else the Kaplan–Meier "
+        f"median and the restricted mean, up to the epochs beside it. {seconds}"
     ).strip()
     fold = f"All {len(frame)} numbers: every batch size and target" if len(frame) > LONG else ""
     return [
@@ -115,6 +115,8 @@ def _restricted(row: Row) -> Cell:
     "It is fitted to runs and is not the gradient noise scale, which is measured on frozen weights and may "
     "differ from it by far. It holds for its target, this model and this policy for the learning rate; it tends "
     "to grow as the target tightens.",
+    "The law is fitted by least squares in the logarithm. How far the sizes scatter about it (the misfit) is not in "
+    "the intervals. A critical size outside the range fitted is an extrapolation.",
 )
 def critical(content: Content, pair: Pair) -> list[Block]:
     """One row per target: the fit of epochs against batch size, or why it is refused."""
@@ -134,11 +136,9 @@ def critical(content: Content, pair: Pair) -> list[Block]:
         words("Fit", lambda row: "accepted" if row["accepted"] else _refused(row)),
     )
     caption = (
-        f"The law E = E_min (1 + B / B_crit), with E the epochs to the target at batch size B, is "
-        "fitted to the means of the sizes at which every run reached it, by least squares in the logarithm. Brackets: "
-        f"{LEVEL} bootstrap intervals over runs; how far the sizes scatter about the law (the misfit) is not in them. "
-        "Where the law does not fit, the reason stands instead of the number. A critical size outside the "
-        "range fitted is an extrapolation."
+        "The law E = E_min (1 + B / B_crit), with E the epochs to the target at batch size B, fitted to the means of "
+        f"the sizes at which every run reached it. Brackets: {LEVEL} bootstrap intervals over runs. Where the law does "
+        "not fit, the reason stands instead of the number."
     )
     fits = table(content, pair, "critical", fields, caption, of="critical_batch_size")
     return [*fits, Figure("examples_to_target"), Figure("critical_vs_target")]
@@ -188,15 +188,15 @@ _SAVINGS = (
 
 @section(
     "Energy savings",
-    "Energy to the target at the best batch size, the best power limit, and the best of both, against what was used.",
+    "Energy to the target at the best batch size, the best power limit, and the best of both, against what was used. "
+    "Sizes at which a run missed the target are no candidates. The least is chosen by the same numbers that it is "
+    "reported with, so savings lean to the high side.",
 )
 def savings(content: Content, pair: Pair) -> list[Block]:
     """One row per target and choice: energy against the baseline."""
     caption = (
-        "Energy to the target: mean epochs over the runs times the time per epoch times the mean "
-        "power, at the least of all candidates of a row's kind. Sizes at which a run missed the target are no "
-        "candidates. The least is chosen by the same numbers that it is reported with, so savings lean to the high "
-        "side; without repeats of the power measurement they have no interval."
+        "Energy to the target: mean epochs over the runs times the time per epoch times the mean power, at the least "
+        "of all candidates of a row's kind. Without repeats of the power measurement there is no interval."
     )
     scale, unit = energy_unit(content)
     energy = Own("Energy", lambda row: _energy(number(row, "joules"), scale), unit)
