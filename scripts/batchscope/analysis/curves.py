@@ -91,7 +91,7 @@ def _points(table: pd.DataFrame, looks: pd.DataFrame, *, geometric: bool) -> lis
     ):
         if numbers is not None:
             found[name] = np.exp(numbers) if geometric else numbers
-    spent = looks.groupby(table.index.name)[["epoch", "updates", "examples"]].first().loc[table.index]
+    spent = looks.groupby(str(table.index.name))[["epoch", "updates", "examples"]].first().loc[table.index]
     points = pd.DataFrame({**spent, **found}).assign(geometric=geometric)
     return points.to_dict("records")
 

@@ -55,7 +55,8 @@ _RunColumn = Literal[  # type: ignore[valid-type]
     "selected_epoch",
     *RESULTS,
 ]
-_Share = Literal[*(name for name in RESULTS if quantity(name).scale)]  # type: ignore[valid-type]
+_SHARES = tuple(name for name in RESULTS if quantity(name).scale)
+_Share = Literal[*_SHARES]  # type: ignore[valid-type]
 _TimingColumn = Literal["batch_size", "seconds_per_epoch", "seconds_per_update", "power_watts", "power_limit_watts"]
 
 

@@ -218,7 +218,7 @@ def others(content: Content, pair: Pair) -> list[Block]:
 
 
 def _mean(row: Row) -> Cell:
-    return sheets.spread(*(number(row, name) for name in ("mean", "ci_low", "ci_high")))
+    return sheets.spread(number(row, "mean"), number(row, "ci_low"), number(row, "ci_high"))
 
 
 @section(
