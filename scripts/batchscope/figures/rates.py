@@ -37,7 +37,7 @@ def draw_tuning(frames: Frames) -> Figure:
     theme.log_axis(axes, "x", frames.trials["learning_rate"].to_numpy(np.float64))
     _trials(axes, frames, axes.get_ylim()[1])
     _tuning_curves(axes, frames)
-    theme.size_legend(made, [size for size in frames.sizes if len(of_size(frames.trials, size))])
+    theme.size_legend(made, frames, [size for size in frames.sizes if len(of_size(frames.trials, size))])
     axes.legend(handles=_tuning_marks(frames), loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderpad=0.2)
     return made
 
@@ -83,7 +83,7 @@ def draw_rate_vs_batch(frames: Frames) -> Figure:
         _slopes(axes, frames, optima)
     axes.plot([s.batch_size for s, _ in used], [v for _, v in used], "s", **_HOLLOW, markersize=8, zorder=2)
     best = labelled(frames.rates.dropna(subset=["optimum"]))
-    colour = best["size"].map({size.label: shade for size, shade in theme.colours(frames.sizes).items()})
+    colour = best["size"].map({size.label: shade for size, shade in theme.colours(frames).items()})
     axes.scatter(best["batch_size"], best["optimum"], color=list(colour), s=36, linewidth=0, zorder=4)
     ends = best.rename(columns={"optimum_ci_low": "low", "optimum_ci_high": "high"})
     theme.bars(axes, ends, "batch_size", colour)
@@ -156,7 +156,7 @@ def _loss_axis(axes: Axes, losses: Numbers) -> None:
 
 def _trials(axes: Axes, frames: Frames, top: float) -> None:
     """The single trials, those that failed, and those whose loss lies beyond the axis."""
-    for size, colour in theme.colours(frames.sizes).items():
+    for size, colour in theme.colours(frames).items():
         trials = of_size(frames.trials, size)
         rates, losses = (trials[name].to_numpy(np.float64, na_value=np.nan) for name in ("learning_rate", _LOSS))
         good = np.isfinite(losses) & (trials["outcome"] == "ok").to_numpy()
@@ -169,7 +169,7 @@ def _trials(axes: Axes, frames: Frames, top: float) -> None:
 def _tuning_curves(axes: Axes, frames: Frames) -> None:
     """The mean loss of a size per rate, where no trial failed, and a ring about the rate chosen."""
     ring: dict[str, Any] = {"markersize": 9, "markerfacecolor": "none", "markeredgewidth": 1.6, "zorder": 4}
-    for size, colour in theme.colours(frames.sizes).items():
+    for size, colour in theme.colours(frames).items():
         curve = of_size(frames.tuning_curves, size)
         whole = curve["loss_mean"].where(curve["n_ok"] == curve["n"])
         axes.plot(curve["learning_rate"], whole, color=colour, linewidth=1.4, zorder=3)

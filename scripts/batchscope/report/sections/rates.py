@@ -117,7 +117,7 @@ def slope(row: Row, *, trained: bool) -> str:
         if low is not None and high is not None
         else ""
     )
-    where = "every size" if n_bounded == n_sizes else f"{n_bounded} of {n_sizes} sizes"
+    where = "each of these sizes" if n_bounded == n_sizes else f"{n_bounded} of {n_sizes} sizes"
     return f"{between} {spread}{powers} {rests} At {where} the best rate is only known to lie between two rates tried."
 
 
