@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from batchscope.analysis.external_runs.given import criterion_in_words
 from batchscope.figures import theme
 from batchscope.figures.frames import Frames, Size, labelled, of_size, value_of
-from batchscope.figures.targets import Numbers
+from batchscope.figures.targets import Numbers, sentence_case
 from batchscope.figures.words import joined, plain, range_in_words, series_in_words
 
 _LOSS = "selected_validation_loss"
@@ -32,7 +32,7 @@ def draw_tuning(frames: Frames) -> Figure:
         theme.say(axes, "not measured: no trial has a result")
         return made
     losses = known[_LOSS].to_numpy(np.float64)
-    top = _BEYOND * float(np.median(losses))
+    top = _BEYOND * float(np.median(losses)) if losses.min() > 0 else float(losses.max())
     _loss_axis(axes, losses[losses <= top])
     theme.log_axis(axes, "x", frames.trials["learning_rate"].to_numpy(np.float64))
     _trials(axes, frames, axes.get_ylim()[1])
@@ -253,7 +253,7 @@ def _criterion(frames: Frames) -> str:
     of_external_runs = frames.of("rate_choices")
     if of_external_runs.empty:
         return "Lowest validation loss"
-    return str(criterion_in_words(of_external_runs["criterion"].iloc[0])).capitalize()
+    return sentence_case(criterion_in_words(of_external_runs["criterion"].iloc[0]))
 
 
 def _of_means(frames: Frames) -> bool:

@@ -124,8 +124,10 @@ OF_RUNS: dict[str, dict[str, Column]] = {
     "learning_curves": {
         **CELL,
         "metric": string("train_loss, validation_loss, train_accuracy or validation_accuracy"),
-        "epoch": number("epochs", "passes over the training part so far", nullable=False),
-        "n": integer("", "runs that ended ok; each was evaluated at this epoch"),
+        "epoch": number("epochs", "passes over the training part so far; null where runs made elsewhere do not say it"),
+        "updates": integer("updates", "updates made so far; null where they are not known", nullable=True),
+        "examples": integer("examples", "examples trained on so far; null where they are not known", nullable=True),
+        "n": integer("", "runs that ended ok and have the metric; each was evaluated there"),
         "mean": number("of the metric", "mean over them: geometric for losses, where all of the recipe are positive"),
         "ci_low": number("of the metric", "lower end of its 95 % t-interval (of the mean logarithm, where geometric)"),
         "ci_high": number("of the metric", "upper end"),

@@ -6,18 +6,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from batchscope.analysis.external_runs.given import TO_TARGET
+from batchscope.analysis.external_runs.given import TO_TARGET, loss_of
 from batchscope.analysis.external_runs.rows import Row, rate_step, runs_of
-
-VALIDATION = tuple(
-    f"{weights}_validation_{metric}" for metric in ("loss", "accuracy") for weights in ("selected", "last")
-)
-_OTHERS = tuple(
-    f"{weights}_{part}_{metric}"
-    for part in ("test", "train")
-    for metric in ("loss", "accuracy")
-    for weights in ("selected", "last")
-)
+from batchscope.tables.metrics import QUALITY
 
 
 @dataclass(frozen=True)
@@ -57,10 +48,10 @@ class Chosen:
 def choose(rows: Sequence[Row], length: str, *, shared_seeds: bool) -> Chosen:
     """The rows at the best rate of each size.
 
-    The criterion is one for a data set and recipe: a validation loss or accuracy where there is one, else how long
-    runs took to their targets, else the result of the test or training part that there is. The best rate has the
-    smallest share of runs that diverged or missed a target, and of these the best mean. It is chosen by the runs that
-    are then reported, which flatters every size a little, and a size with more rates more.
+    The criterion is one for a data set and recipe: the result by which its sizes are compared, the first of `QUALITY`;
+    but how long runs took to their targets, where that is given and no result is of validation data. The best rate has
+    the smallest share of runs that diverged or missed a target, and of these the best mean. It is chosen by the runs
+    that are then reported, which flatters every size a little, and a size with more rates more.
 
     Trials of a size are numbered alike at every rate, as far as each rate was tried, unless seeds are shared. A size
     whose runs all diverged has neither runs nor trials.
@@ -109,8 +100,8 @@ def _criterion(rows: Sequence[Row], length: str) -> str:
     def known(name: str) -> bool:
         return any(math.isfinite(row.values.get(name, math.nan)) for row in rows)
 
-    of_results = next(filter(known, VALIDATION), None)
-    return of_results or (TO_TARGET if length else next(filter(known, _OTHERS), TO_TARGET))
+    first = next(filter(known, QUALITY), TO_TARGET)
+    return TO_TARGET if length and "_validation_" not in first else first
 
 
 def _value(run: Sequence[Row], criterion: str) -> float:
@@ -120,9 +111,7 @@ def _value(run: Sequence[Row], criterion: str) -> float:
     if criterion == TO_TARGET:
         return sum(math.inf if math.isnan(row.length) else row.length for row in run)
     value = run[0].values[criterion]
-    if math.isnan(value):
-        return math.inf
-    return 1 - value if criterion.endswith("_accuracy") else value
+    return math.inf if math.isnan(value) else loss_of(criterion, value)
 
 
 def _score(rows: Sequence[Row], criterion: str) -> tuple[float, float]:

@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from batchscope.analysis.external_runs.given import RESULTS, RunsFile, length_of
+from batchscope.analysis.external_runs.given import RunsFile, length_of
 from batchscope.analysis.external_runs.source import Source
 from batchscope.config.errors import DataError, choice
 from batchscope.tables.foreign import Column, short
 from batchscope.tables.foreign.column import has_no_value
+from batchscope.tables.metrics import RESULTS
 
 FINISHED = {"finished", "finish", "complete", "completed", "success", "succeeded", "successful", "done", "ok"}
 """What trackers call a run that came to its end: W&B `finished`, MLflow `FINISHED`, Optuna `COMPLETE`."""

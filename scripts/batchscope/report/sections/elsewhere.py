@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from batchscope import text
 from batchscope.analysis.best import COMPARED
-from batchscope.analysis.external_runs.given import criterion_in_words
+from batchscope.analysis.external_runs.given import best_mean_in_words
 from batchscope.analysis.scaling import MAX_RESOLUTION
 from batchscope.figures.sheets import Row, number, rows
 from batchscope.figures.targets import metric_words
@@ -33,10 +33,10 @@ def at_best_rate(content: Content, pair: Pair) -> str:
     choices = content.rows("rate_choices", pair)
     if not choices:
         return ""
-    least = criterion_in_words(str(choices[0]["criterion"]))
+    best = best_mean_in_words(str(choices[0]["criterion"]))
     kept = len(content.of("runs", pair))
     return (
-        f"Each size stands at its best learning rate, that of the lowest mean {least}: {text.integer(kept)} of "
+        f"Each size stands at its best learning rate, that of the {best}: {text.integer(kept)} of "
         f"{text.count(int(choices[0]['runs']), 'run')}."
     )
 

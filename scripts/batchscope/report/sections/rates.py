@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from batchscope import text
-from batchscope.analysis.external_runs.given import criterion_in_words
+from batchscope.analysis.external_runs.given import best_mean_in_words
 from batchscope.figures.sheets import Row, number
 from batchscope.probes.section import Figure
 from batchscope.report import elements
@@ -75,8 +75,8 @@ def rates(content: Content, pair: Pair) -> list[Block]:
 
 def _chosen_by(choice: Row) -> str:
     """By what the rates of external runs were chosen."""
-    least = criterion_in_words(choice["criterion"])
-    return f"The runs of a size are those with the rate of the lowest mean {least}, if no fewer of them succeeded."
+    best = best_mean_in_words(choice["criterion"])
+    return f"The runs of a size are those with the rate of the {best}, if no fewer of them succeeded."
 
 
 def _bias(choice: Row) -> str:

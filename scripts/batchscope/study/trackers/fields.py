@@ -71,6 +71,14 @@ def are_percentages(numbers: Sequence[float]) -> bool:
     return bool(finite) and min(finite) >= 0 and 1 < max(finite) <= 100
 
 
+def in_percent(numbers: Sequence[float], scale: str) -> bool:
+    """Whether shares, or ratios, of which some lie above 1, are written as percentages."""
+    finite = [number for number in numbers if math.isfinite(number)]
+    if scale == "ratio":
+        return bool(finite) and min(finite) >= 0 and sorted(finite)[len(finite) // 2] > 1
+    return scale == "share" and are_percentages(finite)
+
+
 def pick(found: Sequence[Field], what: str, rank: Callable[[Field], int] = lambda field: 0) -> Field | None:
     """The one of several columns that may be `what`: of the lowest rank, one that varies, with the shortest name.
 
