@@ -38,6 +38,7 @@ def test_run_numbers_and_the_order_of_rows_change_no_table(
     change: Callable[[pd.DataFrame, int], pd.DataFrame], tmp_path: Path
 ) -> None:
     content = sweep(seed=2, rates=(0.05, 0.1, 0.2))
+    content = content[(content["rate"] != 0.2) | (content["run"] > 0)]  # not every rate was tried as often
     before = study_tables(measured(tmp_path, content))
     after = study_tables(measured(tmp_path, change(content, 5)))
     assert before.keys() == after.keys()
