@@ -53,7 +53,7 @@ def choose(rows: Sequence[Row], length: str, *, shared_seeds: bool) -> Chosen:
     the smallest share of runs that diverged or missed a target, and of these the best mean. It is chosen by the runs
     that are then reported, which flatters every size a little, and a size with more rates more.
 
-    Trials are numbered at each rate unless seeds are shared. A size whose runs all diverged has neither runs nor trials.
+    Trials are numbered at each rate unless seeds are shared. A size whose runs all diverged has neither of them.
 
     Args:
         rows: of the file, those that diverged among them.
