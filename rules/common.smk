@@ -84,6 +84,7 @@ with in_one_sentence():
         code={
             name: code(f"{name}.py", engine=STUDY.settings.engine)
             for name in ("make_dataset", "tune_cell", "train", "time_cell")
+            if STUDY.runs  # else nothing trains, and their code makes no table
         }
         | {
             f"probe_{probe.name}": code(

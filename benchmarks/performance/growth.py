@@ -24,8 +24,8 @@ A study of softmax regression on two data sets, 50 batch sizes and up to 100 see
 earnest; the others are copies with the updates of their size and with other losses and seconds (81 evaluations and up
 to 2,000 recorded updates each), so that Snakemake and Batchscope take all of them for finished. CPU seconds (user and
 system) and peak resident memory are those of the process that works: of Snakemake for a dry run, of the jobs of a rule,
-the largest of them, for tables, figures and report. The exponent is the slope of CPU seconds against runs on
-logarithmic axes between the two largest studies: 1 is linear.
+the largest of them, for tables, figures and report, all started cold. The exponent is the slope of CPU seconds against
+runs on logarithmic axes between the two largest studies: 1 is linear.
 """
 SIZES, SEEDS, EMPTY_SEEDS = 50, (10, 30, 100), (1, 10, 100)
 EMPTY, FULL = "Dry run, no results", "Dry run, all runs finished"

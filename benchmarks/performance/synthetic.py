@@ -40,7 +40,8 @@ comparisons: [{{datasets: {datasets}, recipes: [{recipe}], batch_sizes: {sizes}}
 seeds: {seeds}
 targets: [{{metric: validation_loss, values: [1.0, 0.5, 0.3, 0.2]}}]
 """
-SETTINGS = "timing: {warmup_seconds: 0.05, windows: 7, window_seconds: 0.05}\n"
+# Cold starts, so that what a job takes is seen at its own process.
+SETTINGS = "timing: {warmup_seconds: 0.05, windows: 7, window_seconds: 0.05}\nwarm_starts: false\n"
 _COPIED = ("run", "steps", "evaluations", "timing", "windows")  # the tables that a study's are made from
 _CELL = ("dataset", "recipe", "batch_size", "seed")  # in the order of `Asked`
 _KEPT = ("epoch", "epochs", "selected_epoch", "learning_rate")  # numbers that are the same for all

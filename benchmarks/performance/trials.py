@@ -17,7 +17,7 @@ from part import RATIO, Row
 ROOT = Path(__file__).resolve().parents[2]
 TITLE = "The trials of a tuning on JAX"
 METHOD = """\
-CPU time of ten trials of one batch size (five rates, two seeds, as many epochs as the default study trains; one on
+CPU time of ten trials of one batch size (five rates, two seeds, as many epochs as their studies train; one on
 8,192 examples for Fashion-MNIST's network) on one core: all in turn, with one compiled program that seed and rate are
 arguments of; at once, as a tuning makes them, by one program of all; and, two of them, in turn with programs of their
 own, which end with losses equal to the bit. Compilation is included, and nothing comes from a cache on disk. Medians of

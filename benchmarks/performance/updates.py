@@ -21,7 +21,7 @@ from batchscope.stats.quantiles import median_interval
 
 TITLE = "One update"
 METHOD = """\
-CPU time of an update on one core with the networks of the default study (2-32-3 with momentum; 64-128-10 and 784-128-10
+CPU time of an update on one core with networks of the studies (2-32-3 with momentum; 64-128-10 and 784-128-10
 with dropout and Adam), in calls of an epoch (of 8,192 examples of Fashion-MNIST's size). Each engine has a process of
 its own; windows of all loops take turns. `model.fit` starts anew in each call, which weighs much where a call has few
 updates. Shown are medians over windows, and of ratios those of the ratios within a

@@ -153,30 +153,31 @@
   }));
   document.querySelectorAll("figure.plot").forEach((figure) => seen.observe(figure));
 
-  // One choice of the axis, and one of the scale, for all drawings that have views: a view is called `axis` or
+  // One choice of the axis, and one of the scale, for all drawings that have views: a view is called `axis`, `scale` or
   // `axis-scale`, and a drawing that lacks the one asked for stays as it is.
   const viewed = [...document.querySelectorAll("figure.plot[data-views]")].map((figure) => ({ figure, views: JSON.parse(figure.dataset.views) }));
   const chosen = { axis: "epochs", scale: "log" };
   const show = ({ figure, views }) => {
-    const box = views[`${chosen.axis}-${chosen.scale}`] ?? views[`${chosen.axis}-linear`] ?? views[chosen.axis];
+    const box = views[`${chosen.axis}-${chosen.scale}`] ?? views[`${chosen.axis}-linear`] ?? views[chosen.axis] ?? views[chosen.scale];
     const image = figure.querySelector("img");
     if (!box || figure.dataset.view === box) return;
     figure.dataset.view = box;
     image.setAttribute("src", image.getAttribute("src").replace(/viewBox='[^']*'/, `viewBox='${box}'`));
     if (image.closest(".spots")) spots(figure);
   };
-  const choice = (name, legend, values, group) => {
+  const choice = (name, legend, values, shown, group) => {
+    const now = values.includes(chosen[name]) ? chosen[name] : shown;
     const box = document.createElement("fieldset");
     const title = document.createElement("legend");
     title.textContent = legend;
     box.append(title);
     for (const value of values) {
       const label = document.createElement("label");
-      const input = Object.assign(document.createElement("input"), { type: "radio", name: `${name}-${group}`, value, checked: value === chosen[name] });
+      const input = Object.assign(document.createElement("input"), { type: "radio", name: `${name}-${group}`, value, checked: value === now });
       input.dataset.choice = name;
       input.addEventListener("change", () => {
         chosen[name] = value;
-        for (const other of document.querySelectorAll(`input[data-choice="${name}"]`)) other.checked = other.value === value;
+        for (const other of document.querySelectorAll(`input[data-choice="${name}"][value="${value}"]`)) other.checked = true;
         viewed.forEach(show);
       });
       label.append(input, value);
@@ -193,12 +194,14 @@
   [...pieces.values()].forEach((among, group) => {
     const names = among.flatMap(({ views }) => Object.keys(views));
     const axes = ["epochs", "updates", "examples", "seconds"].filter((axis) => names.some((name) => name.split("-")[0] === axis));
-    if (!axes.includes(chosen.axis)) chosen.axis = axes[0];
-    const scales = ["log", "linear"].filter((scale) => names.some((name) => name.endsWith(`-${scale}`)));
+    const scales = ["log", "linear"].filter((scale) => names.some((name) => name.split("-").at(-1) === scale));
     const switches = document.createElement("div");
     switches.className = "switches";
-    switches.append(choice("axis", "Against", axes, group));
-    if (scales.length > 1) switches.append(choice("scale", "Losses", scales, group));
+    const [shown] = names[0].split("-");
+    if (axes.length && !axes.includes(chosen.axis)) chosen.axis = axes[0];
+    if (axes.length > 1) switches.append(choice("axis", "Against", axes, shown, group));
+    if (scales.length > 1) switches.append(choice("scale", "Losses", scales, shown, group));
+    if (!switches.hasChildNodes()) return;
     const first = among[0].figure;
     (first.closest(".panels") ?? first).before(switches);
   });

@@ -30,7 +30,7 @@ def test_the_first_screen_of_many_workloads_waits_for_no_figure(chromium: playwr
     )
     file = tmp_path / "report.html"
     render(fake_report.REPORT, parameters, file, tmp_path / "log.ipynb", "Many workloads")
-    assert file.stat().st_size > 15_000_000
+    assert file.stat().st_size > 12_000_000
     page = chromium.new_page(viewport={"width": 1280, "height": 900})
     page.add_init_script(TASKS)
     page.goto(file.as_uri())
@@ -42,7 +42,7 @@ def test_the_first_screen_of_many_workloads_waits_for_no_figure(chromium: playwr
     assert not any(card.is_visible() for card in page.locator(".card").all())
     shown = "[...document.images].filter((image) => image.checkVisibility()).length"
     assert page.evaluate(shown) <= DRAWN
-    assert page.locator("figure.plot").count() > 20 * len(WORKLOADS)
+    assert page.locator("figure.plot").count() >= 20 * len(WORKLOADS)
     assert page.locator(".spot").count() == 0
     page.locator("details.more", has=page.locator(".card")).first.locator("summary").first.click()
     playwright.expect(page.locator(".card .headline").first).to_be_visible()

@@ -26,12 +26,22 @@ SVG = (
 )
 
 VIEWS = {"epochs-log": "0 0 432 216", "epochs-linear": "0 216 432 216", "seconds-log": "0 432 432 216"}
-CURVES = (
-    '<svg xmlns="http://www.w3.org/2000/svg" width="432pt" height="648pt" viewBox="0 0 432 648">'
-    + "".join(f'<view id="f1-{name}" viewBox="{box}"/>' for name, box in VIEWS.items())
-    + "".join(f'<circle class="tip" cx="216" cy="{y}" r="8"><title>at {y}</title></circle>' for y in (54, 270, 486))
-    + "</svg>"
-)
+SCALES = {"log": "0 0 432 216", "linear": "0 216 432 216"}
+
+
+def _viewed(views: dict[str, str]) -> str:
+    heights = [216 * i for i in range(len(views))]
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="432pt" height="648pt" viewBox="0 0 432 {216 * len(views)}">'
+        + "".join(f'<view id="f1-{name}" viewBox="{box}"/>' for name, box in views.items())
+        + "".join(
+            f'<circle class="tip" cx="216" cy="{y + 54}" r="8"><title>at {y + 54}</title></circle>' for y in heights
+        )
+        + "</svg>"
+    )
+
+
+CURVES = {"curves_loss": _viewed(VIEWS), "curves_article": _viewed(SCALES)}
 
 
 def write(
@@ -72,7 +82,7 @@ def write(
         for name in STUDY_FIGURES:
             file = folder / "figures" / dataset / used / f"{name}.svg"
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(CURVES if name == "curves_loss" else svg, encoding="utf-8")
+            file.write_text(CURVES.get(name, svg), encoding="utf-8")
     write_json(described, folder / "study.json")
     write_json({"hosts": [manifest.host()], "command": "snakemake --cores 2"}, folder / "manifest.json")
     return {

@@ -1,4 +1,4 @@
-"""A program of JAX takes over the arrays of the state that it trains, and no others.
+"""A program of JAX takes over the arrays of the state that it trains, and no others; its zeros, its memory on a GPU.
 
 Run as `python jax_state.py`; a process of its own, since Keras has one backend in a process.
 """
@@ -41,7 +41,27 @@ def equal(one, other):
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-def main():
+def check_zeros():
+    """Zeros that no program makes are those of JAX."""
+    import keras
+    from jax import numpy as jnp
+
+    for dtype in (None, "float32", "float16", "bfloat16", "int32", "bool"):
+        ours, theirs = keras.initializers.Zeros()((2, 3), dtype), jnp.zeros((2, 3), dtype)
+        assert (ours.aval, ours.weak_type, ours.committed) == (theirs.aval, theirs.weak_type, theirs.committed), dtype
+        assert np.asarray(ours).tobytes() == np.asarray(theirs).tobytes()
+    assert keras.initializers.get("zeros")((), "float32") == 0
+
+
+def check_allocator():
+    """The memory of a GPU may be used to its end, and is not taken before, whatever the environment says."""
+    from jaxlib import xla_client
+
+    options = xla_client.generate_pjrt_gpu_plugin_options()
+    assert (options["memory_fraction"], options["preallocate"]) == (0.95, False), options
+
+
+def check_arrays():
     trainer = built(recipe(model={"dropout": 0.3, "normalization": "batch"}) | {"optimizer": ADAM})
     views = [np.asarray(variable) for variable in trainer.model.variables]  # of the memory of the arrays
     first = trainer.get_weights()
@@ -61,4 +81,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    configured("jax")  # chooses Keras' backend
+    check_allocator()
+    check_zeros()
+    check_arrays()

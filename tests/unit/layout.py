@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 from matplotlib.figure import Figure
 
 
 def check_layout(made: Figure) -> None:
-    """Labels, texts and tick labels lie inside the figure, and tick labels of a vertical axis do not overlap."""
+    """Words lie inside the figure; tick labels of a vertical axis, and names of lines, do not overlap."""
     made.draw_without_rendering()
     page = made.bbox.padded(1)
     for axes in made.axes:
@@ -19,3 +19,5 @@ def check_layout(made: Figure) -> None:
             assert not text.get_text() or (page.contains(box.x0, box.y0) and page.contains(box.x1, box.y1)), text
         boxes = sorted((tick.get_window_extent() for tick in ticks), key=lambda box: box.y0)
         assert all(below.y1 <= above.y0 + 1 for below, above in pairwise(boxes))
+        names = [text.get_window_extent() for text in axes.texts if text.get_text()] if made.subfigs else []
+        assert not any(one.overlaps(other) for one, other in combinations(names, 2))

@@ -48,7 +48,7 @@ TRAINED = [
 ]
 
 
-@pytest.fixture(params=TRAINED, ids="-".join)
+@pytest.fixture(params=TRAINED, ids="-".join, scope="module")  # trainers of one recipe share what is compiled
 def case(request):
     name, model = request.param
     return Case(configured(name), MODELS[model])

@@ -220,6 +220,7 @@ def test_energy_has_a_panel_of_its_own_where_it_was_measured() -> None:
         "Energy to the target",
     ]
     assert [axes.get_ylabel() for axes in drawn("time_to_target", without)] == ["Time to the target"]
+    assert ["energy" in FIGURES["time_to_target"].heading(each) for each in (with_energy, without)] == [True, False]
 
 
 def test_equal_budgets_are_named_with_their_amounts_and_who_had_no_value() -> None:
@@ -235,6 +236,17 @@ def test_equal_budgets_are_named_with_their_amounts_and_who_had_no_value() -> No
     assert y_of([through]) == pytest.approx(list(rows["validation_loss_mean"]))
     assert [len(lines(axes, "^")) for axes in panels] == [0, 1, 0]
     assert "Triangles" in FIGURES["equal_budget"].caption(frames)
+
+
+def test_a_budget_that_was_not_measured_has_no_panel_and_no_name() -> None:
+    timed = make(USUAL)
+    table = timed.equal_budget
+    untimed = replace(timed, equal_budget=table.mask(table["budget"] == "seconds").assign(budget=table["budget"]))
+    assert [axes.get_title(loc="left") for axes in drawn("equal_budget", untimed)] == [
+        "Equal epochs: 40",
+        "Equal updates: 40",
+    ]
+    assert ["seconds" in FIGURES["equal_budget"].heading(each) for each in (timed, untimed)] == [True, False]
 
 
 def test_errors_are_compared_at_equal_budgets_where_there_is_no_loss() -> None:
@@ -256,7 +268,7 @@ def test_tuning_marks_the_chosen_rate_and_trials_that_failed() -> None:
     first = next(
         line
         for line in axes.lines
-        if line.get_color() == theme.colours(frames.sizes)[frames.sizes[0]] and line.get_marker() == "None"
+        if line.get_color() == theme.colours(frames)[frames.sizes[0]] and line.get_marker() == "None"
     )
     means = frames.trials[frames.trials["batch_size"] == 1].groupby("learning_rate")["selected_validation_loss"].mean()
     assert y_of([first]) == pytest.approx(list(means), nan_ok=True)

@@ -15,6 +15,7 @@ import fake_probes
 import fake_results
 import numpy as np
 import pytest
+from contrast import contrast, in_the_dark
 from fake_evidence import IMPORT, TWO_METRICS, USUAL
 from fake_external import followed
 from fake_mechanics import SEEDS, cost_tables, frames_of, loop_windows, mode_table, rate_tables, tuned_rates
@@ -174,16 +175,8 @@ def check_contrast(colour: Sequence[float], name: str) -> None:
     """Words can be read (WCAG AA) on paper, on a shaded part, and where the page turns the light of a figure round."""
     for ground in ("white", theme.SHADE):
         there = to_rgb(ground)
-        dark = [[0.91 - 0.82 * part for part in each] for each in (colour, there)]  # as `invert(0.91)` in the style
-        for words, behind in ((colour, there), dark):
-            low, high = sorted(luminance(each) for each in (words, behind))
-            assert (high + 0.05) / (low + 0.05) >= 4.5, (name, words, behind)
-
-
-def luminance(colour: Sequence[float]) -> float:
-    """Relative luminance of red, green and blue from 0 to 1 (WCAG 2.2)."""
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+        assert contrast(colour, there) >= 4.5, (name, colour, there)
+        assert contrast(in_the_dark(colour), in_the_dark(there)) >= 4.5, (name, colour, there)
 
 
 def check_file(made: Figure, spec: FigureSpec, of: Frames, file: Path) -> None:
@@ -201,6 +194,8 @@ def check_file(made: Figure, spec: FigureSpec, of: Frames, file: Path) -> None:
     # Matplotlib's px are points here; 432 pt (6 inches) grow to a page 7 inches wide.
     sizes = [float(found) for found in re.findall(r"font(?:-size)?: (?:\w+ )*([\d.]+)px", text)]
     assert min(sizes) * 7 / 6 >= 9, spec.name
-    for colour in set(re.findall(r"<text [^>]*?fill: (#\w+)", text)):
-        check_contrast(to_rgb(colour), spec.name)
+    fills = dict(re.findall(r"\.(\w+)\{[^}]*?fill: (#\w+)", text))
+    for look in re.findall(r'<text [^>]*?(?:class|style)="([^"]*)"', text):
+        colour = re.search(r"fill: (#\w+)", look) or next(fills[name] for name in look.split() if name in fills)
+        check_contrast(to_rgb(colour if isinstance(colour, str) else colour[1]), spec.name)
     assert float(str(root.get("width")).removesuffix("pt")) == pytest.approx(432), spec.name

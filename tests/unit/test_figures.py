@@ -9,23 +9,28 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
+from xml.etree import ElementTree
 
 import fake_results
 import numpy as np
 import pandas as pd
 import pytest
+from contrast import DARK, LIGHT, contrast, in_the_dark
 from fake_results import FakeStudy
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.transforms import Bbox
 
 from batchscope.analysis.curves import learning_curves
-from batchscope.figures import FIGURES, theme
+from batchscope.figures import FIGURES, svg, theme
 from batchscope.figures.curves import mean_curve
 from batchscope.figures.frames import Frames, Size, select
+from batchscope.figures.targets import Target, looks
 from batchscope.figures.words import outcomes_in_words, plain, seeds_in_words, series_in_words
+from batchscope.probes import marks
 from batchscope.tables.cells import pairs
+from batchscope.training.checkpoints import Checkpoint
 
 SMALL = FakeStudy(Path(), datasets={"digits": 96}, batch_sizes=(4, 32, "full"), seeds=(1, 2, 3), epochs=4)
 TINY = replace(SMALL, batch_sizes=(4, "full"), seeds=(1, 2))
@@ -133,11 +138,38 @@ def test_one_tick_where_full_is_also_named_by_its_size(frames_of: Callable[[str]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["32", "96 and full"]
 
 
-def test_colours_grow_lighter_with_the_batch_size() -> None:
-    sizes = [Size(2**i, False) for i in range(9)]
-    light = [float(np.dot(to_rgb(colour), (0.2126, 0.7152, 0.0722))) for colour in theme.colours(sizes).values()]
-    assert light == sorted(light)
-    assert light[-1] < 0.8  # still seen on white
+def coloured(frames: Frames, count: int) -> dict[Size, str]:
+    sizes = tuple(Size(2**i, False) for i in range(count))
+    return theme.colours(replace(frames, sizes=sizes, all_sizes=sizes))
+
+
+def test_colours_grow_lighter_with_the_batch_size(frames_of: Callable[[str], Frames]) -> None:
+    shades = coloured(frames_of("usual"), 9).values()
+    light = [float(np.dot(to_rgb(colour), (0.2126, 0.7152, 0.0722))) for colour in shades]
+    assert light == sorted(set(light))
+
+
+def test_a_batch_size_has_one_colour_in_all_figures_of_a_study(frames_of: Callable[[str], Frames]) -> None:
+    """Also where data sets and recipes have other sizes, and another number of examples in their full batch."""
+    every = (Size(1, False), Size(8, False), Size(32, False), Size(800, True), Size(1168, True))
+    some, others = (
+        theme.colours(replace(frames_of("usual"), sizes=sizes, all_sizes=every)) for sizes in (every[:4], every[1::3])
+    )
+    assert others[Size(8, False)] == some[Size(8, False)]
+    assert others[Size(1168, True)] == some[Size(800, True)]
+    assert len(set(some.values())) == 4
+
+
+def test_whatever_is_drawn_stands_out_from_the_page_in_both_themes(frames_of: Callable[[str], Frames]) -> None:
+    targets = [Target("", float(i)) for i in range(12)]
+    checkpoints = [Checkpoint(fraction=i / 4) for i in range(5)]
+    palettes = [coloured(frames_of("usual"), n).values() for n in (1, 2, 12)]
+    palettes += [[look.colour for look in looks(targets[:n]).values()] for n in (1, 2, 12)]
+    palettes += [[look["color"] for look in marks.looks(checkpoints).values()]]
+    single = [theme.INK, theme.GREY, theme.FAINT, theme.TRAIN, theme.VALIDATION, theme.PICK, *theme.OUTCOMES.values()]
+    for colour in (to_rgb(each) for palette in (*palettes, single) for each in palette):
+        assert contrast(colour, LIGHT) >= 3, to_hex(colour)
+        assert contrast(in_the_dark(colour), DARK) >= 3, to_hex(colour)
 
 
 def test_points_and_bars_are_the_numbers_of_the_table(frames_of: Callable[[str], Frames]) -> None:
@@ -224,7 +256,7 @@ def test_a_path_keeps_the_vertices_that_are_seen(tmp_path: Path) -> None:
         theme.save(made, tmp_path / "path.svg", title="A band", alt="A band.")
     drawn = re.search(r'-flat">.*?<path [^>]*d="([^"]+)"', (tmp_path / "path.svg").read_text(), re.DOTALL)
     assert drawn is not None
-    numbers = re.findall(r"-?[\d.]+", drawn[1])
+    numbers = re.findall(r"-?\d*\.\d+|-?\d+", drawn[1])
     assert len(numbers) // 2 in range(6, 10)
     assert all(len(number.partition(".")[2]) <= 1 for number in numbers)
 
@@ -253,6 +285,13 @@ def test_failed_runs_are_in_the_caption_and_in_the_curves_but_in_no_mean(frames_
     crosses = [found for found in axes.collections if found.get_zorder() == theme.CROSS["zorder"]]
     assert sum(len(found.get_offsets()) for found in crosses) == 2
     assert outcomes_in_words(frames_of("usual")) == ""
+
+
+def test_single_runs_have_a_log_and_a_linear_axis(frames_of: Callable[[str], Frames]) -> None:
+    made = FIGURES["curves_article"].draw(frames_of("usual"))
+    assert [[axes.get_yscale() for axes in part.axes] for part in made.subfigs] == [["log"] * 3, ["linear"] * 3]
+    log, linear = ([line.get_ydata().tolist() for line in part.axes[0].lines] for part in made.subfigs)  # type: ignore[union-attr]
+    assert log == linear
 
 
 def test_losses_beyond_the_axis_are_marked(frames_of: Callable[[str], Frames]) -> None:
@@ -318,3 +357,32 @@ def test_listing_figures_and_tables_loads_no_library() -> None:
     scripts = Path(fake_results.records.__file__).parents[2]
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=scripts)
     assert found.stdout.strip() == "[]"
+
+
+def test_styles_that_are_said_once_are_those_of_every_element() -> None:
+    marker = '<defs>\n<path id="fa-m0123456789" d="M 0 0 L 0 3" style="stroke: #222222"/>\n</defs>\n'
+    grid = 'clip-path="url(#fa-p0123456789)" style="fill: none; stroke: #e6e6e6"'
+    use = '<use href="#fa-m0123456789" style="fill: #222222"/>'
+    drawing = (
+        '<svg id="fa" xmlns="http://www.w3.org/2000/svg">\n<defs>\n<style type="text/css">*{stroke-linejoin: round}'
+        f'</style>\n</defs>\n<path d="M 1 1 L 2 2" {grid}/>\n{marker}{use}\n{use}\n<path d="M 3 3 L 4 4" {grid}/>\n'
+        '<path d="M 5 5 L 6 6" clip-path="url(#fa-p0123456789)" style="fill: #ff0000"/>\n'
+        '<path d="M 7 7 L 8 8" style="fill: none"/>\n'
+        '<defs>\n<clipPath id="fa-p0123456789">\n<rect x="0" y="0"/>\n</clipPath>\n</defs>\n</svg>\n'
+    )
+    short = svg.compact(drawing, "fa")
+    rules = dict(re.findall(r"#fa \.(\w+)\{([^}]*)\}", short))
+    shown = []
+    for element in ElementTree.fromstring(short).iter():
+        tag = element.tag.partition("}")[2]
+        if tag in ("path", "use") and element.get("id") is None:
+            looks = [rules[name] for name in element.get("class", "").split()] + [element.get("style", "")]
+            shown.append((tag, element.get("d"), "; ".join(filter(None, looks))))
+    (clip,) = re.findall(r'<clipPath id="([^"]+)"', short)
+    assert shown == [
+        ("path", "M1 1L2 2", f"clip-path: url(#{clip}); fill: none; stroke: #e6e6e6"),
+        ("use", None, "fill: #222222"),
+        ("use", None, "fill: #222222"),
+        ("path", "M3 3L4 4", f"clip-path: url(#{clip}); fill: none; stroke: #e6e6e6"),
+        ("path", "M5 5L6 6", f"clip-path: url(#{clip}); fill: #ff0000"),
+    ]

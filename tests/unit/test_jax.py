@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from engine_numbers import numbers
 
 from batchscope.jobs import machine
 
@@ -39,10 +40,9 @@ def test_it_keeps_what_every_engine_keeps(tmp_path):
 
 
 def test_it_has_the_numbers_of_the_engine_on_tensorflow(tmp_path):
-    for engine in ("tensorflow", "jax"):
-        run(tmp_path, str(HERE / "engine_numbers.py"), engine, f"{engine}.npz")
-    ours, other = (np.load(tmp_path / f"{engine}.npz") for engine in ("jax", "tensorflow"))
-    assert sorted(ours.files) == sorted(other.files)
+    run(tmp_path, str(HERE / "engine_numbers.py"), "jax.npz")
+    ours, other = np.load(tmp_path / "jax.npz"), numbers("tensorflow")
+    assert sorted(ours.files) == sorted(other)
     for name in ours.files:
         kind = name.rpartition("/")[2]
         if kind == "first":
@@ -69,34 +69,6 @@ def test_the_log_of_a_job_says_nothing_of_accelerators_that_are_not_there(engine
     assert run(tmp_path, str(HERE / "engine_notices.py"), engine) == "to be kept\n"
 
 
-def test_training_takes_over_no_array_of_others(tmp_path):
-    run(tmp_path, str(HERE / "jax_state.py"))
-
-
-ZEROS = """
-from batchscope.training import engines
-engines.load("jax").configure("cpu", 1)
-import keras, jax.numpy as jnp, numpy as np
-for dtype in (None, "float32", "float16", "bfloat16", "int32", "bool"):
-    ours, theirs = keras.initializers.Zeros()((2, 3), dtype), jnp.zeros((2, 3), dtype)
-    assert (ours.aval, ours.weak_type, ours.committed) == (theirs.aval, theirs.weak_type, theirs.committed), dtype
-    assert np.asarray(ours).tobytes() == np.asarray(theirs).tobytes()
-assert keras.initializers.get("zeros")((), "float32") == 0
-"""
-
-
-def test_zeros_that_no_program_makes_are_those_of_jax(tmp_path):
-    run(tmp_path, "-c", ZEROS)
-
-
-ALLOCATOR = """
-from batchscope.training import engines
-engines.load("jax").configure("cpu", 1)
-from jaxlib import xla_client
-options = xla_client.generate_pjrt_gpu_plugin_options()
-assert (options["memory_fraction"], options["preallocate"]) == (0.95, False), options
-"""
-
-
-def test_the_memory_of_a_gpu_may_be_used_to_its_end_and_is_not_taken_before(tmp_path):
-    run(tmp_path, "-c", ALLOCATOR, XLA_PYTHON_CLIENT_MEM_FRACTION="0.1", XLA_PYTHON_CLIENT_PREALLOCATE="true")
+def test_it_takes_over_no_array_of_others_has_the_zeros_of_jax_and_may_use_all_memory_of_a_gpu(tmp_path):
+    memory = {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.1", "XLA_PYTHON_CLIENT_PREALLOCATE": "true"}
+    run(tmp_path, str(HERE / "jax_state.py"), **memory)

@@ -74,7 +74,7 @@ def test_curves_are_means_over_seeds_and_end_where_the_first_seed_diverges() -> 
     by_update = of_32.pivot_table(index="update", columns="seed", values="smoothed_loss", dropna=False)
     common = by_update[by_update.notna().all(axis="columns")]
     assert common.index[-1] == of_32.dropna(subset=["smoothed_loss"]).groupby("seed")["update"].max().min()
-    shades = theme.colours(frames.sizes)
+    shades = theme.colours(frames)
     curve = next(
         line for line in upper.lines if line.get_color() == shades[frames.sizes[2]] and len(line.get_xdata()) > 1
     )

@@ -126,6 +126,11 @@ def test_the_recipe_that_tunes_the_rate_comes_first(report: content.Content) -> 
     page = BeautifulSoup(answer.answers(made), "html.parser")
     assert [head.get_text() for head in page.select("h2")] == ["digits with tuned", "digits with task08-mlp"]
     assert "tuned tunes it for every size. There batch size 32 is recommended." in page.get_text(" ", strip=True)
+    rows = BeautifulSoup(overview.table(made), "html.parser").select("tbody th")
+    assert [row.get_text(" ", strip=True) for row in rows] == [
+        "digits with tuned",
+        "digits with task08-mlp one learning rate for all sizes; tuned tunes it",
+    ]
 
 
 def twice(table: pd.DataFrame) -> pd.DataFrame:

@@ -118,7 +118,7 @@ def test_an_answer_that_rests_on_time_stands_beside_the_figure_of_time(tmp_path:
         (folder / f"{name}.svg").write_text(fake_report.SVG, encoding="utf-8")
         figure = BeautifulSoup(answer.card(made, PAIR), "html.parser").select_one("figcaption strong")
         assert figure is not None
-        assert figure.get_text() == f"{STUDY_FIGURES[name].title}."
+        assert figure.get_text() == f"{STUDY_FIGURES[name].heading(made.frames(PAIR))}."
 
 
 def test_a_bend_beyond_the_sizes_is_told_as_a_bound(tmp_path: Path) -> None:

@@ -125,6 +125,19 @@ verdicts: [C20]
 """
 CONFIG = "timing:\n  warmup_seconds: 0.05\n  windows: 3\n  window_seconds: 0.05\n"
 
+# The files of tests that take longest, the longest first.
+LONGEST = (
+    *("test_second_start.py", "test_warm_starts.py", "test_use_conda.py", "test_jax.py", "test_slurm_cluster.py"),
+    *("test_killed_study.py", "test_memory.py", "test_tracker_exports.py", "test_external_runs.py"),
+    *("test_extending.py", "test_module.py", "test_elsewhere.py", "test_tiny_study.py", "test_small_study.py"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put long files first: a worker takes one file after another, and a long one at the end keeps the others idle."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
+
 
 def write_study(folder: Path) -> None:
     """Study, data, model and quick timings in `folder`."""
@@ -141,6 +154,13 @@ def write_small_study(folder: Path) -> None:
     write_study(folder)
     (folder / "tiny.yaml").write_text(SMALL_STUDY)
     (folder / "quick.yaml").write_text(f"engine: numpy\n{CONFIG}")
+
+
+def write_smaller_study(folder: Path) -> None:
+    """The study of the reference engine with one of its seeds, and without probes and verdicts, in `folder`."""
+    write_small_study(folder)
+    text = SMALL_STUDY.partition("probes:")[0].replace("seeds: [1, 2]", "seeds: [1]")
+    (folder / "tiny.yaml").write_text(text)
 
 
 def write_external_runs(folder: Path) -> None:
@@ -232,6 +252,12 @@ def lasting(folder: Path, name: str) -> pd.DataFrame:
     """The columns of a table that are equal whenever and wherever it is made."""
     found = table(folder, name)
     return found[[column for column in found if not any(word in column for word in CLOCKS)]]
+
+
+def lasting_of(other: Path, folder: Path, name: str) -> pd.DataFrame:
+    """The rows of `lasting(folder, name)` whose seeds the table of another study has, too."""
+    found, seeds = lasting(folder, name), table(other, name)["seed"]
+    return found[found["seed"].isin(seeds)].reset_index(drop=True)
 
 
 def warnings(folder: Path) -> list[str]:

@@ -1,14 +1,12 @@
-"""What a second start of a study does: after a kill, a change, a damage, with time stamps that are wrong."""
+"""What a second start of a study does: after a change, a damage, with time stamps that are wrong."""
 
 import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, command, edit, lasting, planned, refused, run, snakemake, start_and_kill, write_small_study
+from conftest import command, edit, lasting, planned, refused, run, snakemake
 
 
 @pytest.fixture
@@ -84,27 +82,6 @@ def test_other_data_are_refused_or_announced_before_any_job(edited):
     np.savez(edited / "flowers.npz", x=np.nan_to_num(x), y=y)
     announced = snakemake(edited, "--dry-run")
     assert "results/runs/flowers/own were made with another data set" in announced.stdout + announced.stderr
-
-
-@pytest.mark.parametrize(
-    "appears", ["results/datasets/*/*.npz", "results/runs/*/*/*/*/run.parquet", "results/tiny/tables/*"]
-)
-def test_a_killed_study_resumes_and_ends_with_the_same_tables(small, tmp_path, appears):
-    write_small_study(tmp_path)
-    start_and_kill(tmp_path, appears)
-    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("results/**/*.parquet")}
-    unlocked = subprocess.run(
-        [sys.executable, ROOT / "tools/clear_stale_lock.py"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert unlocked.returncode == 0, unlocked.stderr
-    resumed = snakemake(tmp_path, "tables")
-    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-    trained = ("runs", "evaluations", "steps", "trials", "to_target", "verdicts")
-    for name in (*trained, "gradients", "noise_scale", "sharpness", "modes", "rate_curves", "accumulation"):
-        pd.testing.assert_frame_equal(lasting(tmp_path, name), lasting(small, name))
-    complete = [path for path in kept if path.name == "run.parquet"]
-    again = [path for path in complete if path.stat().st_mtime_ns != kept[path]]
-    assert len(again) <= 2  # at most the jobs that Snakemake had not yet marked as finished
 
 
 def test_a_damaged_figure_or_page_is_made_again_and_a_damaged_table_too(small, edited):

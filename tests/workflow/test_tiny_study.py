@@ -60,22 +60,23 @@ def test_every_probe_looks_at_the_runs_it_is_asked_for(finished):
     assert windows.groupby("loop").size().to_dict() == {"data": 3, "fit": 3, "fused": 3}
 
 
-@pytest.mark.parametrize("when", [0, 4e9])
-def test_other_content_is_trained_whatever_the_time_stamps_say(finished, tmp_path, when):
+def test_other_content_is_trained_whatever_the_time_stamps_say(finished, tmp_path):
     folder = shutil.copytree(finished, tmp_path / "edited")
-    model = folder / "model.py"
+    model, data = folder / "model.py", folder / "flowers.npz"
     edit(model, "0.2", "0.3")
-    os.utime(model, (when, when))
-    jobs = planned(folder)
-    assert (jobs["train"], jobs["time_cell"], jobs["tune_cell"]) == (4, 1, 1)
-    assert "make_dataset" not in jobs
+    for when in (0, 4e9):
+        os.utime(model, (when, when))
+        jobs = planned(folder)
+        assert (jobs["train"], jobs["time_cell"], jobs["tune_cell"]) == (4, 1, 1)
+        assert "make_dataset" not in jobs
     edit(model, "0.3", "0.2")
     assert planned(folder) == {}
-    with np.load(folder / "flowers.npz") as arrays:
-        np.savez(folder / "flowers.npz", x=arrays["x"] + 1, y=arrays["y"])
-    os.utime(folder / "flowers.npz", (when, when))
-    jobs = planned(folder)
-    assert (jobs["make_dataset"], jobs["train"], jobs["probe_rates"]) == (1, 4, 2)
+    with np.load(data) as arrays:
+        np.savez(data, x=arrays["x"] + 1, y=arrays["y"])
+    for when in (0, 4e9):
+        os.utime(data, (when, when))
+        jobs = planned(folder)
+        assert (jobs["make_dataset"], jobs["train"], jobs["probe_rates"]) == (1, 4, 2)
 
 
 def test_a_failing_model_names_the_function_and_keeps_what_is_done(finished, tmp_path):

@@ -30,11 +30,13 @@ def learning_curves(evaluations: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFra
     """
     curves = dict(list(evaluations.groupby(CELL, sort=False)))
     rows: list[dict[Any, Any]] = []
-    for _, of_recipe in about(runs, PAIR):
+    for _, of_recipe in about(runs, PAIR) if curves else ():
         logarithmic = positive(evaluations.merge(of_recipe[PAIR].head(1), on=PAIR))
         for name, group in about(of_recipe, CELL):
             ended_ok = group.loc[group["outcome"] == "ok", "seed"]
-            found = curves.get(tuple(name.values()), evaluations[:0])
+            found = curves.get(tuple(name.values()))
+            if found is None:
+                continue
             found = found[found["seed"].isin(ended_ok)]
             spent = "epoch" if found["epoch"].notna().all() else "examples"
             looks = found.drop_duplicates(["seed", spent])

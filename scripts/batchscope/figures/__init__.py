@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 class FigureSpec:
     """A figure: its title, and the module with the functions `draw_NAME`, `caption_NAME` and `alt_NAME`.
 
-    It is drawn only for a data set and recipe about which every table in `needs` has rows; of a
-    need such as `to_target.seconds`, with something in that column, of `evaluations.train_loss|validation_loss` in one
-    of the two.
+    The title holds whatever was measured; a function `title_NAME` of the module names what was.
+
+    The figure is drawn only for a data set and recipe about which every table in `needs` has rows; of a need such
+    as `to_target.seconds`, with something in that column, of `evaluations.train_loss|validation_loss` in one of two.
     """
 
     name: str
@@ -68,8 +69,13 @@ class FigureSpec:
         """Draw the figure and write it as SVG with its title and alternative text."""
         from batchscope.figures import theme
 
-        title = f"{self.title}: {frames.dataset}, {frames.recipe}"
+        title = f"{self.heading(frames)}: {frames.dataset}, {frames.recipe}"
         theme.save(self.draw(frames), path, title=title, alt=self.alt(frames))
+
+    def heading(self, frames: Frames) -> str:
+        """The title for this data set and recipe: it names nothing that was not measured."""
+        named = getattr(self._functions(), f"title_{self.name}", None) if self.has_rows(frames) else None
+        return self.title if named is None else cast("Callable[[Frames], str]", named)(frames)
 
     def caption(self, frames: Frames) -> str:
         """What is drawn, over how many seeds, and what lines, bands and bars are. One paragraph of plain text."""
@@ -116,7 +122,7 @@ _EVIDENCE = (
         "critical_vs_target", "Critical batch size against the target", "scaling", ("critical_batch_size.b_crit",)
     ),
     FigureSpec("time_to_target", "Time to the targets", "budgets", ("to_target.seconds", "targets")),
-    FigureSpec("equal_budget", "Validation at equal epochs, updates and seconds", "budgets", ("equal_budget",)),
+    FigureSpec("equal_budget", "Validation at equal budgets", "budgets", ("equal_budget",)),
     FigureSpec("tuning", "Tuning of the learning rate", "rates", ("trials",)),
     FigureSpec("rate_vs_batch", "Best learning rate against batch size", "rates", ("rates", "rate_slopes")),
     FigureSpec("pareto", "Training time against test error", "front", ("pareto",)),

@@ -116,7 +116,7 @@ def draw(
         theme.lines(axes, singles, "batch_size", "value", units="key", linewidth=0.7, **joined)
     else:
         theme.lines(axes, means, "batch_size", "value", linewidth=1.0, **joined)
-    dots: dict[str, Any] = {"linewidth": 0, "marker": "o", "markeredgecolor": "auto", **theme.by_size(frames.sizes)}
+    dots: dict[str, Any] = {"linewidth": 0, "marker": "o", "markeredgecolor": "auto", **theme.by_size(frames)}
     small = {"markersize": 3, "alpha": 0.55, "markeredgewidth": 0, "zorder": 2}
     theme.lines(axes, singles[singles["n"] > 1], "beside", "value", **small, **dots)
     theme.lines(axes, means, "batch_size", "value", markersize=5, markeredgewidth=1.0, zorder=4, **dots)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -101,7 +102,7 @@ def _equals(frames: Frames, named: dict[str, Any]) -> list[Size]:
 
 def _panel(frames: Frames, at: Axes, rows: pd.DataFrame, unit: str) -> None:
     """Points with their intervals and values, joined by a thin line."""
-    coloured = theme.by_size(frames.sizes)
+    coloured = theme.by_size(frames)
     theme.lines(at, rows, "batch_size", "value", color=theme.FAINT, linewidth=1.2, zorder=1)
     theme.dots(at, rows, "batch_size", "value", s=52, zorder=4, **coloured)
     values = rows["value"].to_numpy(np.float64)
@@ -112,12 +113,16 @@ def _panel(frames: Frames, at: Axes, rows: pd.DataFrame, unit: str) -> None:
     at.margins(y=0.25)
     at.autoscale_view()
     theme.bars(at, rows, "batch_size", rows["size"].map(coloured["palette"]))
-    for row in rows.to_dict("records"):
+    series = rows.to_dict("records")
+    for row, following in zip_longest(series, series[1:]):
         shown = plain(row["value"], unit) if unit else text.number(row["value"])
         ends = text.interval(row["value"], row["low"], row["high"]) if not unit else shown
         theme.tips(at, [(row["batch_size"], row["value"], f"batch size {row['size']}: {ends}")])
+        # On the side of the line that goes on from here.
+        rises = following is not None and following["value"] > row["value"]
+        aside = {"xytext": (6, -4), "va": "top"} if rises else {"xytext": (6, 5)}
         at.annotate(
-            shown, (row["batch_size"], row["value"]), (6, 5), textcoords="offset points", fontsize=8.5, zorder=6
+            shown, (row["batch_size"], row["value"]), textcoords="offset points", fontsize=8.5, zorder=6, **aside
         )
 
 

@@ -12,6 +12,7 @@ from batchscope.figures.frames import Frames, Size, known, of_size
 from batchscope.figures.target_words import imported, runs_in_words, targets_alt
 from batchscope.figures.targets import metrics_of, panel, sentence_case, targets_of, unreached_mark
 from batchscope.figures.words import joined, plain, range_in_words, series_in_words
+from batchscope.text import listing
 
 _COSTS = {"seconds": ("Time to the target", "s"), "joules": ("Energy to the target", "J")}
 _BUDGETS = ("epochs", "updates", "seconds")
@@ -30,6 +31,11 @@ def draw_time_to_target(frames: Frames) -> Figure:
     made.align_ylabels(panels)
     theme.legend(made, [unreached_mark()])
     return made
+
+
+def title_time_to_target(frames: Frames) -> str:
+    """What was measured on the way to the targets."""
+    return f"Time{' and energy' if 'joules' in _measured(frames) else ''} to the targets"
 
 
 def caption_time_to_target(frames: Frames) -> str:
@@ -52,10 +58,10 @@ def alt_time_to_target(frames: Frames) -> str:
 
 
 def draw_equal_budget(frames: Frames) -> Figure:
-    """Validation loss (or error) against batch size after equal epochs, updates and seconds."""
-    made, panels = theme.figure(3, 1, 2.0, extra=0.6)
-    measure = _measure(frames)
-    for axes, budget in zip(panels, _BUDGETS, strict=True):
+    """Validation loss (or error) against batch size after each equal budget: epochs, updates, seconds."""
+    budgets, measure = _budgets(frames), _measure(frames)
+    made, panels = theme.figure(len(budgets), 1, 2.0, extra=0.6)
+    for axes, budget in zip(panels, budgets, strict=True):
         axes.set_title(_amount(frames, budget))
         points = _points(frames, budget, measure)
         bottom = axes is panels[-1]
@@ -69,11 +75,16 @@ def draw_equal_budget(frames: Frames) -> Figure:
     return made
 
 
+def title_equal_budget(frames: Frames) -> str:
+    """What was spent."""
+    return f"Validation at equal {listing(_budgets(frames))}"
+
+
 def caption_equal_budget(frames: Frames) -> str:
     """What is drawn, at which budgets, over how many runs."""
-    rows, measure = frames.equal_budget, _measure(frames)
+    rows, measure, budgets = frames.equal_budget, _measure(frames), _budgets(frames)
     counts = [int(n) for n in rows["n"] if n > 0]
-    points = [point for budget in _BUDGETS for point in _points(frames, budget, measure).values()]
+    points = [point for budget in budgets for point in _points(frames, budget, measure).values()]
     return joined(
         [
             f"Mean {measure.replace('_', ' ')} of the same runs after equal budgets, the largest that every run that "
@@ -81,7 +92,7 @@ def caption_equal_budget(frames: Frames) -> str:
             f"Bars: 95 % t-intervals over n = {range_in_words(counts)} runs."
             if max(counts, default=0) > 1
             else "No bars: one run.",
-            "Triangles: sizes without a value there." if any(_without(frames, budget) for budget in _BUDGETS) else "",
+            "Triangles: sizes without a value there." if any(_without(frames, budget) for budget in budgets) else "",
             cut_in_words(points),
         ]
     )
@@ -95,9 +106,9 @@ def alt_equal_budget(frames: Frames) -> str:
             f"{_amount(frames, budget)}: the mean {measure.replace('_', ' ')}",
             readings(frames, _points(frames, budget, measure)),
         )
-        for budget in _BUDGETS
+        for budget in _budgets(frames)
     ]
-    return joined(["Three panels against batch size.", *words])
+    return joined(["Against batch size, a panel for each budget.", *words])
 
 
 def _measured(frames: Frames) -> list[str]:
@@ -112,6 +123,12 @@ def _heading(costs: list[str]) -> str:
 def _measure(frames: Frames) -> str:
     """The loss, or the error where an import has no loss."""
     return next((m for m in _MEASURES if frames.equal_budget[f"{m}_mean"].notna().any()), _MEASURES[0])
+
+
+def _budgets(frames: Frames) -> list[str]:
+    """Those after which anything was measured."""
+    measure = _measure(frames)
+    return [budget for budget in _BUDGETS if _points(frames, budget, measure)] or ["epochs"]
 
 
 def _amount(frames: Frames, budget: str) -> str:

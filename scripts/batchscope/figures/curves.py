@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
 
 from batchscope.analysis.curves import positive
-from batchscope.figures import theme
+from batchscope.figures import line_ends, theme
 from batchscope.figures.frames import Frames, Size, finished, of_size, value_of
 from batchscope.figures.words import (
     elsewhere,
@@ -34,13 +34,13 @@ _LOOKS = {"validation": (theme.VALIDATION, 2.6), "train": (theme.TRAIN, 1.2)}
 
 
 def draw_curves_loss(frames: Frames) -> Figure:
-    """Training and validation loss against epochs, updates, examples and seconds: views, with a log and a linear axis.
+    """Training and validation loss against epochs, updates, examples and seconds: views, with log and linear axes.
 
-    A loss that is not positive has no log axis. Runs made elsewhere have the parts and the axes that are known.
+    Runs made elsewhere have the parts and the axes that are known.
     """
-    scales = ("log", "linear") if positive(frames.evaluations) else ("linear",)
+    scales = _scales(frames)
     names = [f"{cost}-{scale}" for scale in scales for cost in _costs(frames)]
-    made, panels = _draw(frames, "loss", names)
+    made, panels, ends = _draw(frames, "loss", names)
     for scale in scales:
         first, *others = (axes for name, (axes, *_) in panels.items() if name.endswith(scale))
         for axes in (first, *others):
@@ -49,37 +49,39 @@ def draw_curves_loss(frames: Frames) -> Figure:
             else:
                 theme.plain_axis(axes)
             axes.set_ylim(first.get_ylim())
+    line_ends.name_sizes(made, ends, frames)
     return made
 
 
 def draw_curves_accuracy(frames: Frames) -> Figure:
     """Training and validation accuracy against epochs, updates, examples and seconds: views."""
     costs = _costs(frames)
-    made, panels = _draw(frames, "accuracy", costs)
+    made, panels, ends = _draw(frames, "accuracy", costs)
     low, high = panels[costs[0]][0].get_ylim()
     for axes, *_ in panels.values():
         axes.set_ylim(max(low, -0.02), min(high, 1.02))
+    line_ends.name_sizes(made, ends, frames)
     return made
 
 
 def draw_curves_article(frames: Frames) -> Figure:
-    """The plot everyone knows from a training, one panel per batch size: thin lines are runs, thick ones their mean."""
-    made, panels = theme.figure_of(len(frames.sizes), 1.9, extra=0.7)
+    """The plot everyone knows from a training, one panel per batch size: thin lines are runs, thick ones their mean.
+
+    Views with a log and a linear axis of the losses.
+    """
+    height = 1.9 * -(-len(frames.sizes) // 2) + 0.7
+    made, views = theme.views(_scales(frames), len(frames.sizes), height, by_two=True)
     parts, cost = _parts(frames, "loss"), _costs(frames)[0]
-    at = _SPENT.get(cost, cost)
-    for axes, size in zip(panels, frames.sizes, strict=True):
-        axes.set_title(f"Batch size {size.label}")
-        looks = [part for part in _LOOKS if part in parts]
-        missing = [part for part in looks if not _runs_of_size(axes, frames, size, part, at)]
-        if len(missing) < len(looks):
-            theme.counts_axis(axes)
-            theme.note(axes, [f"{part} loss not measured" for part in missing])
-        else:
-            theme.say(axes, "not measured" if finished(frames, size) else "no run ended ok")
-    _log_losses(frames, panels[0])
     handles = [Line2D([], [], color=_LOOKS[part][0], linewidth=2, label=f"{_NAMES[part]} loss") for part in parts]
-    theme.legend(made, handles)
-    made.supxlabel(cost.capitalize(), fontsize=10)
+    for (scale, panels), view in zip(views.items(), made.subfigs, strict=True):
+        for axes, size in zip(panels, frames.sizes, strict=True):
+            _single_runs(axes, frames, size, parts, _SPENT.get(cost, cost))
+        if scale == "log":
+            _log_losses(frames, panels[0])
+        else:
+            theme.plain_axis(panels[0])
+        theme.legend(view, handles)
+        view.supxlabel(cost.capitalize(), fontsize=10)
     return made
 
 
@@ -97,9 +99,9 @@ def caption_curves_article(frames: Frames) -> str:
     """What the lines are."""
     return joined(
         [
-            f"Loss on {_on(frames, 'loss')}. Thin lines: single runs "
-            f"({_n_in_words(frames)} per size); thick lines: their {_mean(frames)}, as far as all runs of the size "
-            "go.",
+            f"Loss on {_on(frames, 'loss')}. Thin lines: single runs ({_n_in_words(frames)} per size); thick lines: "
+            f"their {_mean(frames)}, as far as all runs of the size go.",
+            "" if elsewhere(frames) else "At one size updates, examples and seconds only rescale the epochs.",
             failed_in_words(frames),
         ]
     )
@@ -131,6 +133,11 @@ def mean_curve(frames: Frames, size: Size, metric: str) -> pd.DataFrame:
     return rows[rows["metric"] == metric]
 
 
+def _scales(frames: Frames) -> tuple[str, ...]:
+    """A loss that is not positive has no log axis."""
+    return ("log", "linear") if positive(frames.evaluations) else ("linear",)
+
+
 def _mean(frames: Frames) -> str:
     return "geometric mean" if positive(frames.evaluations) else "mean"
 
@@ -142,23 +149,26 @@ def _log_losses(frames: Frames, axes: Axes) -> None:
         theme.log_axis(axes, "y", losses.to_numpy(np.float64, na_value=np.nan))
 
 
-def _draw(frames: Frames, metric: str, names: Sequence[str]) -> tuple[Figure, dict[str, list[Axes]]]:
+def _draw(
+    frames: Frames, metric: str, names: Sequence[str]
+) -> tuple[Figure, dict[str, list[Axes]], dict[FigureBase, dict[Axes, pd.DataFrame]]]:
+    """The figure, the panels of each view, and the ends of the lines in the panels of each part of the figure."""
     parts = _parts(frames, metric)
     made, views = theme.views(names, len(parts), 2.75)
+    ends: dict[FigureBase, dict[Axes, pd.DataFrame]] = {part: {} for part in made.subfigs}
     no_line = "not measured" if (frames.runs["outcome"] == "ok").any() else "no run ended ok"
     no_line = "no evaluation that all runs of a size have" if elsewhere(frames) else no_line
     for column, part in enumerate(parts):
         name = f"{part}_{metric}"
         means = _charged(frames, frames.learning_curves[frames.learning_curves["metric"] == name])
         failed = _charged(frames, _unfinished(frames, name))
-        for view, panels in views.items():
+        for (view, panels), row in zip(views.items(), made.subfigs, strict=True):
             cost, axes = view.partition("-")[0], panels[column]
             axes.set_title(f"{_NAMES[part]} {metric}")
             axes.set_xlabel(_axis(frames, cost))
-            _panel(axes, frames, means.dropna(subset=[cost]), failed.dropna(subset=[cost]), cost, name, no_line)
-    for row in made.subfigs:
-        theme.size_legend(row, frames.sizes)
-    return made, views
+            known, lost = means.dropna(subset=[cost]), failed.dropna(subset=[cost])
+            ends[row][axes] = _panel(axes, frames, known, lost, cost, name, no_line)
+    return made, views, ends
 
 
 def _parts(frames: Frames, metric: str) -> list[str]:
@@ -211,12 +221,15 @@ def _unfinished(frames: Frames, column: str) -> pd.DataFrame:
 
 def _panel(
     axes: Axes, frames: Frames, means: pd.DataFrame, failed: pd.DataFrame, cost: str, column: str, no_line: str
-) -> None:
-    """Means with their bands, and runs that did not end ok: dashed, with a cross at their end."""
+) -> pd.DataFrame:
+    """Means with their bands, and runs that did not end ok: dashed, with a cross at their end.
+
+    Gives the ends of the lines: of the mean of each size, or of its longest run where it has none.
+    """
     logarithmic = cost in ("updates", "seconds")  # such an axis has no place for zero
     if logarithmic:
         means, failed = (rows[rows[cost] > 0] for rows in (means, failed))
-    coloured = theme.by_size(frames.sizes)
+    coloured = theme.by_size(frames)
     theme.lines(axes, means, cost, "mean", **coloured)
     alone = means.groupby("size")["size"].transform("size") == 1
     theme.dots(axes, means[alone], cost, "mean", s=16, **coloured)
@@ -234,6 +247,9 @@ def _panel(
         theme.log_axis(axes, "x", reached)
     else:
         theme.counts_axis(axes)
+    longest = failed[~failed["size"].isin(ends["size"])].sort_values("epoch").groupby("size", sort=False).tail(1)
+    found = [ends[["size", cost, "mean"]], longest[["size", cost, column]]]
+    return pd.concat([each.set_axis(["size", "x", "y"], axis=1) for each in found])
 
 
 def _end(row: Mapping[Any, Any]) -> str:
@@ -243,6 +259,18 @@ def _end(row: Mapping[Any, Any]) -> str:
     )
     after = f"{plain(row['examples'])} examples" if np.isnan(row["epochs"]) else f"{plain(row['epochs'])} epochs"
     return f"batch size {row['size']}: {plain(row['mean'], digits=3)}{bounds} after {after}"
+
+
+def _single_runs(axes: Axes, frames: Frames, size: Size, parts: Sequence[str], at: str) -> None:
+    """The panel of a size: losses of its runs and their means against the column `at`, or why there are none."""
+    axes.set_title(f"Batch size {size.label}")
+    looks = [part for part in _LOOKS if part in parts]
+    missing = [part for part in looks if not _runs_of_size(axes, frames, size, part, at)]
+    if len(missing) < len(looks):
+        theme.counts_axis(axes)
+        theme.note(axes, [f"{part} loss not measured" for part in missing])
+    else:
+        theme.say(axes, "not measured" if finished(frames, size) else "no run ended ok")
 
 
 def _runs_of_size(axes: Axes, frames: Frames, size: Size, part: str, at: str) -> bool:

@@ -17,12 +17,14 @@ __all__ = ["Frames", "Size", "finished", "known", "labelled", "of_size", "select
 class Frames:
     """The rows of one data set and recipe of the tables of the same names, and its sizes, smallest first.
 
-    `further` are those of other tables, by name; see `of`.
+    `all_sizes` are those of the whole study, so that a size has one colour in all figures; `further` are the rows of
+    other tables, by name; see `of`.
     """
 
     dataset: str
     recipe: str
     sizes: tuple[Size, ...]
+    all_sizes: tuple[Size, ...]
     runs: pd.DataFrame
     evaluations: pd.DataFrame
     steps: pd.DataFrame
@@ -49,8 +51,9 @@ class Frames:
 
 
 _TABLES = ("runs", "evaluations", "steps", "timings", "windows", "metrics", "summary", "learning_curves")
+_OTHERS = (*PAIR, "sizes", "all_sizes", "further", *_TABLES)
 # Tables without rows where a study has no targets, tunes no rate or times nothing.
-_EVIDENCE = tuple(name for name in Frames.__dataclass_fields__ if name not in (*PAIR, "sizes", "further", *_TABLES))
+_EVIDENCE = tuple(name for name in Frames.__dataclass_fields__ if name not in _OTHERS)
 
 
 def select(tables: Mapping[str, pd.DataFrame], dataset: str, recipe: str) -> Frames:
@@ -67,7 +70,8 @@ def select(tables: Mapping[str, pd.DataFrame], dataset: str, recipe: str) -> Fra
         if set(PAIR) <= set(table.columns)
     }
     further = {name: found.pop(name) for name in list(found) if name not in _TABLES + _EVIDENCE}
-    return Frames(dataset, recipe, tuple(sizes_of(found["runs"])), **found, further=further)
+    sizes, all_sizes = (tuple(sizes_of(runs)) for runs in (found["runs"], tables["runs"]))
+    return Frames(dataset, recipe, sizes, all_sizes, **found, further=further)
 
 
 def finished(frames: Frames, size: Size) -> list[int]:

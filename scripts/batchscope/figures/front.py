@@ -41,7 +41,7 @@ def draw_pareto(frames: Frames) -> Figure:
     if not places:
         theme.say(axes, "not measured")
         return made
-    coloured = theme.by_size(frames.sizes)
+    coloured = theme.by_size(frames)
     points = pd.DataFrame([vars(place) for place in places.values()]).assign(size=[size.label for size in places])
     front = points[points["on_front"]]
     theme.lines(axes, front, "seconds", "error", color=theme.GREY, linewidth=1.0, zorder=1)

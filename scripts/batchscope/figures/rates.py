@@ -37,7 +37,7 @@ def draw_tuning(frames: Frames) -> Figure:
     theme.log_axis(axes, "x", frames.trials["learning_rate"].to_numpy(np.float64))
     _trials(axes, frames, axes.get_ylim()[1])
     _tuning_curves(axes, frames)
-    theme.size_legend(made, [size for size in frames.sizes if len(of_size(frames.trials, size))])
+    theme.size_legend(made, frames, [size for size in frames.sizes if len(of_size(frames.trials, size))])
     axes.legend(handles=_tuning_marks(frames), loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderpad=0.2)
     return made
 
@@ -83,7 +83,7 @@ def draw_rate_vs_batch(frames: Frames) -> Figure:
         _slopes(axes, frames, optima)
     axes.plot([s.batch_size for s, _ in used], [v for _, v in used], "s", **_HOLLOW, markersize=8, zorder=2)
     best = labelled(frames.rates.dropna(subset=["optimum"]))
-    colour = best["size"].map({size.label: shade for size, shade in theme.colours(frames.sizes).items()})
+    colour = best["size"].map({size.label: shade for size, shade in theme.colours(frames).items()})
     axes.scatter(best["batch_size"], best["optimum"], color=list(colour), s=36, linewidth=0, zorder=4)
     ends = best.rename(columns={"optimum_ci_low": "low", "optimum_ci_high": "high"})
     theme.bars(axes, ends, "batch_size", colour)
@@ -105,13 +105,14 @@ def draw_rate_vs_batch(frames: Frames) -> Figure:
 def caption_rate_vs_batch(frames: Frames) -> str:
     """What is drawn, and the slope with its interval."""
     counts = [int(n) for n in frames.rates["n_seeds"] if n > 0]
-    over = range_in_words(counts)
     bars = " with 95 % t-intervals" if max(counts, default=0) > 1 else ""
+    over = f", geometric means over n = {range_in_words(counts)} {_repetitions(frames)}{bars}"
+    if _of_means(frames):
+        over = " of the means over runs"
     edge = any(_at_edge(frames, size) for size in frames.sizes)
     return joined(
         [
-            f"Dots: best learning rate, geometric means over n = {over} {_repetitions(frames)}{bars}. Squares: rate of "
-            "the runs.",
+            f"Dots: best learning rate{over}. Squares: rate of the runs.",
             _slope_in_words(frames),
             "Crosses: at the edge of the rates tried." if edge else "",
         ]
@@ -156,7 +157,7 @@ def _loss_axis(axes: Axes, losses: Numbers) -> None:
 
 def _trials(axes: Axes, frames: Frames, top: float) -> None:
     """The single trials, those that failed, and those whose loss lies beyond the axis."""
-    for size, colour in theme.colours(frames.sizes).items():
+    for size, colour in theme.colours(frames).items():
         trials = of_size(frames.trials, size)
         rates, losses = (trials[name].to_numpy(np.float64, na_value=np.nan) for name in ("learning_rate", _LOSS))
         good = np.isfinite(losses) & (trials["outcome"] == "ok").to_numpy()
@@ -169,7 +170,7 @@ def _trials(axes: Axes, frames: Frames, top: float) -> None:
 def _tuning_curves(axes: Axes, frames: Frames) -> None:
     """The mean loss of a size per rate, where no trial failed, and a ring about the rate chosen."""
     ring: dict[str, Any] = {"markersize": 9, "markerfacecolor": "none", "markeredgewidth": 1.6, "zorder": 4}
-    for size, colour in theme.colours(frames.sizes).items():
+    for size, colour in theme.colours(frames).items():
         curve = of_size(frames.tuning_curves, size)
         whole = curve["loss_mean"].where(curve["n_ok"] == curve["n"])
         axes.plot(curve["learning_rate"], whole, color=colour, linewidth=1.4, zorder=3)
@@ -209,13 +210,15 @@ def _rate_limits(axes: Axes, frames: Frames, values: Sequence[float]) -> None:
 
 
 def _slopes(axes: Axes, frames: Frames, optima: Sequence[tuple[Size, float]]) -> None:
-    """The fitted slope through the middle of the optima, and slopes 1 and 1/2 from the first."""
+    """The fitted slope over the sizes that it rests on, through their middle; and slopes 1 and 1/2 from the first."""
     x = np.array([size.batch_size for size, _ in optima], dtype=np.float64)
     y = np.array([value for _, value in optima])
     for power, style in _REFERENCES.values():
         axes.plot(x, y[0] * (x / x[0]) ** power, color=theme.GREY, linestyle=style, linewidth=1.0, zorder=1)
     slope = _fitted(frames)
     if slope is not None:
+        inside = [not _at_edge(frames, size) for size, _ in optima]
+        x, y = x[inside], y[inside]
         middle = np.exp(np.log(y).mean() + slope * (np.log(x) - np.log(x).mean()))
         axes.plot(x, middle, color=theme.INK, linewidth=1.2, zorder=2)
 
@@ -239,7 +242,8 @@ def _slope_in_words(frames: Frames) -> str:
         reach = "" if open_ended else f" (95 %, with the spread of {_repetitions(frames, n)}: {low} to {high})"
         return f"No slope is drawn: over {sizes} sizes it lies between {least} and {most}{reach}."
     if open_ended:
-        return f"Solid: fitted slope {least} over {sizes} sizes (no interval: n = {n} {_repetitions(frames, n)})."
+        why = "runs share no seeds" if _of_means(frames) else f"n = {n} {_repetitions(frames, n)}"
+        return f"Solid: fitted slope {least} over {sizes} sizes (no interval: {why})."
     of_it = f"95 % t-interval {low} to {high} over n = {n} {_repetitions(frames, n)}, {sizes} sizes"
     return f"Solid: fitted slope {least} ({of_it})."
 
@@ -250,6 +254,11 @@ def _criterion(frames: Frames) -> str:
     if of_external_runs.empty:
         return "Lowest validation loss"
     return sentence_case(criterion_in_words(of_external_runs["criterion"].iloc[0]))
+
+
+def _of_means(frames: Frames) -> bool:
+    """Whether best rates are those of the means of runs, since runs made elsewhere share no seeds."""
+    return len(frames.of("rate_choices")) > 0 and bool((frames.rates["n_seeds"] <= 1).all())
 
 
 def _repetitions(frames: Frames, n: int = 2) -> str:

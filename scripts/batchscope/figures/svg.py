@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +13,13 @@ LONG_PATH = 8  # vertices
 UNSEEN = 0.12  # points by which a long path may pass a vertex, a twenty-fifth of a millimetre
 
 
-def compact(svg: str) -> str:
-    """The same drawing with short paths, places to a hundredth of a point, no line breaks, and no empty description."""
+def compact(svg: str, mark: str) -> str:
+    """The same drawing with short paths and ids, places to a hundredth of a point, and styles said once.
+
+    All its ids start with `mark`, which is that of the whole and confines its styles to it.
+    """
     svg = re.sub(r" *<metadata>.*?</metadata>\n", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' *<path d=[^>]*style="fill: none"/>\n', "", svg)  # neither filled nor stroked
     if font := re.search(r"font-family: [^;\"]*", svg):
         svg = svg.replace(f"{font[0]}; ", "").replace("<svg ", f'<svg style="{font[0]}" ', 1)
     svg = _SPOT.sub(_circle, svg)
@@ -23,7 +28,45 @@ def compact(svg: str) -> str:
     used = set(re.findall(r"#([\w.-]+)", svg))
     svg = _NUMBERED.sub(lambda found: found[0] if found[1] in used else "", svg)
     svg = re.sub(r' transform="rotate\(-0 [^"]*"', "", svg)
-    return re.sub(r"\n\s*", "\n", _without_bare_groups(svg))
+    svg = _with_classes(_with_short_ids(_without_bare_groups(svg), mark), mark)
+    return re.sub(r"\n\s*", "\n", svg)
+
+
+def _with_short_ids(svg: str, mark: str) -> str:
+    """The drawing with numbers for ids that Matplotlib makes of a digest: those of markers and clip paths."""
+    digests = rf"{mark}-\w*[0-9a-f]{{10}}\b"
+    short = {found: f"{mark}-{i}" for i, found in enumerate(dict.fromkeys(re.findall(f'id="({digests})"', svg)))}
+    return re.sub(digests, lambda found: short.get(found[0], found[0]), svg)
+
+
+def _with_classes(svg: str, mark: str) -> str:
+    """The drawing with a class for every style and clip path that elements share.
+
+    Markers keep their own style: what `<use>` clones is not found by a rule that is confined to one drawing.
+    """
+    parts = re.split(r"(<defs>.*?</defs>)", svg, flags=re.DOTALL)
+    counts = Counter(look for part in parts[::2] for found in _LOOKS.finditer(part) for look in _looks(found))
+    shared = [look for look, count in counts.items() if count > 1]
+    names = {look: f"{chr(ord('a') + i % 26)}{i // 26 or ''}" for i, look in enumerate(shared)}
+
+    def named(found: re.Match[str]) -> str:
+        looks = _looks(found)
+        classes, own = [names[look] for look in looks if look in names], [look for look in looks if look not in names]
+        words = f' class="{" ".join(classes)}"' if classes else ""
+        return words + (f' style="{"; ".join(own)}"' if own else "")
+
+    parts[::2] = [_LOOKS.sub(named, part) for part in parts[::2]]
+    rules = "".join(f"#{mark} .{name}{{{look}}}" for look, name in names.items())
+    own = '<style type="text/css">'
+    return "".join(parts).replace(own, f"{own}{rules}#{mark} ", 1)
+
+
+_LOOKS = re.compile(r'(?: clip-path="([^"]*)")? style="([^"]*)"')
+
+
+def _looks(found: re.Match[str]) -> list[str]:
+    clip, style = found.groups()
+    return [*([f"clip-path: {clip}"] if clip else []), style]
 
 
 def _without_bare_groups(svg: str) -> str:
@@ -68,7 +111,7 @@ def _steps(places: NDArray[np.int_]) -> str:
     steps = np.diff(places, axis=0)
     steps = steps[steps.any(axis=1)] if len(places) > 2 else steps
     start = f"M{places[0, 0] / 10:g} {places[0, 1] / 10:g}"
-    return f"{start}l{' '.join(f'{x / 10:g} {y / 10:g}' for x, y in steps)}".replace(" -", "-") if len(steps) else start
+    return f"{start}l{' '.join(f'{x / 10:g} {y / 10:g}' for x, y in steps)}" if len(steps) else start
 
 
 def _seen(points: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -101,5 +144,7 @@ def _distances(
 
 
 def _rounded(places: str) -> str:
+    """Places to a hundredth of a point, without the zeros and spaces that a path can do without: `.5.25-3L1 2`."""
     short = re.sub(r"-?\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), places)
-    return re.sub(r" ?\n", " ", short).strip()
+    short = re.sub(r"(?<![\d.])0\.", ".", re.sub(r"\s+", " ", short))
+    return re.sub(r" ?([A-Za-z]) ?| (?=-)|(?<=\.\d) (?=\.)|(?<=\.\d\d) (?=\.)", r"\1", short).strip()

@@ -142,7 +142,7 @@ def _higher_is_harder(frames: Frames, metric: str) -> bool:
 
 def looks(targets: Sequence[Target]) -> dict[Target, Look]:
     """A colour and a marker per target, lightest for the easiest; not the colours of batch sizes."""
-    shades = np.linspace(0.45, 0.95, len(targets)) if len(targets) > 1 else [0.75]
+    shades = np.linspace(0.63, 1.0, len(targets)) if len(targets) > 1 else [0.75]
     return {
         target: Look(to_hex(colormaps["OrRd"](shade)), _MARKERS[i % len(_MARKERS)])
         for i, (target, shade) in enumerate(zip(targets, shades, strict=True))

@@ -25,19 +25,20 @@ from matplotlib.transforms import BboxBase
 from numpy.typing import ArrayLike, NDArray
 
 from batchscope.figures import svg
-from batchscope.figures.frames import Size
+from batchscope.figures.frames import Frames, Size
 from batchscope.figures.words import compact, plain
 from batchscope.identity.digests import sealed_markup
 from batchscope.identity.files import atomic_path
 from batchscope.text import TIMES
 
 WIDTH = 6.0  # inches; type of 9 pt is then legible on a phone and more than 9 pt on a printed page of 7 inches
-INK, GREY, FAINT = "#222222", "#6b6b6b", "#b5b5b5"
+# Every colour that draws something has a contrast of 3 with the page, in the light and where it is turned round.
+INK, GREY, FAINT = "#222222", "#6b6b6b", "#929292"
 # Okabe and Ito's colours for what is not a batch size: told apart by every kind of colour vision.
 TRAIN, VALIDATION = "#222222", "#d55e00"
 CROSS: dict[str, Any] = {"marker": "x", "s": 36, "linewidth": 1.3, "zorder": 4}  # where a run that failed ended
 SHADE, PICK = "#e7f0fb", "#1f5fae"  # sizes that are not significantly worse than the best; the recommended one
-OUTCOMES = {"ok": "#9ecae1", "diverged": "#d55e00", "out_of_memory": "#222222"}
+OUTCOMES = {"ok": "#0072b2", "diverged": "#d55e00", "out_of_memory": "#222222"}
 
 _STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
@@ -99,44 +100,61 @@ def figure(
 
 def figure_of(panels: int, panel_height: float, *, extra: float) -> tuple[Figure, list[Axes]]:
     """An empty figure of so many panels with shared axes, two in a row; every column ends in tick labels."""
+    made = Figure(figsize=(WIDTH, -(-panels // 2) * panel_height + extra), layout="constrained")
+    return made, _by_two(made, panels)
+
+
+def _by_two(part: FigureBase, panels: int) -> list[Axes]:
     columns = min(2, panels)
-    made, axes = figure(-(-panels // columns), columns, panel_height, extra=extra, sharex=True, sharey=True)
+    axes = list(part.subplots(-(-panels // columns), columns, squeeze=False, sharex=True, sharey=True).flat)
     for unused in axes[panels:]:
         unused.remove()
     for lowest in axes[:panels][-columns:]:
         lowest.tick_params(labelbottom=True)
-    return made, axes[:panels]
+    return axes[:panels]
 
 
-def views(names: Sequence[str], panels: int, height: float) -> tuple[Figure, dict[str, list[Axes]]]:
-    """An empty figure of several views of the same, one below the other, and by name the panels of each, in a row.
+def views(
+    names: Sequence[str], panels: int, height: float, *, by_two: bool = False
+) -> tuple[Figure, dict[str, list[Axes]]]:
+    """An empty figure of several views of the same, one below the other, and by name the panels of each.
 
-    A page shows one view at a time and may change it; the file has them all, the first one as the default.
+    They stand in a row, or `by_two` as those of `figure_of`. A page shows one view at a time and may change it; the
+    file has them all, the first one as the default.
     """
     made = Figure(figsize=(WIDTH, len(names) * height), layout="constrained")
     parts = made.subfigures(len(names), 1, squeeze=False)[:, 0]
     for name, part in zip(names, parts, strict=True):
         part.set_gid(f"{_VIEW}{name}")
     return made, {
-        name: list(part.subplots(1, panels, squeeze=False, sharey=True)[0])
+        name: _by_two(part, panels) if by_two else list(part.subplots(1, panels, squeeze=False, sharey=True)[0])
         for name, part in zip(names, parts, strict=True)
     }
 
 
-def colours(sizes: Sequence[Size]) -> dict[Size, str]:
-    """One colour per size in order: viridis from dark (small) to light (large), without its yellow end."""
-    shades = np.linspace(0.0, 0.85, len(sizes)) if len(sizes) > 1 else [0.35]
-    return {size: to_hex(mpl.colormaps["viridis"](shade)) for size, shade in zip(sizes, shades, strict=True)}
+def colours(frames: Frames) -> dict[Size, str]:
+    """The colour of each size of a data set and recipe, the same in all figures of the study.
+
+    In order of all sizes of the study: viridis from dark (small) to its green (large); beyond it is too light on white.
+    The full batches of all data sets share the last colour.
+    """
+    numbers = sorted({size.batch_size for size in frames.all_sizes if not size.full_batch})
+    count = len(numbers) + any(size.full_batch for size in frames.all_sizes)
+    places, last = {number: place / max(1, count - 1) for place, number in enumerate(numbers)}, 1.0
+    if count == 1:
+        places, last = dict.fromkeys(numbers, 0.6), 0.6
+    shades = {size: last if size.full_batch else places[size.batch_size] for size in frames.sizes}
+    return {size: to_hex(mpl.colormaps["viridis"](0.58 * shade)) for size, shade in shades.items()}
 
 
-def by_size(sizes: Sequence[Size]) -> dict[str, Any]:
+def by_size(frames: Frames) -> dict[str, Any]:
     """What colours `lines` and `dots` by the column `size`, which holds the labels of sizes."""
-    return {"hue": "size", "palette": {size.label: colour for size, colour in colours(sizes).items()}}
+    return {"hue": "size", "palette": {size.label: colour for size, colour in colours(frames).items()}}
 
 
-def size_legend(made: FigureBase, sizes: Sequence[Size], among: Sequence[Size] = ()) -> None:
-    """A legend of the sizes' colours above the panels: those that they have `among` all that are in the study."""
-    shades = colours(among or sizes)
+def size_legend(made: FigureBase, frames: Frames, sizes: Sequence[Size]) -> None:
+    """A legend of the colours of `sizes` above the panels."""
+    shades = colours(frames)
     head = Line2D([], [], linewidth=0, label="Batch size:")
     legend(made, [head, *(Line2D([], [], color=shades[s], linewidth=2.5, label=s.label) for s in sizes)])
 
@@ -272,6 +290,7 @@ class _Multiples(Locator):
         self._of, self._length = of, length
 
     def __call__(self) -> Sequence[float]:
+        assert self.axis is not None
         return self.tick_values(*self.axis.get_view_interval())
 
     def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
@@ -327,12 +346,12 @@ def save(made: Figure, path: str | Path, *, title: str, alt: str) -> None:
     text = re.sub(r'\bid="([^"]+)"', rf'id="{mark}-\1"', text)
     text = re.sub(r'(url\(|href=")#', rf"\1#{mark}-", text)
     words = f'<title id="{mark}-title">{escape(title)}</title>\n <desc id="{mark}-desc">{escape(alt)}</desc>'
-    opened = f'<svg role="img" aria-labelledby="{mark}-title {mark}-desc" '
+    opened = f'<svg id="{mark}" role="img" aria-labelledby="{mark}-title {mark}-desc" '
     text, count = re.subn(r"<svg ([^>]*)>", lambda found: f"{opened}{found[1]}>\n {words}", text, count=1)
     if count != 1:
         raise ValueError(f"{path}: Matplotlib wrote no <svg> element")
     with atomic_path(path) as temporary:
-        temporary.write_text(sealed_markup(svg.compact(text)), encoding="utf-8")
+        temporary.write_text(sealed_markup(svg.compact(text, mark)), encoding="utf-8")
 
 
 def _views(made: Figure) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 
-from batchscope.figures import theme
+from batchscope.figures import line_ends, theme
 from batchscope.figures.frames import Frames, Size, finished, of_size, value_of
 from batchscope.figures.words import failed_in_words, plain, series_in_words
 
@@ -82,7 +82,7 @@ def draw_weight_path(frames: Frames) -> Figure:
     """The tracked weight after every update, one line per batch size: views against examples and against updates."""
     made, views = theme.views(("examples", "updates"), 1, 2.75)
     paths = [_of_seed(frames, size).dropna(subset=["weight"]).assign(size=size.label) for size in frames.sizes]
-    coloured = theme.by_size(frames.sizes)
+    coloured, ends = theme.by_size(frames), dict[FigureBase, dict[Axes, pd.DataFrame]]()
     for (view, (axes,)), part in zip(views.items(), made.subfigs, strict=True):
         cost = "examples" if view == "examples" else "update"
         path = pd.concat(paths if view == "examples" else [_from_second(path) for path in paths])
@@ -95,7 +95,9 @@ def draw_weight_path(frames: Frames) -> Figure:
             theme.counts_axis(axes)
         else:
             theme.log_axis(axes, "x", path[cost])
-        theme.size_legend(part, frames.sizes)
+        last = path.groupby("size", sort=False).tail(1)
+        ends[part] = {axes: last[["size", cost, "weight"]].set_axis(["size", "x", "y"], axis=1)}
+    line_ends.name_sizes(made, ends, frames)
     return made
 
 
@@ -121,7 +123,7 @@ def _traces(frames: Frames, column: str, label: str) -> tuple[Figure, dict[Axes,
     made.supylabel(label, fontsize=10)
     made.supxlabel("Examples trained on", fontsize=10)
     bold, drawn = _seed(frames), {}
-    for axes, (size, colour) in zip(panels, theme.colours(frames.sizes).items(), strict=True):
+    for axes, (size, colour) in zip(panels, theme.colours(frames).items(), strict=True):
         axes.set_title(f"Batch size {size.label}")
         steps = of_size(frames.steps, size)
         known = steps[np.isfinite(steps[column].to_numpy(np.float64, na_value=np.nan))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from batchscope.identity.asked import Asked
 from batchscope.identity.files import write_json
@@ -31,7 +31,7 @@ def tabulate(inputs: Mapping[str, Sequence[str]], params: Mapping[str, Any], out
     asked = Asked(**params["asked"])
     provenance.check(asked, manifests, recorded)
     del files["tuning_manifest"]
-    made = tables.study_tables(asked.study, **files)
+    made = tables.study_tables(cast(tables.Study, asked.study), **files)
     folder = Path(output)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()

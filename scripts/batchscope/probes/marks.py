@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
-from batchscope.figures import frames, theme
+from batchscope.figures import theme
 from batchscope.figures.against import Point
-from batchscope.figures.frames import Size, of_size
+from batchscope.figures.frames import Frames, Size, of_size
+from batchscope.figures.frames import known as number
 from batchscope.probes.moments import known
 from batchscope.tables.cells import SIZE
 from batchscope.training.checkpoints import Checkpoint
@@ -23,7 +24,7 @@ _MARKERS = "osD^vPXh"
 
 def looks(checkpoints: Collection[Checkpoint]) -> dict[Checkpoint, dict[str, Any]]:
     """Marker and grey of each checkpoint, darker the later; colours are those of the batch sizes alone."""
-    greys = np.linspace(0.66, 0.05, len(checkpoints)) if len(checkpoints) > 1 else [0.2]
+    greys = np.linspace(0.57, 0.05, len(checkpoints)) if len(checkpoints) > 1 else [0.2]
     return {
         checkpoint: {"marker": _MARKERS[i % len(_MARKERS)], "color": str(round(float(grey), 3))}
         for i, (checkpoint, grey) in enumerate(zip(checkpoints, greys, strict=True))
@@ -81,7 +82,7 @@ def points(
     found = {}
     for size in sizes if middle in table else ():
         for row in of_size(table, size).dropna(subset=[middle]).head(1).to_dict("records"):
-            low, high = (frames.known(row.get(f"{name}{end}")) for end in ends)
+            low, high = (number(row.get(f"{name}{end}")) for end in ends)
             own = None if singles is None else of_size(singles, size).dropna(subset=[name])
             by_seed = {} if own is None else dict(zip(own["seed"].tolist(), own[name].tolist(), strict=True))
             found[size] = Point(float(row[middle]), low, high, by_seed)
@@ -89,15 +90,15 @@ def points(
 
 
 def markers(
-    axes: Axes, sizes: Sequence[Size], drawn: Mapping[Size, Point], shift: float = 0.0, *, colour: str = "", **look: Any
+    axes: Axes, frames: Frames, drawn: Mapping[Size, Point], shift: float = 0.0, *, colour: str = "", **look: Any
 ) -> None:
     """A marker per size with its interval and, beside it, its single values, in the colour of the size or in `colour`.
 
     `shift` moves it by a share of the way to the next size; `look` are further options of the marker.
     """
-    shades = theme.colours(sizes)
+    shades = theme.colours(frames)
     for size, point in drawn.items():
-        room, shade = theme.spacing(sizes, size), colour or shades[size]
+        room, shade = theme.spacing(frames.sizes, size), colour or shades[size]
         x = size.batch_size * 2 ** (shift * room)
         bar(axes, x, point.value, (point.low, point.high), color=shade)
         axes.plot([x], [point.value], linewidth=0, color=shade, zorder=4, **look)
@@ -111,22 +112,22 @@ def handle(label: str, *, colour: str = theme.INK, lw: float = 0.0, **look: Any)
     return Line2D([], [], lw=lw, color=colour, label=label, **look)
 
 
-def lines(axes: Axes, table: pd.DataFrame, sizes: Sequence[Size], x: str, y: str, **style: Any) -> None:
+def lines(axes: Axes, table: pd.DataFrame, frames: Frames, x: str, y: str, **style: Any) -> None:
     """A line per batch size, in its colour. To be drawn before an axis becomes logarithmic: seaborn would round."""
     import seaborn as sns
 
-    sns.lineplot(estimator=None, **_by_size(axes, table, sizes), x=x, y=y, **style)
+    sns.lineplot(estimator=None, **_by_size(axes, table, frames), x=x, y=y, **style)
 
 
-def dots(axes: Axes, table: pd.DataFrame, sizes: Sequence[Size], x: str, y: str, **style: Any) -> None:
+def dots(axes: Axes, table: pd.DataFrame, frames: Frames, x: str, y: str, **style: Any) -> None:
     """A dot per row in the colour of its batch size; like `lines`, before an axis becomes logarithmic."""
     import seaborn as sns
 
-    sns.scatterplot(**_by_size(axes, table, sizes), x=x, y=y, **style)
+    sns.scatterplot(**_by_size(axes, table, frames), x=x, y=y, **style)
 
 
-def _by_size(axes: Axes, table: pd.DataFrame, sizes: Sequence[Size]) -> dict[str, Any]:
+def _by_size(axes: Axes, table: pd.DataFrame, frames: Frames) -> dict[str, Any]:
     """What seaborn is told to colour by batch size."""
     labels = [Size(int(size), bool(full)).label for size, full in zip(*(table[name] for name in SIZE), strict=True)]
-    palette = {size.label: colour for size, colour in theme.colours(sizes).items()}
+    palette = {size.label: colour for size, colour in theme.colours(frames).items()}
     return {"data": table.assign(label=labels), "hue": "label", "palette": palette, "legend": False, "ax": axes}

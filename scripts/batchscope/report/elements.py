@@ -45,7 +45,7 @@ def sheet(identifier: str, content: Sheet) -> str:
     columns = [column for column, _ in content.columns]
     head = "".join(_heading(column) for column in columns)
     rows = zip(*(cells for _, cells in content.columns), strict=True)
-    body = "".join(f"<tr>{_row(columns, row)}</tr>" for row in rows)
+    body = "".join(f"<tr>{_row(columns, row, labelled=content.stacked)}</tr>" for row in rows)
     style = f"sortable{' stacked' * content.stacked}"
     html = _table(identifier, content.caption, style, f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>")
     return folded(content.summary, html) if content.summary else html
@@ -60,7 +60,7 @@ def figure(identifier: str, svg: Path, title: str, alternative: str, caption: st
     """
     if not alternative.strip():
         raise ValueError(f"{svg}: a figure needs an alternative text")
-    content = svg.read_text(encoding="utf-8")
+    content = _AROUND.sub("", svg.read_text(encoding="utf-8"))
     views = dict(_VIEW.findall(content))
     if views:
         content = _seen_through(content, next(iter(views.values())))
@@ -208,15 +208,14 @@ def _heading(column: Column) -> str:
     return f'<th scope="col" data-kind="{column.kind}">{escape(column.heading)}{unit}</th>'
 
 
-def _row(columns: Sequence[Column], row: Sequence[Cell]) -> str:
+def _row(columns: Sequence[Column], row: Sequence[Cell], *, labelled: bool) -> str:
+    """The cells of a row; they carry the heading of their column where they are to be read without it."""
     cells = []
     for index, (column, content) in enumerate(zip(columns, row, strict=True)):
         tag, scope = ("th", ' scope="row"') if index == 0 else ("td", "")
         sort = "" if content.value is None else escape(str(content.value))
-        label = escape(column.heading)
-        cells.append(
-            f'<{tag}{scope} class="{column.kind}" data-label="{label}" data-value="{sort}">{cell(content)}</{tag}>'
-        )
+        label = f' data-label="{escape(column.heading)}"' if labelled else ""
+        cells.append(f'<{tag}{scope} class="{column.kind}"{label} data-value="{sort}">{cell(content)}</{tag}>')
     return "".join(cells)
 
 
@@ -260,6 +259,7 @@ def _escaped(svg: str) -> str:
     return svg
 
 
+_AROUND = re.compile(r"\A.*?(?=<svg\b)|(?<=</svg>).*\Z", re.DOTALL)  # what a file has besides its drawing
 _VIEW = re.compile(r'<view id="[^"-]*-([^"]+)" viewBox="([^"]+)"/>')
 
 

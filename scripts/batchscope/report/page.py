@@ -96,4 +96,4 @@ def figure_html(content: Content, pair: Pair, name: str) -> str:
     if svg is None:
         return ""
     spec, frames = STUDY_FIGURES[name], content.frames(pair)
-    return elements.figure(figure_id(name, pair), svg, spec.title, spec.alt(frames), spec.caption(frames))
+    return elements.figure(figure_id(name, pair), svg, spec.heading(frames), spec.alt(frames), spec.caption(frames))

@@ -189,7 +189,7 @@ OF_RUNS: dict[str, dict[str, Column]] = {
         "tuned": boolean("whether the rate was tuned"),
         "at_edge": boolean("whether the best rate may lie beyond those that could be trained", nullable=True),
         "n_trials": integer("", "trials of the tuning"),
-        "n_seeds": integer("", "tuning seeds"),
+        "n_seeds": integer("", "tuning seeds; 1 where runs made elsewhere share none, and count by their means"),
         "optimum": number("", "best rate: geometric mean over the tuning seeds of each one's interpolated optimum"),
         **_ends("optimum", "", "its 95 % t-interval over the tuning seeds, of the logarithm"),
     },

@@ -58,8 +58,7 @@ def choose(rows: Sequence[Row], length: str, *, shared_seeds: bool) -> Chosen:
     the smallest share of runs that diverged or missed a target, and of these the best mean. It is chosen by the runs
     that are then reported, which flatters every size a little, and a size with more rates more.
 
-    Trials of a size are numbered alike at every rate, as far as each rate was tried, unless seeds are shared. A size
-    whose runs all diverged has neither runs nor trials.
+    Trials are numbered at each rate unless seeds are shared. A size whose runs all diverged has neither of them.
 
     Args:
         rows: of the file, those that diverged among them.
@@ -147,10 +146,9 @@ def _trials(
     by_rate: dict[float | None, list[Row]], best: float | None, criterion: str, *, shared_seeds: bool
 ) -> list[Trial]:
     tried = {rate: list(runs_of(rows).values()) for rate, rows in by_rate.items() if rate is not None}
-    everywhere = min(map(len, tried.values()), default=0)
     trials = []
     for rate, runs in tried.items():
-        for number, run in enumerate(runs if shared_seeds else runs[:everywhere]):
+        for number, run in enumerate(runs):
             first = run[0]
             value = _value(run, criterion)
             trials.append(

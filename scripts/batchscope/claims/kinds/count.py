@@ -61,6 +61,6 @@ class Count(Kind):
             if updates / epochs != updates_per_epoch(int(n_train), int(batch_size), "keep"):
                 at = Size(int(batch_size), bool(full)).label
                 wrong.append(f"a run at {at} made {updates / epochs:,g} per epoch of {n_train:,} examples")
-        both = f"{len(self.cases)} counts of the source and those of {count(len(made), 'run')}"
-        text = f"Of {both} not all are N/B rounded up: {wrong[0]}" if wrong else f"All {both} are N/B rounded up"
+        both = f"{count(len(self.cases), 'count')} of the source and the counts of {count(len(made), 'run')}"
+        text = f"Of {both} not all are N/B rounded up: {wrong[0]}" if wrong else f"{both} are all N/B rounded up"
         return Finding((), "runs", len(made), sizes_of(made), text, not wrong)

@@ -88,7 +88,7 @@ def _accepted(frames: Frames) -> dict[Target, Law]:
 
 def _noise_panel(axes: Axes, frames: Frames) -> None:
     runs, means = frames.of("noise_scale"), frames.of("noise_scale_means")
-    shades, sizes, order = theme.colours(frames.sizes), sizes_of(runs), [*by_checkpoint(runs)]
+    shades, sizes, order = theme.colours(frames), sizes_of(runs), [*by_checkpoint(runs)]
     slots = int(means["n"].max()) + 1
     step = 0.7 / (slots * len(sizes))
     for i, size in enumerate(sizes):
@@ -143,7 +143,7 @@ def _critical_panel(axes: Axes, laws: dict[Target, Law]) -> None:
 
 
 def _handles(frames: Frames) -> list[Line2D]:
-    shades, runs = theme.colours(frames.sizes), frames.of("noise_scale")
+    shades, runs = theme.colours(frames), frames.of("noise_scale")
     found = [Line2D([], [], linewidth=0, label="Trained with:")]
     for size in sizes_of(runs):
         found.append(Line2D([], [], color=shades[size], marker="o", markersize=5, label=size.label))

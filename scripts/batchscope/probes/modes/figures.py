@@ -23,11 +23,12 @@ _TRAINING, _INFERENCE = "training_loss", "inference_loss"
 
 def draw_evaluation_modes(frames: Frames) -> Figure:
     """Validation loss against the size of the batches evaluated, one panel per batch size of the runs."""
-    losses = _losses(frames)
+    losses, sizes = _losses(frames), tuple(_evaluated(frames))
+    evaluated = replace(frames, sizes=sizes, all_sizes=sizes)
     made, panels = theme.figure_of(len(losses), 2.9 if len(losses) < 3 else 2.4, extra=0.7)
     for axes, (size, found) in zip(panels, losses.items(), strict=True):
         _line(axes, of_size(frames.of("mode_means"), size))
-        against.draw(axes, replace(frames, sizes=tuple(_evaluated(frames))), found[_TRAINING], "Validation loss")
+        against.draw(axes, evaluated, found[_TRAINING], "Validation loss")
         axes.set_xlabel("Batch size that is evaluated" if axes in panels[-2:] else "")
         if len(losses) > 1:
             axes.set_title(f"Runs with batch size {size.label}")

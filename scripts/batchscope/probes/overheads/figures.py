@@ -88,7 +88,7 @@ def _draw_seconds(axes: Axes, frames: Frames) -> None:
         return
     for loop, found in loops.items():
         _draw_line(axes, frames, loop, found)
-        marks.markers(axes, frames.sizes, found, **_LOOKS[loop])
+        marks.markers(axes, frames, found, **_LOOKS[loop])
     _above(axes, [marks.handle(LOOPS[loop], lw=1.0, ls=_STROKES[loop], **_LOOKS[loop]) for loop in loops])
 
 

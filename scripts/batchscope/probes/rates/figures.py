@@ -34,7 +34,7 @@ def draw_rate_range(frames: Frames) -> Figure:
     """Smoothed loss against the rising rate, and suggested, lowest-loss, tuned and used rates against batch size."""
     made, (upper, lower) = theme.figure(2, 1, 3.1, extra=0.7)
     sizes = [size for size in frames.sizes if len(of_size(frames.of("rate_curves"), size))]
-    theme.size_legend(made, sizes, frames.sizes)
+    theme.size_legend(made, frames, sizes)
     _draw_curves(upper, frames)
     _draw_rates(lower, frames)
     made.align_ylabels([upper, lower])
@@ -81,7 +81,7 @@ def _draw_curves(axes: Axes, frames: Frames) -> None:
     if curves.empty:
         theme.say(axes, "not measured: no smoothed loss")
     else:
-        marks.lines(axes, curves, frames.sizes, "learning_rate", "smoothed_loss", linewidth=1.4, zorder=2)
+        marks.lines(axes, curves, frames, "learning_rate", "smoothed_loss", linewidth=1.4, zorder=2)
         low, top = (
             float(curves["smoothed_loss"].min()),
             _TOP * float(curves.groupby(SIZE)["smoothed_loss"].first().max()),
@@ -95,7 +95,7 @@ def _draw_curves(axes: Axes, frames: Frames) -> None:
             axes.set_ylim(low - 0.05 * (top - low), top)
     axes.set_xlabel("Learning rate")
     axes.set_ylabel("Smoothed loss of the batch")
-    shades = theme.colours(frames.sizes)
+    shades = theme.colours(frames)
     losses = marks.points(frames.of("rate_range_means"), frames.sizes, "suggested_rate_loss")
     for size, rate in _rates(frames)["suggested"].items():
         if size in losses:
@@ -113,7 +113,7 @@ def _draw_rates(axes: Axes, frames: Frames) -> None:
         theme.say(axes, "not measured: no seed has a suggestion")
         return
     for name, series in drawn.items():
-        marks.markers(axes, frames.sizes, series, _SHIFTS.get(name, 0.0), **_LOOKS[name])
+        marks.markers(axes, frames, series, _SHIFTS.get(name, 0.0), **_LOOKS[name])
     handles = [marks.handle(name, **_LOOKS[name]) for name, series in drawn.items() if series]
     if len(drawn["suggested"]) > 1:
         handles += _references(axes, drawn["suggested"])

@@ -88,14 +88,14 @@ def draw_sharpness_vs_gap(frames: Frames) -> Figure:
         if pairs.empty:
             theme.say(axes, "not measured" if len(runs) else _NOWHERE)
         else:
-            marks.dots(axes, pairs, frames.sizes, measure, GAP, s=12, alpha=0.6, linewidth=0)
-            marks.dots(axes, means, frames.sizes, f"{measure}_mean", f"{GAP}_mean", s=49, linewidth=0.8, zorder=3)
+            marks.dots(axes, pairs, frames, measure, GAP, s=12, alpha=0.6, linewidth=0)
+            marks.dots(axes, means, frames, f"{measure}_mean", f"{GAP}_mean", s=49, linewidth=0.8, zorder=3)
             if _far_apart(known(pairs[measure])):
                 theme.log_axis(axes, "x", known(pairs[measure]))
             theme.plain_axis(axes)
         axes.set_xlabel(MEASURES[measure])
         axes.set_ylabel("Train − test accuracy" if axes is panels[0] else "")
-    theme.size_legend(made, sizes_of(runs) or frames.sizes, frames.sizes)
+    theme.size_legend(made, frames, sizes_of(runs) or frames.sizes)
     return made
 
 
@@ -126,8 +126,8 @@ def draw_loss_slices(frames: Frames) -> Figure:
     for i, (axes, (checkpoint, part)) in enumerate(zip(panels, runs.items(), strict=True)):
         if part["loss"].notna().any():
             looks: dict[str, Any] = {"units": "seed", "linewidth": 0.6, "alpha": 0.5, "zorder": 2}
-            marks.lines(axes, part, frames.sizes, "position", "loss", **looks)
-            marks.lines(axes, at(means, checkpoint), frames.sizes, "position", "loss", linewidth=1.8, zorder=3)
+            marks.lines(axes, part, frames, "position", "loss", **looks)
+            marks.lines(axes, at(means, checkpoint), frames, "position", "loss", linewidth=1.8, zorder=3)
         else:
             theme.say(axes, "not measured")
         axes.set_title(sentence_case(checkpoint.label))
@@ -137,7 +137,7 @@ def draw_loss_slices(frames: Frames) -> Figure:
         theme.log_axis(panels[0], "y", losses)
     else:
         theme.plain_axis(panels[0])
-    theme.size_legend(made, sizes_of(frames.of("slices")), frames.sizes)
+    theme.size_legend(made, frames, sizes_of(frames.of("slices")))
     return made
 
 
@@ -211,4 +211,4 @@ def _measure_panel(axes: Axes, frames: Frames, measure: str, thresholds: Points)
         axes.plot([size.batch_size], [point.value], "_", color=theme.VALIDATION, ms=width, mew=1.6, zorder=2)
     for i, (checkpoint, found) in enumerate(drawn.items()):
         shift = 0.5 * i - 0.25 * (len(drawn) - 1)
-        marks.markers(axes, frames.sizes, found, shift, ms=5.5, **looks[checkpoint])
+        marks.markers(axes, frames, found, shift, ms=5.5, **looks[checkpoint])

@@ -147,7 +147,7 @@ def fitted(content: Content, pair: Pair) -> list[str]:
 def _compared(content: Content, pair: Pair, row: Row) -> str:
     """Which sizes are not significantly different, and which are worse."""
     every = costs.sizes(content, pair)
-    parts = []
+    parts: list[str] = []
     for column, one, many in (
         ("not_worse", "is not significantly different", "are not significantly different"),
         ("worse", "is significantly worse", "are significantly worse"),
@@ -317,7 +317,7 @@ def _figure(content: Content, pair: Pair) -> str:
         return ""
     spec, frames = STUDY_FIGURES[drawn], content.frames(pair)
     return elements.figure(
-        elements.slug("figure-answer", *pair), svg, spec.title, spec.alt(frames), spec.caption(frames)
+        elements.slug("figure-answer", *pair), svg, spec.heading(frames), spec.alt(frames), spec.caption(frames)
     )
 
 

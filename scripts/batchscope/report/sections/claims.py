@@ -177,7 +177,8 @@ def _measured(content: Content, row: Row) -> Cell:
     html = elements.cell(Cell(_text(row["measured"]), "", remarks=remarks))
     name, pair = _text(row["figure"]), (_text(row["dataset"]), _text(row["recipe"]))
     if name in STUDY_FIGURES and all(pair) and content.svg(name, pair):
-        link = elements.link(f"#{figure_id(name, pair)}", f"Figure: {STUDY_FIGURES[name].title}")
+        title = STUDY_FIGURES[name].heading(content.frames(pair))
+        link = elements.link(f"#{figure_id(name, pair)}", f"Figure: {title}")
         html += f'<span class="remark">{link}</span>'
     return Html(value=_text(row["measured"]), html=html)
 

@@ -50,7 +50,8 @@ def target(content: Content, pair: Pair) -> Fact:
 
 def measured(row: Row) -> str:
     """The number of a row of the advice with its interval and unit."""
-    return text.measured(*(number(row, name) for name in ("value", "ci_low", "ci_high")), str(row["unit"]))
+    value, low, high = (number(row, name) for name in ("value", "ci_low", "ci_high"))
+    return text.measured(value, low, high, str(row["unit"]))
 
 
 def _one(row: Row) -> str:

@@ -16,10 +16,11 @@ from batchscope.tables.metrics import METRICS
 
 
 def table(content: Content) -> str:
-    """A row per data set and recipe with its answer."""
-    frame = content.tables["recommendation"]
+    """A row per data set and recipe with its answer; those that tune the learning rate for every size come first."""
+    found = content.tables["recommendation"]
+    frame = found.sort_values("superseded_by", key=lambda other: other.notna(), kind="stable")
     fields = (
-        Own("Workload", lambda row: Cell(pair_title((row["dataset"], row["recipe"])), row["dataset"]), kind="text"),
+        Own("Workload", _workload, kind="text"),
         Own("Batch size", _recommended, kind="text"),
         Own("Not significantly different", _not_worse, kind="text"),
         Own("Quality", lambda row: quality(with_quality(content, row))),
@@ -35,6 +36,13 @@ def table(content: Content) -> str:
     )
     made = sheet("answers", "recommendation", frame, fields, caption)
     return "".join(elements.sheet(each.name, each) for each in made)
+
+
+def _workload(row: Row) -> Cell:
+    """The data set and recipe, and the recipe whose answer is fairer."""
+    title, other = pair_title((row["dataset"], row["recipe"])), row["superseded_by"]
+    fairer = f"one learning rate for all sizes; {other} tunes it" if isinstance(other, str) and other else ""
+    return Cell(title, title, remarks=tuple(filter(None, (fairer,))))
 
 
 def _recommended(row: Row) -> Cell:

@@ -97,14 +97,15 @@ def slope(row: Row, *, trained: bool) -> str:
     """How the best rate grows with the batch size: the finding, and what it rests on."""
     n_sizes, n_bounded, n = (int(row[name]) for name in ("n_sizes", "n_bounded", "n"))
     sizes = text.count(n_sizes, "batch size")
-    repeated = text.count(n, "tuning seed") if trained else f"{text.count(n, 'run')} at each rate"
+    of_means = "the means of the runs at each rate, without an interval"
+    repeated = text.count(n, "tuning seed") if trained else f"{n} runs at each rate" if n > 1 else of_means
     value, low, high, least, most = (
         number(row, name) for name in ("slope", "ci_low", "ci_high", "slope_lowest", "slope_highest")
     )
     if least is None or most is None:
         return (
             "How the best learning rate grows with the batch size is not known: it lies within the rates tried at "
-            f"{sizes if n_sizes else 'no batch size'}, with {repeated}; a slope needs two of each."
+            f"{sizes if n_sizes else 'no batch size'}; a slope needs two."
         )
     head, rests = "The best learning rate changes as the batch size to", f"The power rests on {sizes} and {repeated}."
     powers = "The square root is 0.5, in proportion is 1."
@@ -117,7 +118,7 @@ def slope(row: Row, *, trained: bool) -> str:
         if low is not None and high is not None
         else ""
     )
-    where = "every size" if n_bounded == n_sizes else f"{n_bounded} of {n_sizes} sizes"
+    where = "each of these sizes" if n_bounded == n_sizes else f"{n_bounded} of {n_sizes} sizes"
     return f"{between} {spread}{powers} {rests} At {where} the best rate is only known to lie between two rates tried."
 
 
