@@ -353,3 +353,43 @@ def test_steps_are_settled_where_the_plans_of_the_runs_tell_what_they_count(
     found = histories.settle(histories.recognise(foreign.read(path)), plans, n_train)
     assert {name for name in ("epochs", "updates", "examples") if name in found.columns} == ({axis} if axis else set())
     assert (found.offset, bool(found.questions)) == (offset, axis is None)
+
+
+HEAD = "Name,State,Notes,User,Tags,Created,batch_size,seed,val_acc"
+
+
+def test_rows_that_are_the_same_throughout_are_one_run(tmp_path: Path) -> None:
+    rows = [f"n{size}{seed},finished,-,a,,{size}{seed},{size},{seed},0.5" for size in (8, 16) for seed in (1, 2)]
+    assert taken(of_rows(tmp_path, HEAD, [*rows, rows[1]]))["seed"] == "seed"
+    again = of_rows(tmp_path, HEAD, [*rows, rows[1].replace("-", "again")])
+    assert "seed" not in again.columns
+    assert any("as rows 2 and 5 show" in remark for remark in again.remarks)
+
+
+def test_rows_are_told_by_their_place_in_the_file(tmp_path: Path) -> None:
+    rows = ["a,crashed,-,a,,1,8,1,0.5", "b,finished,-,a,,2,8,1,0.5", "c,finished,-,a,,3,8,1,0.6"]
+    assert any("as rows 2 and 3 show" in remark for remark in of_rows(tmp_path, HEAD, rows).remarks)
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected", "guess"),
+    [
+        (["val_loss"], {"selected": "val_loss"}, True),
+        (["best_val_loss"], {"selected": "best_val_loss"}, False),
+        (["best_val_loss", "val_loss"], {"selected": "best_val_loss", "last": "val_loss"}, False),
+        (["final_val_loss"], {"last": "final_val_loss"}, False),
+        (["final_val_loss", "val_loss"], {"last": "final_val_loss", "selected": "val_loss"}, True),
+    ],
+)
+def test_a_result_whose_name_does_not_say_its_evaluation_is_a_guess(
+    tmp_path: Path, columns: list[str], expected: dict[str, str], guess: bool
+) -> None:
+    header = ",".join(["Name,State,Notes,batch_size", *columns])
+    rows = [
+        ",".join([f"n{size},finished,-,{size}", *(f"{0.1 + n / 10}{size}" for n in range(len(columns)))])
+        for size in (8, 16)
+    ]
+    found = of_rows(tmp_path, header, rows)
+    results = {ours: theirs for ours, theirs in taken(found).items() if ours.endswith("_loss")}
+    assert results == {f"{weights}_validation_loss": theirs for weights, theirs in expected.items()}
+    assert [remark.split()[0] for remark in found.remarks if "guess" in remark] == (["val_loss"] if guess else [])

@@ -63,14 +63,19 @@ OF_RUNS: dict[str, dict[str, Column]] = {
         "dataset": string("name of the data set; null where the row has none", nullable=True),
         "recipe": string("name of the recipe; null where the row has none", nullable=True),
         "batch_size": integer("examples", "batch size of the rows; null where they do not say it", nullable=True),
-        "reason": string("why they are no results: another state than finished, no result, or one that is not finite"),
+        "reason": string(
+            "why they are no results: not finished, the same as another row, no result, or one that is not finite"
+        ),
         "rows": integer("", "rows of the file"),
     },
     "rate_choices": {
         **PAIR,
         "criterion": string("column of `runs` by which the best learning rate of a size was chosen, or to_target"),
         "most_rates": integer("", "most learning rates of a size"),
-        "runs": integer("", "runs at all sizes and rates, those that diverged among them"),
+        "runs": integer("", "runs with a result, at all sizes and rates"),
+        "passed_over": string(
+            "rates with a better mean, not chosen since a smaller share of their runs succeeded; or empty"
+        ),
     },
     "metrics": {
         **CELL,

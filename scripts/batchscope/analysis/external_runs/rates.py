@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from batchscope import text
 from batchscope.analysis.external_runs.given import TO_TARGET, loss_of
 from batchscope.analysis.external_runs.rows import Row, rate_step, runs_of
 from batchscope.tables.metrics import QUALITY
@@ -27,13 +28,17 @@ class Trial:
 
 @dataclass(frozen=True)
 class Choice:
-    """How the rates of a data set and recipe are chosen: by `criterion`, a column of runs or `to_target`."""
+    """How the rates of a data set and recipe are chosen: by `criterion`, a column of runs or `to_target`.
+
+    `runs` are those that did not diverge; `passed_over` names rates whose mean is better than that of the chosen one.
+    """
 
     dataset: str
     recipe: str
     criterion: str
     most_rates: int
     runs: int
+    passed_over: str
 
 
 @dataclass(frozen=True)
@@ -72,14 +77,17 @@ def choose(rows: Sequence[Row], length: str, *, shared_seeds: bool) -> Chosen:
         sizes = {size: _by_rate(row for row in of_pair if row.batch_size == size) for size in _sizes(of_pair)}
         most = max(map(len, sizes.values()))
         criterion = _criterion(of_pair, length)
-        for by_rate in sizes.values():
+        passed_over: list[str] = []
+        for size, by_rate in sizes.items():
             best = min(by_rate, key=lambda rate, tried=by_rate: _score(tried[rate], criterion))  # type: ignore[misc]
             rate = by_rate[best][0].learning_rate  # one number for rates that differ in their last digits
             ok = [replace(row, learning_rate=rate) for row in by_rate[best] if not row.diverged]
             kept += ok
+            passed_over += [f"{named} at {text.integer(size)}" for named in _passed_over(by_rate, best, criterion)]
             trials += _trials(by_rate, best, criterion, shared_seeds=shared_seeds) if ok and most > 1 else []
         if most > 1:
-            choices.append(Choice(*pair, criterion, most, len(runs_of(of_pair))))
+            with_result = runs_of(row for row in of_pair if not row.diverged)
+            choices.append(Choice(*pair, criterion, most, len(with_result), "; ".join(passed_over)))
     return Chosen(tuple(sorted(kept, key=lambda row: row.row)), tuple(trials), tuple(choices))
 
 
@@ -118,6 +126,20 @@ def _score(rows: Sequence[Row], criterion: str) -> tuple[float, float]:
     values = [_value(run, criterion) for run in runs_of(rows).values()]
     finite = [value for value in values if math.isfinite(value)]
     return 1 - len(finite) / len(values), sum(finite) / len(finite) if finite else math.inf
+
+
+def _passed_over(by_rate: dict[float | None, list[Row]], best: float | None, criterion: str) -> list[str]:
+    """The rates with a better mean than the chosen one, which more of their runs lack, and how many have a value."""
+    found = []
+    mean = _score(by_rate[best], criterion)[1]
+    for rows in by_rate.values():
+        lost, other = _score(rows, criterion)
+        if other < mean:
+            runs = len(runs_of(rows))
+            rate = rows[0].learning_rate
+            named = "a rate that is not given" if math.isnan(rate) else f"{rate:g}"
+            found.append(f"{named} ({round((1 - lost) * runs)} of {text.count(runs, 'run')})")
+    return found
 
 
 def _trials(

@@ -63,7 +63,7 @@ def rates(content: Content, pair: Pair) -> list[Block]:
         f"vertex of a parabola through the best rate tried and its neighbours, with its {LEVEL} t-interval."
     )
     edge = "Where the best lies at the edge of the rates that could be trained, a better one may lie beyond it."
-    fold = f"All {text.count(n_trials, 'run' if choices else 'trial')}"
+    fold = f"All {text.count(n_trials, 'trial')}"
     columns = [field for field in _RATES if not (choices and field.heading == "Tuning seeds")]
     return [
         elements.paragraph(f"{_bias(choices[0]) if choices else own} {edge}"),

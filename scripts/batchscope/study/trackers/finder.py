@@ -12,10 +12,10 @@ SHOWN = 8
 
 
 class Finder:
-    """What was found so far."""
+    """What was found so far in the columns `every`, whose cells are those of the `rows` of the file."""
 
-    def __init__(self, tracker: Tracker, every: Sequence[Field]) -> None:
-        self.tracker, self.every = tracker, every
+    def __init__(self, tracker: Tracker, every: Sequence[Field], rows: Sequence[int]) -> None:
+        self.tracker, self.every, self.rows = tracker, every, rows
         self.columns: dict[str, tuple[str, str]] = {}
         self.used: set[str] = set()
         self.percent: list[str] = []

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from batchscope.analysis.external_runs.selecting import FINISHED
 from batchscope.study.trackers import names
-from batchscope.study.trackers.fields import UNFINISHED, AmbiguousError, Field, fields, pick
+from batchscope.study.trackers.fields import UNFINISHED, AmbiguousError, Field, fields, pick, runs_of
 from batchscope.study.trackers.finder import SHOWN, Finder, examples, is_choice
 from batchscope.study.trackers.registry import tracker_of
 from batchscope.study.trackers.results import ask_for_results, take_results
@@ -91,8 +91,9 @@ def recognise(table: Table, *, with_results: bool = True) -> Recognised:
     state = _state(table, tracker)
     if state:
         tracker = replace(tracker, roles={**tracker.roles, state: "state"})
-    every = fields(table, tracker)
-    found = Finder(tracker, every)
+    rows = runs_of(table, tracker)
+    every = fields(table, tracker, rows)
+    found = Finder(tracker, every, rows)
     for ours in ("name", "state"):
         if theirs := _role(every, tracker, ours):
             found.take(ours, theirs, "")
@@ -201,11 +202,15 @@ def _seed(found: Finder, size: Field, workloads: tuple[str, tuple[str, ...]]) ->
     identity = [by_name[column] for column in (size.column, *further, workloads[0], *workloads[1]) if column]
     seed = able[0]
     rows = list(zip(*(f.cells for f in (*identity, seed)), strict=True))
-    if len(set(rows)) == len(rows):
+    first: dict[tuple[str, ...], int] = {}
+    pairs = ((first.setdefault(row, at), at) for at, row in zip(found.rows, rows, strict=True))
+    alike = next(((earlier, at) for earlier, at in pairs if earlier != at), None)
+    if alike is None:
         found.take("seed", seed, examples(seed))
     else:
         found.remarks.append(
-            f"{short(seed.column)} does not tell runs of a batch size apart: they are numbered in the table's order."
+            f"{short(seed.column)} does not tell runs of a batch size apart, as rows {alike[0] + 1} and {alike[1] + 1} "
+            "show: they are numbered in the table's order."
         )
         found.used.add(seed.column)
 

@@ -19,10 +19,14 @@ _UNKNOWN = (
 
 
 def take_results(found: Finder) -> None:
-    """Losses, accuracies and others: a value that is alone is what the run reports, one beside the best is the last."""
+    """Losses, accuracies and others: a value is of the best or the last evaluation, as its name says.
+
+    Where a name does not say it, a value beside the best is the last, and one without is what the run reports.
+    """
     said = [(names.result(f.name), f) for f in found.rest(names.result, "result", "") if f.numbers]
     known = [(result, f) for result, f in said if result is not None]
     with_part = {(result.part, result.metric) for result, _ in known if result.part}
+    guessed: list[str] = []
     groups: dict[tuple[str, str], list[tuple[str, Field]]] = {}
     for result, each in known:
         part = result.part or _unnamed_part(found, each, result.metric, with_part)
@@ -30,11 +34,21 @@ def take_results(found: Finder) -> None:
             groups.setdefault((part, result.metric), []).append((result.weights, each))
     for (part, metric), members in groups.items():
         best = [each for weights, each in members if weights == "best"]
-        other = [each for weights, each in members if weights != "best"]
-        for weights, columns in (("selected", best or other), ("last", other if best else [])):
+        last = [each for weights, each in members if weights == "last"]
+        other = [each for weights, each in members if not weights]
+        for weights, columns in (("selected", best or other), ("last", last or (other if best else []))):
             ours = f"{weights}_{part}_{metric}"
             if found.ask(ours, lambda columns=columns, ours=ours: _one(found, columns, ours)):  # type: ignore[misc]
                 _scale(found, ours)
+        if not best and f"selected_{part}_{metric}" in found.columns:
+            guessed.append(found.columns[f"selected_{part}_{metric}"][0])
+    if guessed and found.tracker.keeps_last:
+        found.remarks.append(
+            f"{listing(list(map(short, guessed)))} {'count' if len(guessed) > 1 else 'counts'} as of the best "
+            f"evaluation, which is a guess: an export of {found.tracker.name} holds the last value that was logged, "
+            "unless the run recorded another. A column of last values is named last_… instead of selected_… in the "
+            "study file."
+        )
 
 
 def ask_for_results(found: Finder, *, required: bool) -> None:
