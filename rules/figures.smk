@@ -1,4 +1,4 @@
-# Figures of the study, from its tables: one job per data set, recipe and group of figures.
+# Figures of the study, from its tables: one job per data set, recipe and groups of figures.
 # At the start of a line Snakemake takes the word `report` for its directive.
 report_item = report
 
@@ -8,17 +8,21 @@ def drawn_pairs(group):
     if group == "runs":
         return () if STUDY.file.measurements else STUDY.pairs
     if group == "answer":
-        return STUDY.pairs
+        return STUDY.shown
     if group == "targets":
-        return [pair for pair in STUDY.pairs if STUDY.has_targets(pair[0])]
-    if group == "tuning":
+        return [pair for pair in STUDY.shown if STUDY.has_targets(pair[0])]
+    if group in FOLLOWED:
+        pairs = STUDY.followed(FOLLOWED[group])
+    elif group == "tuning":
         pairs = STUDY.tuned_pairs
     else:
         pairs = {(run.dataset, run.recipe) for run in STUDY.probed_runs(group)}
-    return [pair for pair in STUDY.pairs if pair in pairs]
+    return [pair for pair in STUDY.shown if pair in pairs]
 
 
-# A table may name a thousand data sets and recipes, all of which one job draws.
+# By the group of figures, the metric that they show on the way.
+FOLLOWED = {"losses": "loss", "accuracies": "accuracy"}
+# A table may name many data sets and recipes: one job draws those that the page shows.
 TOGETHER = STUDY.file.measurements is not None
 
 
@@ -27,11 +31,13 @@ def figure_place(pair):
     return "/".join(map(folder, pair))
 
 
-def figure_outputs(group):
-    """The figures of a group, for a rule, so with its wildcards; all are items of Snakemake's own report."""
-    places = (
-        map(figure_place, drawn_pairs(group)) if TOGETHER else ["{dataset}/{recipe}"]
-    )
+def figure_places(group):
+    """Where the figures of a group lie, for a rule, so with its wildcards."""
+    return map(figure_place, drawn_pairs(group)) if TOGETHER else ["{dataset}/{recipe}"]
+
+
+def figure_outputs(groups):
+    """The figures of some groups, for a rule; all are items of Snakemake's own report."""
     return [
         report_item(
             f"results/{{study}}/figures/{place}/{name}.svg",
@@ -40,7 +46,8 @@ def figure_outputs(group):
             labels={"figure": figure.title},
             caption="../reports/captions/figure.rst",
         )
-        for place in places
+        for group in groups
+        for place in figure_places(group)
         for name, figure in STUDY_FIGURES.items()
         if figure.group == group
     ]
@@ -52,26 +59,27 @@ def figure_files():
     pairs = {group: set(drawn_pairs(group)) for group in groups}
     return [
         f"results/{STUDY.name}/figures/{figure_place(pair)}/{name}.svg"
-        for pair in STUDY.pairs
+        for pair in STUDY.shown
         for name, figure in STUDY_FIGURES.items()
         if pair in pairs[figure.group]
     ]
 
 
-# By the name of the rule: the group of figures that it draws, and the probe that these are of.
+# By the name of the rule: the groups of figures that it draws, and the probe that these are of.
 FIGURE_RULES = {
-    "draw_answer": ("answer", "none"),
-    "draw_figures": ("runs", "none"),
-    "draw_target_figures": ("targets", "none"),
-    "draw_tuning_figures": ("tuning", "none"),
+    "draw_answer": (("answer",), "none"),
+    "draw_figures": (("runs", *FOLLOWED), "none"),
+    "draw_target_figures": (("targets",), "none"),
+    "draw_tuning_figures": (("tuning",), "none"),
     **{
-        f"draw_{probe.name}_figures": (probe.name, probe.name)
+        f"draw_{probe.name}_figures": ((probe.name,), probe.name)
         for probe in PROBED
         if probe.figures
     },
 }
-for NAME, (GROUP, OF_PROBE) in FIGURE_RULES.items():
-    if TOGETHER and not drawn_pairs(GROUP):
+for NAME, (GROUPS, OF_PROBE) in FIGURE_RULES.items():
+    GROUP = GROUPS[0]
+    if TOGETHER and not any(map(drawn_pairs, GROUPS)):
         continue
 
     rule:
@@ -80,7 +88,7 @@ for NAME, (GROUP, OF_PROBE) in FIGURE_RULES.items():
         input:
             tables=table_files("parquet"),
         output:
-            figure_outputs(GROUP),
+            figure_outputs(GROUPS),
         log:
             f"logs/draw_figures/{{study}}/{GROUP}.log"
             if TOGETHER

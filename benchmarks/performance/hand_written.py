@@ -34,7 +34,9 @@ def epoch(network: networks.Network, size: int, order: NDArray[np.int32]) -> Cal
 
     def update(state: Any, batch: Any, x: Any, y: Any) -> Any:
         weights, means, squares, made, key = state
-        key, own = jax.random.split(key)
+        own = key
+        if network.dropout:
+            key, own = jax.random.split(key)
         value, gradient = jax.value_and_grad(loss)(weights, x[batch], y[batch], own)
         made += 1
         if adam:

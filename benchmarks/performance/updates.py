@@ -23,12 +23,13 @@ TITLE = "One update"
 METHOD = """\
 CPU time of an update on one core with networks of the studies (2-32-3 with momentum; 64-128-10 and 784-128-10
 with dropout and Adam), in calls of an epoch (of 8,192 examples of Fashion-MNIST's size). Each engine has a process of
-its own; windows of all loops take turns. `model.fit` starts anew in each call, which weighs much where a call has few
-updates. Shown are medians over windows, and of ratios those of the ratios within a
-turn, with 95 % intervals. The hand-written loop is `lax.scan` in JAX. The floor is the larger of two times: that of the
+its own and numbers drawn at random for data; windows of all loops take turns. `model.fit` starts anew in each call,
+which weighs much where a call has few updates. Shown are medians over windows, and of ratios those of the ratios within
+a turn, with 95 % intervals; a number without one is less certain, since its windows depend on one another. The
+hand-written loop is `lax.scan` in JAX. The floor is the larger of two times: that of the
 operations of the matrix products at the rate of a product of 1024 × 1024, and that of the bytes of examples, gradient,
-weights and moments at the rate of a copy of as many; both rates are measured in the same turns. The engine on NumPy
-trains no network with a hidden layer.
+weights and moments at the rate of a copy of as many, most of which is the call itself where they are few; both rates
+are measured in the same turns. The engine on NumPy trains no network with a hidden layer.
 """
 ENGINES = ("tensorflow", "jax")
 NAMES = {"tensorflow fused": "TensorFlow", "jax fused": "JAX", "hand-written": "hand-written JAX"} | {

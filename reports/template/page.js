@@ -158,7 +158,7 @@
   const viewed = [...document.querySelectorAll("figure.plot[data-views]")].map((figure) => ({ figure, views: JSON.parse(figure.dataset.views) }));
   const chosen = { axis: "epochs", scale: "log" };
   const show = ({ figure, views }) => {
-    const box = views[`${chosen.axis}-${chosen.scale}`] ?? views[chosen.axis] ?? views[chosen.scale];
+    const box = views[`${chosen.axis}-${chosen.scale}`] ?? views[`${chosen.axis}-linear`] ?? views[chosen.axis] ?? views[chosen.scale];
     const image = figure.querySelector("img");
     if (!box || figure.dataset.view === box) return;
     figure.dataset.view = box;
@@ -198,6 +198,7 @@
     const switches = document.createElement("div");
     switches.className = "switches";
     const [shown] = names[0].split("-");
+    if (axes.length && !axes.includes(chosen.axis)) chosen.axis = axes[0];
     if (axes.length > 1) switches.append(choice("axis", "Against", axes, shown, group));
     if (scales.length > 1) switches.append(choice("scale", "Losses", scales, shown, group));
     if (!switches.hasChildNodes()) return;

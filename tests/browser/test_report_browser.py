@@ -91,7 +91,8 @@ def test_headings_come_in_order(source: BeautifulSoup) -> None:
 
 def test_every_figure_is_there_with_an_alternative_text(source: BeautifulSoup) -> None:
     images = source.select("img")
-    shown = [name for name, figure in STUDY_FIGURES.items() if figure.group in ("answer", "runs", "targets")]
+    groups = ("answer", "losses", "accuracies", "runs", "targets")
+    shown = [name for name, figure in STUDY_FIGURES.items() if figure.group in groups]
     assert len(images) == len(shown) - 1  # nothing is tuned, and no fit gave a critical size
     assert all(len(str(image["alt"])) > 20 for image in images)
 

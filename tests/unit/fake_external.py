@@ -38,6 +38,36 @@ def sweep(*, seed: int, rates: tuple[float, ...]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def followed(folder: Path, *, axis: str = "epochs", every: int = 1, n_train: int | None = 64, **keys: Any) -> Any:
+    """A study of three runs at sizes 8 and 32, whose course is (size / 8) (1 + run / 10) / look at looks 1, 2 and 3.
+
+    Args:
+        folder: where its files go.
+        axis: what is counted between looks.
+        every: how much of it lies between two.
+        n_train: as in the study.
+        keys: those of the file of histories.
+    """
+    runs = [(f"r{size}-{run}", size, run) for size in (8, 32) for run in range(3)]
+    (folder / "runs.csv").write_text("name,B\n" + "".join(f"{name},{size}\n" for name, size, _ in runs))
+    lines = [
+        f"{name},{every * look},{size / 8 * (1 + run / 10) / look},{1 - 1 / (1 + look)}\n"
+        for name, size, run in runs
+        for look in (1, 2, 3)
+    ]
+    (folder / "course.csv").write_text("run,at,loss,acc\n" + "".join(lines))
+    file: dict[str, Any] = {"path": str(folder / "runs.csv"), "dataset": "d", "recipe": "r", "where": {}}
+    file |= {"shared_seeds": False, "n_train": n_train, "metric": None, "target": None, "better": "lower"}
+    file["columns"] = {"batch_size": "B", "name": "name"}
+    course = {"path": str(folder / "course.csv"), "metrics": {}, "offset": 0.0, "percent": []}
+    course |= {"columns": {"run": "run", axis: "at", "validation_loss": "loss"}} | keys
+    return {
+        "measurements": {"runs": file, "histories": course, "timings": None, "baseline": None},
+        "claims": {},
+        **{"targets": [], "datasets": {}, "recipes": {}, "published": [], "borrowed_timings": []},
+    }
+
+
 def measured(folder: Path, content: pd.DataFrame, *, shared: bool = False, **keys: Any) -> Any:
     """A study of the runs of `content`, as `study_tables` takes it."""
     path = folder / "sweep.csv"

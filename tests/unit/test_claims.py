@@ -38,7 +38,7 @@ from batchscope.claims.readers import Evidence
 from batchscope.claims.samples import Samples
 from batchscope.claims.verdicts import decide, verdicts
 from batchscope.config.errors import ConfigError
-from batchscope.tables import metrics, records
+from batchscope.tables import codebook, metrics, records
 from batchscope.tables.cells import Size
 
 ARMS = {"kind": "recipes", "key": "shuffle", "first": False, "second": True, "batch_sizes": [32], "direction": "lower"}
@@ -233,8 +233,9 @@ def test_random_labels_cannot_be_learnt() -> None:
 def test_metrics_are_those_of_the_tables() -> None:
     per_run = {name for name, metric in metrics.METRICS.items() if metric.table == "runs"}
     assert per_run == {*METRICS, "updates_per_epoch"}
+    declared = {**records.TABLES["run"], **codebook.OPTIONAL["runs"]}
     for name in per_run - {"generalisation_gap"}:
-        assert metrics.METRICS[name].unit == records.TABLES["run"][name].unit, name
+        assert metrics.METRICS[name].unit == declared[name].unit, name
 
 
 def test_own_claim_may_not_take_a_name_of_the_registry() -> None:

@@ -17,7 +17,7 @@ import yaml
 from batchscope.claims import definitions
 from batchscope.config.yaml_files import read_yaml
 from batchscope.study import model
-from batchscope.tables.metrics import METRICS
+from batchscope.tables.metrics import OWN, QUANTITIES
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "config" / "README.md"
@@ -31,7 +31,8 @@ _spec.loader.exec_module(tool)
 
 def test_every_metric_of_a_claim_is_named() -> None:
     text = README.read_text(encoding="utf-8")
-    assert [name for name in METRICS if f"`{name}`" not in text] == []
+    quantities = [each.name for each in QUANTITIES]
+    assert [name for name in (*OWN, *quantities) if f"`{name}`" not in text] == []
 
 
 def examples() -> dict[str, Any]:

@@ -186,7 +186,14 @@ def test_the_best_rate_of_a_size_stands_for_it_and_all_runs_are_trials(tmp_path:
     assert len(made.trials) == 3 * 7 * 3
     assert made.trials[made.trials["chosen"]]["learning_rate"].unique().tolist() == [0.025, 0.1, 0.4]
     assert made.rate_choices.to_dict("records") == [
-        {"dataset": "elsewhere", "recipe": "theirs", "criterion": LOSS_NAME, "most_rates": 7, "runs": 63}
+        {
+            "dataset": "elsewhere",
+            "recipe": "theirs",
+            "criterion": LOSS_NAME,
+            "most_rates": 7,
+            "runs": 63,
+            "passed_over": "",
+        }
     ]
     slope = tuned.slopes(made.trials).iloc[0]
     assert (slope["slope"], slope["n"]) == (pytest.approx(1, abs=0.01), 3)
@@ -398,3 +405,19 @@ def test_trials_of_shared_seeds_keep_them(tmp_path: Path) -> None:
     file = runs_file(tmp_path, text, columns={**LOSS, "seed": "seed"}, shared_seeds=True)
     chosen = rates.choose(rows.read(file).rows, length_of(file), shared_seeds=True)
     assert [(trial.seed, trial.chosen) for trial in chosen.trials] == [(7, True), (9, True), (7, False), (9, False)]
+
+
+def test_a_row_that_is_the_same_as_another_is_one_run_where_runs_have_names(tmp_path: Path) -> None:
+    text = ",name,bs,acc,made\n0,a,8,0.5,1\n1,b,8,0.6,2\n2,a,8,0.5,1\n3,a,8,0.5,3\n4,b,8,0.6,2\n"
+    read_in = found(tmp_path, text, columns={**ACCURACY, "name": "name"})
+    assert [row.row for row in read_in.rows] == [0, 1, 3]
+    assert left_out(read_in) == {"the same as an earlier row, row 3 as row 1": 2}
+    assert len(found(tmp_path, text, columns=ACCURACY).rows) == 5
+
+
+def test_a_better_mean_of_fewer_runs_is_named_and_runs_and_rows_left_out_add_up(tmp_path: Path) -> None:
+    text = "bs,lr,loss\n" + "8,0.1,0.5\n" * 3 + "8,0.2,0.4\n8,0.2,0.4\n8,0.2,NaN\n8,0.4,0.6\n8,0.4,NaN\n16,0.1,0.3\n"
+    made = tables(tmp_path, text, columns=LOSS)
+    (choice,) = made.rate_choices.to_dict("records")
+    assert choice["passed_over"] == "0.2 (2 of 3 runs) at 8"
+    assert choice["runs"] + made.left_out["rows"].sum() == 9

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from contrast import contrast, in_the_dark
 from fake_evidence import IMPORT, TWO_METRICS, USUAL
+from fake_external import followed
 from fake_mechanics import SEEDS, cost_tables, frames_of, loop_windows, mode_table, rate_tables, tuned_rates
 from fake_results import FakeStudy
 from layout import check_layout
@@ -26,6 +27,7 @@ from matplotlib.figure import Figure
 
 from batchscope.figures import FigureSpec, theme
 from batchscope.figures.frames import Frames, select
+from batchscope.jobs.tables import study_tables
 from batchscope.probes.registry import STUDY_FIGURES
 from batchscope.training.checkpoints import END
 
@@ -48,6 +50,11 @@ def runs(**changes: object) -> Callable[[], Frames]:
 
 def evidence(**changes: object) -> Callable[[], Frames]:
     return partial(fake_evidence.make, replace(USUAL, **changes))  # type: ignore[arg-type]
+
+
+def histories(**keys: object) -> Frames:
+    with TemporaryDirectory() as folder:
+        return select(study_tables(followed(Path(folder), **keys)), "d", "r")  # type: ignore[arg-type]
 
 
 def probes(**changes: object) -> Callable[[], Frames]:
@@ -82,6 +89,9 @@ STUDIES: dict[str, Callable[[], Frames]] = {
     "probes that met nowhere": probes(met=()),
     "probes of lost runs": probes(lost=((4, 2), (16, 1))),
     "probes, open and not estimable": probes(open_ended=((16, END),), not_estimable=((256, END),)),
+    "histories": partial(histories),
+    "histories of updates": partial(histories, axis="updates", every=10, n_train=None),
+    "histories of accuracies": partial(histories, columns={"run": "run", "epochs": "at", "validation_accuracy": "acc"}),
     "mechanics": partial(mechanics, MANY),
     "mechanics of one seed": partial(mechanics, MANY, (1,), tuned=False),
     "mechanics of one size": partial(mechanics, (32,)),
@@ -89,7 +99,8 @@ STUDIES: dict[str, Callable[[], Frames]] = {
 }
 # Groups of figures by the tables that a made-up study fills; no other is drawn from it.
 GROUPS = {
-    **dict.fromkeys(list(STUDIES)[:7], ("answer", "runs", "targets", "tuning")),
+    **dict.fromkeys(list(STUDIES)[:7], ("answer", "runs", "losses", "accuracies", "targets", "tuning")),
+    **{study: ("losses", "accuracies", "targets") for study in STUDIES if study.startswith("histories")},
     **dict.fromkeys(list(STUDIES)[7:14], ("targets", "tuning")),
     **{study: ("gradients", "sharpness") for study in STUDIES if study.startswith("probes")},
     **{study: ("rates", "modes", "overheads") for study in STUDIES if study.startswith("mechanics")},

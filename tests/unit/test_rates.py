@@ -138,10 +138,31 @@ def test_sizes_whose_optimum_lies_beyond_the_rates_do_not_bend_the_slope() -> No
     assert row["n_sizes"] == 2
 
 
-@pytest.mark.parametrize("kept", [{"sizes": (8,)}, {"seeds": (101,)}])
-def test_one_size_or_one_seed_gives_no_slope(kept: dict[str, tuple[int, ...]]) -> None:
-    row = slopes(trials_of(lambda size, _: 0.1 * size**0.5, **kept)).iloc[0]  # type: ignore[arg-type]
-    assert row[["slope", "ci_low", "ci_high"]].isna().all()
+def test_one_size_gives_no_slope_and_one_seed_none_with_an_interval() -> None:
+    one_size = slopes(trials_of(lambda size, _: 0.1 * size**0.5, sizes=(8,))).iloc[0]
+    assert one_size[["slope", "ci_low", "ci_high"]].isna().all()
+    one_seed = slopes(trials_of(lambda size, _: 0.1 * size**0.5, seeds=(101,))).iloc[0]
+    assert one_seed["slope"] == pytest.approx(0.5)
+    assert one_seed[["ci_low", "ci_high"]].isna().all()
+
+
+def test_trials_of_independent_runs_give_the_optimum_of_their_means_whatever_their_numbers() -> None:
+    trials = trials_of(lambda size, seed: 0.1 * (seed - 100) * size**0.5, seeds=(101, 102, 103))
+    rng = np.random.default_rng(0)
+    cells = [
+        part.assign(seed=rng.permutation(part["seed"])) for _, part in trials.groupby(["batch_size", "learning_rate"])
+    ]
+    for some in (trials, pd.concat(cells).sample(frac=1, random_state=1)):
+        table, law = rates(runs_of(8, 32, 128), some, paired=False), slopes(some, paired=False).iloc[0]
+        means = trials.groupby(["batch_size", "learning_rate"])[LOSS].mean()
+        assert table["optimum"].tolist() == pytest.approx(
+            [optimum(means[size].index, means[size]).rate for size in (8, 32, 128)]
+        )
+        assert table["optimum_ci_low"].isna().all()
+        assert (table["n_seeds"] == 1).all()
+        assert (table["n_trials"] == len(trials) / 3).all()
+        assert law["n"] == 1
+        assert np.isnan(law["ci_low"])
 
 
 def test_without_trials_the_tables_have_their_columns() -> None:

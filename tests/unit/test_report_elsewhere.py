@@ -126,3 +126,14 @@ def test_a_bend_beyond_the_sizes_is_told_as_a_bound(tmp_path: Path) -> None:
     table["epochs"] /= 1 + table["B"] / 40
     said = words(answer.card(content(tmp_path, table), PAIR))
     assert "at least 256: larger batches still saved updates up to 128" in said
+
+
+def test_the_card_says_that_a_rate_with_a_better_mean_lost_a_run(tmp_path: Path) -> None:
+    table = sweep(seed=2, rates=(0.05, 0.1))
+    table.loc[(table["B"] == 128) & (table["rate"] == 0.05) & (table["run"] == 0), "loss"] = float("inf")
+    columns = {"batch_size": "B", "seed": "run", "target": "goal", "epochs": "epochs", "learning_rate": "rate"}
+    made = content(tmp_path, table, columns=columns | {"selected_validation_loss": "loss"})
+    said = words(answer.card(made, PAIR))
+    assert "among the rates at which the largest share of runs succeeded: 20 of 39 runs." in said
+    assert "with a better mean: 0.05 (3 of 4 runs) at 128." in said
+    assert "Left out: 2 rows of the table" in said

@@ -28,7 +28,7 @@ def made(folder: Path, study: fake_evidence.FakeEvidence | None = None, **tables
     found = {
         each.name: getattr(frames, each.name)
         for each in fields(frames)
-        if each.name not in ("dataset", "recipe", "sizes", "further")
+        if each.name not in ("dataset", "recipe", "sizes", "all_sizes", "further")
     }
     file = folder / PAIR[0] / PAIR[1] / f"{FIGURE}.svg"
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -51,6 +51,12 @@ def test_a_job_that_works_ends_well_and_one_that_fails_fails(tmp_path: Path) -> 
     assert log.endswith("ZeroDivisionError: division by zero\n")
 
 
+def test_a_job_whose_process_the_users_code_ends_fails_and_says_so(tmp_path: Path) -> None:
+    status, log = ended(tmp_path, "os._exit(0)")
+    assert status == 1
+    assert log.splitlines()[-1].startswith("Error: code of the study ended the process")
+
+
 def test_more_memory_than_there_is_ends_the_job_and_is_an_outcome(tmp_path: Path) -> None:
     status, log = ended(tmp_path, GREEDY, whole=200_000_000)
     assert status == 0

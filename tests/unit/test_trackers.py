@@ -116,6 +116,28 @@ def test_whose_batch_size_a_column_holds(name: str, whose: str) -> None:
         ("trainLoss", "train", "loss", ""),
         ("val_categorical_crossentropy", "validation", "loss", ""),
         ("accuracy", "", "accuracy", ""),
+        ("val/f1", "validation", "f1", ""),
+        ("eval_f1_score", "validation", "f1", ""),
+        ("test_macroF1", "test", "f1", ""),
+        ("best_valid_auc", "validation", "auc", "best"),
+        ("test/AUROC", "test", "auc", ""),
+        ("val_roc_auc_score", "validation", "auc", ""),
+        ("val_pr_auc", "validation", "average_precision", ""),
+        ("eval/mAP", "validation", "average_precision", ""),
+        ("test_average_precision", "test", "average_precision", ""),
+        ("val_precision", "validation", "precision", ""),
+        ("val/mIoU", "validation", "iou", ""),
+        ("val_dice", "validation", "dice", ""),
+        ("test_bleu", "test", "bleu", ""),
+        ("eval_wer", "validation", "wer", ""),
+        ("test/word_error_rate", "test", "wer", ""),
+        ("dev_CER", "validation", "cer", ""),
+        ("eval/perplexity", "validation", "perplexity", ""),
+        ("final_test_error_rate", "test", "error", "last"),
+        ("val_rmse.min", "validation", "rmse", "best"),
+        ("test_mean_absolute_error", "test", "mae", ""),
+        ("test_mse", "test", "mse", ""),
+        ("f1", "", "f1", ""),
     ],
 )
 def test_which_result_a_column_holds(name: str, part: str, metric: str, weights: str) -> None:
@@ -123,7 +145,11 @@ def test_which_result_a_column_holds(name: str, part: str, metric: str, weights:
 
 
 @pytest.mark.parametrize(
-    "name", ["val_loss_step", "val_acc_std", "aux_loss", "val_top5_acc", "train_val_loss", "f1", ""]
+    "name",
+    [
+        *("val_loss_step", "val_acc_std", "aux_loss", "val_top5_acc", "train_val_loss", ""),
+        *("val_score", "precision", "dice_loss", "val_f1_std", "val_loss.max", "val_acc.min"),
+    ],
 )
 def test_other_columns_hold_no_result(name: str) -> None:
     assert names.result(name) is None
@@ -161,6 +187,42 @@ def test_of_several_training_losses_none_is_taken_and_of_several_test_losses_one
     )
     found = of_rows(tmp_path, "bs,test/loss,test_loss,eval/accuracy", rows)
     assert list(found.questions) == ["columns.selected_test_loss"]
+
+
+def test_results_of_other_names_are_shares_in_percent_or_ratios_or_neither(tmp_path: Path) -> None:
+    header = "bs,val/f1,test_wer,test_bleu,eval_rmse,train_f1,valid_auc"
+    found = of_rows(
+        tmp_path, header, ["8,81.5,12.5,27.1,3.5,0.9,0.91", "8,83.1,9.9,28.3,3.1,0.9,0.93", "16,1,104,2,3,1,1"]
+    )
+    assert taken(found) == {
+        **{"batch_size": "bs", "selected_validation_f1": "val/f1", "selected_test_wer": "test_wer"},
+        **{"selected_test_bleu": "test_bleu", "selected_validation_rmse": "eval_rmse"},
+        "selected_validation_auc": "valid_auc",
+    }
+    assert set(found.percent) == {"selected_validation_f1", "selected_test_wer"}
+    assert [columns for reason, columns in found.left_out.items() if "known by name" in reason] == [["train_f1"]]
+
+
+def test_of_several_f1_none_is_taken_where_a_loss_decides_and_all_are_named_where_nothing_does(tmp_path: Path) -> None:
+    rows = [f"8,0.{n},0.{n + 1},0.{n + 2}" for n in (1, 3, 5)]
+    found = of_rows(tmp_path, "bs,val_loss,val_f1_macro,val_f1_micro", rows)
+    assert (set(taken(found)), found.questions) == ({"batch_size", "selected_validation_loss"}, {})
+    assert found.remarks == ("val_f1_macro and val_f1_micro may both be the selected validation f1, so none is taken.",)
+    (question,) = of_rows(tmp_path, "bs,val_f1_macro,val_f1_micro", [row[:9] for row in rows]).questions.values()
+    assert "`val_f1_macro` and `val_f1_micro` may be one" in question
+
+
+def test_where_no_name_is_known_the_columns_that_may_be_results_are_named(tmp_path: Path) -> None:
+    rows = [f"8,{n},3{n},0.{n},{n * 7}" for n in range(1, 8)]
+    found = of_rows(tmp_path, "bs,run,runtime_s,val/foo,bar", rows)
+    ((key, question),) = found.questions.items()
+    assert "selected_validation_score where more is better" in key
+    assert question.endswith("; `val/foo` and `bar` may be one")
+
+
+def test_bits_of_numbers_are_a_setting(tmp_path: Path) -> None:
+    rows = [f"{size},{bits},0.{n}{size}" for n, bits in enumerate((16, 32), 1) for size in (8, 64)]
+    assert of_rows(tmp_path, "bs,precision,val_f1", rows).recipe == ("precision",)
 
 
 def test_a_table_without_a_batch_size_names_columns_that_might_be_it(tmp_path: Path) -> None:
@@ -291,3 +353,43 @@ def test_steps_are_settled_where_the_plans_of_the_runs_tell_what_they_count(
     found = histories.settle(histories.recognise(foreign.read(path)), plans, n_train)
     assert {name for name in ("epochs", "updates", "examples") if name in found.columns} == ({axis} if axis else set())
     assert (found.offset, bool(found.questions)) == (offset, axis is None)
+
+
+HEAD = "Name,State,Notes,User,Tags,Created,batch_size,seed,val_acc"
+
+
+def test_rows_that_are_the_same_throughout_are_one_run(tmp_path: Path) -> None:
+    rows = [f"n{size}{seed},finished,-,a,,{size}{seed},{size},{seed},0.5" for size in (8, 16) for seed in (1, 2)]
+    assert taken(of_rows(tmp_path, HEAD, [*rows, rows[1]]))["seed"] == "seed"
+    again = of_rows(tmp_path, HEAD, [*rows, rows[1].replace("-", "again")])
+    assert "seed" not in again.columns
+    assert any("as rows 2 and 5 show" in remark for remark in again.remarks)
+
+
+def test_rows_are_told_by_their_place_in_the_file(tmp_path: Path) -> None:
+    rows = ["a,crashed,-,a,,1,8,1,0.5", "b,finished,-,a,,2,8,1,0.5", "c,finished,-,a,,3,8,1,0.6"]
+    assert any("as rows 2 and 3 show" in remark for remark in of_rows(tmp_path, HEAD, rows).remarks)
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected", "guess"),
+    [
+        (["val_loss"], {"selected": "val_loss"}, True),
+        (["best_val_loss"], {"selected": "best_val_loss"}, False),
+        (["best_val_loss", "val_loss"], {"selected": "best_val_loss", "last": "val_loss"}, False),
+        (["final_val_loss"], {"last": "final_val_loss"}, False),
+        (["final_val_loss", "val_loss"], {"last": "final_val_loss", "selected": "val_loss"}, True),
+    ],
+)
+def test_a_result_whose_name_does_not_say_its_evaluation_is_a_guess(
+    tmp_path: Path, columns: list[str], expected: dict[str, str], guess: bool
+) -> None:
+    header = ",".join(["Name,State,Notes,batch_size", *columns])
+    rows = [
+        ",".join([f"n{size},finished,-,{size}", *(f"{0.1 + n / 10}{size}" for n in range(len(columns)))])
+        for size in (8, 16)
+    ]
+    found = of_rows(tmp_path, header, rows)
+    results = {ours: theirs for ours, theirs in taken(found).items() if ours.endswith("_loss")}
+    assert results == {f"{weights}_validation_loss": theirs for weights, theirs in expected.items()}
+    assert [remark.split()[0] for remark in found.remarks if "guess" in remark] == (["val_loss"] if guess else [])

@@ -4,7 +4,7 @@ import csv
 import itertools
 
 import pytest
-from conftest import CONFIG, refused, snakemake, table, write_external_runs
+from conftest import CONFIG, planned, refused, snakemake, table, write_external_runs
 
 
 def test_measurements_made_elsewhere_give_the_same_report_without_training(tmp_path):
@@ -77,3 +77,36 @@ def test_an_export_with_crashed_runs_a_grid_and_hostile_names_gives_a_report(tmp
     assert "Nothing to be done" in again.stdout + again.stderr
     (tmp_path / "sweep.csv").write_text("State,data,arch,optimizer,sweep,B,lr,acc\nfinished,d,n,s,a,16,0.1,93 %\n")
     assert "sweep.csv: column `acc`" in refused(tmp_path, "--dry-run")
+
+
+LARGE = """\
+title: A table of many workloads
+question: Does the page stay one that opens?
+measurements:
+  runs:
+    path: sweep.csv
+    dataset: {column: data}
+    recipe: net
+    columns: {batch_size: B, selected_validation_f1: f1}
+verdicts: []
+"""
+
+
+def test_many_workloads_are_listed_and_the_first_are_drawn_by_one_job(tmp_path):
+    with (tmp_path / "sweep.csv").open("w", newline="") as stream:
+        write = csv.writer(stream).writerow
+        write(["data", "B", "f1"])
+        for name, size, run in itertools.product(range(60), (16, 64, 256), range(2)):
+            write([f"set-{name}", size, 0.9 - size / 1000 - run / 100 - name / 1000])
+    (tmp_path / "tiny.yaml").write_text(LARGE)
+    (tmp_path / "quick.yaml").write_text(CONFIG)
+    drawing = {rule: jobs for rule, jobs in planned(tmp_path).items() if rule.startswith("draw_")}
+    assert drawing == {"draw_answer": 1}
+    done = snakemake(tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = tmp_path / "results/tiny"
+    assert {file.parent.parent.name for file in results.rglob("*.svg")} == {f"set-{name}" for name in range(20)}
+    assert table(tmp_path, "recommendation")["dataset"].nunique() == 60
+    page = results / "report.html"
+    assert "the first 20 of 60 workloads" in page.read_text(encoding="utf-8")
+    assert page.stat().st_size < 1_500_000

@@ -23,24 +23,11 @@ from batchscope.stats.times import told_apart
 from batchscope.stats.trends import rank_probabilities
 from batchscope.tables.cells import CELL, PAIR, Size, about, of_pair
 from batchscope.tables.codebook import frame
-from batchscope.tables.metrics import METRICS
+from batchscope.tables.metrics import METRICS, QUALITY
 
 LOSS = "selected_validation_loss"
 ACCURACY = "selected_test_accuracy"
 RANKED = (LOSS, ACCURACY)
-# What sizes are compared by: the first of which a data set and recipe has a value. Runs made elsewhere may lack most.
-QUALITY = (
-    LOSS,
-    "selected_validation_accuracy",
-    "last_validation_loss",
-    "last_validation_accuracy",
-    "selected_test_accuracy",
-    "selected_test_loss",
-    "last_test_accuracy",
-    "last_test_loss",
-    "selected_train_loss",
-    "last_train_loss",
-)
 
 BEST = "best"
 COMPARED = "compared"

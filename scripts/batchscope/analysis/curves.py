@@ -22,24 +22,31 @@ _ROUNDING = 1e-9
 
 
 def learning_curves(evaluations: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """One row per cell, metric and epoch at which all its runs that ended `ok` were evaluated: their mean.
+    """One row per cell, metric and epoch at which all its runs that ended `ok` and have it were evaluated: their mean.
 
+    Where epochs are not known, as of runs made elsewhere without `n_train`, numbers of examples tell evaluations apart.
     Where all losses of a data set and recipe are positive, those of losses are geometric means with the t-interval of
     the mean logarithm. One run gives no interval.
     """
     curves = dict(list(evaluations.groupby(CELL, sort=False)))
     rows: list[dict[Any, Any]] = []
-    for _, of_recipe in about(runs, PAIR):
+    for _, of_recipe in about(runs, PAIR) if curves else ():
         logarithmic = positive(evaluations.merge(of_recipe[PAIR].head(1), on=PAIR))
         for name, group in about(of_recipe, CELL):
-            seeds = group.loc[group["outcome"] == "ok", "seed"]
-            found = curves.get(tuple(name.values()), evaluations[:0])
-            found = found[found["seed"].isin(seeds)]
+            ended_ok = group.loc[group["outcome"] == "ok", "seed"]
+            found = curves.get(tuple(name.values()))
+            if found is None:
+                continue
+            found = found[found["seed"].isin(ended_ok)]
+            spent = "epoch" if found["epoch"].notna().all() else "examples"
+            looks = found.drop_duplicates(["seed", spent])
             for metric in METRICS:
-                table = found.pivot(index="epoch", columns="seed", values=metric).dropna()
-                if len(table) and table.shape[1] == len(seeds):
-                    head = {**name, "metric": metric, "n": len(seeds)}
-                    rows += [head | row for row in _points(table, geometric=logarithmic and metric in LOSSES)]
+                known = looks[looks[metric].notna()]
+                table = known.pivot(index=spent, columns="seed", values=metric).dropna()
+                if len(table):
+                    head = {**name, "metric": metric, "n": table.shape[1]}
+                    points = _points(table, looks, geometric=logarithmic and metric in LOSSES)
+                    rows += [head | row for row in points]
     return frame("learning_curves", rows)
 
 
@@ -77,7 +84,8 @@ def positive(evaluations: pd.DataFrame) -> bool:
     return bool(len(losses) and (losses > 0).all())
 
 
-def _points(table: pd.DataFrame, *, geometric: bool) -> list[dict[Any, Any]]:
+def _points(table: pd.DataFrame, looks: pd.DataFrame, *, geometric: bool) -> list[dict[Any, Any]]:
+    """A row per row of `table`, with what had been spent by the evaluations `looks`."""
     values = table.to_numpy(np.float64)
     found = {}
     for name, numbers in zip(
@@ -85,7 +93,8 @@ def _points(table: pd.DataFrame, *, geometric: bool) -> list[dict[Any, Any]]:
     ):
         if numbers is not None:
             found[name] = np.exp(numbers) if geometric else numbers
-    points = pd.DataFrame({"epoch": table.index, **found}).assign(geometric=geometric)
+    spent = looks.groupby(str(table.index.name))[["epoch", "updates", "examples"]].first().loc[table.index]
+    points = pd.DataFrame({**spent, **found}).assign(geometric=geometric)
     return points.to_dict("records")
 
 

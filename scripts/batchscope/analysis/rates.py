@@ -62,23 +62,24 @@ class Optima:
         return np.array([each.low for each in found]), np.array([each.high for each in found])
 
 
-def rates(runs: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
+def rates(runs: pd.DataFrame, trials: pd.DataFrame, *, paired: bool = True) -> pd.DataFrame:
     """One row per cell: the learning rate of its runs and, where it was tuned, the optimum that the trials locate.
 
     `optimum` is the geometric mean over the tuning seeds of each seed's optimum (see `optimum`), with a 95 % t-interval
     of the logarithms. It is null where the rate was not tuned or every rate of a seed diverged. A trial that did not
     end `ok` counts as infinitely bad. `learning_rate` is null where the runs of a cell differ in it, `at_edge` where
-    the rate was not tuned.
+    the rate was not tuned. Trials that are not `paired` give the optimum of their means, see `repetitions`.
     """
     tried = dict(list(trials.groupby(CELL, sort=False)))
+    repeated = dict(list(repetitions(trials, paired=paired).groupby(CELL, sort=False)))
     rows = []
     for name, group in about(runs, CELL):
         cell, used = tuple(name.values()), group["learning_rate"].unique()
         row: dict[str, Any] = {**name, "tuned": cell in tried}
         row |= {"learning_rate": used[0] if len(used) == 1 else None, "n_trials": 0, "n_seeds": 0}
         if cell in tried:
-            found = optima(tried[cell])
-            row |= {"n_trials": len(tried[cell]), "n_seeds": tried[cell]["seed"].nunique(), "at_edge": found.at_edge}
+            found, seeds = optima(repeated[cell]), repeated[cell]["seed"].nunique()
+            row |= {"n_trials": len(tried[cell]), "n_seeds": seeds, "at_edge": found.at_edge}
             row |= _optimum(found)
         rows.append(row)
     return frame("rates", rows)
@@ -100,7 +101,7 @@ def curves(trials: pd.DataFrame) -> pd.DataFrame:
     return frame("tuning_curves", rows)
 
 
-def slopes(trials: pd.DataFrame) -> pd.DataFrame:
+def slopes(trials: pd.DataFrame, *, paired: bool = True) -> pd.DataFrame:
     """One row per tuned data set and recipe: the slope of log(optimum) on log(batch size), 0.5 for a square-root law.
 
     The slope is fitted by least squares to the optima of every tuning seed, and averaged over the `n` seeds with a 95 %
@@ -108,16 +109,16 @@ def slopes(trials: pd.DataFrame) -> pd.DataFrame:
     tried. Where there are such, `slope` is null; `slope_lowest` and `slope_highest` are the means of the lowest and the
     highest slopes that they allow, and the interval reaches from that of the one to that of the other. Sizes whose
     optimum may lie beyond the rates tried, or which lack one for a seed, are left out. All are null for fewer than two
-    sizes or two seeds.
+    sizes, and the ends of the interval for one seed or for trials that are not `paired`, see `repetitions`.
     """
     rows = []
-    for pair, group in about(trials, PAIR):
+    for pair, group in about(repetitions(trials, paired=paired), PAIR):
         seeds = sorted(int(seed) for seed in group["seed"].unique())
         found = [(int(part["batch_size"].iloc[0]), optima(part).ends(seeds)) for _, part in group.groupby(CELL)]
         ends = [(size, *each) for size, each in found if each and each[0].min() > 0 and np.isfinite(each[1]).all()]
         row: dict[str, Any] = {**pair, "n": len(seeds), "n_sizes": len(ends)}
         row["n_bounded"] = sum(bool((low < high).any()) for _, low, high in ends)
-        if len(ends) > 1 and len(seeds) > 1:
+        if len(ends) > 1:
             x = np.log([float(size) for size, _, _ in ends])
             x -= x.mean()
             logs = np.log([[low, high] for _, low, high in ends])
@@ -127,6 +128,25 @@ def slopes(trials: pd.DataFrame) -> pd.DataFrame:
             row |= {"ci_low": t_interval(lowest).low, "ci_high": t_interval(highest).high}
         rows.append(row)
     return frame("rate_slopes", rows)
+
+
+def repetitions(trials: pd.DataFrame, *, paired: bool) -> pd.DataFrame:
+    """The trials by tuning seed; of those that are not `paired`, one at each rate of a cell, with the mean loss of all.
+
+    Runs that share no seed belong to no run at another rate, so no curve over rates is that of one repetition: any
+    numbering would be arbitrary, and the optima would depend on it. A rate at which a run did not end `ok` has no mean.
+    """
+    if paired or trials.empty:
+        return trials
+    bad = (trials["outcome"] != "ok") | trials[LOSS].isna()
+    losses = trials[LOSS].astype("float64").mask(bad, math.inf)
+    steps = np.log(trials["learning_rate"].to_numpy(np.float64)).round(9)
+    by_rate = trials.assign(seed=0, step=steps, **{LOSS: losses}).groupby([*CELL, "step"], sort=False)
+    found = by_rate.first().assign(**{LOSS: by_rate[LOSS].mean()})
+    worst = np.isinf(found[LOSS])
+    return found.assign(
+        outcome=worst.map({True: "diverged", False: "ok"}), **{LOSS: found[LOSS].mask(worst)}
+    ).reset_index()
 
 
 def weighted_ends(

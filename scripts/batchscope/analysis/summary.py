@@ -19,7 +19,7 @@ from batchscope.tables.codebook import frame
 OUTCOMES = ("ok", "diverged", "out_of_memory")
 GAP = "generalisation_gap"
 
-# Columns of the table `run`, and the gap, which is made here; updates per epoch are the same in every run.
+# Columns of the table `runs`, and the gap, which is made here; updates per epoch are the same in every run.
 METRICS = tuple(
     name for name, metric in metrics_of.METRICS.items() if metric.table == "runs" and name != "updates_per_epoch"
 )
@@ -59,10 +59,12 @@ def metrics(runs: pd.DataFrame) -> pd.DataFrame:
     normal approximation is poor there. `generalisation_gap` is train minus test accuracy at the selected epoch.
     """
     runs = with_gap(runs)
+    known = [metric for metric in METRICS if metric in runs]
+    measured = {metric for metric in known if runs[metric].notna().any()}  # of a large table made elsewhere, few
     rows = []
     for name, group in about(runs, CELL):
-        for metric in METRICS:
-            values = finished_values(group, metric)
+        for metric in known:
+            values = finished_values(group, metric) if metric in measured else np.empty(0)
             interval = t_interval(values)
             rows.append(
                 {

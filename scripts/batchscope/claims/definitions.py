@@ -26,7 +26,7 @@ from batchscope.config.spelling import SPELLINGS, SpellingWarning, respelt
 from batchscope.config.written import Schema, Text, Written, json_schema, read, valid
 from batchscope.config.yaml_files import locate_in, read_yaml
 from batchscope.probes.registry import STUDY_FIGURES
-from batchscope.tables.metrics import METRICS
+from batchscope.tables.metrics import METRICS, OWN
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_-]*"
 _NAME_WORDS = "letters, digits, - and _, starting with a letter or digit"
@@ -164,7 +164,7 @@ def _faults_of_metric(claim: Claim) -> Iterator[Fault]:
     """Whether there is such a metric, and what it is repeated over is enough for the kind of test."""
     kind, name = claim.test.kind, claim.metric
     if name not in METRICS:
-        yield ("metric",), f"there is no metric `{name}`{choice(name, METRICS)}"
+        yield ("metric",), f"there is no metric `{name}`{choice(name, OWN)}"
     if claim.test.about not in ("", name):
         yield ("metric",), f"a test of the kind {kind} is about {claim.test.about}; valid is {claim.test.about}"
     of = METRICS[name].of

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from batchscope import text
-from batchscope.analysis.rates import optima
+from batchscope.analysis.rates import optima, repetitions
 from batchscope.analysis.summary import GAP, with_gap
 from batchscope.analysis.times import shared, times
 from batchscope.claims.parts import Effect, NotMeasuredError
@@ -315,8 +315,8 @@ def _timed(metric: Metric, evidence: Evidence) -> Samples:
 
 
 def _tuned(metric: Metric, evidence: Evidence) -> Samples:
-    """The best learning rate of each tuning seed, between the rates tried; see `rates.optimum`."""
-    trials = evidence.rows("trials")
+    """The best learning rate of each tuning seed, between the rates tried; see `rates.optimum` and `repetitions`."""
+    trials = repetitions(evidence.rows("trials"), paired=evidence.paired)
     seeds = sorted(int(seed) for seed in trials["seed"].unique())
     values: dict[Size, Values] = {}
     problems: dict[Size, str] = {}

@@ -29,7 +29,7 @@ class FigureSpec:
     The title holds whatever was measured; a function `title_NAME` of the module names what was.
 
     The figure is drawn only for a data set and recipe about which every table in `needs` has rows; of a need such
-    as `to_target.seconds`, with something in that column.
+    as `to_target.seconds`, with something in that column, of `evaluations.train_loss|validation_loss` in one of two.
     """
 
     name: str
@@ -39,16 +39,18 @@ class FigureSpec:
 
     @property
     def group(self) -> str:
-        """What a study must have for the figure to be drawn: `runs`, `targets` or `tuning`; of a probe, that probe."""
-        tables = [need.partition(".")[0] for need in self.needs]
-        return next((_GROUPS[table] for table in tables if table in _GROUPS), "runs")
+        """What a study must have for the figure to be drawn: `runs` of its own, `losses` or `accuracies` on the way,
+        `targets`, `tuning`; of a probe, that probe.
+        """
+        found = [key for need in self.needs for key in (need, need.partition(".")[0])]
+        return next((_GROUPS[key] for key in found if key in _GROUPS), "runs")
 
     def has_rows(self, frames: Frames) -> bool:
         """Whether there is anything to draw for this data set and recipe."""
         for need in self.needs:
             table, _, column = need.partition(".")
             rows = frames.of(table)
-            if rows.empty or (column and rows[column].isna().all()):
+            if rows.empty or (column and rows[column.split("|")].isna().all(axis=None)):
                 return False
         return True
 
@@ -94,11 +96,12 @@ class FigureSpec:
         return import_module(f"batchscope.figures.{self.module}")
 
 
+_LOSSES, _ACCURACIES = "evaluations.train_loss|validation_loss", "evaluations.train_accuracy|validation_accuracy"
 _SPECS = (
     FigureSpec("answer", "How the batch sizes compare", "answer", ("best.value_mean", "recommendation")),
-    FigureSpec("curves_article", "Training and validation loss, one panel per batch size", "curves"),
-    FigureSpec("curves_loss", "Loss against epochs, updates, examples and seconds", "curves"),
-    FigureSpec("curves_accuracy", "Accuracy against epochs, updates, examples and seconds", "curves"),
+    FigureSpec("curves_article", "Training and validation loss, one panel per batch size", "curves", (_LOSSES,)),
+    FigureSpec("curves_loss", "Learning curves of the loss", "curves", (_LOSSES,)),
+    FigureSpec("curves_accuracy", "Learning curves of the accuracy", "curves", (_ACCURACIES,)),
     FigureSpec("accuracy_vs_batch", "Result against batch size", "results"),
     FigureSpec("gap_vs_batch", "Generalisation gap against batch size", "results"),
     FigureSpec("updates_vs_batch", "Updates and epochs against batch size", "results"),
@@ -127,6 +130,8 @@ _EVIDENCE = (
 # The table that says to which group a figure belongs; figures that need none of them are drawn in every study.
 _GROUPS = {
     "recommendation": "answer",
+    _LOSSES: "losses",
+    _ACCURACIES: "accuracies",
     "trials": "tuning",
     "rate_slopes": "tuning",
     "to_target": "targets",

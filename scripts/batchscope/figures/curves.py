@@ -14,22 +14,35 @@ from matplotlib.lines import Line2D
 from batchscope.analysis.curves import positive
 from batchscope.figures import line_ends, theme
 from batchscope.figures.frames import Frames, Size, finished, of_size, value_of
-from batchscope.figures.words import failed_in_words, joined, plain, seeds_in_words, series_in_words
+from batchscope.figures.words import (
+    elsewhere,
+    failed_in_words,
+    joined,
+    plain,
+    range_in_words,
+    seeds_in_words,
+    series_in_words,
+)
+from batchscope.text import listing
 
 _NAMES = {"train": "Training", "validation": "Validation"}
 _PARTS = tuple(_NAMES)
 _COSTS = ("epochs", "updates", "examples", "seconds")
+_SPENT = {"epochs": "epoch"}  # columns of evaluations that are not called like the cost
 # In the panels per size the training loss is drawn last and thinner, so that both are seen where they coincide.
 _LOOKS = {"validation": (theme.VALIDATION, 2.6), "train": (theme.TRAIN, 1.2)}
 
 
 def draw_curves_loss(frames: Frames) -> Figure:
-    """Training and validation loss against epochs, updates, examples and seconds: views, with log and linear axes."""
+    """Training and validation loss against epochs, updates, examples and seconds: views, with log and linear axes.
+
+    Runs made elsewhere have the parts and the axes that are known.
+    """
     scales = _scales(frames)
-    names = [f"{cost}-{scale}" for scale in scales for cost in _COSTS]
+    names = [f"{cost}-{scale}" for scale in scales for cost in _costs(frames)]
     made, panels, ends = _draw(frames, "loss", names)
     for scale in scales:
-        first, *others = (axes for name, (axes, _) in panels.items() if name.endswith(scale))
+        first, *others = (axes for name, (axes, *_) in panels.items() if name.endswith(scale))
         for axes in (first, *others):
             if scale == "log":
                 _log_losses(frames, axes)
@@ -42,9 +55,10 @@ def draw_curves_loss(frames: Frames) -> Figure:
 
 def draw_curves_accuracy(frames: Frames) -> Figure:
     """Training and validation accuracy against epochs, updates, examples and seconds: views."""
-    made, panels, ends = _draw(frames, "accuracy", _COSTS)
-    low, high = panels[_COSTS[0]][0].get_ylim()
-    for axes, _ in panels.values():
+    costs = _costs(frames)
+    made, panels, ends = _draw(frames, "accuracy", costs)
+    low, high = panels[costs[0]][0].get_ylim()
+    for axes, *_ in panels.values():
         axes.set_ylim(max(low, -0.02), min(high, 1.02))
     line_ends.name_sizes(made, ends, frames)
     return made
@@ -57,36 +71,37 @@ def draw_curves_article(frames: Frames) -> Figure:
     """
     height = 1.9 * -(-len(frames.sizes) // 2) + 0.7
     made, views = theme.views(_scales(frames), len(frames.sizes), height, by_two=True)
-    handles = [Line2D([], [], color=_LOOKS[part][0], linewidth=2, label=f"{_NAMES[part]} loss") for part in _PARTS]
+    parts, cost = _parts(frames, "loss"), _costs(frames)[0]
+    handles = [Line2D([], [], color=_LOOKS[part][0], linewidth=2, label=f"{_NAMES[part]} loss") for part in parts]
     for (scale, panels), view in zip(views.items(), made.subfigs, strict=True):
         for axes, size in zip(panels, frames.sizes, strict=True):
-            _single_runs(axes, frames, size)
+            _single_runs(axes, frames, size, parts, _SPENT.get(cost, cost))
         if scale == "log":
             _log_losses(frames, panels[0])
         else:
             theme.plain_axis(panels[0])
         theme.legend(view, handles)
-        view.supxlabel("Epochs", fontsize=10)
+        view.supxlabel(cost.capitalize(), fontsize=10)
     return made
 
 
 def caption_curves_loss(frames: Frames) -> str:
     """What the lines and bands are."""
-    return _caption(frames, f"{_mean(frames)} over seeds of the loss".capitalize())
+    return _caption(frames, f"{_mean(frames)} over {_repetitions(frames)} of the loss".capitalize(), "loss")
 
 
 def caption_curves_accuracy(frames: Frames) -> str:
     """What the lines and bands are."""
-    return _caption(frames, "Mean over seeds of the accuracy")
+    return _caption(frames, f"Mean over {_repetitions(frames)} of the accuracy", "accuracy")
 
 
 def caption_curves_article(frames: Frames) -> str:
     """What the lines are."""
     return joined(
         [
-            "Loss on the whole training part and the validation part. Thin lines: single runs "
-            f"({seeds_in_words(frames)} per size); thick lines: their {_mean(frames)}, as far as all runs of the size "
-            "go. At one size updates, examples and seconds only rescale the epochs.",
+            f"Loss on {_on(frames, 'loss')}. Thin lines: single runs ({_n_in_words(frames)} per size); thick lines: "
+            f"their {_mean(frames)}, as far as all runs of the size go.",
+            "" if elsewhere(frames) else "At one size updates, examples and seconds only rescale the epochs.",
             failed_in_words(frames),
         ]
     )
@@ -104,14 +119,15 @@ def alt_curves_accuracy(frames: Frames) -> str:
 
 def alt_curves_article(frames: Frames) -> str:
     """Axes and the last values of the means."""
-    head = f"{len(frames.sizes)} panels, one per batch size: training and validation loss against epochs."
+    drawn = listing([_NAMES[part].lower() for part in _parts(frames, "loss")])
+    head = f"{len(frames.sizes)} panels, one per batch size: {drawn} loss against {_costs(frames)[0]}."
     return joined([head, *_ends(frames, "loss")])
 
 
 def mean_curve(frames: Frames, size: Size, metric: str) -> pd.DataFrame:
     """Mean of `metric` with its interval after each evaluation, over the runs of `size` that ended `ok`.
 
-    Columns `epoch`, `mean`, `ci_low` and `ci_high`, in the order of the epochs; no rows where the table has none.
+    Columns `epoch`, `mean`, `ci_low` and `ci_high` and others, in the order of the table; no rows where it has none.
     """
     rows = of_size(frames.learning_curves, size)
     return rows[rows["metric"] == metric]
@@ -137,10 +153,12 @@ def _draw(
     frames: Frames, metric: str, names: Sequence[str]
 ) -> tuple[Figure, dict[str, list[Axes]], dict[FigureBase, dict[Axes, pd.DataFrame]]]:
     """The figure, the panels of each view, and the ends of the lines in the panels of each part of the figure."""
-    made, views = theme.views(names, len(_PARTS), 2.75)
+    parts = _parts(frames, metric)
+    made, views = theme.views(names, len(parts), 2.75)
     ends: dict[FigureBase, dict[Axes, pd.DataFrame]] = {part: {} for part in made.subfigs}
     no_line = "not measured" if (frames.runs["outcome"] == "ok").any() else "no run ended ok"
-    for column, part in enumerate(_PARTS):
+    no_line = "no evaluation that all runs of a size have" if elsewhere(frames) else no_line
+    for column, part in enumerate(parts):
         name = f"{part}_{metric}"
         means = _charged(frames, frames.learning_curves[frames.learning_curves["metric"] == name])
         failed = _charged(frames, _unfinished(frames, name))
@@ -153,6 +171,20 @@ def _draw(
     return made, views, ends
 
 
+def _parts(frames: Frames, metric: str) -> list[str]:
+    """The parts of the data of which a metric is drawn: of runs made elsewhere those of which it was recorded."""
+    recorded = [part for part in _PARTS if frames.evaluations[f"{part}_{metric}"].notna().any()]
+    return recorded if elsewhere(frames) else list(_PARTS)
+
+
+def _costs(frames: Frames) -> list[str]:
+    """What runs can be charged with: all of it, but for runs made elsewhere of which only some is known."""
+    if not elsewhere(frames):
+        return list(_COSTS)
+    spent = _charged(frames, frames.evaluations)
+    return [cost for cost in _COSTS if (spent[cost] > 0).any()]
+
+
 def _axis(frames: Frames, cost: str) -> str:
     clock = "timed in isolation" if len(frames.timings) else "beside other runs"
     return f"Seconds, {clock}" if cost == "seconds" else cost.capitalize()
@@ -163,25 +195,10 @@ def _charged(frames: Frames, rows: pd.DataFrame) -> pd.DataFrame:
     parts = []
     for size in frames.sizes:
         found = of_size(rows, size)
-        per_epoch = _per_epoch(frames, size)
-        costs = {cost: found["epoch"].astype("float64") * per_epoch[cost] for cost in _COSTS}
-        parts.append(found.assign(size=size.label, **costs))
+        spent = {name: found[name].astype("float64") for name in ("epoch", "updates", "examples")}
+        seconds = spent["updates"] * _seconds_per_update(frames, size)
+        parts.append(found.assign(size=size.label, epochs=spent.pop("epoch"), seconds=seconds, **spent))
     return pd.concat(parts)
-
-
-def _per_epoch(frames: Frames, size: Size) -> dict[str, float]:
-    """Updates, examples and seconds of an epoch; NaN where there is no evaluation, or nothing was timed."""
-    found = of_size(frames.evaluations[["batch_size", "full_batch", "epoch", "updates", "examples"]], size)
-    found = found[found["epoch"] > 0]
-    updates, examples = (
-        float((found[cost] / found["epoch"]).iloc[-1]) if len(found) else np.nan for cost in ("updates", "examples")
-    )
-    return {
-        "epochs": 1.0,
-        "updates": updates,
-        "examples": examples,
-        "seconds": updates * _seconds_per_update(frames, size),
-    }
 
 
 def _seconds_per_update(frames: Frames, size: Size) -> float:
@@ -211,7 +228,7 @@ def _panel(
     """
     logarithmic = cost in ("updates", "seconds")  # such an axis has no place for zero
     if logarithmic:
-        means, failed = (rows[rows["epoch"] > 0] for rows in (means, failed))
+        means, failed = (rows[rows[cost] > 0] for rows in (means, failed))
     coloured = theme.by_size(frames)
     theme.lines(axes, means, cost, "mean", **coloured)
     alone = means.groupby("size")["size"].transform("size") == 1
@@ -240,60 +257,80 @@ def _end(row: Mapping[Any, Any]) -> str:
     bounds = (
         "" if np.isnan(row["ci_low"]) else f" [{plain(row['ci_low'], digits=3)}, {plain(row['ci_high'], digits=3)}]"
     )
-    return f"batch size {row['size']}: {plain(row['mean'], digits=3)}{bounds} after {plain(row['epoch'])} epochs"
+    after = f"{plain(row['examples'])} examples" if np.isnan(row["epochs"]) else f"{plain(row['epochs'])} epochs"
+    return f"batch size {row['size']}: {plain(row['mean'], digits=3)}{bounds} after {after}"
 
 
-def _single_runs(axes: Axes, frames: Frames, size: Size) -> None:
-    """The panel of a size: losses of its runs and their means, or why there are none."""
+def _single_runs(axes: Axes, frames: Frames, size: Size, parts: Sequence[str], at: str) -> None:
+    """The panel of a size: losses of its runs and their means against the column `at`, or why there are none."""
     axes.set_title(f"Batch size {size.label}")
-    missing = [part for part in _LOOKS if not _runs_of_size(axes, frames, size, part)]
-    if len(missing) < len(_LOOKS):
+    looks = [part for part in _LOOKS if part in parts]
+    missing = [part for part in looks if not _runs_of_size(axes, frames, size, part, at)]
+    if len(missing) < len(looks):
         theme.counts_axis(axes)
         theme.note(axes, [f"{part} loss not measured" for part in missing])
     else:
         theme.say(axes, "not measured" if finished(frames, size) else "no run ended ok")
 
 
-def _runs_of_size(axes: Axes, frames: Frames, size: Size, part: str) -> bool:
-    """Draw the runs of one size and their mean; False where there is nothing to draw."""
+def _runs_of_size(axes: Axes, frames: Frames, size: Size, part: str, at: str) -> bool:
+    """Draw the runs of one size and their mean against the column `at`; False where there is nothing to draw."""
     column, (colour, width) = f"{part}_loss", _LOOKS[part]
     found = of_size(frames.evaluations, size)
     known = found[np.isfinite(found[column].to_numpy(np.float64, na_value=np.nan))]
-    theme.lines(axes, known, "epoch", column, units="seed", color=colour, linewidth=0.7, alpha=0.45)
+    theme.lines(axes, known, at, column, units="seed", color=colour, linewidth=0.7, alpha=0.45)
     lost = known[~known["seed"].isin(finished(frames, size))].groupby("seed").tail(1)
-    theme.dots(axes, lost, "epoch", column, **theme.CROSS, color=colour)
-    theme.lines(axes, mean_curve(frames, size, column), "epoch", "mean", color=colour, linewidth=width)
+    theme.dots(axes, lost, at, column, **theme.CROSS, color=colour)
+    theme.lines(axes, mean_curve(frames, size, column), at, "mean", color=colour, linewidth=width)
     return bool(len(known))
 
 
-def _caption(frames: Frames, mean: str) -> str:
-    several = any(len(finished(frames, size)) > 1 for size in frames.sizes)
+def _caption(frames: Frames, mean: str, metric: str) -> str:
+    several = bool((frames.learning_curves["n"] > 1).any())
     bands = "bands: 95 % t-intervals" if several else "no bands"
-    clock = (
-        "Seconds: updates times those of an update, timed in isolation."
-        if len(frames.timings)
-        else "Seconds: those of the runs, which may have shared the machine."
-    )
+    clock = ""
+    if "seconds" in _costs(frames):
+        clock = (
+            "Seconds: updates times those of an update, timed in isolation."
+            if len(frames.timings)
+            else "Seconds: those of the runs, which may have shared the machine."
+        )
     failed = failed_in_words(frames).replace(" and are in no mean", ": dashed, in no mean")
     what = (
-        f"{mean} on the whole training and validation part, as far as all runs of a size go "
-        f"({seeds_in_words(frames)} per size; {bands})."
+        f"{mean} on {_on(frames, metric)}, as far as all runs of a size go ({_n_in_words(frames)} per size; {bands})."
     )
     return joined([what, clock, failed])
 
 
+def _on(frames: Frames, metric: str) -> str:
+    """On which data a metric was measured; whether others took the whole training part is not known."""
+    whole = "" if elsewhere(frames) else "whole "
+    return f"the {whole}{listing([_NAMES[part].lower() for part in _parts(frames, metric)])} part"
+
+
+def _n_in_words(frames: Frames) -> str:
+    """How many runs a size has, of those made elsewhere only those whose course is known."""
+    if not elsewhere(frames):
+        return seeds_in_words(frames)
+    counts = {int(n) for n in frames.learning_curves["n"]}
+    return f"n = {range_in_words(counts)} {'run' if counts == {1} else 'runs'}"
+
+
+def _repetitions(frames: Frames) -> str:
+    return "runs" if elsewhere(frames) else "seeds"
+
+
 def _alt(frames: Frames, metric: str) -> str:
-    head = (
-        f"Two panels, training and validation {metric}, one line per batch size, in views against epochs, updates, "
-        "examples and seconds."
-    )
+    parts = [_NAMES[part].lower() for part in _parts(frames, metric)]
+    panels = "Two panels" if len(parts) > 1 else "One panel"
+    head = f"{panels}, {listing(parts)} {metric}, one line per batch size, in views against {listing(_costs(frames))}."
     return joined([head, *_ends(frames, metric)])
 
 
 def _ends(frames: Frames, metric: str) -> list[str]:
     """The last values of the means, in words."""
     sentences = []
-    for part in _PARTS:
+    for part in _parts(frames, metric):
         curves = {size: mean_curve(frames, size, f"{part}_{metric}")["mean"] for size in frames.sizes}
         ends = [(size, float(curve.iloc[-1]) if len(curve) else None) for size, curve in curves.items()]
         sentences.append(series_in_words(f"The last mean {part} {metric}", ends))

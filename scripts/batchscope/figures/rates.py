@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from batchscope.analysis.external_runs.given import criterion_in_words
 from batchscope.figures import theme
 from batchscope.figures.frames import Frames, Size, labelled, of_size, value_of
-from batchscope.figures.targets import Numbers
+from batchscope.figures.targets import Numbers, sentence_case
 from batchscope.figures.words import joined, plain, range_in_words, series_in_words
 
 _LOSS = "selected_validation_loss"
@@ -32,7 +32,7 @@ def draw_tuning(frames: Frames) -> Figure:
         theme.say(axes, "not measured: no trial has a result")
         return made
     losses = known[_LOSS].to_numpy(np.float64)
-    top = _BEYOND * float(np.median(losses))
+    top = _BEYOND * float(np.median(losses)) if losses.min() > 0 else float(losses.max())
     _loss_axis(axes, losses[losses <= top])
     theme.log_axis(axes, "x", frames.trials["learning_rate"].to_numpy(np.float64))
     _trials(axes, frames, axes.get_ylim()[1])
@@ -105,13 +105,14 @@ def draw_rate_vs_batch(frames: Frames) -> Figure:
 def caption_rate_vs_batch(frames: Frames) -> str:
     """What is drawn, and the slope with its interval."""
     counts = [int(n) for n in frames.rates["n_seeds"] if n > 0]
-    over = range_in_words(counts)
     bars = " with 95 % t-intervals" if max(counts, default=0) > 1 else ""
+    over = f", geometric means over n = {range_in_words(counts)} {_repetitions(frames)}{bars}"
+    if _of_means(frames):
+        over = " of the means over runs"
     edge = any(_at_edge(frames, size) for size in frames.sizes)
     return joined(
         [
-            f"Dots: best learning rate, geometric means over n = {over} {_repetitions(frames)}{bars}. Squares: rate of "
-            "the runs.",
+            f"Dots: best learning rate{over}. Squares: rate of the runs.",
             _slope_in_words(frames),
             "Crosses: at the edge of the rates tried." if edge else "",
         ]
@@ -209,13 +210,15 @@ def _rate_limits(axes: Axes, frames: Frames, values: Sequence[float]) -> None:
 
 
 def _slopes(axes: Axes, frames: Frames, optima: Sequence[tuple[Size, float]]) -> None:
-    """The fitted slope through the middle of the optima, and slopes 1 and 1/2 from the first."""
+    """The fitted slope over the sizes that it rests on, through their middle; and slopes 1 and 1/2 from the first."""
     x = np.array([size.batch_size for size, _ in optima], dtype=np.float64)
     y = np.array([value for _, value in optima])
     for power, style in _REFERENCES.values():
         axes.plot(x, y[0] * (x / x[0]) ** power, color=theme.GREY, linestyle=style, linewidth=1.0, zorder=1)
     slope = _fitted(frames)
     if slope is not None:
+        inside = [not _at_edge(frames, size) for size, _ in optima]
+        x, y = x[inside], y[inside]
         middle = np.exp(np.log(y).mean() + slope * (np.log(x) - np.log(x).mean()))
         axes.plot(x, middle, color=theme.INK, linewidth=1.2, zorder=2)
 
@@ -239,7 +242,8 @@ def _slope_in_words(frames: Frames) -> str:
         reach = "" if open_ended else f" (95 %, with the spread of {_repetitions(frames, n)}: {low} to {high})"
         return f"No slope is drawn: over {sizes} sizes it lies between {least} and {most}{reach}."
     if open_ended:
-        return f"Solid: fitted slope {least} over {sizes} sizes (no interval: n = {n} {_repetitions(frames, n)})."
+        why = "runs share no seeds" if _of_means(frames) else f"n = {n} {_repetitions(frames, n)}"
+        return f"Solid: fitted slope {least} over {sizes} sizes (no interval: {why})."
     of_it = f"95 % t-interval {low} to {high} over n = {n} {_repetitions(frames, n)}, {sizes} sizes"
     return f"Solid: fitted slope {least} ({of_it})."
 
@@ -249,7 +253,12 @@ def _criterion(frames: Frames) -> str:
     of_external_runs = frames.of("rate_choices")
     if of_external_runs.empty:
         return "Lowest validation loss"
-    return str(criterion_in_words(of_external_runs["criterion"].iloc[0])).capitalize()
+    return sentence_case(criterion_in_words(of_external_runs["criterion"].iloc[0]))
+
+
+def _of_means(frames: Frames) -> bool:
+    """Whether best rates are those of the means of runs, since runs made elsewhere share no seeds."""
+    return len(frames.of("rate_choices")) > 0 and bool((frames.rates["n_seeds"] <= 1).all())
 
 
 def _repetitions(frames: Frames, n: int = 2) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -31,10 +32,10 @@ def save(table: str, frame: pd.DataFrame, parquet_path: str | Path, csv_path: st
         write_csv(_without_formulas(frame), temporary)
 
 
-def save_codebook(path: str | Path) -> None:
-    """Write what every column of the tables means."""
+def save_codebook(path: str | Path, measured: Collection[str] = ()) -> None:
+    """Write what every column of the tables means, those that a table need not have among them if `measured`."""
     with atomic_path(path) as temporary:
-        codebook.codebook(STUDY_TABLES, PROBE_COLUMNS).to_csv(temporary, index=False, lineterminator="\n")
+        codebook.codebook(STUDY_TABLES, PROBE_COLUMNS, measured).to_csv(temporary, index=False, lineterminator="\n")
 
 
 def load(parquet_path: str | Path) -> pd.DataFrame:

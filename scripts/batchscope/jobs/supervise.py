@@ -29,6 +29,7 @@ from batchscope.jobs.warm import Child, Host, HostDiedError, Task
 
 Note = Callable[[str, Any], None]
 
+_DONE = "done"  # noted by a child whose work is done
 OUT_OF_MEMORY = 75  # exit status of a child that saw for itself that memory had run out
 _BEGIN = b"!"
 _WRITTEN = frozenset((io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom))
@@ -95,6 +96,9 @@ def run(
         child, reading, held = _start(work, log, None)
         status, peak, ended = _watch(child, allowed, parent)
     notes = _notes(reading)
+    if not notes.pop(_DONE, False) and status == 0:
+        sys.stderr.write("Error: code of the study ended the process, as os._exit does, before the job was done\n")
+        status = 1
     how = _of_memory(status, peak, ended, allowed, kills, Path(log))
     if how is None:
         _exit(status, log)
@@ -172,6 +176,7 @@ def do(work: Callable[[Note], None], log: str, writing: int, alive: int) -> NoRe
     status = 1
     try:
         work(lambda name, value: _write(writing, {name: value}))
+        _write(writing, {_DONE: True})
         status = 0
     except BaseException as error:
         logs.last_words(error)

@@ -97,9 +97,9 @@ def study_tables(study: Study, **files: Sequence[Path]) -> dict[str, pd.DataFram
         "best": best(runs, timings, paired=shared),
         "ranks": ranks(runs, paired=shared),
         "equal_budget": equal_budget(tables["evaluations"], runs, timings),
-        "rates": rates.rates(runs, tables["trials"]),
+        "rates": rates.rates(runs, tables["trials"], paired=shared),
         "tuning_curves": rates.curves(tables["trials"]),
-        "rate_slopes": rates.slopes(tables["trials"]),
+        "rate_slopes": rates.slopes(tables["trials"], paired=shared),
         "critical_batch_size": scaling.critical_batch_sizes(of_target, n_train, paired=shared),
         "pareto": advice.pareto(runs, timings),
     }

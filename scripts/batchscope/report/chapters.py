@@ -30,8 +30,9 @@ Part = Callable[[Content], str]
 
 def quality(content: Content) -> str:
     """How good the results are at each batch size."""
-    more: list[Part] = [results.summary, results.comparison, results.accuracy, results.side_by_side, results.curves]
-    curves = _side_by_side([panel for pair in content.pairs if (panel := _curves(content, pair))])
+    more: list[Part] = [results.summary, results.comparison, results.accuracy, results.others, results.side_by_side]
+    more.append(results.curves)
+    curves = _side_by_side([panel for pair in content.shown if (panel := _curves(content, pair))])
     folded = [part(content) for part in more]
     return _chapter(content, "Quality", findings.quality, "accuracy_vs_batch", folded, curves)
 
@@ -85,7 +86,7 @@ def provenance(content: Content) -> str:
 
 def _chapter(content: Content, title: str, find: Find, figure: str, folded: Sequence[str], further: str = "") -> str:
     """A chapter with a finding and a figure of each data set and recipe that has them, and what is open `further`."""
-    found = [(pair, find(content, pair)) for pair in content.pairs]
+    found = [(pair, find(content, pair)) for pair in content.shown]
     panels = [_panel(content, pair, words, figure) for pair, words in found if words]
     return elements.chapter(title, _side_by_side(panels) + further, folded)
 
@@ -107,6 +108,6 @@ def _panel(content: Content, pair: Pair, words: str, figure: str) -> str:
 
 
 def _curves(content: Content, pair: Pair) -> str:
-    svg = figure_html(content, pair, "curves_loss")
+    svg = figure_html(content, pair, results.open_curves(content, pair))
     head = elements.heading(3, elements.slug("curves_loss", *pair), f"Learning curves of {pair_title(pair)}")
     return elements.panel(head + svg) if svg else ""

@@ -11,6 +11,7 @@ from typing import Any, TypedDict
 
 import pandas as pd
 
+from batchscope.analysis.external_runs.given import SHOWN
 from batchscope.claims.scope import Design
 from batchscope.figures.frames import Frames, select
 from batchscope.figures.sheets import Row, rows
@@ -53,6 +54,11 @@ class Content:
     def pairs(self) -> list[Pair]:
         """Data sets and recipes in the order of the study."""
         return pairs(self.tables["runs"])
+
+    @property
+    def shown(self) -> list[Pair]:
+        """Those that the page shows in full: of a large table of runs made elsewhere the first."""
+        return self.pairs if self.trained else self.pairs[:SHOWN]
 
     @property
     def trained(self) -> bool:

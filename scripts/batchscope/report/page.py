@@ -39,7 +39,7 @@ class Section:
 
     def __call__(self, content: Content) -> str:
         """The section of a study, as HTML."""
-        made = [(heading(self.name, pair), html(content, pair, self.build(content, pair))) for pair in content.pairs]
+        made = [(heading(self.name, pair), html(content, pair, self.build(content, pair))) for pair in content.shown]
         found = [part for part in made if part[1]]
         shown = len(found) if len(found) <= OPEN_PAIRS else 1
         body = "".join(head + part for head, part in found[:shown])

@@ -16,7 +16,7 @@ from batchscope.tables.cells import Pair
 def findings(content: Content, chapter: Chapter) -> list[list[str]]:
     """Of every section of a chapter a panel per data set and recipe with a finding: the sentence and its figure."""
     return [
-        [_panel(content, pair, each, words) for pair in content.pairs if (words := each.finding(content, pair))]
+        [_panel(content, pair, each, words) for pair in content.shown if (words := each.finding(content, pair))]
         for each in _of_chapter(chapter)
         if each.finding
     ]

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import Field
 
 from batchscope.analysis.external_runs import given, histories, rates, rows, timings
-from batchscope.analysis.external_runs.given import LENGTHS, RESULTS
+from batchscope.analysis.external_runs.given import LENGTHS
 from batchscope.analysis.external_runs.rows import Rows
 from batchscope.config.errors import (
     ConfigError,
@@ -28,13 +28,16 @@ from batchscope.config.errors import (
 from batchscope.config.written import DIFFERENT, SORTED, ColumnName, List, OwnName, Positive, Text, Written, valid
 from batchscope.study.histories import MeasuredHistories
 from batchscope.tables import foreign
+from batchscope.tables.metrics import QUANTITIES, RESULTS, quantity
 
 _Wanted = Annotated[
     str | Annotated[List[str], Field(min_length=1), DIFFERENT], valid("a text in quotes, or a list of such")
 ]
-_HIGHER = {"accuracy", "acc", "auc", "auroc", "f1", "bleu", "rouge", "map", "iou", "miou", "dice", "r2", "precision"}
-_HIGHER |= {"recall", "psnr", "ssim", "top1", "top5", "reward", "score", "return"}
-_LOWER = {"loss", "error", "err", "wer", "cer", "perplexity", "ppl", "nll", "mse", "mae", "rmse", "bpc", "fid"}
+_HIGHER, _LOWER = (
+    {name for each in QUANTITIES if each.better == end for name in each.called if " " not in name}
+    for end in ("higher", "lower")
+)
+_HIGHER |= {"top5", "reward", "score", "return"}
 _RunColumn = Literal[  # type: ignore[valid-type]
     "batch_size",
     "seed",
@@ -52,8 +55,8 @@ _RunColumn = Literal[  # type: ignore[valid-type]
     "selected_epoch",
     *RESULTS,
 ]
-_ACCURACIES = tuple(name for name in RESULTS if name.endswith("accuracy"))
-_Accuracy = Literal[*_ACCURACIES]  # type: ignore[valid-type]
+_SHARES = tuple(name for name in RESULTS if quantity(name).scale)
+_Share = Literal[*_SHARES]  # type: ignore[valid-type]
 _TimingColumn = Literal["batch_size", "seconds_per_epoch", "seconds_per_update", "power_watts", "power_limit_watts"]
 
 
@@ -111,8 +114,8 @@ class MeasuredRuns(_Measured):
     """How many epochs lie between two evaluations of a run, so how finely its epochs to a target are known; null for 1
     where all of them are whole numbers, and else for not known.
     """
-    percent: Annotated[List[_Accuracy], DIFFERENT, valid("a list of accuracies, named as under columns")] = ()
-    """Accuracies that the file gives in percent; others are from 0 to 1."""
+    percent: Annotated[List[_Share], DIFFERENT, valid("a list of accuracies, named as under columns")] = ()
+    """Accuracies and other shares, such as F1 or WER, that the file gives in percent; others are from 0 to 1."""
     columns: Annotated[dict[_RunColumn, ColumnName], SORTED]
     """Which column of the file holds what, as `ours: theirs`. `batch_size` is required. `seed` is a whole number from 0
     that tells the runs of a batch size and learning rate apart; without it they are numbered in the order of the
@@ -298,16 +301,18 @@ class Found:
     """What the files of measurements hold, as far as it is needed before the first job.
 
     Attributes:
-        pairs: data sets and recipes, in the order of the file.
+        pairs: data sets and recipes with a result, in the order of the file.
         tuned: those with several learning rates, of which the best was chosen.
         left_out: a sentence on rows that are no results; empty where all are.
         alike: sentences on names that look alike and stay different.
+        followed: data sets, recipes and the metrics, as `validation_loss`, that histories of their runs have.
     """
 
     pairs: tuple[tuple[str, str], ...]
     tuned: frozenset[tuple[str, str]]
     left_out: str
     alike: tuple[str, ...] = ()
+    followed: frozenset[tuple[str, str, str]] = frozenset()
 
 
 def find(measurements: Measurements) -> Found:
@@ -329,7 +334,15 @@ def find(measurements: Measurements) -> Found:
         found = histories.joined(found, courses, runs.path) if courses else found
         chosen = rates.choose(found.rows, given.length_of(resolved["runs"]), shared_seeds=runs.shared_seeds)
         tuned = frozenset((choice.dataset, choice.recipe) for choice in chosen.choices)
-        return Found(found.pairs, tuned, _left_out(Path(runs.path), found), tuple(_alike(Path(runs.path), found)))
+        followed = frozenset(
+            (row.dataset, row.recipe, metric)
+            for row in chosen.rows
+            if row.name in courses
+            for metric in courses[row.name].values
+        )
+        left_out, alike = _left_out(Path(runs.path), found), tuple(_alike(Path(runs.path), found))
+        pairs = tuple(dict.fromkeys((row.dataset, row.recipe) for row in chosen.rows))
+        return Found(pairs, tuned, left_out, alike, followed)
     if runs.named is None:
         raise ConfigError(
             f"{runs.path}: names of data sets and recipes are read before the first job, and this Python has no "

@@ -7,11 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from batchscope.analysis.external_runs.given import LENGTHS
+from batchscope.analysis.external_runs.given import CURVES, LENGTHS
 from batchscope.config.errors import Fault
 from batchscope.config.written import DIFFERENT, SORTED, ColumnName, List, Written, valid
 
-CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 _Named = Annotated[str, Field(min_length=1), valid("the name of a metric as the file writes it")]
 _Curve = Literal[CURVES]  # type: ignore[valid-type]
 

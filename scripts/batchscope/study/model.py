@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from pydantic import Field, StringConstraints, TypeAdapter
 
+from batchscope.analysis.external_runs.given import SHOWN
 from batchscope.claims import definitions as claims
 from batchscope.claims.published import Published
 from batchscope.config import written
@@ -185,6 +186,11 @@ class Study:
             return (named,) if named else self.measured.pairs
         return tuple(dict.fromkeys((cell.dataset, cell.recipe) for cell in self.trained))
 
+    @property
+    def shown(self) -> tuple[tuple[str, str], ...]:
+        """Those of `pairs` that figures are drawn for and the page shows in full: of a large table the first."""
+        return self.pairs if self.file.measurements is None else self.pairs[:SHOWN]
+
     @cached_property
     def measured(self) -> external_runs.Found:
         """What the files of measurements hold, read in full."""
@@ -198,6 +204,13 @@ class Study:
         if self.file.measurements is not None:
             return set(self.measured.tuned) if "learning_rate" in self.file.measurements.runs.columns else set()
         return {(cell.dataset, cell.recipe) for cell in self.tunings}
+
+    def followed(self, metric: str) -> set[tuple[str, str]]:
+        """Data sets and recipes of which a `loss` or an `accuracy` is known on the way."""
+        if self.file.measurements is None:
+            return set(self.pairs)
+        found = self.measured.followed
+        return {(dataset, recipe) for dataset, recipe, recorded in found if recorded.endswith(f"_{metric}")}
 
     def batch_sizes(self, pair: tuple[str, str]) -> set[BatchSize]:
         """The batch sizes at which a recipe is trained on a data set."""

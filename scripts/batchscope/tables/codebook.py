@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,6 +12,7 @@ from pandas.api import types
 from batchscope.tables import derived_columns as derived
 from batchscope.tables import job_columns as columns
 from batchscope.tables.job_columns import Column, Columns, Kind, number, string
+from batchscope.tables.metrics import ELSEWHERE, QUANTITIES
 from batchscope.tables.records import TableError
 
 _OF_JOBS: Mapping[str, Mapping[str, Column]] = {
@@ -24,6 +25,10 @@ _OF_JOBS: Mapping[str, Mapping[str, Column]] = {
         ),
         "timed_recipe": string("recipe that was trained when the seconds were measured"),
     },
+}
+# Columns that a table has only where something of them was measured, after all others.
+OPTIONAL: Mapping[str, Columns] = {
+    "runs": {name: number(metric.unit, metric.words) for name, metric in ELSEWHERE.items()}
 }
 _COLUMNS = {**_OF_JOBS, **derived.OF_RUNS, **derived.OF_TARGETS, **derived.OF_CHOICES}
 _DTYPES: dict[Kind, tuple[str, str]] = {
@@ -94,8 +99,8 @@ def check(table: str, content: pd.DataFrame, further: Mapping[str, Columns]) -> 
     Raises:
         TableError: which columns are missing or unknown, stand elsewhere, or hold something else.
     """
-    declared = further.get(table) or columns_of(table)
     found = [str(name) for name in content.columns]
+    declared = _with_optional(table, further.get(table) or columns_of(table), found)
     if found != list(declared):
         missing, unknown = sorted(set(declared) - set(found)), sorted(set(found) - set(declared))
         raise TableError(f"table {table} lacks {missing}, has the unknown columns {unknown}, or their order is another")
@@ -104,12 +109,15 @@ def check(table: str, content: pd.DataFrame, further: Mapping[str, Columns]) -> 
             raise TableError(f"table {table}: column {name} holds {content[name].dtype}; valid is {column.kind}")
 
 
-def codebook(tables: Iterable[str], further: Mapping[str, Columns]) -> pd.DataFrame:
-    """One row per column of every table: table, column, type, unit and meaning."""
+def codebook(tables: Iterable[str], further: Mapping[str, Columns], measured: Collection[str] = ()) -> pd.DataFrame:
+    """One row per column of every table: table, column, type, unit and meaning.
+
+    Of the columns that a table need not have those that were `measured`.
+    """
     rows = [
         {"table": table, "column": name, "type": column.kind, "unit": column.unit, "meaning": column.meaning}
         for table in tables
-        for name, column in (further.get(table) or columns_of(table)).items()
+        for name, column in _with_optional(table, further.get(table) or columns_of(table), measured).items()
     ]
     return pd.DataFrame(rows)
 
@@ -117,6 +125,10 @@ def codebook(tables: Iterable[str], further: Mapping[str, Columns]) -> pd.DataFr
 def page(tables: Mapping[str, str], further: Mapping[str, Columns]) -> str:
     """docs/tables.md: the same for people, with what a row of each table is."""
     return "\n".join(_lines(tables, further))
+
+
+def _with_optional(table: str, declared: Columns, found: Collection[str]) -> Columns:
+    return {**declared, **{name: column for name, column in OPTIONAL.get(table, {}).items() if name in found}}
 
 
 def _dtypes(declared: Columns) -> dict[str, str]:
@@ -135,3 +147,9 @@ def _lines(tables: Mapping[str, str], further: Mapping[str, Columns]) -> Iterato
         for name, column in (further.get(table) or columns_of(table)).items():
             yield f"| `{name}` | {column.kind} | {column.unit} | {column.meaning.replace('|', '&#124;')} |"
         yield ""
+        if table in OPTIONAL:
+            others = ", ".join(f"`{each.name}`" for each in QUANTITIES[2:])
+            yield (
+                "Runs made elsewhere may have further results, whose columns are there where they have a value: named "
+                f"`selected_` or `last_`, `validation_` or `test_`, and one of {others}.\n"
+            )

@@ -63,14 +63,19 @@ OF_RUNS: dict[str, dict[str, Column]] = {
         "dataset": string("name of the data set; null where the row has none", nullable=True),
         "recipe": string("name of the recipe; null where the row has none", nullable=True),
         "batch_size": integer("examples", "batch size of the rows; null where they do not say it", nullable=True),
-        "reason": string("why they are no results: another state than finished, no result, or one that is not finite"),
+        "reason": string(
+            "why they are no results: not finished, the same as another row, no result, or one that is not finite"
+        ),
         "rows": integer("", "rows of the file"),
     },
     "rate_choices": {
         **PAIR,
         "criterion": string("column of `runs` by which the best learning rate of a size was chosen, or to_target"),
         "most_rates": integer("", "most learning rates of a size"),
-        "runs": integer("", "runs at all sizes and rates, those that diverged among them"),
+        "runs": integer("", "runs with a result, at all sizes and rates"),
+        "passed_over": string(
+            "rates with a better mean, not chosen since a smaller share of their runs succeeded; or empty"
+        ),
     },
     "metrics": {
         **CELL,
@@ -124,8 +129,10 @@ OF_RUNS: dict[str, dict[str, Column]] = {
     "learning_curves": {
         **CELL,
         "metric": string("train_loss, validation_loss, train_accuracy or validation_accuracy"),
-        "epoch": number("epochs", "passes over the training part so far", nullable=False),
-        "n": integer("", "runs that ended ok; each was evaluated at this epoch"),
+        "epoch": number("epochs", "passes over the training part so far; null where runs made elsewhere do not say it"),
+        "updates": integer("updates", "updates made so far; null where they are not known", nullable=True),
+        "examples": integer("examples", "examples trained on so far; null where they are not known", nullable=True),
+        "n": integer("", "runs that ended ok and have the metric; each was evaluated there"),
         "mean": number("of the metric", "mean over them: geometric for losses, where all of the recipe are positive"),
         "ci_low": number("of the metric", "lower end of its 95 % t-interval (of the mean logarithm, where geometric)"),
         "ci_high": number("of the metric", "upper end"),
@@ -182,7 +189,7 @@ OF_RUNS: dict[str, dict[str, Column]] = {
         "tuned": boolean("whether the rate was tuned"),
         "at_edge": boolean("whether the best rate may lie beyond those that could be trained", nullable=True),
         "n_trials": integer("", "trials of the tuning"),
-        "n_seeds": integer("", "tuning seeds"),
+        "n_seeds": integer("", "tuning seeds; 1 where runs made elsewhere share none, and count by their means"),
         "optimum": number("", "best rate: geometric mean over the tuning seeds of each one's interpolated optimum"),
         **_ends("optimum", "", "its 95 % t-interval over the tuning seeds, of the logarithm"),
     },

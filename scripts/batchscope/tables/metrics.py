@@ -1,16 +1,19 @@
 """Metrics: what each is called, its unit, which end of it is better, and the table it is read from.
 
 Claims, published numbers and targets are about these. A new metric of a table that is read already is one line of
-`_ALL`; one of another table also needs its reader in `claims.readers`.
+`_ALL`; one of another table also needs its reader in `claims.readers`. What else runs made elsewhere may have as a
+result is one line of `QUANTITIES`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 Sampled = Literal["seeds", "tuning seeds", "windows", "sizes", "targets"]
 TargetMetric = Literal["validation_loss", "validation_error", "train_loss", "train_error"]
+Better = Literal["lower", "higher"]
 
 
 @dataclass(frozen=True)
@@ -55,12 +58,80 @@ class Metric:
         return f"{value:g} is no accuracy; valid is a share from 0 to 1"
 
 
+@dataclass(frozen=True)
+class Quantity:
+    """What the result of a run may measure.
+
+    Attributes:
+        name: what it is called in our columns, as in `selected_validation_f1`.
+        words: what it is called in a sentence.
+        called: what it is called in the columns of others, each in lower case, words in whatever order.
+        better: the end that is worth more.
+        unit: its unit, "" where it has none.
+        scale: `share` where it lies from 0 to 1, `ratio` where some of it lie above; either may be written in percent.
+    """
+
+    name: str
+    words: str
+    called: tuple[str, ...]
+    better: Better = "higher"
+    unit: str = ""
+    scale: Literal["", "share", "ratio"] = ""
+
+
+QUANTITIES = (
+    Quantity("loss", "loss", ("loss", "nll", "xent", "crossentropy", "entropy"), "lower", "nat"),
+    Quantity("accuracy", "accuracy", ("acc", "accuracy", "top1", "acc1"), scale="share"),
+    Quantity(
+        "error", "error", ("error", "err", "error rate", "err rate", "top1 error", "top1 err"), "lower", "", "share"
+    ),
+    Quantity("f1", "F1", ("f1", "f1score", "f1 measure"), scale="share"),
+    Quantity("auc", "AUC", ("auc", "auroc", "roc auc", "rocauc"), scale="share"),
+    Quantity(
+        "average_precision",
+        "average precision",
+        ("ap", "map", "m ap", "auprc", "pr auc", "prauc", "average precision", "avg precision"),
+        scale="share",
+    ),
+    Quantity("precision", "precision", ("precision",), scale="share"),
+    Quantity("recall", "recall", ("recall",), scale="share"),
+    Quantity("iou", "IoU", ("iou", "miou", "io u", "m io u", "jaccard"), scale="share"),
+    Quantity("dice", "Dice", ("dice", "dice coefficient", "dice coef"), scale="share"),
+    Quantity("wer", "WER", ("wer", "word error rate"), "lower", "", "ratio"),
+    Quantity("cer", "CER", ("cer", "character error rate", "char error rate"), "lower", "", "ratio"),
+    Quantity("bleu", "BLEU", ("bleu", "sacrebleu", "sacre bleu", "bleu4")),
+    Quantity("rouge", "ROUGE", ("rouge", "rouge1", "rouge l", "rougel")),
+    Quantity("perplexity", "perplexity", ("perplexity", "ppl"), "lower"),
+    Quantity("bits_per_character", "bits per character", ("bpc", "bits per character"), "lower", "bit"),
+    Quantity("rmse", "RMSE", ("rmse", "root mean squared error", "root mean square error"), "lower"),
+    Quantity("mse", "MSE", ("mse", "mean squared error", "mean square error"), "lower"),
+    Quantity("mae", "MAE", ("mae", "mean absolute error"), "lower"),
+    Quantity("r2", "R²", ("r2",)),
+    Quantity("psnr", "PSNR", ("psnr",), unit="dB"),
+    Quantity("ssim", "SSIM", ("ssim",)),
+    Quantity("fid", "FID", ("fid",), "lower"),
+    Quantity("score", "score", ()),
+    Quantity("cost", "cost", (), "lower"),
+)
+"""What results measure; those of other names are a `score`, of which more is better, or a `cost`. Of a data set and
+recipe with several, `QUALITY` says which counts."""
+
+
 def _loss(name: str, words: str) -> Metric:
     return Metric(name, words, "nat", "lower")
 
 
 def _accuracy(name: str, words: str) -> Metric:
     return Metric(name, words, better="higher", share=True)
+
+
+def _others() -> Iterator[Metric]:
+    """The results that only runs made elsewhere have."""
+    for weights, when in (("selected", ""), ("last", "last ")):
+        for part in ("validation", "test"):
+            for other in QUANTITIES[2:]:
+                name, words = f"{weights}_{part}_{other.name}", f"{when}{part} {other.words}"
+                yield Metric(name, words, other.unit, other.better, share=other.scale == "share")
 
 
 def _to_target(amount: str, words: str, unit: str) -> Metric:
@@ -133,8 +204,51 @@ _ALL = (
     Metric("training_mode_shift", _SHIFT, "nat", table="modes", probe="modes"),
     Metric("overhead_share", _OVERHEAD, table="overheads", of="windows", probe="overheads"),
 )
-METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+OWN: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+"""The metrics, by name, that runs of this workflow may have."""
+ELSEWHERE: dict[str, Metric] = {metric.name: metric for metric in _others()}
+"""The results, by name, that only runs made elsewhere have: columns of their `runs` where the study names them."""
+METRICS: dict[str, Metric] = OWN | ELSEWHERE
 """The metrics of claims, by name."""
+RESULTS: tuple[str, ...] = (
+    *(
+        f"{weights}_{part}_{metric}"
+        for weights in ("selected", "last")
+        for part in ("train", "validation", "test")
+        for metric in ("loss", "accuracy")
+    ),
+    *ELSEWHERE,
+)
+"""The metrics that are results of a run."""
+
+
+def quantity(result: str) -> Quantity:
+    """What one of the `RESULTS` measures.
+
+    >>> quantity("selected_validation_f1").words
+    'F1'
+    """
+    return _BY_NAME[result.split("_", 2)[2]]
+
+
+def _qualities() -> Iterator[str]:
+    others = [each.name for each in QUANTITIES[2:]]
+    for part, measured in (
+        ("validation", ["loss", "accuracy", *others]),
+        ("test", ["accuracy", *others, "loss"]),
+        ("train", ["loss", "accuracy"]),
+    ):
+        for weights in ("selected", "last"):
+            yield from (f"{weights}_{part}_{name}" for name in measured)
+
+
+_BY_NAME = {each.name: each for each in QUANTITIES}
+QUALITY: tuple[str, ...] = tuple(_qualities())
+"""By what sizes are compared and the best learning rate is chosen: the first of which a workload has a value.
+
+Results of the validation part come first, those of the selected evaluation before the last ones. Runs of this workflow
+have the first; runs made elsewhere may lack most.
+"""
 
 CRITICAL = METRICS["critical_batch_size"]
 NOISE_SCALE = Metric("noise_scale", "gradient noise scale", "examples", table="noise_scale", probe="gradients")

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NotRequired, TypedDict
 
+from batchscope.tables.metrics import quantity
+
 LENGTHS = ("epochs", "updates", "examples")
 """One of them says how long a run took to its target; the others follow from it where they can."""
-RESULTS = tuple(
-    f"{weights}_{part}_{metric}"
-    for weights in ("selected", "last")
-    for part in ("train", "validation", "test")
-    for metric in ("loss", "accuracy")
-)
-
+CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+"""What histories may hold."""
+SHOWN = 20
+"""Data sets and recipes of a table that the page shows in full, with their figures: the first of it with a result."""
 TO_TARGET = "to_target"
 """The criterion of a learning rate that is not a column of results: how long runs took to their targets."""
 
@@ -92,10 +91,40 @@ def criterion_in_words(criterion: str) -> str:
 
     >>> criterion_in_words("selected_validation_accuracy"), criterion_in_words("last_test_loss")
     ('validation error', 'test loss')
+    >>> criterion_in_words("selected_validation_f1"), criterion_in_words("last_test_bleu")
+    ('1 − validation F1', 'negated test BLEU')
     """
     if criterion == TO_TARGET:
         return "time to the targets"
-    return " ".join(criterion.split("_")[1:]).replace("accuracy", "error")
+    measured = _measured(criterion)
+    if quantity(criterion).better == "lower":
+        return measured
+    if criterion.endswith("_accuracy"):
+        return measured.replace("accuracy", "error")
+    return f"{'1 −' if quantity(criterion).scale == 'share' else 'negated'} {measured}"
+
+
+def best_mean_in_words(criterion: str) -> str:
+    """Which mean the best learning rate has.
+
+    >>> best_mean_in_words("last_test_loss"), best_mean_in_words("last_test_bleu")
+    ('lowest mean test loss', 'highest mean test BLEU')
+    """
+    if criterion == TO_TARGET or quantity(criterion).better == "lower" or criterion.endswith("_accuracy"):
+        return f"lowest mean {criterion_in_words(criterion)}"
+    return f"highest mean {_measured(criterion)}"
+
+
+def loss_of(criterion: str, value: float) -> float:
+    """What `criterion_in_words` says, of a result: lower is better."""
+    if quantity(criterion).better == "lower":
+        return value
+    return 1 - value if quantity(criterion).scale == "share" else -value
+
+
+def _measured(result: str) -> str:
+    """The part and the quantity of a result, in words."""
+    return f"{result.split('_')[1]} {quantity(result).words}"
 
 
 def by_columns(file: RunsFile) -> bool:

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from batchscope.analysis.external_runs.given import LENGTHS, RESULTS, HistoriesFile
+from batchscope.analysis.external_runs.given import LENGTHS, HistoriesFile
 from batchscope.analysis.external_runs.rows import Rows
 from batchscope.analysis.external_runs.selecting import LeftOut
 from batchscope.config.errors import DataError
 from batchscope.tables import foreign
 from batchscope.tables.foreign import Column, Table, short
+from batchscope.tables.metrics import RESULTS
 
 JOINS = " - "
 """What Weights & Biases writes between the name of a run and that of a metric."""

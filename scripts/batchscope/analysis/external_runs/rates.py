@@ -6,18 +6,10 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from batchscope.analysis.external_runs.given import TO_TARGET
+from batchscope import text
+from batchscope.analysis.external_runs.given import TO_TARGET, loss_of
 from batchscope.analysis.external_runs.rows import Row, rate_step, runs_of
-
-VALIDATION = tuple(
-    f"{weights}_validation_{metric}" for metric in ("loss", "accuracy") for weights in ("selected", "last")
-)
-_OTHERS = tuple(
-    f"{weights}_{part}_{metric}"
-    for part in ("test", "train")
-    for metric in ("loss", "accuracy")
-    for weights in ("selected", "last")
-)
+from batchscope.tables.metrics import QUALITY
 
 
 @dataclass(frozen=True)
@@ -36,13 +28,17 @@ class Trial:
 
 @dataclass(frozen=True)
 class Choice:
-    """How the rates of a data set and recipe are chosen: by `criterion`, a column of runs or `to_target`."""
+    """How the rates of a data set and recipe are chosen: by `criterion`, a column of runs or `to_target`.
+
+    `runs` are those that did not diverge; `passed_over` names rates whose mean is better than that of the chosen one.
+    """
 
     dataset: str
     recipe: str
     criterion: str
     most_rates: int
     runs: int
+    passed_over: str
 
 
 @dataclass(frozen=True)
@@ -57,13 +53,12 @@ class Chosen:
 def choose(rows: Sequence[Row], length: str, *, shared_seeds: bool) -> Chosen:
     """The rows at the best rate of each size.
 
-    The criterion is one for a data set and recipe: a validation loss or accuracy where there is one, else how long
-    runs took to their targets, else the result of the test or training part that there is. The best rate has the
-    smallest share of runs that diverged or missed a target, and of these the best mean. It is chosen by the runs that
-    are then reported, which flatters every size a little, and a size with more rates more.
+    The criterion is one for a data set and recipe: the result by which its sizes are compared, the first of `QUALITY`;
+    but how long runs took to their targets, where that is given and no result is of validation data. The best rate has
+    the smallest share of runs that diverged or missed a target, and of these the best mean. It is chosen by the runs
+    that are then reported, which flatters every size a little, and a size with more rates more.
 
-    Trials of a size are numbered alike at every rate, as far as each rate was tried, unless seeds are shared. A size
-    whose runs all diverged has neither runs nor trials.
+    Trials are numbered at each rate unless seeds are shared. A size whose runs all diverged has neither of them.
 
     Args:
         rows: of the file, those that diverged among them.
@@ -82,14 +77,17 @@ def choose(rows: Sequence[Row], length: str, *, shared_seeds: bool) -> Chosen:
         sizes = {size: _by_rate(row for row in of_pair if row.batch_size == size) for size in _sizes(of_pair)}
         most = max(map(len, sizes.values()))
         criterion = _criterion(of_pair, length)
-        for by_rate in sizes.values():
+        passed_over: list[str] = []
+        for size, by_rate in sizes.items():
             best = min(by_rate, key=lambda rate, tried=by_rate: _score(tried[rate], criterion))  # type: ignore[misc]
             rate = by_rate[best][0].learning_rate  # one number for rates that differ in their last digits
             ok = [replace(row, learning_rate=rate) for row in by_rate[best] if not row.diverged]
             kept += ok
+            passed_over += [f"{named} at {text.integer(size)}" for named in _passed_over(by_rate, best, criterion)]
             trials += _trials(by_rate, best, criterion, shared_seeds=shared_seeds) if ok and most > 1 else []
         if most > 1:
-            choices.append(Choice(*pair, criterion, most, len(runs_of(of_pair))))
+            with_result = runs_of(row for row in of_pair if not row.diverged)
+            choices.append(Choice(*pair, criterion, most, len(with_result), "; ".join(passed_over)))
     return Chosen(tuple(sorted(kept, key=lambda row: row.row)), tuple(trials), tuple(choices))
 
 
@@ -109,8 +107,8 @@ def _criterion(rows: Sequence[Row], length: str) -> str:
     def known(name: str) -> bool:
         return any(math.isfinite(row.values.get(name, math.nan)) for row in rows)
 
-    of_results = next(filter(known, VALIDATION), None)
-    return of_results or (TO_TARGET if length else next(filter(known, _OTHERS), TO_TARGET))
+    first = next(filter(known, QUALITY), TO_TARGET)
+    return TO_TARGET if length and "_validation_" not in first else first
 
 
 def _value(run: Sequence[Row], criterion: str) -> float:
@@ -120,9 +118,7 @@ def _value(run: Sequence[Row], criterion: str) -> float:
     if criterion == TO_TARGET:
         return sum(math.inf if math.isnan(row.length) else row.length for row in run)
     value = run[0].values[criterion]
-    if math.isnan(value):
-        return math.inf
-    return 1 - value if criterion.endswith("_accuracy") else value
+    return math.inf if math.isnan(value) else loss_of(criterion, value)
 
 
 def _score(rows: Sequence[Row], criterion: str) -> tuple[float, float]:
@@ -132,14 +128,27 @@ def _score(rows: Sequence[Row], criterion: str) -> tuple[float, float]:
     return 1 - len(finite) / len(values), sum(finite) / len(finite) if finite else math.inf
 
 
+def _passed_over(by_rate: dict[float | None, list[Row]], best: float | None, criterion: str) -> list[str]:
+    """The rates with a better mean than the chosen one, which more of their runs lack, and how many have a value."""
+    found = []
+    mean = _score(by_rate[best], criterion)[1]
+    for rows in by_rate.values():
+        lost, other = _score(rows, criterion)
+        if other < mean:
+            runs = len(runs_of(rows))
+            rate = rows[0].learning_rate
+            named = "a rate that is not given" if math.isnan(rate) else f"{rate:g}"
+            found.append(f"{named} ({round((1 - lost) * runs)} of {text.count(runs, 'run')})")
+    return found
+
+
 def _trials(
     by_rate: dict[float | None, list[Row]], best: float | None, criterion: str, *, shared_seeds: bool
 ) -> list[Trial]:
     tried = {rate: list(runs_of(rows).values()) for rate, rows in by_rate.items() if rate is not None}
-    everywhere = min(map(len, tried.values()), default=0)
     trials = []
     for rate, runs in tried.items():
-        for number, run in enumerate(runs if shared_seeds else runs[:everywhere]):
+        for number, run in enumerate(runs):
             first = run[0]
             value = _value(run, criterion)
             trials.append(

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from batchscope.analysis.external_runs import selecting
-from batchscope.analysis.external_runs.given import LENGTHS, RESULTS, RunsFile, by_columns, length_of
+from batchscope.analysis.external_runs.given import LENGTHS, RunsFile, by_columns, length_of
 from batchscope.analysis.external_runs.selecting import LeftOut, Workload
 from batchscope.analysis.external_runs.source import Source, opened
 from batchscope.config.errors import DataError
+from batchscope.tables.metrics import RESULTS, quantity
 
 _ABOVE_ZERO = math.nextafter(0, 1)
 _TARGET_COLUMNS = ("seconds", "joules")
@@ -179,10 +180,14 @@ def _with_values(source: Source, file: RunsFile, rows: list[Row]) -> list[Row]:
 def _values(source: Source, name: str, percent: Sequence[str]) -> list[float]:
     """A column of results; unless the study calls them percentages, accuracies are shares: 0.9 might be 0.9 %."""
     column = source.column(name)
+    scale = quantity(name).scale if name in RESULTS else ""
+    if name in percent and scale == "ratio":
+        valid = "a percentage from 0, or an empty cell"
+        return [value / 100 for value in column.numbers(low=0, empty=True, valid=valid)]
     if name in percent:
         valid = "a percentage from 0 to 100, or an empty cell"
         return [value / 100 for value in column.numbers(0, 100, empty=True, valid=valid)]
-    if name.endswith("_accuracy"):
+    if scale == "share":
         return column.numbers(
             0, 1, empty=True, valid="a number from 0 to 1 (or percentages, named under `percent`), or an empty cell"
         )

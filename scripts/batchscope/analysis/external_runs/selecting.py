@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from batchscope.analysis.external_runs.given import RESULTS, RunsFile, length_of
+from batchscope.analysis.external_runs.given import RunsFile, length_of
 from batchscope.analysis.external_runs.source import Source
 from batchscope.config.errors import DataError, choice
+from batchscope.tables import foreign
 from batchscope.tables.foreign import Column, short
 from batchscope.tables.foreign.column import has_no_value
+from batchscope.tables.metrics import RESULTS
 
 FINISHED = {"finished", "finish", "complete", "completed", "success", "succeeded", "successful", "done", "ok"}
 """What trackers call a run that came to its end: W&B `finished`, MLflow `FINISHED`, Optuna `COMPLETE`."""
@@ -57,6 +59,10 @@ def reasons(source: Source, file: RunsFile) -> dict[int, str]:
         for row, cell in enumerate(source.column("state").cells):
             if not finished(cell):
                 found.setdefault(row, f"state {short(cell.strip())}" if cell.strip() else "no state")
+    same = _same(source)
+    for row in same:
+        first = min(same)
+        found.setdefault(row, f"the same as an earlier row, row {first + 1} as row {same[first] + 1}")
     results = [source.column(name) for name in source.columns if name in RESULTS]
     for row in range(len(source.rows)) if results else ():
         cells = [column.cells[row] for column in results]
@@ -69,6 +75,12 @@ def reasons(source: Source, file: RunsFile) -> dict[int, str]:
         valid = " or ".join(sorted(FINISHED)) if "state" in source.columns else "a row with a result"
         raise DataError(f"{source.table.path}: no row is a finished run ({counts}); valid is {valid}")
     return found
+
+
+def _same(source: Source) -> dict[int, int]:
+    """By row, the first that is the same throughout; only where runs have names, else two runs may just be alike."""
+    names = source.column("name").cells if "name" in source.columns else ()
+    return foreign.repeated(foreign.read(source.table.path)) if len(set(names)) < len(names) else {}
 
 
 def not_finite(cell: str) -> bool:

@@ -198,6 +198,9 @@ def _typed(table: str, content: pd.DataFrame, source: Path | None) -> pd.DataFra
     fixed = dict.fromkeys(("engine", "loop", "device", "host", "started_at"), IMPORTED)
     fixed |= {} if "outcome" in content else {"outcome": "ok"}
     fixed["fingerprint"] = "" if source is None else file_sha256(source)
-    expected = pa.schema([field.with_nullable(True) for field in records.schema(records.TABLES[table])])
+    declared = dict(records.TABLES[table])
+    if table == "run":
+        declared |= {name: column for name, column in codebook.OPTIONAL["runs"].items() if name in content}
+    expected = pa.schema([field.with_nullable(True) for field in records.schema(declared)])
     whole = content.assign(**fixed).reindex(columns=expected.names)
     return codebook.to_pandas(pa.Table.from_pandas(whole, schema=expected, preserve_index=False))

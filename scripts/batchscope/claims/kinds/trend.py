@@ -13,7 +13,7 @@ from batchscope.claims.words import turn
 from batchscope.config.errors import choice
 from batchscope.config.written import valid
 from batchscope.tables.cells import Size
-from batchscope.tables.metrics import METRICS, Metric, Sampled
+from batchscope.tables.metrics import METRICS, OWN, Metric, Sampled
 
 if TYPE_CHECKING:
     from batchscope.claims.readers import Evidence
@@ -46,7 +46,7 @@ class Trend(Kind):
         if self.along is None:
             return
         if self.along not in METRICS:
-            yield ("along",), f"there is no metric `{self.along}`{choice(self.along, METRICS)}"
+            yield ("along",), f"there is no metric `{self.along}`{choice(self.along, OWN)}"
         elif METRICS[self.along].of != "seeds" or METRICS[metric].of != "seeds":
             lacking = f"{metric} and {self.along} are not both measured for every run"
             yield ("along",), f"{lacking}; valid are two metrics of runs"

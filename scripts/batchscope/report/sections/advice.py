@@ -26,7 +26,7 @@ def advice(content: Content) -> str:
     """A box per data set and recipe, and the front of time and error below it."""
     return elements.section(
         "By goal: time to a target, test accuracy, memory or energy",
-        "".join(html(content, pair, _advice(content, pair)) for pair in content.pairs),
+        "".join(html(content, pair, _advice(content, pair)) for pair in content.shown),
         "Decided: all other sizes are significantly worse for this goal. Not decided: the size named has the best "
         "mean, and others may be as good or better.",
     )

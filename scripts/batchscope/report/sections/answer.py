@@ -39,13 +39,13 @@ def answers(content: Content) -> str:
 
     What other goals ask for is folded below them.
     """
-    fair_first = sorted(content.pairs, key=lambda pair: bool(_superseding(content, pair)))
+    fair_first = sorted(content.shown, key=lambda pair: bool(_superseding(content, pair)))
     cards = [(pair, card(content, pair)) for pair in fair_first]
     if len(cards) <= CARDS:
         body = "".join(made for _, made in cards)
     else:
         folded = "".join(elements.folded(pair_title(pair), made) for pair, made in cards)
-        body = overview.table(content) + elements.box("index", folded)
+        body = overview.table(content) + _said("", _not_shown(content)) + elements.box("index", folded)
     return f'<section id="answer">{body}{_statements(content)}{advice.advice(content)}</section>'
 
 
@@ -59,6 +59,17 @@ def card(content: Content, pair: Pair) -> str:
     left = heading + about + _named(content, pair, row) + _said("", *_verdict(content, pair, row)) + facts
     left += _said("aside", *_cautions(content, pair, row))
     return elements.card(left, _figure(content, pair), disturbed(content, pair))
+
+
+def _not_shown(content: Content) -> str:
+    """What the page leaves out of a large table of runs made elsewhere."""
+    every, shown = len(content.pairs), len(content.shown)
+    if shown == every:
+        return ""
+    return (
+        f"Cards, figures and sections are those of the first {shown} of {text.integer(every)} workloads of the table. "
+        "This list and the files in tables/ have all; `where` under measurements.runs chooses others."
+    )
 
 
 def _named(content: Content, pair: Pair, row: Row) -> str:

@@ -53,14 +53,22 @@ def verdicts(content: Content) -> str:
         found = found[found["verdict"] != NOT_MEASURED]
     if found.empty:
         return ""
+    whole, found = found, _shown(content, found)
     judged, missing = found[found["verdict"] != NOT_MEASURED], found[found["verdict"] == NOT_MEASURED]
-    parts = [elements.paragraph(counted(found), "finding")]
+    parts = [elements.paragraph(counted(whole), "finding")]
     if len(judged) > _SHORT:
         parts.append(_overview(judged))
     parts += [elements.folded("How a verdict comes about", elements.paragraph(_how(content))), _table(content, judged)]
     if len(missing):
         parts.append(_missing(missing))
     return "".join(parts)
+
+
+def _shown(content: Content, found: pd.DataFrame) -> pd.DataFrame:
+    """The verdicts on what the page shows, and those on no data set and recipe."""
+    shown = {*content.shown}
+    pairs = zip(found["dataset"], found["recipe"], strict=True)
+    return found[[pd.isna(pair[0]) or pair in shown for pair in pairs]]
 
 
 def counted(found: pd.DataFrame) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from batchscope import text
 from batchscope.analysis.best import COMPARED
-from batchscope.analysis.external_runs.given import criterion_in_words
+from batchscope.analysis.external_runs.given import best_mean_in_words
 from batchscope.analysis.scaling import MAX_RESOLUTION
 from batchscope.figures.sheets import Row, number, rows
 from batchscope.figures.targets import metric_words
@@ -33,16 +33,21 @@ def at_best_rate(content: Content, pair: Pair) -> str:
     choices = content.rows("rate_choices", pair)
     if not choices:
         return ""
-    least = criterion_in_words(str(choices[0]["criterion"]))
+    best, passed_over = best_mean_in_words(str(choices[0]["criterion"])), str(choices[0]["passed_over"])
+    among, others = "", ""
+    if passed_over:
+        among = " among the rates at which the largest share of runs succeeded"
+        named = text.listing(passed_over.split("; "))
+        others = f" A smaller share of runs succeeded at learning rates with a better mean: {named}."
     kept = len(content.of("runs", pair))
     return (
-        f"Each size stands at its best learning rate, that of the lowest mean {least}: {text.integer(kept)} of "
-        f"{text.count(int(choices[0]['runs']), 'run')}."
+        f"Each size stands at its best learning rate, that of the {best}{among}: {text.integer(kept)} of "
+        f"{text.count(int(choices[0]['runs']), 'run')}.{others}"
     )
 
 
 def all_runs(content: Content) -> int:
-    """How many runs the table holds, those at other learning rates than the best among them."""
+    """How many runs with a result the table holds, those at other learning rates than the best among them."""
     chosen = {(str(row["dataset"]), str(row["recipe"])): int(row["runs"]) for row in content.all_rows("rate_choices")}
     return sum(chosen.get(pair, len(content.of("runs", pair))) for pair in content.pairs)
 

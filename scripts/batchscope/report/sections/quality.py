@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pandas as pd
@@ -10,6 +11,7 @@ from batchscope import text
 from batchscope.analysis.best import BEST, COMPARED, NOT_COMPARABLE, NOT_TESTABLE
 from batchscope.figures import sheets
 from batchscope.figures.sheets import Cell, Column, Row, Sheet, number, rows, value
+from batchscope.figures.targets import sentence_case
 from batchscope.probes.section import Figure
 from batchscope.report import elements
 from batchscope.report.content import Content
@@ -19,7 +21,7 @@ from batchscope.report.sections.speed import memory
 from batchscope.stats import ALPHA, LEVEL
 from batchscope.tables import cells
 from batchscope.tables.cells import Pair
-from batchscope.tables.metrics import METRICS
+from batchscope.tables.metrics import ELSEWHERE, METRICS, Metric
 
 _SUMMARY: tuple[Field | Own, ...] = (
     SIZE,
@@ -200,12 +202,36 @@ def accuracy(content: Content, pair: Pair) -> list[Block]:
     return [*results, Figure("gap_vs_batch"), Figure("updates_vs_batch")]
 
 
+@section("Other results")
+def others(content: Content, pair: Pair) -> list[Block]:
+    """One row per batch size: what else runs made elsewhere have as results."""
+    known = [METRICS[name] for name in content.tables["runs"].columns if name in ELSEWHERE]
+    known = [metric for metric in known if content.has("runs", pair, metric.name)]
+    means = {(str(row["metric"]), _size(row)): row for row in content.rows("metrics", pair)}
+
+    def cell(metric: Metric) -> Callable[[Row], Cell]:
+        return lambda row: _mean(means[metric.name, _size(row)])
+
+    fields = (SIZE, *(Own(sentence_case(metric.words), cell(metric), metric.unit) for metric in known))
+    caption = f"Means over the runs that finished with {LEVEL} t-intervals over runs."
+    return [*table(content, pair, "others", fields, caption, of="best")] if known else []
+
+
+def _mean(row: Row) -> Cell:
+    return sheets.spread(number(row, "mean"), number(row, "ci_low"), number(row, "ci_high"))
+
+
 @section(
     "More learning curves",
-    "The same runs on four axes. Against epochs every size has seen the same examples; against updates "
+    "The same runs on every axis that is known. Against epochs every size has seen the same examples; against updates "
     "every size has changed its weights as often; against seconds every size has had the same time on this "
     "machine. A size can lead on one axis and trail on another.",
 )
 def curves(content: Content, pair: Pair) -> list[Block]:
-    """Accuracies, and the losses of single runs; those of the sizes stand open in the chapter."""
-    return [Figure("curves_accuracy"), Figure("curves_article")]
+    """Accuracies, and the losses of single runs, but for what stands open in the chapter."""
+    return [Figure(name) for name in ("curves_accuracy", "curves_article") if name != open_curves(content, pair)]
+
+
+def open_curves(content: Content, pair: Pair) -> str:
+    """The figure of curves that stands open: losses, or where nobody recorded them, accuracies."""
+    return "curves_loss" if content.svg("curves_loss", pair) else "curves_accuracy"

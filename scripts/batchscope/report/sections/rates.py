@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from batchscope import text
-from batchscope.analysis.external_runs.given import criterion_in_words
+from batchscope.analysis.external_runs.given import best_mean_in_words
 from batchscope.figures.sheets import Row, number
 from batchscope.probes.section import Figure
 from batchscope.report import elements
@@ -63,7 +63,7 @@ def rates(content: Content, pair: Pair) -> list[Block]:
         f"vertex of a parabola through the best rate tried and its neighbours, with its {LEVEL} t-interval."
     )
     edge = "Where the best lies at the edge of the rates that could be trained, a better one may lie beyond it."
-    fold = f"All {text.count(n_trials, 'run' if choices else 'trial')}"
+    fold = f"All {text.count(n_trials, 'trial')}"
     columns = [field for field in _RATES if not (choices and field.heading == "Tuning seeds")]
     return [
         elements.paragraph(f"{_bias(choices[0]) if choices else own} {edge}"),
@@ -75,8 +75,8 @@ def rates(content: Content, pair: Pair) -> list[Block]:
 
 def _chosen_by(choice: Row) -> str:
     """By what the rates of external runs were chosen."""
-    least = criterion_in_words(choice["criterion"])
-    return f"The runs of a size are those with the rate of the lowest mean {least}, if no fewer of them succeeded."
+    best = best_mean_in_words(choice["criterion"])
+    return f"The runs of a size are those with the rate of the {best}, if no fewer of them succeeded."
 
 
 def _bias(choice: Row) -> str:
@@ -97,14 +97,15 @@ def slope(row: Row, *, trained: bool) -> str:
     """How the best rate grows with the batch size: the finding, and what it rests on."""
     n_sizes, n_bounded, n = (int(row[name]) for name in ("n_sizes", "n_bounded", "n"))
     sizes = text.count(n_sizes, "batch size")
-    repeated = text.count(n, "tuning seed") if trained else f"{text.count(n, 'run')} at each rate"
+    of_means = "the means of the runs at each rate, without an interval"
+    repeated = text.count(n, "tuning seed") if trained else f"{n} runs at each rate" if n > 1 else of_means
     value, low, high, least, most = (
         number(row, name) for name in ("slope", "ci_low", "ci_high", "slope_lowest", "slope_highest")
     )
     if least is None or most is None:
         return (
             "How the best learning rate grows with the batch size is not known: it lies within the rates tried at "
-            f"{sizes if n_sizes else 'no batch size'}, with {repeated}; a slope needs two of each."
+            f"{sizes if n_sizes else 'no batch size'}; a slope needs two."
         )
     head, rests = "The best learning rate changes as the batch size to", f"The power rests on {sizes} and {repeated}."
     powers = "The square root is 0.5, in proportion is 1."

@@ -44,7 +44,7 @@ def lost(content: Content) -> str:
     """The table of what was lost, and a figure for every data set and recipe that lost a run."""
     figures = "".join(
         heading("outcomes", pair) + html(content, pair, [Figure("outcomes")])
-        for pair in content.pairs
+        for pair in content.shown
         if _lost(content, pair)
     )
     table = outcomes(content) if content.trained else ""

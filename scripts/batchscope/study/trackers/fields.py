@@ -11,7 +11,7 @@ from batchscope.analysis.external_runs.selecting import finished
 from batchscope.config.errors import ConfigError
 from batchscope.study.trackers.names import words
 from batchscope.study.trackers.tracker import Kind, Tracker
-from batchscope.tables.foreign import Table
+from batchscope.tables.foreign import Table, repeated
 from batchscope.tables.foreign.column import as_number, has_no_value
 
 UNFINISHED = {
@@ -55,10 +55,16 @@ class Field:
         return every and bool(self.numbers) and all(each >= low and each == each // 1 for each in self.numbers)
 
 
-def fields(table: Table, tracker: Tracker) -> list[Field]:
-    """The columns of a table in its order, with the cells of the runs that finished (all, where no column says)."""
+def runs_of(table: Table, tracker: Tracker) -> list[int]:
+    """The rows of the runs that finished (all, where no column says), each once where the tracker names runs."""
     states = [table.cells[name] for name, role in tracker.roles.items() if role == "state" and name in table.cells]
-    kept = [position for position in range(table.rows) if not states or finished(states[0][position])]
+    named = any(role == "name" and name in table.cells for name, role in tracker.roles.items())
+    same = repeated(table) if named else {}
+    return [row for row in range(table.rows) if row not in same and (not states or finished(states[0][row]))]
+
+
+def fields(table: Table, tracker: Tracker, kept: Sequence[int]) -> list[Field]:
+    """The columns of a table in its order, with the cells of the rows that are kept."""
     return [
         Field(name, tracker.kind(name)[1], tracker.kind(name)[0], tuple(cells[position] for position in kept))
         for name, cells in table.cells.items()
@@ -69,6 +75,14 @@ def are_percentages(numbers: Sequence[float]) -> bool:
     """Whether numbers that are shares, those that are finite, are written as percentages: beyond 1, up to 100."""
     finite = [number for number in numbers if math.isfinite(number)]
     return bool(finite) and min(finite) >= 0 and 1 < max(finite) <= 100
+
+
+def in_percent(numbers: Sequence[float], scale: str) -> bool:
+    """Whether shares, or ratios, of which some lie above 1, are written as percentages."""
+    finite = [number for number in numbers if math.isfinite(number)]
+    if scale == "ratio":
+        return bool(finite) and min(finite) >= 0 and sorted(finite)[len(finite) // 2] > 1
+    return scale == "share" and are_percentages(finite)
 
 
 def pick(found: Sequence[Field], what: str, rank: Callable[[Field], int] = lambda field: 0) -> Field | None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from batchscope.analysis.external_runs.given import CURVES
 from batchscope.analysis.external_runs.histories import JOINS
 from batchscope.study.trackers import names
 from batchscope.study.trackers.fields import AmbiguousError, are_percentages
@@ -170,7 +171,7 @@ def _curves(columns: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in columns:
         result = names.result(name)
-        if result and result.part in ("train", "validation"):
+        if result and f"{result.part}_{result.metric}" in CURVES:
             found.setdefault(f"{result.part}_{result.metric}", name)
     if not found:
         listed = ", ".join(map(short, columns[:8]))

@@ -37,10 +37,12 @@ MLFLOW = Tracker(
     _of_search,
     lambda column: prefixed(_PREFIXES, column),
     roles={"tags.mlflow.runName": "name", "status": "state"},
+    keeps_last=True,
 )
 MLFLOW_PAGE = Tracker(
     "MLflow's page of an experiment",
     _of_page,
     lambda column: ("about" if column in _PAGE or column.startswith(_TAGS) else "", column),
     roles={"Name": "name", "Status": "state"},
+    keeps_last=True,
 )

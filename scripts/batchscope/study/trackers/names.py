@@ -6,16 +6,15 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from batchscope.tables.metrics import QUANTITIES
+
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _PARTS = {
     **dict.fromkeys(("train", "training", "trn"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "eval", "evaluation", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-_METRICS = {
-    **dict.fromkeys(("loss", "nll", "xent", "crossentropy"), "loss"),
-    **dict.fromkeys(("acc", "accuracy", "top1", "acc1"), "accuracy"),
-}
+_QUANTITIES = {frozenset(name.split()): each for each in QUANTITIES for name in each.called}
 _LENGTHS = {
     **dict.fromkeys(("epoch", "epochs"), "epochs"),
     **dict.fromkeys(("update", "updates", "step", "steps", "iteration", "iterations", "iters"), "updates"),
@@ -33,14 +32,18 @@ _FILLING = {
     "binary",
     "multiclass",
     "cross",
-    "entropy",
     "value",
+    "macro",
+    "micro",
+    "weighted",
+    "score",
 }
-# What is measured, and what says how far a run came or what it cost: no setting, however often a value comes again.
-_MEASURED = {
-    *_METRICS,
-    *("error", "err", "f1", "auc", "auroc", "ap", "map", "recall", "perplexity", "ppl", "wer", "cer", "bleu", "rouge"),
-    *("mse", "rmse", "mae", "r2", "iou", "dice", "score", "psnr", "ssim", "fid", "reward", "return", "objective"),
+_PRECISION = ("precision",)  # of numbers: 16 or 32 bits, where no part of the data is named
+# What is measured: no setting, however often a value comes again.
+_RESULTS = {word for name in _QUANTITIES if len(name) == 1 for word in name} - {*_PRECISION, "entropy"}
+_RESULTS |= {"score", "reward", "return", "objective"}
+# What says how far a run came, what it cost or what it left behind.
+_COSTS = {
     *("time", "times", "runtime", "duration", "seconds", "sec", "ms", "timestamp", "eta", "throughput", "flops"),
     *("memory", "mem", "watts", "power", "energy", "utilization", "temperature", "grad", "gradient", "gradients"),
     *("epoch", "step", "steps", "iteration", "iterations", "iter", "iters", "updates", "seen", "parameters", "params"),
@@ -91,28 +94,40 @@ def joined(name: str) -> str:
 
 
 def result(name: str) -> Result | None:
-    """The loss or accuracy that a column of this name holds; None where it says something else, or more.
+    """The loss, accuracy or other result that a column of this name holds; None where it says something else, or more.
 
     >>> result("best/val_acc")
     Result(part='validation', metric='accuracy', weights='best')
+    >>> result("eval_macro_f1").metric, result("test/roc_auc").metric
+    ('f1', 'auc')
     >>> result("val_loss_step") is None
     True
     """
-    said = words(name)
-    metrics = {_METRICS[word] for word in said if word in _METRICS}
-    metrics |= {"loss"} if "entropy" in said else set()
+    said = set(words(name))
+    fitting = [each for each in _QUANTITIES if each <= said]
+    longest = [each for each in fitting if not any(each < other for other in fitting)]  # `pr auc` is no `auc`
+    measured = {_QUANTITIES[each] for each in longest}
     parts = {_PARTS[word] for word in said if word in _PARTS}
-    known = {*_METRICS, *_PARTS, *_BEST, *_LAST, *_FILLING}
-    if len(metrics) != 1 or len(parts) > 1 or not known.issuperset(said):
+    known = {*_PARTS, *_BEST, *_LAST, *_FILLING}.union(*longest)
+    if len(measured) != 1 or len(parts) > 1 or not said <= known or words(name) == _PRECISION:
         return None
-    weights = "best" if _BEST & set(said) else "last" if _LAST & set(said) else ""
-    return Result(next(iter(parts), ""), metrics.pop(), weights)
+    found = measured.pop()
+    if ("max" if found.better == "lower" else "min") in said:
+        return None  # the worst
+    weights = "best" if _BEST & said else "last" if _LAST & said else ""
+    return Result(next(iter(parts), ""), found.name, weights)
 
 
 def is_measured(name: str) -> bool:
     """Whether a column of this name holds what a run measured, used or left behind, and not what it was set to."""
     said = set(words(name))
-    return bool(said & _MEASURED or result(name)) and not said & _PLANNED
+    return (bool(said & _RESULTS or result(name)) and not said & _PLANNED) or is_cost(name)
+
+
+def is_cost(name: str) -> bool:
+    """Whether it says how far a run came, what it took or what it left behind, and not how good it was."""
+    said = set(words(name))
+    return bool(said & _COSTS) and not said & _PLANNED
 
 
 def batch_size(name: str) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from batchscope.analysis.external_runs.selecting import FINISHED
 from batchscope.study.trackers import names
-from batchscope.study.trackers.fields import UNFINISHED, AmbiguousError, Field, are_percentages, fields, pick
+from batchscope.study.trackers.fields import UNFINISHED, AmbiguousError, Field, fields, pick, runs_of
+from batchscope.study.trackers.finder import SHOWN, Finder, examples, is_choice
 from batchscope.study.trackers.registry import tracker_of
+from batchscope.study.trackers.results import ask_for_results, take_results
 from batchscope.study.trackers.tracker import Tracker
 from batchscope.tables.foreign import Table, short
 from batchscope.text import count, listing
@@ -29,7 +30,6 @@ _N_TRAIN = names.one_of(
     *("n_train", "num_train", "train_size", "n_train_examples", "num_train_examples", "n_train_samples"),
     *("num_train_samples", "train_examples", "train_samples"),
 )
-_SHOWN = 8
 
 
 _TARGET = names.one_of("target", "target_metric", "target_value", "target_loss", "target_accuracy", "target_error")
@@ -76,8 +76,8 @@ class Recognised:
             yield f"{each} of {listing(list(map(short, self.recipe)))} is a recipe."
         yield from self.remarks
         for reason, columns in self.left_out.items():
-            more = f" and {count(len(columns) - _SHOWN, 'other')}" if len(columns) > _SHOWN else ""
-            yield f"Left out, {reason}: {', '.join(map(short, columns[:_SHOWN]))}{more}."
+            more = f" and {count(len(columns) - SHOWN, 'other')}" if len(columns) > SHOWN else ""
+            yield f"Left out, {reason}: {', '.join(map(short, columns[:SHOWN]))}{more}."
 
 
 def recognise(table: Table, *, with_results: bool = True) -> Recognised:
@@ -91,21 +91,23 @@ def recognise(table: Table, *, with_results: bool = True) -> Recognised:
     state = _state(table, tracker)
     if state:
         tracker = replace(tracker, roles={**tracker.roles, state: "state"})
-    every = fields(table, tracker)
-    found = _Finder(tracker, every)
+    rows = runs_of(table, tracker)
+    every = fields(table, tracker, rows)
+    found = Finder(tracker, every, rows)
     for ours in ("name", "state"):
         if theirs := _role(every, tracker, ours):
             found.take(ours, theirs, "")
     size = found.ask("batch_size", lambda: _batch_size(found))
     found.ask("learning_rate", lambda: _learning_rate(found))
     lengths = _lengths(found)
-    _results(found, with_results=with_results and not lengths)
+    take_results(found)
     workloads = _workloads(found, size) if size else ("", ())
     if size:
         _seed(found, size, workloads)
     n_train = next((f for f in found.rest(_N_TRAIN) if len(f.given) == 1 and f.wholes(1)), None)
     for each in (workloads[0], *workloads[1], n_train.column if n_train else ""):
         found.used.add(each)
+    ask_for_results(found, required=with_results and not lengths)
     return Recognised(
         tracker.name,
         found.columns,
@@ -117,38 +119,6 @@ def recognise(table: Table, *, with_results: bool = True) -> Recognised:
         _left_out(found, table, size),
         found.questions,
     )
-
-
-class _Finder:
-    """What was found so far."""
-
-    def __init__(self, tracker: Tracker, every: Sequence[Field]) -> None:
-        self.tracker, self.every = tracker, every
-        self.columns: dict[str, tuple[str, str]] = {}
-        self.used: set[str] = set()
-        self.percent: list[str] = []
-        self.remarks: list[str] = []
-        self.questions: dict[str, str] = {}
-
-    def take(self, ours: str, field: Field, why: str) -> None:
-        self.columns[ours] = (field.column, why)
-        self.used.add(field.column)
-
-    def rest(self, fits: Callable[[str], object], *kinds: str) -> list[Field]:
-        """The columns of some kinds that have values, are not used yet, and whose name fits."""
-        wanted = kinds or ("setting", "")
-        return [f for f in self.every if f.kind in wanted and f.given and f.column not in self.used and fits(f.name)]
-
-    def ask(self, ours: str, find: Callable[[], Field | None]) -> Field | None:
-        """Take what is found; what cannot be told becomes a question."""
-        try:
-            found = find()
-        except AmbiguousError as question:
-            self.questions[f"columns.{ours}"] = str(question)
-            return None
-        if found is not None:
-            self.take(ours, found, _examples(found))
-        return found
 
 
 def _role(every: Sequence[Field], tracker: Tracker, ours: str) -> Field | None:
@@ -169,13 +139,13 @@ def _state(table: Table, tracker: Tracker) -> str:
     return next((name for name, states in said.items() if states and states <= known), "")
 
 
-def _batch_size(found: _Finder) -> Field | None:
+def _batch_size(found: Finder) -> Field | None:
     able = [f for f in found.rest(names.batch_size) if f.wholes(1)]
     order = ("update", "plain", "device")
     size = pick(able, "the batch size", lambda f: order.index(names.batch_size(f.name)))
     if size is None:
         whole = [f.column for f in found.rest(lambda name: not names.is_measured(name)) if f.varies and f.wholes(1)]
-        named = f"; whole numbers that differ are in {', '.join(map(short, whole[:_SHOWN]))}" if whole else ""
+        named = f"; whole numbers that differ are in {', '.join(map(short, whole[:SHOWN]))}" if whole else ""
         raise AmbiguousError(
             f"no column is named like a batch size and holds a whole number in every finished run{named}"
         )
@@ -188,7 +158,7 @@ def _batch_size(found: _Finder) -> Field | None:
     return size
 
 
-def _factors(found: _Finder, size: Field) -> None:
+def _factors(found: Finder, size: Field) -> None:
     """What multiplies a batch before an update is made of it."""
     for each in found.rest(names.is_factor):
         if each.varies:
@@ -202,94 +172,28 @@ def _factors(found: _Finder, size: Field) -> None:
             )
 
 
-def _learning_rate(found: _Finder) -> Field | None:
+def _learning_rate(found: Finder) -> Field | None:
     able = [f for f in found.rest(names.is_learning_rate) if f.numbers and min(f.numbers) > 0]
     logged = [f for f in able if "train" in names.words(f.name)]  # the rate of the last update, which schedules change
     return pick([f for f in able if f not in logged], "the learning rate", lambda f: 0 if f.kind == "setting" else 1)
 
 
-def _lengths(found: _Finder) -> bool:
+def _lengths(found: Finder) -> bool:
     """What each run took to a target, if the table says it."""
     taken = next((f for f in found.rest(names.length, "result", "") if f.numbers), None)
     if taken is None:
         return False
-    found.take(names.length(taken.name), taken, _examples(taken))
+    found.take(names.length(taken.name), taken, examples(taken))
     target = next((f for f in found.rest(_TARGET) if f.numbers), None)
     if target is not None:
-        found.take("target", target, _examples(target))
+        found.take("target", target, examples(target))
         found.questions["metric"] = f"what the targets in `{target.column}` are values of is not in the table"
     else:
         found.questions["metric and target"] = f"`{taken.column}` leads to a value that is not in the table"
     return True
 
 
-def _results(found: _Finder, *, with_results: bool) -> None:
-    """Losses and accuracies: a value that is alone is what the run reports, one beside the best is the last."""
-    said = [(names.result(f.name), f) for f in found.rest(names.result, "result", "") if f.numbers]
-    known = [(result, f) for result, f in said if result is not None]
-    with_part = {(result.part, result.metric) for result, _ in known if result.part}
-    groups: dict[tuple[str, str], list[tuple[str, Field]]] = {}
-    for result, each in known:
-        part = result.part or _unnamed_part(found, each, result.metric, with_part)
-        if part:
-            groups.setdefault((part, result.metric), []).append((result.weights, each))
-    for (part, metric), members in groups.items():
-        best = [each for weights, each in members if weights == "best"]
-        other = [each for weights, each in members if weights != "best"]
-        for weights, columns in (("selected", best or other), ("last", other if best else [])):
-            ours = f"{weights}_{part}_{metric}"
-            if found.ask(ours, lambda columns=columns, ours=ours: _one(found, columns, ours)):  # type: ignore[misc]
-                _scale(found, ours)
-    objective = next((f for f in found.rest(found.tracker.objective, "result") if f.numbers), None)
-    if objective and not any(ours.startswith("selected_validation") for ours in found.columns):
-        found.questions["columns.selected_validation_loss or columns.selected_validation_accuracy"] = (
-            f"what `{objective.column}` measures, and whether more of it is better, is not in the table"
-        )
-    elif with_results and not groups:
-        found.questions["columns.selected_test_accuracy, or another result"] = (
-            "no column is named like a loss or an accuracy of the training, validation or test data"
-        )
-
-
-def _one(found: _Finder, columns: Sequence[Field], ours: str) -> Field | None:
-    """The column of a result; of training results, which decide nothing, none where several may be meant."""
-    try:
-        return pick(columns, f"the {ours.replace('_', ' ')}")
-    except AmbiguousError as error:
-        if "_train_" not in ours:
-            raise
-        found.remarks.append(f"{str(error).replace('`', '')}, so none is taken.")
-        return None
-
-
-def _unnamed_part(found: _Finder, each: Field, metric: str, with_part: set[tuple[str, str]]) -> str:
-    """Of which data a `loss` or an `acc` is: beside that of validation data of the training ones, as in Keras."""
-    if ("validation", metric) in with_part:
-        return "" if ("train", metric) in with_part else "train"
-    if with_part & {("train", metric), ("test", metric)}:
-        return ""
-    part = "test" if metric == "accuracy" else "validation"
-    found.remarks.append(
-        f"The table does not say on which data {short(each.column)} was measured; it counts as {part} {metric}."
-    )
-    return part
-
-
-def _scale(found: _Finder, ours: str) -> None:
-    """Accuracies in percent, and what cannot be an accuracy."""
-    each = next(f for f in found.every if f.column == found.columns[ours][0])
-    finite = [number for number in each.numbers if math.isfinite(number)]
-    if not ours.endswith("accuracy") or not finite or (max(finite) <= 1 and min(finite) >= 0):
-        return
-    if are_percentages(finite):
-        found.percent.append(ours)
-        return
-    del found.columns[ours]
-    found.used.discard(each.column)
-    found.remarks.append(f"{short(each.column)} has values below 0 or above 100, which no accuracy has.")
-
-
-def _seed(found: _Finder, size: Field, workloads: tuple[str, tuple[str, ...]]) -> None:
+def _seed(found: Finder, size: Field, workloads: tuple[str, tuple[str, ...]]) -> None:
     able = [f for f in found.rest(_SEED) if f.wholes(0)] or [f for f in found.rest(_RUN) if f.wholes(0)]
     if not able:
         return
@@ -298,16 +202,20 @@ def _seed(found: _Finder, size: Field, workloads: tuple[str, tuple[str, ...]]) -
     identity = [by_name[column] for column in (size.column, *further, workloads[0], *workloads[1]) if column]
     seed = able[0]
     rows = list(zip(*(f.cells for f in (*identity, seed)), strict=True))
-    if len(set(rows)) == len(rows):
-        found.take("seed", seed, _examples(seed))
+    first: dict[tuple[str, ...], int] = {}
+    pairs = ((first.setdefault(row, at), at) for at, row in zip(found.rows, rows, strict=True))
+    alike = next(((earlier, at) for earlier, at in pairs if earlier != at), None)
+    if alike is None:
+        found.take("seed", seed, examples(seed))
     else:
         found.remarks.append(
-            f"{short(seed.column)} does not tell runs of a batch size apart: they are numbered in the table's order."
+            f"{short(seed.column)} does not tell runs of a batch size apart, as rows {alike[0] + 1} and {alike[1] + 1} "
+            "show: they are numbered in the table's order."
         )
         found.used.add(seed.column)
 
 
-def _workloads(found: _Finder, size: Field) -> tuple[str, tuple[str, ...]]:
+def _workloads(found: Finder, size: Field) -> tuple[str, tuple[str, ...]]:
     """The columns of data sets and recipes: settings that meet several batch sizes, each with several values.
 
     A setting that follows the batch size, as warm-up steps may, would make a workload of every size; one that nearly
@@ -315,7 +223,7 @@ def _workloads(found: _Finder, size: Field) -> tuple[str, tuple[str, ...]]:
     """
     named = [f for f in found.rest(_DATASET) if not f.numbers]
     dataset = next((f for f in named if f.varies), named[0] if named else None)
-    able = [f for f in found.rest(lambda name: not names.is_measured(name)) if f.kind == "setting" or _is_choice(f)]
+    able = [f for f in found.rest(lambda name: not names.is_measured(name)) if f.kind == "setting" or is_choice(f)]
     able = [
         f for f in able if f is not dataset and not _SEED(f.name) and not _RUN(f.name) and not names.batch_size(f.name)
     ]
@@ -330,11 +238,6 @@ def _workloads(found: _Finder, size: Field) -> tuple[str, tuple[str, ...]]:
     return dataset.column if dataset else "", tuple(f.column for f in (chosen or models[:2]))
 
 
-def _is_choice(each: Field) -> bool:
-    """Whether a column that may be a result looks like a setting: a word, or numbers that come again and again."""
-    return not each.numbers or len(each.given) <= max(2, len(each.cells) // 4)
-
-
 def _crosses(each: Field, size: Field) -> bool:
     sizes: dict[str, set[str]] = {}
     values: dict[str, set[str]] = {}
@@ -344,7 +247,7 @@ def _crosses(each: Field, size: Field) -> bool:
     return max(map(len, sizes.values()), default=0) > 1 and max(map(len, values.values()), default=0) > 1
 
 
-def _plans(found: _Finder, size: Field | None) -> dict[str, tuple[float, int]]:
+def _plans(found: Finder, size: Field | None) -> dict[str, tuple[float, int]]:
     """What each run was to do, which tells what the steps of a history count."""
     name = next((f for f in found.every if f.column == found.columns.get("name", ("", ""))[0]), None)
     epochs = next((f for f in found.every if f.kind != "result" and _EPOCHS(f.name) and f.wholes(1)), None)
@@ -360,12 +263,12 @@ def _sizes_each(columns: Sequence[Field], size: Field) -> float:
     return len(cells) / max(1, len({cell[:-1] for cell in cells}))
 
 
-def _left_out(found: _Finder, table: Table, size: Field | None) -> dict[str, list[str]]:
+def _left_out(found: Finder, table: Table, size: Field | None) -> dict[str, list[str]]:
     reasons: dict[str, list[str]] = {
         "since the tracker says it about the run": [],
         "empty in every finished run": [],
         "the same in every finished run": [],
-        "neither a loss nor an accuracy of one part of the data": [],
+        "not known by name as a result of one part of the data": [],
         "since it follows the batch size or nearly every run has a value of its own": [],
         "since the header names it more than once": [],
     }
@@ -380,11 +283,3 @@ def _left_out(found: _Finder, table: Table, size: Field | None) -> dict[str, lis
         next((columns for fits, columns in kept if fits), other).append(each.column)
     twice += [name for name in dict.fromkeys(table.names) if table.names.count(name) > 1]
     return {reason: columns for reason, columns in reasons.items() if columns}
-
-
-def _examples(found: Field) -> str:
-    """What the values of a column are, in a few words."""
-    if len(found.given) > _SHOWN:
-        ends = f", {min(found.numbers):g} to {max(found.numbers):g}" if found.numbers else ""
-        return f"{len(found.given)} values{ends}"
-    return ", ".join(f"{number:g}" for number in sorted(found.numbers)) or ", ".join(map(short, found.given))

@@ -21,6 +21,7 @@ class Tracker:
         wrote: whether it wrote a table with these columns.
         kind: the kind of a column and its name without the export's prefix.
         roles: by column, which of our columns (`name`, `state`) it is wherever it is there.
+        keeps_last: whether a result is the last value that was logged, unless the run said otherwise.
         objective: columns whose name does not say what they measure, such as the value that a trial returned.
     """
 
@@ -28,6 +29,7 @@ class Tracker:
     wrote: Callable[[Sequence[str]], bool]
     kind: Callable[[str], tuple[Kind, str]]
     roles: Mapping[str, str] = field(default_factory=dict)
+    keeps_last: bool = False
     objective: Callable[[str], bool] = lambda _: False
 
 

@@ -62,4 +62,5 @@ WANDB = Tracker(
     _wrote,
     _kind,
     roles={"Name": "name", "name": "name", "State": "state", "state": "state"},
+    keeps_last=True,
 )

@@ -10,6 +10,7 @@ is read with the standard library only; a .parquet file needs pyarrow for its ce
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,9 +30,12 @@ __all__ = [
     "ranges",
     "read",
     "readable",
+    "repeated",
     "rows",
     "short",
 ]
+
+_UNNAMED_INDEX = re.compile(r"|index|Unnamed: \d+|__index_level_\d+__")
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,22 @@ def read(path: Path, columns: Collection[str] | None = None) -> Table:
     chosen = [[record[position] for position in positions] for record in records(path)]
     turned = zip(*chosen, strict=True) if chosen else [()] * len(wanted)
     return Table(path, tuple(names), dict(zip(wanted, turned, strict=True)), len(chosen))
+
+
+def repeated(table: Table) -> dict[int, int]:
+    """By row, the first row that is the same in every column but an index without a name; both count from 0.
+
+    None is known to be the same where the header names a column more than once: its cells are not read.
+
+    Args:
+        table: all columns of a file.
+    """
+    if len(set(table.names)) < len(table.names):
+        return {}
+    cells = [cells for name, cells in table.cells.items() if not _UNNAMED_INDEX.fullmatch(name)]
+    first: dict[tuple[str, ...], int] = {}
+    found = {row: first.setdefault(said, row) for row, said in enumerate(zip(*cells, strict=True))}
+    return {row: earlier for row, earlier in found.items() if row != earlier}
 
 
 def readable(path: Path) -> bool:
