@@ -13,10 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
 from batchscope.figures import line_ends, theme
-from batchscope.figures.frames import Size
+from batchscope.figures.frames import Frames, Size, select
 from batchscope.figures.line_ends import spread
+from batchscope.tables.cells import PAIR
 
 SIZES = [Size(1, False), Size(32, False), Size(800, True)]
+TABLES = ("evaluations", "steps", "timings", "windows", "metrics", "summary", "learning_curves")
 X = np.linspace(0, 1, 50)
 
 
@@ -32,6 +34,12 @@ X = np.linspace(0, 1, 50)
 )
 def test_places_are_spread_by_as_little_as_it_takes(wanted: tuple[float, ...], places: tuple[float, ...]) -> None:
     assert list(spread(wanted, 4, 0, 40)) == pytest.approx(places)
+
+
+@pytest.fixture
+def frames() -> Frames:
+    cells = [{"dataset": "d", "recipe": "r", "batch_size": size, "full_batch": full} for size, full in SIZES]
+    return select({"runs": pd.DataFrame(cells), **dict.fromkeys(TABLES, pd.DataFrame(columns=PAIR))}, "d", "r")
 
 
 @pytest.fixture
@@ -57,10 +65,12 @@ def labels(made: Figure, axes: Axes) -> dict[str, Annotation]:
     return names
 
 
-def test_lines_that_end_side_by_side_get_a_column_in_the_order_of_their_ends(panel: tuple[Figure, Axes]) -> None:
+def test_lines_that_end_side_by_side_get_a_column_in_the_order_of_their_ends(
+    panel: tuple[Figure, Axes], frames: Frames
+) -> None:
     made, axes = panel
     ends = draw(axes, {size: (X, end * X) for size, end in zip(SIZES, (0.5, 0.5001, 0.4), strict=True)})
-    line_ends.name_sizes(made, {made.subfigs[0]: {axes: ends}}, SIZES)
+    line_ends.name_sizes(made, {made.subfigs[0]: {axes: ends}}, frames)
     named = labels(made, axes)
     assert {*named} == {"1", "32", "full"}
     assert axes.get_title(loc="right") == "Batch size"
@@ -70,10 +80,10 @@ def test_lines_that_end_side_by_side_get_a_column_in_the_order_of_their_ends(pan
     assert not made.subfigs[0].legends
 
 
-def test_lines_that_end_apart_get_their_labels_beside_their_ends(panel: tuple[Figure, Axes]) -> None:
+def test_lines_that_end_apart_get_their_labels_beside_their_ends(panel: tuple[Figure, Axes], frames: Frames) -> None:
     made, axes = panel
     ends = draw(axes, {size: (X * share, 1 - X) for size, share in zip(SIZES, (1, 0.6, 0.3), strict=True)})
-    line_ends.name_sizes(made, {made.subfigs[0]: {axes: ends}}, SIZES)
+    line_ends.name_sizes(made, {made.subfigs[0]: {axes: ends}}, frames)
     named = labels(made, axes)
     paths = [line.get_path().transformed(line.get_transform()) for line in axes.lines]
     for size, (x, y) in zip(SIZES, ends[["x", "y"]].to_numpy(), strict=True):
@@ -84,30 +94,30 @@ def test_lines_that_end_apart_get_their_labels_beside_their_ends(panel: tuple[Fi
     assert not made.subfigs[0].legends
 
 
-def test_a_label_keeps_off_the_line_that_it_names(panel: tuple[Figure, Axes]) -> None:
+def test_a_label_keeps_off_the_line_that_it_names(panel: tuple[Figure, Axes], frames: Frames) -> None:
     made, axes = panel
     jagged = 0.5 + 0.3 * np.resize([-1, 1], 400)
     ends = draw(axes, {SIZES[0]: (np.linspace(0, 1, 400), jagged), SIZES[1]: (X / 2, X)})
-    line_ends.name_sizes(made, {made.subfigs[0]: {axes: ends}}, SIZES)
+    line_ends.name_sizes(made, {made.subfigs[0]: {axes: ends}}, frames)
     box = labels(made, axes)["1"].get_window_extent().padded(2)
     paths = [line.get_path().transformed(line.get_transform()) for line in axes.lines]
     assert not any(path.intersects_bbox(box, filled=False) for path in paths)
 
 
-def test_where_labels_find_no_room_there_is_a_legend(panel: tuple[Figure, Axes]) -> None:
+def test_where_labels_find_no_room_there_is_a_legend(panel: tuple[Figure, Axes], frames: Frames) -> None:
     made, axes = panel
     ends = draw(axes, {size: (X * share, 1 - X) for size, share in zip(SIZES, (1, 0.6, 0.3), strict=True)})
     axes.plot(np.tile([0, 1], 60), np.repeat(np.linspace(0, 1, 60), 2))
-    line_ends.name_sizes(made, {made.subfigs[0]: {axes: ends}}, SIZES)
+    line_ends.name_sizes(made, {made.subfigs[0]: {axes: ends}}, frames)
     assert not labels(made, axes)
     assert not axes.get_title(loc="right")
     (legend,) = made.subfigs[0].legends
     assert {text.get_text() for text in legend.get_texts()} == {"Batch size:", "1", "32", "800 (full)"}
 
 
-def test_a_panel_without_lines_gets_neither(panel: tuple[Figure, Axes]) -> None:
+def test_a_panel_without_lines_gets_neither(panel: tuple[Figure, Axes], frames: Frames) -> None:
     made, axes = panel
     theme.say(axes, "not measured")
-    line_ends.name_sizes(made, {made.subfigs[0]: {axes: draw(axes, {})}}, SIZES)
+    line_ends.name_sizes(made, {made.subfigs[0]: {axes: draw(axes, {})}}, frames)
     assert not made.subfigs[0].legends
     assert [text.get_text() for text in axes.texts] == ["not measured"]

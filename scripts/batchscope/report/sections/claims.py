@@ -53,12 +53,12 @@ def verdicts(content: Content) -> str:
         found = found[found["verdict"] != NOT_MEASURED]
     if found.empty:
         return ""
-    whole, found = found, _shown(content, found)
-    judged, missing = found[found["verdict"] != NOT_MEASURED], found[found["verdict"] == NOT_MEASURED]
-    parts = [elements.paragraph(counted(whole), "finding")]
+    judged, missing = found[found["verdict"] != NOT_MEASURED], _shown(content, found[found["verdict"] == NOT_MEASURED])
+    parts = [elements.paragraph(counted(found), "finding")]
     if len(judged) > _SHORT:
         parts.append(_overview(judged))
-    parts += [elements.folded("How a verdict comes about", elements.paragraph(_how(content))), _table(content, judged)]
+    listed = _table(content, _shown(content, judged))
+    parts += [elements.folded("How a verdict comes about", elements.paragraph(_how(content))), listed]
     if len(missing):
         parts.append(_missing(missing))
     return "".join(parts)
