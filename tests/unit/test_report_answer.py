@@ -134,6 +134,12 @@ def test_nothing_is_said_about_time_without_timings(tmp_path: Path) -> None:
     assert "`timing: true` in the study file" in chapters.speed_and_memory(untimed)
 
 
+def test_memory_is_said_of_timed_updates_where_there_are_any(report: content.Content, tmp_path: Path) -> None:
+    untimed = fake_report.load(tmp_path, timings=False)
+    named = [[name for name in facts(answer.card(made, PAIR)) if "memory" in name] for made in (report, untimed)]
+    assert named == [["Peak memory of updates"], ["Peak memory of runs"]]
+
+
 def test_what_was_lost_is_listed_and_left_out(tmp_path: Path) -> None:
     lost = fake_report.load(tmp_path, outcomes={(1, 2): "diverged", (32, 1): "out_of_memory", (32, 3): "out_of_memory"})
     said = words(answer.card(lost, PAIR))

@@ -65,6 +65,11 @@ class Content:
         """Whether the study trained its runs; else they were measured elsewhere and imported."""
         return not self.study.get("measurements")
 
+    @property
+    def peak_memory(self) -> str:
+        """What the peak memory of a batch size is called: of timed updates where there are any, as in `summary`."""
+        return f"Peak memory of {'runs' if self.tables['timings'].empty else 'updates'}"
+
     def of(self, table: str, pair: Pair) -> pd.DataFrame:
         """The rows of `table` that belong to one data set and recipe."""
         return of_pair(self.tables[table], pair)

@@ -325,7 +325,7 @@ def _memory(content: Content, pair: Pair, row: Row) -> Fact:
         remark = "the same for all sizes (within 5 %)"
     else:
         remark = f"least: {_megabytes(measured[least])} at {least}; most: {_megabytes(measured[most])} at {most}"
-    return "Peak memory", _megabytes(value), remark
+    return content.peak_memory, _megabytes(value), remark
 
 
 def _figure(content: Content, pair: Pair) -> str:

@@ -90,7 +90,7 @@ def _known_to(row: Row) -> str:
 
 def memory(content: Content) -> Field:
     """The column of the peak memory, which says of what it is: a run holds its evaluations, too."""
-    return Field(f"Peak memory of {'runs' if content.tables['timings'].empty else 'updates'}", "memory_bytes", "MB")
+    return Field(content.peak_memory, "memory_bytes", "MB")
 
 
 @section("Memory, utilisation and energy")
