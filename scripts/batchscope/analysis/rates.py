@@ -91,8 +91,7 @@ def curves(trials: pd.DataFrame) -> pd.DataFrame:
     Rates that differ in their last digits only, since they were computed on different ways, are one.
     """
     rows = []
-    steps = np.log(trials["learning_rate"].to_numpy(np.float64)).round(9)
-    for (*cell, _), same in trials.assign(step=steps).groupby([*CELL, "step"]):
+    for (*cell, _), same in trials.assign(step=_steps(trials)).groupby([*CELL, "step"]):
         losses = same[LOSS].to_numpy(np.float64, na_value=np.nan)
         good = losses[np.isfinite(losses) & (same["outcome"] == "ok").to_numpy()]
         row: dict[str, Any] = {**dict(zip(CELL, cell, strict=True)), "learning_rate": same["learning_rate"].iloc[0]}
@@ -138,10 +137,7 @@ def repetitions(trials: pd.DataFrame, *, paired: bool) -> pd.DataFrame:
     """
     if paired or trials.empty:
         return trials
-    bad = (trials["outcome"] != "ok") | trials[LOSS].isna()
-    losses = trials[LOSS].astype("float64").mask(bad, math.inf)
-    steps = np.log(trials["learning_rate"].to_numpy(np.float64)).round(9)
-    by_rate = trials.assign(seed=0, step=steps, **{LOSS: losses}).groupby([*CELL, "step"], sort=False)
+    by_rate = trials.assign(seed=0, step=_steps(trials), **{LOSS: _losses(trials)}).groupby([*CELL, "step"], sort=False)
     found = by_rate.first().assign(**{LOSS: by_rate[LOSS].mean()})
     worst = np.isinf(found[LOSS])
     return found.assign(
@@ -170,8 +166,7 @@ def weighted_ends(
 
 def optima(trials: pd.DataFrame) -> Optima:
     """The best learning rates that the `trials` of one cell locate."""
-    bad = (trials["outcome"] != "ok") | trials[LOSS].isna()
-    losses = trials.assign(**{LOSS: trials[LOSS].astype("float64").mask(bad, math.inf)})
+    losses = trials.assign(**{LOSS: _losses(trials)})
     table = losses.pivot_table(index="learning_rate", columns="seed", values=LOSS, aggfunc="min").sort_index()
     mean = table.mean(axis="columns", skipna=False).dropna()  # rates that every seed tried
     at_edge = bool(np.isfinite(mean).any()) and int(np.argmin(mean)) in (0, len(mean) - 1)
@@ -184,6 +179,18 @@ def optima(trials: pd.DataFrame) -> Optima:
         by_seed[seed] = found
         at_edge = at_edge or not found.located
     return Optima(by_seed, at_edge)
+
+
+def _losses(trials: pd.DataFrame) -> pd.Series[float]:
+    """The loss of each trial, infinite where it did not end `ok`."""
+    bad = (trials["outcome"] != "ok") | trials[LOSS].isna()
+    return trials[LOSS].astype("float64").mask(bad, math.inf)
+
+
+def _steps(trials: pd.DataFrame) -> NDArray[np.float64]:
+    """The logarithm of each rate, the same for rates that differ in their last digits only."""
+    steps: NDArray[np.float64] = np.log(trials["learning_rate"].to_numpy(np.float64)).round(9)
+    return steps
 
 
 def optimum(learning_rates: ArrayLike, losses: ArrayLike) -> Optimum | None:

@@ -139,12 +139,10 @@ def colours(frames: Frames) -> dict[Size, str]:
     The full batches of all data sets share the last colour.
     """
     numbers = sorted({size.batch_size for size in frames.all_sizes if not size.full_batch})
-    count = len(numbers) + any(size.full_batch for size in frames.all_sizes)
-    places, last = {number: place / max(1, count - 1) for place, number in enumerate(numbers)}, 1.0
-    if count == 1:
-        places, last = dict.fromkeys(numbers, 0.6), 0.6
-    shades = {size: last if size.full_batch else places[size.batch_size] for size in frames.sizes}
-    return {size: to_hex(mpl.colormaps["viridis"](0.58 * shade)) for size, shade in shades.items()}
+    keys: list[int | str] = [*numbers, *(["full"] if any(size.full_batch for size in frames.all_sizes) else [])]
+    shades = dict(zip(keys, np.linspace(0.0, 0.58, len(keys)) if len(keys) > 1 else [0.35], strict=True))
+    own = {size: shades["full" if size.full_batch else size.batch_size] for size in frames.sizes}
+    return {size: to_hex(mpl.colormaps["viridis"](shade)) for size, shade in own.items()}
 
 
 def by_size(frames: Frames) -> dict[str, Any]:

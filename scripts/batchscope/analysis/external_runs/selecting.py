@@ -60,8 +60,8 @@ def reasons(source: Source, file: RunsFile) -> dict[int, str]:
             if not finished(cell):
                 found.setdefault(row, f"state {short(cell.strip())}" if cell.strip() else "no state")
     same = _same(source)
+    first = min(same, default=0)
     for row in same:
-        first = min(same)
         found.setdefault(row, f"the same as an earlier row, row {first + 1} as row {same[first] + 1}")
     results = [source.column(name) for name in source.columns if name in RESULTS]
     for row in range(len(source.rows)) if results else ():
