@@ -27,10 +27,9 @@ Two scripts as a practitioner writes them ([plain/](../benchmarks/performance/pl
 process for each script and seed, one after another on all cores. The workflow makes the same 30 runs from empty
 results, and in the same time timings, tables, figures and the report. Scripts of one seed and runs of the workflow take
 turns; brackets hold the fastest and the slowest run of the workflow. The last lines compare what was trained: for each
-size the means over seeds, in standard deviations over seeds; shown is the largest of all sizes. The scripts set
-their seed by `keras.utils.set_random_seed`: with it, `model.fit` on TensorFlow takes the examples in the same order in
-every epoch (seen with Keras 3.15), while the workflow draws a new order. That may be why scripts stop earlier at small
-sizes, so that the workflow trains more epochs in its time.
+size the means over seeds, in standard deviations over seeds; shown is the largest of all sizes. The scripts set no seed
+of TensorFlow, as those that they stand for: with `keras.utils.set_random_seed`, `model.fit` on TensorFlow takes the
+examples in the same order in every epoch (seen with Keras 3.15), and training stops earlier.
 """
 SEEDS = (1, 2, 3, 4, 5)
 ENGINES = {"tensorflow": "TensorFlow", "jax": "JAX"}

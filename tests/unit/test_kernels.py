@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,10 @@ def run(name: str, options: dict[str, Any], *, kernels: bool, dtype: str = "floa
 
     rng = np.random.default_rng(1)
     variables = [keras.Variable(rng.normal(size=shape), dtype=dtype) for shape in SHAPES]
-    optimizer = getattr(keras.optimizers, name)(**options)
+    kind = getattr(keras.optimizers, name)
+    defaults = {option: value.default for option, value in inspect.signature(kind).parameters.items()}
+    betas = {beta: options.get(beta, defaults[beta]) for beta in ("beta_1", "beta_2") if beta in defaults}
+    optimizer = kind(**options | {beta: float(np.float32(value)) for beta, value in betas.items()})
     optimizer.build(variables)
     if kernels:
         use(optimizer)

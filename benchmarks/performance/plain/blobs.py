@@ -11,7 +11,6 @@ import matplotlib.pyplot as plt
 from sklearn.datasets import make_blobs
 
 seed, *sizes = map(int, sys.argv[1:])
-keras.utils.set_random_seed(seed)
 x, y = make_blobs(n_samples=1000, centers=3, n_features=2, cluster_std=2, random_state=seed)
 x_train, y_train, x_test, y_test = x[:800], y[:800], x[800:], y[800:]
 

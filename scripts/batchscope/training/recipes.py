@@ -104,7 +104,7 @@ def scaled_optimizer(recipe: Recipe, batch_size: int) -> dict[str, Any]:
     example.
 
     Raises:
-        ValueError: a β of Adam would not be positive.
+        ValueError: a β of Adam would not be positive, or 1 in single precision, in which it is computed.
     """
     options, scaling = dict(recipe["optimizer"]), recipe["learning_rate_scaling"]
     if scaling["rule"] == "none" or scaling["reference_batch_size"] is None:
@@ -116,11 +116,15 @@ def scaled_optimizer(recipe: Recipe, batch_size: int) -> dict[str, Any]:
         options["epsilon"] /= math.sqrt(kappa)
         if options.get("weight_decay") is not None:
             options["weight_decay"] *= math.sqrt(kappa)
-        if min(options["beta_1"], options["beta_2"]) < 1e-12:  # zero but for rounding
+        betas = [options["beta_1"], options["beta_2"]]
+        made = f"the rule adam-sde makes beta_1 {betas[0]:.9g} and beta_2 {betas[1]:.9g} at batch size {batch_size}"
+        if min(betas) < 1e-12:  # zero but for rounding
             raise ValueError(
-                f"the rule adam-sde makes beta_1 {options['beta_1']:.4g} and beta_2 {options['beta_2']:.4g} at batch "
-                f"size {batch_size}, and they must be above 0; valid is a larger reference_batch_size, or a smaller "
-                "batch size"
+                f"{made}, and they must be above 0; valid is a larger reference_batch_size, or a smaller batch size"
+            )
+        if max(betas) >= 1 - 2**-25:
+            raise ValueError(
+                f"{made}, which is 1 in single precision; valid is a smaller reference_batch_size, or a larger batch size"
             )
     return options
 

@@ -4,8 +4,8 @@ Keras computes an update operation by operation, each of which costs about a mic
 array. The kernels here do the same arithmetic in the same order, so that weights are equal to the bit on a CPU; a GPU
 may round a product and a sum once where Keras' operations round twice.
 
-TensorFlow's ResourceApplyAdam is not among them. It takes 1 - beta in single precision, which makes the share of the
-new squared gradient 1.3e-5 smaller than Keras' 0.001. Three other kernels together compute exactly what Keras does.
+TensorFlow's Adam takes 1 - β in single precision, Keras' in double. Both are the same where β is a number of single
+precision, as `engines.keras.optimizers` makes it.
 """
 
 from __future__ import annotations
@@ -49,26 +49,21 @@ def _sgd(optimizer: Any, gradients: Sequence[Tensor], variables: Sequence[Variab
 
 
 def _adam(optimizer: Any, gradients: Sequence[Tensor], variables: Sequence[Variable], rate: Tensor) -> None:
-    """A moment moves towards its new value as by gradient descent; the weight moves as in Adagrad with sums given."""
     step = tf.cast(optimizer.iterations + 1, tf.float32)
     powers = [tf.pow(tf.constant(beta), step) for beta in (optimizer.beta_1, optimizer.beta_2)]
-    alpha = rate * tf.sqrt(1 - powers[1]) / (1 - powers[0])
     for variable, gradient in zip(variables, gradients, strict=True):
         index = optimizer._get_variable_index(variable)
-        mean, square = optimizer._momentums[index].value, optimizer._velocities[index].value
-        squares_moved = tf.raw_ops.ResourceApplyGradientDescent(
-            var=square.handle, alpha=1 - optimizer.beta_2, delta=square - tf.square(gradient)
-        )
-        # Then, so that the array of the gradient, needed by nothing else, takes the difference.
-        with tf.control_dependencies([squares_moved]):
-            tf.raw_ops.ResourceApplyGradientDescent(var=mean.handle, alpha=1 - optimizer.beta_1, delta=mean - gradient)
-        tf.raw_ops.ResourceApplyAdagradV2(
+        tf.raw_ops.ResourceApplyAdam(
             var=_handle(variable),
-            accum=square.handle,
-            lr=alpha,
+            m=_handle(optimizer._momentums[index]),
+            v=_handle(optimizer._velocities[index]),
+            beta1_power=powers[0],
+            beta2_power=powers[1],
+            lr=rate,
+            beta1=optimizer.beta_1,
+            beta2=optimizer.beta_2,
             epsilon=optimizer.epsilon,
-            grad=mean,
-            update_slots=False,
+            grad=gradient,
         )
 
 
