@@ -309,7 +309,7 @@ if (
 ):  # this is a job of a cluster, whose memory is what was asked for
     os.environ.update(BATCHSCOPE_ON_CLUSTER="1")
 
-# Jobs on this machine start from one process that lives as long as this one; the jobs of a cluster are elsewhere.
+# Jobs on this machine start from processes that live as long as this one; the jobs of a cluster are elsewhere.
 if workflow.remote_exec or workflow.non_local_exec or not STUDY.settings.warm_starts:
     os.environ.pop(warm.WORKFLOW, None)
 elif workflow.is_main_process:

@@ -81,6 +81,16 @@ def test_the_peak_is_what_was_held_once_and_files_do_not_count(tmp_path):
         assert peak.read()[0] - before == pytest.approx(1e8, rel=0.2)
 
 
+def test_what_was_held_before_a_peak_starts_anew_does_not_count():
+    before, peak = memory.resident_bytes(), memory.Peak()
+    held = bytearray(os.urandom(1)) * 100_000_000
+    time.sleep(0.1)
+    del held
+    peak.restart()
+    time.sleep(0.1)
+    assert peak.read()[0] - before < 2e7
+
+
 def test_telemetry_without_psutil_is_null_with_the_reason(monkeypatch):
     def fails(*arguments):
         raise psutil.AccessDenied

@@ -189,6 +189,21 @@ def test_the_host_and_its_children_end_with_the_workflow(jobs: Jobs) -> None:
     assert list(jobs.sockets.iterdir()) == []
 
 
+def test_a_workflow_that_is_killed_while_its_host_imports_leaves_no_socket(jobs: Jobs) -> None:
+    assert jobs.ended("tell", ("hello",))[0] == 0
+    (host,) = jobs.hosts()
+    host.suspend()  # as one that imports, it does not look whether its workflow ends
+    (jobs.folder / "job.log").unlink()
+    job = jobs.start("tell", ("hello",))
+    until(lambda: psutil.Process(job.pid).net_connections("unix"))
+    jobs.workflow.kill()
+    jobs.workflow.wait()
+    assert job.wait(timeout=60) != 0
+    assert is_gone(host)
+    assert "the workflow has ended" in jobs.log()
+    assert list(jobs.sockets.iterdir()) == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_job_whose_host_dies_starts_cold_and_the_next_one_gets_another(number: int, jobs: Jobs) -> None:
     job = jobs.start("wait")

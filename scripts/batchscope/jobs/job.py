@@ -122,6 +122,13 @@ class Job:
         """Seconds since the framework was loaded."""
         return time.perf_counter() - self._start
 
+    def watch_memory(self) -> None:
+        """Look for the peak of the process from now on: compiling may take more than all that follows.
+
+        On JAX the first job of a recipe and size compiles, and the others read its program from a folder.
+        """
+        self._peak.restart()
+
     def read_memory(self) -> None:
         """Keep the peaks of the device's allocator and of the process up to now, instead of up to the end."""
         self.peaks = (self.engine.allocator_peak_bytes(self.numerics["device"]), self._peak.read())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import errno
 import os
 import re
@@ -45,9 +47,16 @@ class Peak:
 
     def __init__(self) -> None:
         self._largest = resident_bytes()
-        self._ended = threading.Event()
+        self._ended, self._lock = threading.Event(), threading.Lock()
         if self._largest is not None:
             threading.Thread(target=self._watch, daemon=True).start()
+
+    def restart(self) -> None:
+        """Forget what was seen, and give back what the allocator of C holds and nobody uses."""
+        with self._lock:
+            with contextlib.suppress(AttributeError):  # another C library than GNU's
+                ctypes.CDLL(None).malloc_trim(0)
+            self._largest = resident_bytes()
 
     def read(self) -> tuple[int | None, str]:
         """The peak until the first call, which ends the looking, or None and the reason."""
@@ -60,9 +69,10 @@ class Peak:
             self._look()
 
     def _look(self) -> None:
-        now = resident_bytes()
-        if self._largest is not None and now is not None:
-            self._largest = max(self._largest, now)
+        with self._lock:
+            now = resident_bytes()
+            if self._largest is not None and now is not None:
+                self._largest = max(self._largest, now)
 
 
 def ended(error: BaseException) -> bool:

@@ -24,6 +24,7 @@ def time_cell(inputs: Paths, ask: Ask, outputs: Paths, note: Note = lambda name,
         until=timing.Until(job.settings["windows"], job.settings["precision"], job.settings["max_seconds"]),
         window_seconds=job.settings["window_seconds"],
         warmup_seconds=job.settings["warmup_seconds"],
+        at_compiled=job.watch_memory,
         at_peak=job.read_memory,
     )
     seconds = [window["seconds_per_update"] for window in measured.windows]

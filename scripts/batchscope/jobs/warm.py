@@ -215,9 +215,13 @@ def _first_answer(connection: socket.socket, workflow: int) -> int:
     with _handle_of(workflow) as handle:
         if handle is not None:
             _is_readable(_PATIENCE_SECONDS, connection.fileno(), handle)
-    if not _is_readable(0, connection.fileno()):
-        raise TimeoutError(_end_host(connection))
-    return _received(connection)
+    if _is_readable(0, connection.fileno()):
+        return _received(connection)
+    said = _end_host(connection)
+    if workflow_ended():  # while the host imported, which it would have seen afterwards
+        remove(Path(connection.getpeername()))
+        said = "the workflow has ended"
+    raise TimeoutError(said)
 
 
 def _end_host(connection: socket.socket) -> str:
@@ -226,6 +230,12 @@ def _end_host(connection: socket.socket) -> str:
     with contextlib.suppress(ProcessLookupError):
         os.kill(_PEER.unpack(peer)[0], signal.SIGKILL)
     return f"the process that imports libraries for all jobs said nothing for {_PATIENCE_SECONDS} s and was ended"
+
+
+def remove(address: Path) -> None:
+    """Remove the socket of a host that ends with its workflow, and the lock under which it was started."""
+    for file in (address, address.with_suffix(".lock")):
+        file.unlink(missing_ok=True)
 
 
 def _received(connection: socket.socket) -> int:

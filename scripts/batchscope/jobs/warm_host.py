@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from batchscope.jobs import logs, supervise
+from batchscope.jobs import logs, supervise, warm
 from batchscope.jobs.warm import NUMBER, Message
 from batchscope.training import engines
 
@@ -99,8 +99,7 @@ def _end(children: list[Started], address: Path) -> None:
     """End with the workflow."""
     for child in children:
         signal.pidfd_send_signal(child.handle, signal.SIGKILL)
-    for file in (address, address.with_suffix(".lock")):
-        file.unlink(missing_ok=True)
+    warm.remove(address)
 
 
 def _import_first(modules: list[str]) -> None:

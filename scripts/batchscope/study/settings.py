@@ -68,8 +68,8 @@ class Settings(Written):
     threads: Positive = 1
     """Threads of each training and timing job."""
     warm_starts: bool = True
-    """Whether jobs on this machine start from one process that has imported the framework, which saves its import in
-    each. On a cluster, and on systems other than Linux, every job imports it itself.
+    """Whether jobs on this machine start from a process that has imported what they need, which saves the import in
+    each. On a cluster, and on systems other than Linux, every job imports what it needs itself.
     """
     data_folders: Annotated[
         List[Annotated[str, Field(min_length=1), valid("the path of a folder")]], DIFFERENT, valid("a list of folders")

@@ -66,7 +66,9 @@ TELEMETRY_SUMMARY: dict[str, Column] = {
     "telemetry_seconds": number("s", "time covered by the samples"),
     "telemetry_samples": integer("", "number of samples taken", nullable=True),
     "cpu_percent_mean": number("%", "CPU time of the process tree, 100 = one core busy, mean over time"),
-    "host_rss_peak_bytes": number("B", "largest sampled resident memory of the process tree"),
+    "host_rss_peak_bytes": number(
+        "B", "largest sampled resident memory of the process tree, with pages of files: less in a warm start"
+    ),
     "cpu_package_energy_joules": number("J", "energy of all CPU packages (RAPL), whole machine"),
     "gpu_utilisation_mean_percent": number("%", "share of time with a kernel running (NVML), mean over time"),
     "gpu_utilisation_peak_percent": number("%", "largest sampled GPU utilisation"),
@@ -92,7 +94,7 @@ MEMORY: dict[str, Column] = {
     "allocator_peak_bytes": number("B", "peak of the framework's device allocator; null on the CPU"),
     "host_memory_peak_bytes": number(
         "B",
-        "peak resident memory, without pages of files, above the baseline once the data are read; in a timing, of its "
+        "peak resident memory, without pages of files, above the baseline, once all is compiled; in a timing, of its "
         "first updates",
     ),
     "host_memory_baseline_bytes": number(

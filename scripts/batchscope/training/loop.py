@@ -104,6 +104,7 @@ def train(
     step_records: int,
     trial: bool = False,
     log: Callable[[str], None] = lambda message: None,
+    at_compiled: Callable[[], None] = lambda: None,
 ) -> Progress:
     """Train one run to the end of its budget, to early stopping, or until it diverges or runs out of memory.
 
@@ -116,6 +117,7 @@ def train(
         trial: whether no more is asked than how the run ends and its validation losses. Then the training part is
             evaluated at both ends only, which takes most of the time of a short run, and the test part not at all.
         log: called with one line per evaluation.
+        at_compiled: called before the first update, once what trains and evaluates is compiled.
 
     Returns:
         the records; `metrics` has the keys `FINAL`, columns of the table `run`, null where not measured.
@@ -126,7 +128,7 @@ def train(
         with progress.clocks.measure("compile"):
             trainer = engine.build(plan, data)
         progress.n_parameters, progress.tracked_weight = trainer.n_parameters, trainer.tracked_weight
-        asking = run(len(data.y_train), plan, progress, None if trial else trainer, log)
+        asking = run(len(data.y_train), plan, progress, None if trial else trainer, log, at_compiled)
         _answer(trainer, asking)
     except MemoryError as error:  # the engine's OutOfMemoryError is one
         progress.outcome, progress.outcome_detail = "out_of_memory", str(error) or "the host has too little memory"
@@ -167,6 +169,7 @@ def run(
     progress: Progress,
     trainer: Trainer | None,
     log: Callable[[str], None] = lambda message: None,
+    at_compiled: Callable[[], None] = lambda: None,
 ) -> Asking[None]:
     """The run of a plan as a generator of what is to be done, so that runs of one program can be led side by side.
 
@@ -176,11 +179,13 @@ def run(
         progress: is added to.
         trainer: whose weights are kept; None in a trial, which keeps none.
         log: called with one line per evaluation.
+        at_compiled: called before the first update, once what trains and evaluates is compiled.
     """
     stopping = plan.recipe["budget"]["early_stopping"]
     with progress.clocks.measure("compile"):
         yield Updates(np.empty(0, np.int32), np.empty(0, np.float32))
         yield from _evaluated(progress, "validation")
+    at_compiled()
     patience = math.inf if stopping is None else stopping["patience"]
     best_loss, best_weights = math.inf, _weights(trainer)
     yield from _evaluate(progress, None)

@@ -70,14 +70,15 @@ def measure(
     until: Until,
     window_seconds: float,
     warmup_seconds: float,
+    at_compiled: Callable[[], None] = lambda: None,
     at_peak: Callable[[], None] = lambda: None,
 ) -> Timing:
     """Time updates in windows of about `window_seconds`, as many as `until` asks, after `warmup_seconds` of such work.
 
     Every update does the full work of the recipe, but at learning rate zero: the weights stay where they are, so that
     no window differs from another and none can diverge. The last, short batch of an epoch does not occur. `observer`
-    (the telemetry) is entered around the windows only. `at_peak` is called after the first few updates, when memory has
-    seen what training needs and not yet the long orders of examples that fill a window.
+    (the telemetry) is entered around the windows only. `at_compiled` is called before the first update, `at_peak` after
+    the first few, when memory has seen what training needs and not yet the long orders that fill a window.
     """
     n_train, batch_size, timing = len(data.y_train), plan.batch_size, Timing()
     try:
@@ -86,6 +87,7 @@ def measure(
         trainer = engine.build(plan, data)
         trainer.train(np.empty(0, np.int32), np.empty(0, np.float32))
         timing.compile_seconds = time.perf_counter() - start
+        at_compiled()
         take = functools.partial(train_seconds, trainer, n_train, batch_size)
         take(MEMORY_UPDATES)
         at_peak()
