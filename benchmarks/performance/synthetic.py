@@ -111,7 +111,7 @@ def _copy(job: _Job, place: str, identity: dict[str, int]) -> None:
         os.link(file, home / file.name)
     for name, content in job.tables.items():
         changed = _changed(content, identity, factor)
-        pq.write_table(changed, home / f"{name}.parquet", compression="zstd")
+        pq.write_table(changed, home / f"{name}.parquet", compression=records.compression(changed.num_rows))
     before = job.manifest["identity"]
     cell = {**before["cell"], **identity, "batch_size": str(identity["batch_size"])}
     ask = {key: value for key, value in before.items() if key != "data"} | {"cell": cell}

@@ -46,7 +46,7 @@ def table(name: str, rows: Sequence[Row]) -> pd.DataFrame:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{name}.parquet"
         records.write_table(name, [{**known, **row} for row in rows], path, columns)
-        found: pd.DataFrame = records.read_table(name, path, columns).to_pandas()
+        found: pd.DataFrame = records.read_table(name, path, columns and records.schema(columns)).to_pandas()
         return found
 
 

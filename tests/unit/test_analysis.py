@@ -88,6 +88,17 @@ def test_rows_are_sorted_by_number_and_data_sets_keep_the_order_of_the_files(tmp
     assert list(frame["seed"])[:3] == [1, 2, 3]
 
 
+def test_many_files_make_the_table_that_few_at_a_time_make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = fake_results.write(replace(SMALL, root=tmp_path, outcomes={(4, 2): "out_of_memory"}))
+    for table in ("run", "evaluations"):
+        files = getattr(made, table)
+        together = study.concat(table, files)
+        with monkeypatch.context() as patch:
+            patch.setattr(study, "_AT_A_TIME", 2)
+            pd.testing.assert_frame_equal(study.concat(table, files), together)
+        assert len(together) == sum(records.read_table(table, file).num_rows for file in files)
+
+
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     made = fake_results.write(replace(SMALL, root=tmp_path))
     made.evaluations[3].unlink()

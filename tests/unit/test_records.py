@@ -20,7 +20,7 @@ records.write_table("t", rows + [{{"s": "z", "i": 3, "n": None, "b": True}}], "{
 LATER = """
 assert "pandas" not in sys.modules
 import pandas
-frame = records.read_table("t", "without.parquet", columns).to_pandas()
+frame = records.read_table("t", "without.parquet", records.schema(columns)).to_pandas()
 assert frame["n"].isna().tolist() == [False, True, True]
 records.pa.Table.from_pandas(frame).to_pandas().equals(frame) or sys.exit("not the same frame")
 """

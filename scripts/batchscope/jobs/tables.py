@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -39,6 +40,7 @@ _KEYS = {
     "trials": [*RUN, "learning_rate"],
 }
 STEPS_PER_RUN = 400
+_AT_A_TIME = 256  # files that are read before their rows are put together
 
 
 class Borrowed(TypedDict):
@@ -201,12 +203,10 @@ def concat(table: str, paths: Sequence[Path], record: Record | None = None, limi
     is not one of `records` is a `record` of a probe. Of each file at most `limit` rows are taken, as by `thin`.
     """
     columns, keys = (records.TABLES[table], _KEYS[table]) if record is None else (record.columns, record.keys)
-    parts = [thin(records.read_table(table, path, columns), limit) for path in paths]
-    content = pa.concat_tables(parts or [records.schema(columns).empty_table()])
-    del parts
-    content = content.combine_chunks()  # texts in many chunks are slow to take rows from
-    frame = codebook.to_pandas(content)
-    del content
+    expected = records.schema(columns)
+    frame = codebook.to_pandas(
+        _together((thin(records.read_table(table, path, expected), limit) for path in paths), expected)
+    )
     identity = frame[keys[len(PAIR) :]].assign(_pair=frame.groupby(PAIR, sort=False).ngroup())
     twice = identity.duplicated()
     if twice.any():
@@ -214,6 +214,17 @@ def concat(table: str, paths: Sequence[Path], record: Record | None = None, limi
         raise ValueError(f"table {table}: two files describe {first}")
     order = identity.sort_values(["_pair", *keys[len(PAIR) :]]).index
     return frame if order.is_monotonic_increasing else frame.take(order.to_numpy()).reset_index(drop=True)
+
+
+def _together(parts: Iterator[pa.Table], expected: pa.Schema) -> pa.Table:
+    """The rows of all `parts` in one chunk, as texts in many are slow to take rows from.
+
+    Many small tables take several times the memory of their rows, so some are put together while others are read.
+    """
+    some: list[pa.Table] = [expected.empty_table()]
+    while few := list(islice(parts, _AT_A_TIME)):
+        some.append(pa.concat_tables(few).combine_chunks())
+    return pa.concat_tables(some).combine_chunks()
 
 
 def thin(rows: pa.Table, limit: int | None) -> pa.Table:

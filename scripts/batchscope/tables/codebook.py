@@ -83,7 +83,9 @@ def typed(rows: Sequence[Mapping[Any, Any]], declared: Columns) -> pd.DataFrame:
 def to_pandas(content: pa.Table) -> pd.DataFrame:
     """A table from a file; whole numbers and booleans stay such where some are null."""
     nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
-    found: pd.DataFrame = content.to_pandas(types_mapper=nullable.get, ignore_metadata=True)
+    with_nulls = {column.type for column in content.columns if column.null_count}
+    mapped = {kind: dtype for kind, dtype in nullable.items() if kind in with_nulls}  # what has none is copied once
+    found: pd.DataFrame = content.to_pandas(types_mapper=mapped.get, ignore_metadata=True)
     plain = {pd.Int64Dtype(): "int64", pd.BooleanDtype(): "bool"}
     return found.astype({name: plain[d] for name, d in found.dtypes.items() if d in plain and not found[name].hasnans})
 
