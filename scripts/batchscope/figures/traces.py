@@ -24,9 +24,10 @@ def draw_step_losses(frames: Frames) -> Figure:
     # The axis ends at a high quantile of the wildest size; the few losses beyond it are marked at the edge.
     top = 1.1 * frames.summary["step_loss_q99"].max()
     top = top if top > 0 else 1.0
+    bold = _seed(frames)
     for axes, size in panels.items():
         axes.set_ylim(0, top)
-        steps = _of_seed(frames, size)
+        steps = _of_seed(frames, size, bold)
         beyond = steps[~(steps["loss"] <= top)]
         axes.plot(beyond["examples"], [0.985 * top] * len(beyond), "^", color=theme.INK, markersize=3, linewidth=0)
     return made
@@ -81,7 +82,8 @@ def alt_gradient_norm(frames: Frames) -> str:
 def draw_weight_path(frames: Frames) -> Figure:
     """The tracked weight after every update, one line per batch size: views against examples and against updates."""
     made, views = theme.views(("examples", "updates"), 1, 2.75)
-    paths = [_of_seed(frames, size).dropna(subset=["weight"]).assign(size=size.label) for size in frames.sizes]
+    seed = _seed(frames)
+    paths = [_of_seed(frames, size, seed).dropna(subset=["weight"]).assign(size=size.label) for size in frames.sizes]
     coloured, ends = theme.by_size(frames), dict[FigureBase, dict[Axes, pd.DataFrame]]()
     for (view, (axes,)), part in zip(views.items(), made.subfigs, strict=True):
         cost = "examples" if view == "examples" else "update"
@@ -111,7 +113,8 @@ def caption_weight_path(frames: Frames) -> str:
 
 def alt_weight_path(frames: Frames) -> str:
     """Axes and where the weight ended."""
-    paths = [(size, _of_seed(frames, size)["weight"].dropna()) for size in frames.sizes]
+    seed = _seed(frames)
+    paths = [(size, _of_seed(frames, size, seed)["weight"].dropna()) for size in frames.sizes]
     ends = [(size, float(path.iloc[-1]) if len(path) else None) for size, path in paths]
     head = "One weight, in views against examples trained on and against updates, one line per batch size."
     return f"{head} {series_in_words('The weight at the end', ends)}"
@@ -149,9 +152,9 @@ def _seed(frames: Frames) -> int:
     return min(everywhere or {int(seed) for seed in frames.runs["seed"]})
 
 
-def _of_seed(frames: Frames, size: Size) -> pd.DataFrame:
+def _of_seed(frames: Frames, size: Size, seed: int) -> pd.DataFrame:
     steps = of_size(frames.steps, size)
-    return steps[steps["seed"] == _seed(frames)]
+    return steps[steps["seed"] == seed]
 
 
 def _which(frames: Frames) -> str:
