@@ -53,7 +53,7 @@ ENOUGH = 6
 
 
 def median_interval(values: ArrayLike) -> tuple[float, float] | None:
-    """The 95 % interval of the median of values in the order in which they came; None of too few, at least below `ENOUGH`.
+    """The 95 % interval of the median of values in the order in which they came; None of fewer than `ENOUGH`, or more.
 
     Its ends are two of the values, as many from the smallest as from the largest: whatever the distribution, the number
     of independent values below its median is binomial (David and Nagaraja 2003, Order Statistics, 7.1; for times of
