@@ -49,11 +49,11 @@ def quartiles(values: ArrayLike) -> tuple[float, float, float] | tuple[None, Non
 
 
 ENOUGH = 6
-"""Independent values that have a `median_interval`."""
+"""So many values have a `median_interval` where each is independent of its neighbours."""
 
 
 def median_interval(values: ArrayLike) -> tuple[float, float] | None:
-    """The 95 % interval of the median of values in the order in which they came; None of fewer than `ENOUGH`, or more.
+    """The 95 % interval of the median of values in the order in which they came; None of too few.
 
     Its ends are two of the values, as many from the smallest as from the largest: whatever the distribution, the number
     of independent values below its median is binomial (David and Nagaraja 2003, Order Statistics, 7.1; for times of
