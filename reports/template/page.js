@@ -75,8 +75,12 @@
     folded.forEach((piece) => { piece.open = open; });
   });
 
-  // The SVG that an image shows.
-  const drawn = (image) => decodeURIComponent(image.getAttribute("src").replace(/^[^,]*,/, ""));
+  // The SVG that an image shows: on a phone that of its own source, where it has one.
+  const drawn = (image) => {
+    const other = image.parentElement.querySelector("source");
+    const source = other && matchMedia(other.media).matches ? other.srcset : image.getAttribute("src");
+    return decodeURIComponent(source.replace(/^[^,]*,/, ""));
+  };
 
   // What a figure or a table shows, as a file: the drawing as SVG or PNG, the cells as CSV.
   const save = (blob, name) => {
@@ -117,9 +121,11 @@
     const [left, top, width, height] = drawing.getAttribute("viewBox").split(/\s+/).map(Number);
     const layer = image.closest(".spots") ?? document.createElement("div");
     if (!layer.isConnected) {
+      const whole = image.closest("picture") ?? image;
       layer.className = "spots";
-      image.before(layer);
-      layer.append(image);
+      whole.before(layer);
+      layer.append(whole);
+      whole.querySelectorAll("source").forEach((source) => matchMedia(source.media).addEventListener("change", () => spots(figure)));
       layer.addEventListener("keydown", (event) => {
         const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
         const there = [...layer.querySelectorAll(".spot")];

@@ -107,6 +107,8 @@ GROUPS = {
 }
 OF_EVIDENCE = ("equal_budget", "pareto")  # of the group `runs`
 WORDS = 60
+# By the width of a drawing, how wide a phone of 390 pixels shows it, and how high its smallest type then is at least.
+ON_A_PHONE = {theme.WIDTH: (464, 9), theme.NARROW: (96 * theme.NARROW, 11)}
 
 
 @cache
@@ -191,11 +193,12 @@ def check_file(made: Figure, spec: FigureSpec, of: Frames, file: Path) -> None:
     assert root.get("aria-labelledby") == f"{title.get('id')} {description.get('id')}"
     assert not re.search(r'\bd="[^"]*nan', text, re.IGNORECASE), spec.name
     assert "$" not in text, spec.name
-    # Matplotlib's px are points here; 432 pt (6 inches) grow to a page 7 inches wide.
+    # Matplotlib's px are points here.
     sizes = [float(found) for found in re.findall(r"font(?:-size)?: (?:\w+ )*([\d.]+)px", text)]
-    assert min(sizes) * 7 / 6 >= 9, spec.name
+    width = float(str(root.get("width")).removesuffix("pt"))
+    room, least = ON_A_PHONE[width / 72]
+    assert min(sizes) * room / width >= least, spec.name
     fills = dict(re.findall(r"\.(\w+)\{[^}]*?fill: (#\w+)", text))
     for look in re.findall(r'<text [^>]*?(?:class|style)="([^"]*)"', text):
         colour = re.search(r"fill: (#\w+)", look) or next(fills[name] for name in look.split() if name in fills)
         check_contrast(to_rgb(colour if isinstance(colour, str) else colour[1]), spec.name)
-    assert float(str(root.get("width")).removesuffix("pt")) == pytest.approx(432), spec.name

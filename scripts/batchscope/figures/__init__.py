@@ -97,8 +97,10 @@ class FigureSpec:
 
 
 _LOSSES, _ACCURACIES = "evaluations.train_loss|validation_loss", "evaluations.train_accuracy|validation_accuracy"
+_ANSWER = ("best.value_mean", "recommendation")
 _SPECS = (
-    FigureSpec("answer", "How the batch sizes compare", "answer", ("best.value_mean", "recommendation")),
+    FigureSpec("answer", "How the batch sizes compare", "answer", _ANSWER),
+    FigureSpec("answer_narrow", "How the batch sizes compare, for a phone", "answer", _ANSWER),
     FigureSpec("curves_article", "Training and validation loss, one panel per batch size", "curves", (_LOSSES,)),
     FigureSpec("curves_loss", "Learning curves of the loss", "curves", (_LOSSES,)),
     FigureSpec("curves_accuracy", "Learning curves of the accuracy", "curves", (_ACCURACIES,)),
