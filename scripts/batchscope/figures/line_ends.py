@@ -104,11 +104,13 @@ def _place(axes: Axes, labels: Sequence[Annotation]) -> bool:
     """Move the labels apart, or to where they meet no line; False where there is no room."""
     if labels[0].get_in_layout():
         return _stack(axes, labels)
+    drawn = [line for line in axes.lines if not str(line.get_gid()).startswith(svg.TIP)]
     lines = [
         line.get_path().transformed(line.get_transform())
-        for line in axes.lines
-        if not str(line.get_gid()).startswith(svg.TIP) and len(line.get_path()) > 1
+        for line in drawn
+        if line.get_linestyle() != "None" and len(line.get_path()) > 1
     ]
+    spots = [line.get_transform().transform(line.get_xydata()) for line in drawn if line.get_linestyle() == "None"]
     taken: list[Bbox] = []
     for label in labels:
         for offset in _BESIDE:
@@ -119,6 +121,7 @@ def _place(axes: Axes, labels: Sequence[Annotation]) -> bool:
                 inside
                 and not any(around.overlaps(other) for other in taken)
                 and not any(line.intersects_bbox(around, filled=False) for line in lines)
+                and not any(around.count_contains(places) for places in spots)
             ):
                 taken.append(box)
                 break
