@@ -164,7 +164,7 @@ def _trials(axes: Axes, frames: Frames, top: float) -> None:
         trials = of_size(frames.trials, size)
         rates, losses = (trials[name].to_numpy(np.float64, na_value=np.nan) for name in ("learning_rate", _LOSS))
         good = np.isfinite(losses) & (trials["outcome"] == "ok").to_numpy()
-        axes.plot(rates[good], losses[good], "o", color=colour, markersize=3, alpha=0.5, mew=0)
+        axes.plot(rates[good], losses[good], "o", color=colour, markersize=3, mew=0)
         for beyond, mark in ((~good, "x"), (good & (losses > top), "^")):
             at = np.unique(rates[beyond])
             axes.plot(at, [0.96] * len(at), mark, color=colour, markersize=5, transform=axes.get_xaxis_transform())

@@ -37,6 +37,8 @@ NARROW = 3.6  # inches; what a phone has room for at the size of the drawing
 INK, GREY, FAINT = "#222222", "#6b6b6b", "#929292"
 # Okabe and Ito's colours for what is not a batch size: told apart by every kind of colour vision.
 TRAIN, VALIDATION = "#222222", "#d55e00"
+TRAIN_RUN, VALIDATION_RUN = FAINT, "#dd7322"  # single runs beside their mean
+THIN = 0.8  # points, the width of a line of a single run: a pixel at least, so that its colour is seen
 CROSS: dict[str, Any] = {"marker": "x", "s": 36, "linewidth": 1.3, "zorder": 4}  # where a run that failed ended
 SHADE, PICK = "#e7f0fb", "#1f5fae"  # sizes that are not significantly worse than the best; the recommended one
 OUTCOMES = {"ok": "#0072b2", "diverged": "#d55e00", "out_of_memory": "#222222"}

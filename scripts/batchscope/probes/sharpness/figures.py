@@ -88,7 +88,7 @@ def draw_sharpness_vs_gap(frames: Frames) -> Figure:
         if pairs.empty:
             theme.say(axes, "not measured" if len(runs) else _NOWHERE)
         else:
-            marks.dots(axes, pairs, frames, measure, GAP, s=12, alpha=0.6, linewidth=0)
+            marks.dots(axes, pairs, frames, measure, GAP, s=12, linewidth=0)
             marks.dots(axes, means, frames, f"{measure}_mean", f"{GAP}_mean", s=49, linewidth=0.8, zorder=3)
             if _far_apart(known(pairs[measure])):
                 theme.log_axis(axes, "x", known(pairs[measure]))
@@ -126,10 +126,10 @@ def draw_loss_slices(frames: Frames) -> Figure:
     ends = {}
     for i, (axes, (checkpoint, part)) in enumerate(zip(panels, runs.items(), strict=True)):
         if part["loss"].notna().any():
-            looks: dict[str, Any] = {"units": "seed", "linewidth": 0.6, "alpha": 0.5, "zorder": 2}
+            looks: dict[str, Any] = {"units": "seed", "linewidth": theme.THIN, "zorder": 2}
             marks.lines(axes, part, frames, "position", "loss", **looks)
             mean = labelled(at(means, checkpoint)).sort_values("position")
-            marks.lines(axes, mean, frames, "position", "loss", linewidth=1.8, zorder=3)
+            marks.lines(axes, mean, frames, "position", "loss", linewidth=2.2, zorder=3)
             last = mean.groupby("size", sort=False).tail(1)
             ends[axes] = last[["size", "position", "loss"]].set_axis(["size", "x", "y"], axis=1)
         else:
