@@ -116,6 +116,7 @@
   const spots = (figure) => {
     const image = figure.querySelector("img");
     const text = drawn(image);
+    figure.querySelectorAll(".spot").forEach((spot) => spot.remove());
     if (!text.includes("class='tip'")) return;
     const drawing = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
     const [left, top, width, height] = drawing.getAttribute("viewBox").split(/\s+/).map(Number);
@@ -125,7 +126,6 @@
       layer.className = "spots";
       whole.before(layer);
       layer.append(whole);
-      whole.querySelectorAll("source").forEach((source) => matchMedia(source.media).addEventListener("change", () => spots(figure)));
       layer.addEventListener("keydown", (event) => {
         const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
         const there = [...layer.querySelectorAll(".spot")];
@@ -135,7 +135,6 @@
         there[(here + step + there.length) % there.length].focus();
       });
     }
-    layer.querySelectorAll(".spot").forEach((spot) => spot.remove());
     for (const circle of drawing.querySelectorAll("circle.tip")) {
       const x = (circle.getAttribute("cx") - left) / width;
       const y = (circle.getAttribute("cy") - top) / height;
@@ -158,6 +157,9 @@
     spots(entry.target);
   }));
   document.querySelectorAll("figure.plot").forEach((figure) => seen.observe(figure));
+  document.querySelectorAll("figure.plot source").forEach((source) => {
+    matchMedia(source.media).addEventListener("change", () => spots(source.closest("figure")));
+  });
 
   // One choice of the axis, and one of the scale, for all drawings that have views: a view is called `axis`, `scale` or
   // `axis-scale`, and a drawing that lacks the one asked for stays as it is.

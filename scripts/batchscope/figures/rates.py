@@ -38,6 +38,8 @@ def draw_tuning(frames: Frames) -> Figure:
     _trials(axes, frames, axes.get_ylim()[1])
     ends = _tuning_curves(axes, frames)
     axes.legend(handles=_tuning_marks(frames), loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderpad=0.2)
+    low, high = axes.get_xlim()
+    axes.set_xlim(low, high * (high / low) ** 0.05)  # room for the names
     line_ends.name_sizes(made, {made: {axes: ends}}, frames)
     return made
 
@@ -164,7 +166,8 @@ def _trials(axes: Axes, frames: Frames, top: float) -> None:
         trials = of_size(frames.trials, size)
         rates, losses = (trials[name].to_numpy(np.float64, na_value=np.nan) for name in ("learning_rate", _LOSS))
         good = np.isfinite(losses) & (trials["outcome"] == "ok").to_numpy()
-        axes.plot(rates[good], losses[good], "o", color=colour, markersize=3, mew=0)
+        inside = good & (losses <= top)
+        axes.plot(rates[inside], losses[inside], "o", color=colour, markersize=3, mew=0, clip_on=False)
         for beyond, mark in ((~good, "x"), (good & (losses > top), "^")):
             at = np.unique(rates[beyond])
             axes.plot(at, [0.96] * len(at), mark, color=colour, markersize=5, transform=axes.get_xaxis_transform())
@@ -173,7 +176,13 @@ def _trials(axes: Axes, frames: Frames, top: float) -> None:
 def _tuning_curves(axes: Axes, frames: Frames) -> pd.DataFrame:
     """The mean loss of a size per rate, where no trial failed, and a ring about the rate chosen; the ends of lines."""
     ends = []
-    ring: dict[str, Any] = {"markersize": 9, "markerfacecolor": "none", "markeredgewidth": 1.6, "zorder": 4}
+    ring: dict[str, Any] = {
+        "markersize": 9,
+        "markerfacecolor": "none",
+        "markeredgewidth": 1.6,
+        "zorder": 4,
+        "clip_on": False,
+    }
     for size, colour in theme.colours(frames).items():
         curve = of_size(frames.tuning_curves, size)
         whole = curve["loss_mean"].where(curve["n_ok"] == curve["n"])

@@ -215,8 +215,8 @@ def _results(frames: Frames) -> list[Panel]:
     if not elsewhere(frames):
         return [_LOSS, _ACCURACY]
     metric = METRICS[str(frames.of("best")["metric"].iloc[0])]
-    unit = f", {metric.unit}" if metric.unit else ""
-    label = "\n".join(wrap(f"{sentence_case(metric.words)}{unit}", 24))
+    unit = f" ({metric.unit})" if metric.unit else ""
+    label = "\n".join(wrap(f"{sentence_case(metric.words)}{unit}", 22))
     compared = _panel(label, f"The mean {metric.words}", metric.name, logarithmic=metric.name == LOSS)
     known = metric.name != ACCURACY and bool(frames.of("best")["accuracy_mean"].notna().any())
     return [compared, replace(_ACCURACY, style={})] if known else [compared]
