@@ -97,12 +97,15 @@ class FigureSpec:
 
 
 _LOSSES, _ACCURACIES = "evaluations.train_loss|validation_loss", "evaluations.train_accuracy|validation_accuracy"
+_ANSWER = ("best.value_mean", "recommendation")
+_RESULTS = ("best.value_ci_low|accuracy_mean", "recommendation")  # else the answer shows all there is
 _SPECS = (
-    FigureSpec("answer", "How the batch sizes compare", "answer", ("best.value_mean", "recommendation")),
+    FigureSpec("answer", "How the batch sizes compare", "answer", _ANSWER),
+    FigureSpec("answer_narrow", "How the batch sizes compare, for a phone", "answer", _ANSWER),
     FigureSpec("curves_article", "Training and validation loss, one panel per batch size", "curves", (_LOSSES,)),
     FigureSpec("curves_loss", "Learning curves of the loss", "curves", (_LOSSES,)),
     FigureSpec("curves_accuracy", "Learning curves of the accuracy", "curves", (_ACCURACIES,)),
-    FigureSpec("accuracy_vs_batch", "Result against batch size", "results"),
+    FigureSpec("accuracy_vs_batch", "Result against batch size", "results", _RESULTS),
     FigureSpec("gap_vs_batch", "Generalisation gap against batch size", "results"),
     FigureSpec("updates_vs_batch", "Updates and epochs against batch size", "results"),
     FigureSpec("outcomes", "How the runs ended", "results"),

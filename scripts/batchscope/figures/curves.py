@@ -29,8 +29,12 @@ _NAMES = {"train": "Training", "validation": "Validation"}
 _PARTS = tuple(_NAMES)
 _COSTS = ("epochs", "updates", "examples", "seconds")
 _SPENT = {"epochs": "epoch"}  # columns of evaluations that are not called like the cost
-# In the panels per size the training loss is drawn last and thinner, so that both are seen where they coincide.
-_LOOKS = {"validation": (theme.VALIDATION, 2.6), "train": (theme.TRAIN, 1.2)}
+# In the panels per size: colours of single runs and of their mean, and its width. The training loss is drawn last and
+# thinner, so that both are seen where they coincide.
+_LOOKS = {
+    "validation": (theme.VALIDATION_RUN, theme.VALIDATION, 2.6),
+    "train": (theme.TRAIN_RUN, theme.TRAIN, 1.4),
+}
 
 
 def draw_curves_loss(frames: Frames) -> Figure:
@@ -72,7 +76,7 @@ def draw_curves_article(frames: Frames) -> Figure:
     height = 1.9 * -(-len(frames.sizes) // 2) + 0.7
     made, views = theme.views(_scales(frames), len(frames.sizes), height, by_two=True)
     parts, cost = _parts(frames, "loss"), _costs(frames)[0]
-    handles = [Line2D([], [], color=_LOOKS[part][0], linewidth=2, label=f"{_NAMES[part]} loss") for part in parts]
+    handles = [Line2D([], [], color=_LOOKS[part][1], linewidth=2, label=f"{_NAMES[part]} loss") for part in parts]
     for (scale, panels), view in zip(views.items(), made.subfigs, strict=True):
         for axes, size in zip(panels, frames.sizes, strict=True):
             _single_runs(axes, frames, size, parts, _SPENT.get(cost, cost))
@@ -275,10 +279,10 @@ def _single_runs(axes: Axes, frames: Frames, size: Size, parts: Sequence[str], a
 
 def _runs_of_size(axes: Axes, frames: Frames, size: Size, part: str, at: str) -> bool:
     """Draw the runs of one size and their mean against the column `at`; False where there is nothing to draw."""
-    column, (colour, width) = f"{part}_loss", _LOOKS[part]
+    column, (faint, colour, width) = f"{part}_loss", _LOOKS[part]
     found = of_size(frames.evaluations, size)
     known = found[np.isfinite(found[column].to_numpy(np.float64, na_value=np.nan))]
-    theme.lines(axes, known, at, column, units="seed", color=colour, linewidth=0.7, alpha=0.45)
+    theme.lines(axes, known, at, column, units="seed", color=faint, linewidth=theme.THIN, zorder=1.9)
     lost = known[~known["seed"].isin(finished(frames, size))].groupby("seed").tail(1)
     theme.dots(axes, lost, at, column, **theme.CROSS, color=colour)
     theme.lines(axes, mean_curve(frames, size, column), at, "mean", color=colour, linewidth=width)

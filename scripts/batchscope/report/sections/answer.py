@@ -329,16 +329,15 @@ def _memory(content: Content, pair: Pair, row: Row) -> Fact:
 
 
 def _figure(content: Content, pair: Pair) -> str:
-    drawn, svg = "answer", content.svg("answer", pair)
+    drawn, svg, narrow = "answer", content.svg("answer", pair), content.svg("answer_narrow", pair)
     for name in _INSTEAD:
         if svg is None:
             drawn, svg = name, content.svg(name, pair)
     if svg is None:
         return ""
     spec, frames = STUDY_FIGURES[drawn], content.frames(pair)
-    return elements.figure(
-        elements.slug("figure-answer", *pair), svg, spec.heading(frames), spec.alt(frames), spec.caption(frames)
-    )
+    words = (spec.heading(frames), spec.alt(frames), spec.caption(frames))
+    return elements.figure(elements.slug("figure-answer", *pair), svg, *words, narrow)
 
 
 def _statements(content: Content) -> str:
