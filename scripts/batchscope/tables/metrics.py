@@ -55,7 +55,7 @@ class Metric:
         """Why a number cannot be one of this metric, since that is a share; empty where it can."""
         if not self.share or 0 <= value <= 1:
             return ""
-        return f"{value:g} is no accuracy; valid is a share from 0 to 1"
+        return f"{value:g} is no {self.words}; valid is a share from 0 to 1"
 
 
 @dataclass(frozen=True)
