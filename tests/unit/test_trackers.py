@@ -334,6 +334,43 @@ def test_a_table_with_a_row_per_evaluation(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "ours", "values", "in_percent"),
+    [
+        ("val/f1", "validation_f1", (0.5, 0.9), False),
+        ("eval/macro_f1", "validation_f1", (55.5, 60), True),
+        ("val_wer", "validation_wer", (104, 22, 12), True),
+        ("val_wer", "validation_wer", (1.04, 0.22, 0.12), False),
+        ("eval/perplexity", "validation_perplexity", (900, 31, 24), False),
+        ("validRMSE", "validation_rmse", (4, 3, 2), False),
+        ("dev_bleu", "validation_bleu", (12, 27), False),
+        ("val_err", "validation_error", (40, 12), True),
+        ("val/auroc", "validation_auc", (0.7, 0.9), False),
+    ],
+)
+def test_charts_of_other_results(
+    tmp_path: Path, name: str, ours: str, values: tuple[float, ...], in_percent: bool
+) -> None:
+    steps = list(enumerate(values, 1))
+    tables = {
+        "wide": [f"epoch,a - {name},a - {name}__MIN", *(f"{step},{value},{value}" for step, value in steps)],
+        "rows": [f"run,epoch,{name}", *(f"a,{step},{value}" for step, value in steps)],
+        "long": ["Run,metric,epoch,value", *(f"a,{name},{step},{value}" for step, value in steps)],
+    }
+    for layout, lines in tables.items():
+        (tmp_path / "chart.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        found = histories.recognise(foreign.read(tmp_path / "chart.csv"))
+        assert (found.columns if layout == "rows" else found.metrics)[ours] == name
+        assert found.percent == ((ours,) if in_percent else ())
+        assert (found.steps, found.questions) == ({"a": [float(step) for step, _ in steps]}, {})
+
+
+def test_a_chart_of_what_nobody_knows_names_it(tmp_path: Path) -> None:
+    (tmp_path / "chart.csv").write_text("epoch,a - val/kappa\n1,0.5\n", encoding="utf-8")
+    with pytest.raises(AmbiguousError, match=r"such as val_f1 or val_wer \(val/kappa\)"):
+        histories.recognise(foreign.read(tmp_path / "chart.csv"))
+
+
+@pytest.mark.parametrize(
     ("steps", "n_train", "axis", "offset"),
     [
         ({8: range(1, 4), 16: range(1, 4)}, None, "epochs", 0),
