@@ -70,6 +70,7 @@ OF_RUNS: dict[str, dict[str, Column]] = {
             "why they are no results: not finished, the same as another row, no result, or one that is not finite"
         ),
         "rows": integer("", "rows of the file"),
+        "learning_rate": number("", "learning rate of runs that failed; null for other rows"),
     },
     "rate_choices": {
         **PAIR,
