@@ -128,6 +128,18 @@ def test_a_bend_beyond_the_sizes_is_told_as_a_bound(tmp_path: Path) -> None:
     assert "at least 256: larger batches still saved updates up to 128" in said
 
 
+def test_the_card_says_how_many_runs_would_show_a_difference_most_of_the_time(tmp_path: Path) -> None:
+    table = sweep(seed=2, rates=(0.1,)).drop_duplicates(["B", "run"])
+    study = measured(tmp_path, table, columns={"batch_size": "B", "selected_validation_loss": "loss"}, metric=None)
+    study["measurements"] |= {"timings": None, "baseline": None}
+    made = Content({**study, "question": "?"}, {}, study_tables(study), tmp_path)
+    open_ = made.tables["best"].query("status == 'compared' and not told_apart").dropna(subset=["seeds_to_tell"])
+    first = open_.sort_values("seeds_to_tell").iloc[0]
+    said = words(answer.card(made, PAIR))
+    assert f"About {first['seeds_to_tell']:,} runs per size for {first['batch_size']} (" in said
+    assert "would show the difference from the best mean in 4 of 5 such studies." in said
+
+
 def of_rates(folder: Path, losses: dict[float, list[str]]) -> str:
     """What the card says where size 16 has these results by rate: numbers, and `crashed` for a state."""
     lines = ["B,rate,loss,state"]

@@ -20,6 +20,7 @@ from batchscope.tables.cells import CELL, SIZE, Pair
 from batchscope.tables.metrics import METRICS
 
 _NEXT = 2  # sizes that are named with the number of runs that would tell them apart
+IN_MOST = "in 4 of 5 such studies"  # the power of 80 % that `seeds_to_tell` has, at the spread that was seen
 
 
 def left_out(content: Content, pair: Pair) -> str:
@@ -75,11 +76,11 @@ def _more_runs(content: Content, pair: Pair, row: Row) -> str:
     order = sorted(known, key=lambda each: float(each["seeds_to_tell"]))[:_NEXT]
     unit = METRICS[str(row["metric"])].unit
     parts = [
-        f"{text.integer(number(each, 'seeds_to_tell'))} runs of each size for {size(each)} "
+        f"{text.integer(number(each, 'seeds_to_tell'))} runs per size for {size(each)} "
         f"({text.number(abs(float(each['difference'])), 2)}{f' {unit}' if unit else ''})"
         for each in order
     ]
-    return f"To show the difference from the best mean takes {text.listing(parts)}."
+    return f"About {text.listing(parts)} would show the difference from the best mean {IN_MOST}."
 
 
 def _rates(content: Content, pair: Pair) -> str:
