@@ -128,7 +128,7 @@ def test_a_bend_beyond_the_sizes_is_told_as_a_bound(tmp_path: Path) -> None:
     assert "at least 256: larger batches still saved updates up to 128" in said
 
 
-def test_the_card_says_how_many_runs_would_show_a_difference_most_of_the_time(tmp_path: Path) -> None:
+def test_a_card_without_times_says_how_many_runs_would_show_a_difference_and_where_times_go(tmp_path: Path) -> None:
     table = sweep(seed=2, rates=(0.1,)).drop_duplicates(["B", "run"])
     study = measured(tmp_path, table, columns={"batch_size": "B", "selected_validation_loss": "loss"}, metric=None)
     study["measurements"] |= {"timings": None, "baseline": None}
@@ -138,6 +138,9 @@ def test_the_card_says_how_many_runs_would_show_a_difference_most_of_the_time(tm
     said = words(answer.card(made, PAIR))
     assert f"About {first['seeds_to_tell']:,} runs per size for {first['batch_size']} (" in said
     assert "would show the difference from the best mean in 4 of 5 such studies." in said
+    assert (
+        "time is not known: seconds per epoch or update of each size go into a file under measurements.timings." in said
+    )
 
 
 def of_rates(folder: Path, losses: dict[float, list[str]]) -> str:

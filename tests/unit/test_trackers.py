@@ -220,6 +220,29 @@ def test_where_no_name_is_known_the_columns_that_may_be_results_are_named(tmp_pa
     assert question.endswith("; `val/foo` and `bar` may be one")
 
 
+@pytest.mark.parametrize(
+    ("name", "of_runs"),
+    [
+        *((name, True) for name in ("Runtime", "_runtime", "duration", "train_runtime", "Relative Time (Wall)")),
+        *((name, True) for name in ("total_time_s", "wallTime", "elapsed_hours")),
+        *((name, False) for name in ("epoch_time", "eval_runtime", "start_time", "Created", "time_limit", "seconds")),
+    ],
+)
+def test_which_columns_hold_times_of_whole_runs(name: str, of_runs: bool) -> None:
+    assert names.is_runtime(name) == of_runs
+
+
+def test_times_of_whole_runs_are_said_not_to_be_used_and_what_would_be(tmp_path: Path) -> None:
+    said = (
+        "Runtime is the time of whole runs, with evaluations and whatever else the machine did, and not used: a file "
+    )
+    said += "with seconds_per_epoch or seconds_per_update of each batch size, named under measurements.timings, would "
+    said += "say which size is fastest."
+    assert said in of_file("wandb_runs.csv").remarks
+    assert any(remark.startswith("duration is the time") for remark in of_file("optuna_trials.csv").remarks)
+    assert of_rows(tmp_path, "bs,val_acc,runtime", ["8,0.9,", "16,0.8,"]).remarks == ()
+
+
 def test_bits_of_numbers_are_a_setting(tmp_path: Path) -> None:
     rows = [f"{size},{bits},0.{n}{size}" for n, bits in enumerate((16, 32), 1) for size in (8, 64)]
     assert of_rows(tmp_path, "bs,precision,val_f1", rows).recipe == ("precision",)

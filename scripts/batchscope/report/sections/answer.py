@@ -96,7 +96,7 @@ def _verdict(content: Content, pair: Pair, row: Row) -> list[str]:
     """How the other sizes compare, why none is recommended, and what would show it."""
     why_not = _WHY_NOT.get(str(row["reason"]), "")
     if row["reason"] == rule.NOT_TIMED:
-        why_not = _not_timed(row)
+        why_not = _not_timed(row, trained=content.trained)
     elif row["reason"] == rule.NO_RESULT and not content.trained:
         why_not = _NOTHING
     compared = costs.compared(content, pair, row) if row["basis"] == rule.TARGET else _compared(content, pair, row)
@@ -117,11 +117,14 @@ def _why(row: Row) -> str:
     return f"It has the best mean{' of the sizes that could be compared' if row['not_compared'] else ''}."
 
 
-def _not_timed(row: Row) -> str:
+def _not_timed(row: Row, *, trained: bool) -> str:
     """Of which sizes the one that takes the least time would be recommended."""
     labels = [overview.label(row, "best_"), *str(row["not_worse"]).split("; ")]
     which = "faster" if len(labels) == 2 else "fastest"
-    return f"The {which} of {text.listing(labels)} would be recommended, but their time was not measured."
+    known = "was not measured"
+    if not trained:
+        known = "is not known: seconds per epoch or update of each size go into a file under measurements.timings"
+    return f"The {which} of {text.listing(labels)} would be recommended, but their time {known}."
 
 
 def _cautions(content: Content, pair: Pair, row: Row) -> list[str]:
