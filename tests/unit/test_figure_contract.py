@@ -93,6 +93,11 @@ STUDIES: dict[str, Callable[[], Frames]] = {
     "histories": partial(histories),
     "histories of updates": partial(histories, axis="updates", every=10, n_train=None),
     "histories of accuracies": partial(histories, columns={"run": "run", "epochs": "at", "validation_accuracy": "acc"}),
+    "histories of other results": partial(
+        histories,
+        columns={"run": "run", "epochs": "at", **{f"validation_{name}": "acc" for name in ("f1", "auc", "iou")}}
+        | {"validation_perplexity": "loss"},
+    ),
     "mechanics": partial(mechanics, MANY),
     "mechanics of few sizes": partial(mechanics, (1, 8, 64, "full")),
     "mechanics of one seed": partial(mechanics, MANY, (1,), tuned=False),
@@ -102,7 +107,7 @@ STUDIES: dict[str, Callable[[], Frames]] = {
 # Groups of figures by the tables that a made-up study fills; no other is drawn from it.
 GROUPS = {
     **dict.fromkeys(list(STUDIES)[:7], ("answer", "runs", "losses", "accuracies", "targets", "tuning")),
-    **{study: ("losses", "accuracies", "targets") for study in STUDIES if study.startswith("histories")},
+    **{study: ("losses", "accuracies", "others", "targets") for study in STUDIES if study.startswith("histories")},
     **dict.fromkeys(list(STUDIES)[7:14], ("targets", "tuning")),
     **{study: ("gradients", "sharpness") for study in STUDIES if study.startswith("probes")},
     **{study: ("rates", "modes", "overheads") for study in STUDIES if study.startswith("mechanics")},

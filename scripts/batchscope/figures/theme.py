@@ -107,9 +107,9 @@ def figure_of(panels: int, panel_height: float, *, extra: float) -> tuple[Figure
     return made, _by_two(made, panels)
 
 
-def _by_two(part: FigureBase, panels: int) -> list[Axes]:
+def _by_two(part: FigureBase, panels: int, *, alike: bool = True) -> list[Axes]:
     columns = min(2, panels)
-    axes = list(part.subplots(-(-panels // columns), columns, squeeze=False, sharex=True, sharey=True).flat)
+    axes = list(part.subplots(-(-panels // columns), columns, squeeze=False, sharex=True, sharey=alike).flat)
     for unused in axes[panels:]:
         unused.remove()
     for lowest in axes[:panels][-columns:]:
@@ -118,19 +118,21 @@ def _by_two(part: FigureBase, panels: int) -> list[Axes]:
 
 
 def views(
-    names: Sequence[str], panels: int, height: float, *, by_two: bool = False
+    names: Sequence[str], panels: int, height: float, *, by_two: bool = False, alike: bool = True
 ) -> tuple[Figure, dict[str, list[Axes]]]:
     """An empty figure of several views of the same, one below the other, and by name the panels of each.
 
-    They stand in a row, or `by_two` as those of `figure_of`. A page shows one view at a time and may change it; the
-    file has them all, the first one as the default.
+    They stand in a row, or `by_two` as those of `figure_of`, and share their vertical axis where what they show is
+    `alike`. A page shows one view at a time and may change it; the file has them all, the first one as the default.
     """
     made = Figure(figsize=(WIDTH, len(names) * height), layout="constrained")
     parts = made.subfigures(len(names), 1, squeeze=False)[:, 0]
     for name, part in zip(names, parts, strict=True):
         part.set_gid(f"{_VIEW}{name}")
     return made, {
-        name: _by_two(part, panels) if by_two else list(part.subplots(1, panels, squeeze=False, sharey=True)[0])
+        name: _by_two(part, panels, alike=alike)
+        if by_two
+        else list(part.subplots(1, panels, squeeze=False, sharey=alike)[0])
         for name, part in zip(names, parts, strict=True)
     }
 
