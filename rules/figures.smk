@@ -66,7 +66,10 @@ def figure_files():
 # By the name of the rule: the groups of figures that it draws, and the probe that these are of.
 FIGURE_RULES = {
     "draw_answer": (("answer",), "none"),
-    "draw_figures": (("runs", *(group for group in FOLLOWED if drawn_pairs(group))), "none"),
+    "draw_figures": (
+        ("runs", *(group for group in FOLLOWED if drawn_pairs(group))),
+        "none",
+    ),
     "draw_target_figures": (("targets",), "none"),
     "draw_tuning_figures": (("tuning",), "none"),
     **{

@@ -229,11 +229,12 @@ def _mean(row: Row) -> Cell:
 )
 def curves(content: Content, pair: Pair) -> list[Block]:
     """Accuracies, other results, and the losses of single runs, but for what stands open in the chapter."""
-    names = ("curves_accuracy", "curves_others", "curves_article")
-    return [Figure(name) for name in names if name != open_curves(content, pair)]
+    return [Figure(name) for name in _CURVES[1:] if name != open_curves(content, pair)]
 
 
 def open_curves(content: Content, pair: Pair) -> str:
     """The figure of curves that stands open: losses, or where nobody recorded them, accuracies or other results."""
-    names = ("curves_loss", "curves_accuracy", "curves_others")
-    return next((name for name in names if content.svg(name, pair)), "curves_loss")
+    return next((name for name in _CURVES if content.svg(name, pair)), "curves_loss")
+
+
+_CURVES = ("curves_loss", "curves_accuracy", "curves_others", "curves_article")
