@@ -131,7 +131,8 @@ CONFIG = "timing:\n  warmup_seconds: 0.05\n  windows: 3\n  window_seconds: 0.05\
 
 # The files of tests that take longest, the longest first.
 LONGEST = (
-    *("test_second_start.py", "test_warm_starts.py", "test_use_conda.py", "test_jax.py", "test_slurm_cluster.py"),
+    # The first two need different studies, or one would wait for the other.
+    *("test_slurm_cluster.py", "test_use_conda.py", "test_warm_starts.py", "test_second_start.py", "test_jax.py"),
     *("test_killed_study.py", "test_memory.py", "test_tracker_exports.py", "test_external_runs.py"),
     *("test_extending.py", "test_module.py", "test_elsewhere.py", "test_tiny_study.py", "test_small_study.py"),
 )
@@ -199,9 +200,14 @@ def _ended() -> Iterator[None]:
     STARTED.close()
 
 
+def start(folder: Path, command: list[str]) -> subprocess.CompletedProcess[str]:
+    """As `run` with a command of this interpreter and environment, which saves the time that imports take."""
+    return _start()(folder, command[3:])
+
+
 def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run Snakemake on the study in `folder`, which saves the time that its imports take."""
-    return _start()(folder, command(*arguments)[3:])
+    """Run Snakemake on the study in `folder`."""
+    return start(folder, command(*arguments))
 
 
 def start_and_kill(folder: Path, appears: str) -> None:
