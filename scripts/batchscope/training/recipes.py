@@ -124,7 +124,8 @@ def scaled_optimizer(recipe: Recipe, batch_size: int) -> dict[str, Any]:
             )
         if max(betas) >= 1 - 2**-25:
             raise ValueError(
-                f"{made}, which is 1 in single precision; valid is a smaller reference_batch_size, or a larger batch size"
+                f"{made}, which is 1 in single precision; valid is a smaller reference_batch_size, or a larger batch "
+                "size"
             )
     return options
 
