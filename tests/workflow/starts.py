@@ -64,7 +64,9 @@ def main() -> None:
     import batchscope.jobs.provenance
     import batchscope.jobs.warm
     import batchscope.study.model  # noqa: F401
+    from batchscope.identity import imports
 
+    imports.fingerprint(SCRIPTS.rglob("*.py"), SCRIPTS)  # reads every source, and keeps what it has read
     del sys.path[1]
     gc.freeze()
     for line in sys.stdin:
