@@ -22,6 +22,7 @@ from batchscope.config.errors import ConfigError
 from batchscope.config.spelling import SpellingWarning
 from batchscope.config.yaml_files import typed
 from batchscope.data.splits import DataError
+from batchscope.figures import FOLLOWED
 from batchscope.identity import asked, digests, imports
 from batchscope.jobs import machine, provenance, stamps, warm
 from batchscope.probes.registry import PROBES, STUDY_FIGURES, STUDY_TABLES

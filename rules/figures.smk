@@ -20,8 +20,6 @@ def drawn_pairs(group):
     return [pair for pair in STUDY.shown if pair in pairs]
 
 
-# By the group of figures, the metric that they show on the way.
-FOLLOWED = {"losses": "loss", "accuracies": "accuracy"}
 # A table may name many data sets and recipes: one job draws those that the page shows.
 TOGETHER = STUDY.file.measurements is not None
 
@@ -68,7 +66,10 @@ def figure_files():
 # By the name of the rule: the groups of figures that it draws, and the probe that these are of.
 FIGURE_RULES = {
     "draw_answer": (("answer",), "none"),
-    "draw_figures": (("runs", *FOLLOWED), "none"),
+    "draw_figures": (
+        ("runs", *(group for group in FOLLOWED if drawn_pairs(group))),
+        "none",
+    ),
     "draw_target_figures": (("targets",), "none"),
     "draw_tuning_figures": (("tuning",), "none"),
     **{

@@ -75,8 +75,12 @@
     folded.forEach((piece) => { piece.open = open; });
   });
 
-  // The SVG that an image shows.
-  const drawn = (image) => decodeURIComponent(image.getAttribute("src").replace(/^[^,]*,/, ""));
+  // The SVG that an image shows: on a phone that of its own source, where it has one.
+  const drawn = (image) => {
+    const other = image.parentElement.querySelector("source");
+    const source = other && matchMedia(other.media).matches ? other.srcset : image.getAttribute("src");
+    return decodeURIComponent(source.replace(/^[^,]*,/, ""));
+  };
 
   // What a figure or a table shows, as a file: the drawing as SVG or PNG, the cells as CSV.
   const save = (blob, name) => {
@@ -112,14 +116,16 @@
   const spots = (figure) => {
     const image = figure.querySelector("img");
     const text = drawn(image);
+    figure.querySelectorAll(".spot").forEach((spot) => spot.remove());
     if (!text.includes("class='tip'")) return;
     const drawing = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
     const [left, top, width, height] = drawing.getAttribute("viewBox").split(/\s+/).map(Number);
     const layer = image.closest(".spots") ?? document.createElement("div");
     if (!layer.isConnected) {
+      const whole = image.closest("picture") ?? image;
       layer.className = "spots";
-      image.before(layer);
-      layer.append(image);
+      whole.before(layer);
+      layer.append(whole);
       layer.addEventListener("keydown", (event) => {
         const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
         const there = [...layer.querySelectorAll(".spot")];
@@ -129,7 +135,6 @@
         there[(here + step + there.length) % there.length].focus();
       });
     }
-    layer.querySelectorAll(".spot").forEach((spot) => spot.remove());
     for (const circle of drawing.querySelectorAll("circle.tip")) {
       const x = (circle.getAttribute("cx") - left) / width;
       const y = (circle.getAttribute("cy") - top) / height;
@@ -152,6 +157,9 @@
     spots(entry.target);
   }));
   document.querySelectorAll("figure.plot").forEach((figure) => seen.observe(figure));
+  document.querySelectorAll("figure.plot source").forEach((source) => {
+    matchMedia(source.media).addEventListener("change", () => spots(source.closest("figure")));
+  });
 
   // One choice of the axis, and one of the scale, for all drawings that have views: a view is called `axis`, `scale` or
   // `axis-scale`, and a drawing that lacks the one asked for stays as it is.

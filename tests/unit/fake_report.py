@@ -41,7 +41,11 @@ def _viewed(views: dict[str, str]) -> str:
     )
 
 
-CURVES = {"curves_loss": _viewed(VIEWS), "curves_article": _viewed(SCALES)}
+NARROW = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="252pt" height="180pt" viewBox="0 0 252 180">'
+    '<circle class="tip" cx="126" cy="45" r="8"><title>on a phone</title></circle></svg>'
+)
+DRAWINGS = {"curves_loss": _viewed(VIEWS), "curves_article": _viewed(SCALES), "answer_narrow": NARROW}
 
 
 def write(
@@ -82,7 +86,7 @@ def write(
         for name in STUDY_FIGURES:
             file = folder / "figures" / dataset / used / f"{name}.svg"
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(CURVES.get(name, svg), encoding="utf-8")
+            file.write_text(DRAWINGS.get(name, svg), encoding="utf-8")
     write_json(described, folder / "study.json")
     write_json({"hosts": [manifest.host()], "command": "snakemake --cores 2"}, folder / "manifest.json")
     return {

@@ -73,6 +73,17 @@ def trained(case, **changes):
     return trainer
 
 
+@pytest.fixture(scope="module")
+def finished(case):
+    """Such a trainer, which no test trains further."""
+    return trained(case)
+
+
+@pytest.fixture(scope="module")
+def frozen(case, finished):
+    return case.freeze(finished)
+
+
 def test_the_same_plan_is_bit_identical_and_another_seed_is_not(case):
     plan = Plan(case.recipe, 16, 1, "fused")
     first, again, other = (
@@ -152,16 +163,14 @@ def test_a_step_tells_the_norm_of_its_gradient_and_where_the_tracked_weight_is(c
 
 
 @pytest.mark.parametrize("chunk", [1, 16, 60])
-def test_the_frozen_model_has_the_loss_of_the_trained_one(case, chunk):
-    trainer = trained(case)
-    frozen = case.freeze(trainer, chunk=chunk)
+def test_the_frozen_model_has_the_loss_of_the_trained_one(case, finished, chunk):
+    frozen = case.freeze(finished, chunk=chunk)
     assert frozen.n_examples == 60
-    assert frozen.loss(frozen.weights) == pytest.approx(trainer.evaluate("train")[0], rel=LOSS)
-    assert sum(math.prod(shape) for shape in frozen.shapes) == len(frozen.weights) == trainer.n_parameters
+    assert frozen.loss(frozen.weights) == pytest.approx(finished.evaluate("train")[0], rel=LOSS)
+    assert sum(math.prod(shape) for shape in frozen.shapes) == len(frozen.weights) == finished.n_parameters
 
 
-def test_derivatives_are_the_differences_of_what_they_derive(case):
-    frozen = case.freeze(trained(case))
+def test_derivatives_are_the_differences_of_what_they_derive(frozen):
     at, step = frozen.weights, 1e-6
     one, other = np.random.default_rng(3).normal(size=(2, len(at)))
     (high, ahead), (low, behind) = (frozen.loss_and_gradient(at + side * one) for side in (step, -step))
@@ -173,8 +182,8 @@ def test_derivatives_are_the_differences_of_what_they_derive(case):
     assert other @ product == pytest.approx(one @ frozen.hessian_vector(other), rel=1e-10)
 
 
-def test_single_gradients_have_the_mean_of_their_batch(case):
-    frozen, batch = case.freeze(trained(case)), order(2)[:13]
+def test_single_gradients_have_the_mean_of_their_batch(frozen):
+    batch = order(2)[:13]
     single = frozen.example_gradients(batch)
     np.testing.assert_allclose(single.mean(axis=0), frozen.batch_gradient(batch), rtol=1e-9, atol=1e-14)
     np.testing.assert_allclose(single[4], frozen.batch_gradient(batch[4:5]), rtol=1e-9, atol=1e-14)

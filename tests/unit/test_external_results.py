@@ -17,7 +17,7 @@ from batchscope.figures.frames import select
 from batchscope.jobs import saved
 from batchscope.jobs.tables import study_tables
 from batchscope.probes.registry import STUDY_FIGURES
-from batchscope.report import chapters
+from batchscope.report import chapters, findings
 from batchscope.report.content import Content
 from batchscope.report.sections import answer
 from batchscope.tables.metrics import METRICS, QUALITY, RESULTS
@@ -102,6 +102,27 @@ def test_the_files_and_the_page_name_them(tmp_path: Path) -> None:
     assert others is not None
     assert [head.get_text() for head in others.select("th[scope=col]")][1:] == ["Validation F1", "Test BLEU"]
     assert [row.select("td")[1].get_text().split()[0] for row in others.select("tbody tr")] == ["21.00", "31.00"]
+
+
+def test_single_runs_and_test_accuracy_are_drawn_below_the_answer(tmp_path: Path) -> None:
+    table = scores({8: 0.3, 64: 0.6}).assign(a=[0.5, 0.6, 0.7] * 2)
+    made = tables(tmp_path, table, {"selected_validation_f1": "x", "selected_test_accuracy": "a"})
+    frames, spec = select(made, *PAIR), STUDY_FIGURES["accuracy_vs_batch"]
+    panels = spec.draw(frames).axes
+    assert [axes.get_ylabel() for axes in panels] == ["Validation F1", "Test accuracy"]
+    drawn = {tuple(np.round(np.asarray(line.get_ydata()), 2)) for line in panels[0].lines}
+    assert {(0.29, 0.3, 0.31), (0.59, 0.6, 0.61), (0.3, 0.6)} <= drawn  # runs of a size, and what joins the means
+    assert spec.caption(frames).startswith("Above: validation F1. Below: test accuracy, not used to compare sizes.")
+
+
+@pytest.mark.parametrize("runs", [1, 3])
+def test_one_run_of_each_size_has_no_second_figure(tmp_path: Path, runs: int) -> None:
+    table = scores({8: 0.3, 64: 0.6}).groupby("bs").head(runs)
+    described = study(tmp_path, table, {"selected_validation_f1": "x"})
+    content = Content({**described, "question": "?"}, {}, study_tables(described), tmp_path)
+    drawn = STUDY_FIGURES["accuracy_vs_batch"].has_rows(content.frames(PAIR))
+    assert drawn == (runs > 1)
+    assert ("the figure of the answer shows all sizes" in findings.quality(content, PAIR)) != drawn
 
 
 def test_own_runs_have_none_of_them() -> None:

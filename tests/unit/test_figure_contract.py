@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
+from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from xml.etree import ElementTree
@@ -15,14 +16,14 @@ import fake_probes
 import fake_results
 import numpy as np
 import pytest
-from contrast import contrast, in_the_dark
+from contrast import DARK, LIGHT, contrast, in_the_dark
 from fake_evidence import IMPORT, TWO_METRICS, USUAL
 from fake_external import followed
 from fake_mechanics import SEEDS, cost_tables, frames_of, loop_windows, mode_table, rate_tables, tuned_rates
 from fake_results import FakeStudy
 from layout import check_layout
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_rgb, to_rgba
 from matplotlib.figure import Figure
 
 from batchscope.figures import FigureSpec, theme
@@ -92,7 +93,13 @@ STUDIES: dict[str, Callable[[], Frames]] = {
     "histories": partial(histories),
     "histories of updates": partial(histories, axis="updates", every=10, n_train=None),
     "histories of accuracies": partial(histories, columns={"run": "run", "epochs": "at", "validation_accuracy": "acc"}),
+    "histories of other results": partial(
+        histories,
+        columns={"run": "run", "epochs": "at", **{f"validation_{name}": "acc" for name in ("f1", "auc", "iou")}}
+        | {"validation_perplexity": "loss"},
+    ),
     "mechanics": partial(mechanics, MANY),
+    "mechanics of few sizes": partial(mechanics, (1, 8, 64, "full")),
     "mechanics of one seed": partial(mechanics, MANY, (1,), tuned=False),
     "mechanics of one size": partial(mechanics, (32,)),
     "mechanics, full beside its own size": partial(mechanics, (64, 1168, "full")),
@@ -100,13 +107,16 @@ STUDIES: dict[str, Callable[[], Frames]] = {
 # Groups of figures by the tables that a made-up study fills; no other is drawn from it.
 GROUPS = {
     **dict.fromkeys(list(STUDIES)[:7], ("answer", "runs", "losses", "accuracies", "targets", "tuning")),
-    **{study: ("losses", "accuracies", "targets") for study in STUDIES if study.startswith("histories")},
+    **{study: ("losses", "accuracies", "others", "targets") for study in STUDIES if study.startswith("histories")},
     **dict.fromkeys(list(STUDIES)[7:14], ("targets", "tuning")),
     **{study: ("gradients", "sharpness") for study in STUDIES if study.startswith("probes")},
     **{study: ("rates", "modes", "overheads") for study in STUDIES if study.startswith("mechanics")},
 }
 OF_EVIDENCE = ("equal_budget", "pareto")  # of the group `runs`
 WORDS = 60
+BAND = 4.0  # points; a line as wide as this is one
+# By the width of a drawing, how wide a phone of 390 pixels shows it, and how high its smallest type then is at least.
+ON_A_PHONE = {theme.WIDTH: (464, 9), theme.NARROW: (96 * theme.NARROW, 11)}
 
 
 @cache
@@ -131,12 +141,26 @@ def test_every_figure_is_whole(study: str, tmp_path: Path) -> None:
     for spec in specs(study):
         made = spec.draw(frames(study))
         for axes in made.axes:
+            check_lines(axes, spec.name)
             assert is_drawn(axes) or says_why(axes), spec.name
             check_batch_axis(axes, frames(study), spec.name)
         check_words(spec, frames(study))
         if study in ("runs", "some failed", "evidence", "probes", "mechanics"):
             check_file(made, spec, frames(study), tmp_path / f"{spec.name}.svg")
             check_layout(made)
+
+
+@pytest.mark.parametrize(
+    ("study", "name"),
+    [("nothing reached", "tuning"), ("probes", "loss_slices"), ("mechanics of few sizes", "rate_range")],
+)
+def test_lines_have_their_batch_sizes_at_their_ends_and_no_legend(study: str, name: str) -> None:
+    made = STUDY_FIGURES[name].draw(frames(study))
+    made.draw_without_rendering()
+    assert not made.legends
+    labels = {text.get_text(): text.get_window_extent() for text in made.axes[0].texts if text.get_text()}
+    assert {*labels} == {"full" if size.full_batch else size.label for size in frames(study).sizes}
+    assert not any(one.overlaps(other) for one, other in combinations(labels.values(), 2))
 
 
 def is_drawn(axes: Axes) -> bool:
@@ -179,6 +203,18 @@ def check_contrast(colour: Sequence[float], name: str) -> None:
         assert contrast(in_the_dark(colour), in_the_dark(there)) >= 4.5, (name, colour, there)
 
 
+def check_lines(axes: Axes, name: str) -> None:
+    """Lines stand out from the page in both themes, also those of single runs: in their colour, and a pixel wide."""
+    for line in axes.lines:
+        if line.get_linestyle() == "None" or not 0 < line.get_linewidth() < BAND:
+            continue
+        *colour, alpha = to_rgba(line.get_color(), line.get_alpha())
+        there = [alpha * part + 1 - alpha for part in colour]
+        assert contrast(there, LIGHT) >= 3, (name, line.get_color(), alpha)
+        assert contrast(in_the_dark(there), DARK) >= 3, (name, line.get_color(), alpha)
+        assert 96 / 72 * line.get_linewidth() >= 1, (name, line.get_linewidth())
+
+
 def check_file(made: Figure, spec: FigureSpec, of: Frames, file: Path) -> None:
     """The SVG has title, description and legible text, no path through nothing and no mathematics."""
     theme.save(made, file, title=spec.title, alt=spec.alt(of))
@@ -191,11 +227,12 @@ def check_file(made: Figure, spec: FigureSpec, of: Frames, file: Path) -> None:
     assert root.get("aria-labelledby") == f"{title.get('id')} {description.get('id')}"
     assert not re.search(r'\bd="[^"]*nan', text, re.IGNORECASE), spec.name
     assert "$" not in text, spec.name
-    # Matplotlib's px are points here; 432 pt (6 inches) grow to a page 7 inches wide.
+    # Matplotlib's px are points here.
     sizes = [float(found) for found in re.findall(r"font(?:-size)?: (?:\w+ )*([\d.]+)px", text)]
-    assert min(sizes) * 7 / 6 >= 9, spec.name
+    width = float(str(root.get("width")).removesuffix("pt"))
+    room, least = ON_A_PHONE[round(width / 72, 3)]
+    assert min(sizes) * room / width >= least, spec.name
     fills = dict(re.findall(r"\.(\w+)\{[^}]*?fill: (#\w+)", text))
     for look in re.findall(r'<text [^>]*?(?:class|style)="([^"]*)"', text):
         colour = re.search(r"fill: (#\w+)", look) or next(fills[name] for name in look.split() if name in fills)
         check_contrast(to_rgb(colour if isinstance(colour, str) else colour[1]), spec.name)
-    assert float(str(root.get("width")).removesuffix("pt")) == pytest.approx(432), spec.name

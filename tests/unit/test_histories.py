@@ -97,6 +97,30 @@ def test_what_is_refused(tmp_path: Path, text: str, says: str) -> None:
         histories.read(history(tmp_path, text))
 
 
+@pytest.mark.parametrize(
+    ("metrics", "best"),
+    [
+        ({"validation_f1": "rising", "train_loss": "falling"}, 2),
+        ({"validation_wer": "falling"}, 3),
+        ({"validation_bleu": "rising", "validation_rmse": "falling"}, 2),
+        ({"validation_error": "falling", "validation_f1": "rising"}, 3),
+        ({"validation_loss": "falling", "validation_f1": "rising"}, 3),
+    ],
+)
+def test_the_best_evaluation_is_that_of_the_first_metric_whichever_end_is_better(
+    tmp_path: Path, metrics: dict[str, str], best: int
+) -> None:
+    text = "epoch,a - rising,a - falling\n1,0.1,9\n2,0.8,3\n3,0.7,2\n4,0.75,4\n"
+    courses = histories.read(history(tmp_path, text, metrics=metrics))
+    (found,) = histories.joined(rows(row("a")), courses, "").rows
+    columns = {"rising": [0.1, 0.8, 0.7, 0.75], "falling": [9, 3, 2, 4]}
+    assert found.values == {
+        f"{when}_{ours}": columns[theirs][place]
+        for when, place in (("last", 3), ("selected", best - 1))
+        for ours, theirs in metrics.items()
+    }
+
+
 def test_courses_say_what_the_file_of_runs_leaves_out_and_no_more(tmp_path: Path) -> None:
     courses = histories.read(history(tmp_path, "epoch,a - val_loss\n1,0.5\n2,0.3\n3,0.4\n"))
     own = histories.joined(rows(row("a", last_validation_loss=0.41), row("b", last_validation_loss=0.5)), courses, "")
@@ -197,6 +221,36 @@ def test_targets_by_the_rule_are_reached_by_their_shares_of_all_runs() -> None:
     lowest_of_two = table.groupby("seed")["validation_loss"].agg(lambda curve: curve.nsmallest(2).max())
     reached = [(lowest_of_two <= value).mean() for value in target["values"]]
     assert reached == pytest.approx([1, 0.9, 0.5], abs=0.03)
+
+
+@pytest.mark.parametrize("metric", ["validation_f1", "validation_bleu"])
+def test_where_more_is_better_as_many_runs_rise_to_the_levels(metric: str) -> None:
+    table = some_evaluations(np.random.default_rng(3))
+    table[metric] = 0.99 - table.pop("validation_loss") / 2
+    (target,) = evaluations.targets(table)
+    assert target["metric"] == metric
+    assert target["values"] == sorted(target["values"])
+    highest_of_two = table.groupby("seed")[metric].agg(lambda curve: curve.nlargest(2).min())
+    reached = [(highest_of_two >= value).mean() for value in target["values"]]
+    assert reached == pytest.approx([1, 0.9, 0.5], abs=0.03)
+    assert target["values"][0] == pytest.approx(highest_of_two.min(), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "wanted"),
+    [
+        (["validation_loss", "validation_f1"], "validation_loss"),
+        (["validation_f1", "train_loss"], "validation_f1"),
+        (["validation_wer", "validation_accuracy"], "validation_error"),
+        (["validation_error"], "validation_error"),
+        (["validation_cost", "validation_perplexity"], "validation_perplexity"),
+    ],
+)
+def test_levels_are_those_of_the_first_metric_that_was_recorded(metrics: list[str], wanted: str) -> None:
+    table = some_evaluations(np.random.default_rng(6))
+    measured = dict.fromkeys(metrics, 0.9 - table.pop("validation_loss") / 2)
+    (target,) = evaluations.targets(table.assign(**measured))
+    assert target["metric"] == wanted
 
 
 def test_the_rule_does_not_see_batch_sizes() -> None:

@@ -12,8 +12,18 @@ from engine_numbers import numbers
 from batchscope.jobs import machine
 
 HERE = Path(__file__).resolve().parent
+KEPT = HERE.parents[1] / ".cache" / "jax-of-tests"  # programs, which are compiled again only where they are others
 
 pytest.importorskip("jax")
+
+
+@pytest.fixture
+def known(tmp_path):
+    """The folder of a test whose programs are kept for the next run of the tests."""
+    KEPT.mkdir(parents=True, exist_ok=True)
+    (tmp_path / ".cache").mkdir()
+    (tmp_path / ".cache" / "jax").symlink_to(KEPT)
+    return tmp_path
 
 
 def run(tmp_path, *command, **environment):
@@ -30,18 +40,18 @@ def run(tmp_path, *command, **environment):
     return done.stdout
 
 
-def test_it_keeps_what_every_engine_keeps(tmp_path):
+def test_it_keeps_what_every_engine_keeps(known):
     run(
-        tmp_path,
+        known,
         *("-m", "pytest", "-n0", "-p", "no:cacheprovider", "-q", f"--rootdir={HERE.parents[1]}"),
         *("-c", str(HERE.parents[1] / "pyproject.toml"), str(HERE / "test_engine_contract.py")),
         ENGINES="jax numpy",
     )
 
 
-def test_it_has_the_numbers_of_the_engine_on_tensorflow(tmp_path):
-    run(tmp_path, str(HERE / "engine_numbers.py"), "jax.npz")
-    ours, other = np.load(tmp_path / "jax.npz"), numbers("tensorflow")
+def test_it_has_the_numbers_of_the_engine_on_tensorflow(known):
+    run(known, str(HERE / "engine_numbers.py"), "jax.npz")
+    ours, other = np.load(known / "jax.npz"), numbers("tensorflow")
     assert sorted(ours.files) == sorted(other)
     for name in ours.files:
         kind = name.rpartition("/")[2]
@@ -51,12 +61,12 @@ def test_it_has_the_numbers_of_the_engine_on_tensorflow(tmp_path):
             np.testing.assert_allclose(ours[name], other[name], rtol=2e-4, atol=2e-5, err_msg=name)
 
 
-def test_trials_of_one_size_share_what_is_compiled_and_keep_their_numbers(tmp_path):
-    run(tmp_path, str(HERE / "jax_trials.py"))
+def test_trials_of_one_size_share_what_is_compiled_and_keep_their_numbers(known):
+    run(known, str(HERE / "jax_trials.py"))
 
 
-def test_trials_at_once_have_the_records_of_trials_in_turn(tmp_path):
-    run(tmp_path, str(HERE / "jax_together.py"))
+def test_trials_at_once_have_the_records_of_trials_in_turn(known):
+    run(known, str(HERE / "jax_together.py"))
 
 
 def test_a_damaged_program_in_the_cache_is_told_of_removed_and_made_again(tmp_path):

@@ -80,6 +80,29 @@ def test_lines_that_end_side_by_side_get_a_column_in_the_order_of_their_ends(
     assert not made.subfigs[0].legends
 
 
+@pytest.mark.parametrize(("title", "heading"), [("Loss", "Batch size"), ("A title across all of the panel, " * 3, "")])
+def test_the_title_of_a_panel_comes_before_what_the_names_are(
+    panel: tuple[Figure, Axes], frames: Frames, title: str, heading: str
+) -> None:
+    made, axes = panel
+    axes.set_title(title)
+    line_ends.name_sizes(made, {made.subfigs[0]: {axes: draw(axes, {SIZES[0]: (X, X)})}}, frames)
+    assert (axes.get_title(loc="left"), axes.get_title(loc="right")) == (title, heading)
+
+
+def test_names_keep_off_single_points(panel: tuple[Figure, Axes], frames: Frames) -> None:
+    made, axes = panel
+    ends = draw(axes, {size: (X * share, X) for size, share in zip(SIZES, (1, 0.6, 0.3), strict=True)})
+    points = np.array([(x + 0.03, y) for x, y in ends[["x", "y"]].to_numpy()])
+    axes.plot(points[:, 0], points[:, 1], "o")
+    axes.set_xlim(-0.2, 1.2)
+    axes.set_ylim(-0.2, 1.2)
+    line_ends.name_sizes(made, {made.subfigs[0]: {axes: ends}}, frames)
+    boxes = [text.get_window_extent() for text in labels(made, axes).values()]
+    assert boxes
+    assert not any(box.count_contains(axes.transData.transform(points)) for box in boxes)
+
+
 def test_lines_that_end_apart_get_their_labels_beside_their_ends(panel: tuple[Figure, Axes], frames: Frames) -> None:
     made, axes = panel
     ends = draw(axes, {size: (X * share, 1 - X) for size, share in zip(SIZES, (1, 0.6, 0.3), strict=True)})

@@ -128,6 +128,66 @@ def test_a_bend_beyond_the_sizes_is_told_as_a_bound(tmp_path: Path) -> None:
     assert "at least 256: larger batches still saved updates up to 128" in said
 
 
+def test_a_card_without_times_says_how_many_runs_would_show_a_difference_and_where_times_go(tmp_path: Path) -> None:
+    table = sweep(seed=2, rates=(0.1,)).drop_duplicates(["B", "run"])
+    study = measured(tmp_path, table, columns={"batch_size": "B", "selected_validation_loss": "loss"}, metric=None)
+    study["measurements"] |= {"timings": None, "baseline": None}
+    made = Content({**study, "question": "?"}, {}, study_tables(study), tmp_path)
+    open_ = made.tables["best"].query("status == 'compared' and not told_apart").dropna(subset=["seeds_to_tell"])
+    first = open_.sort_values("seeds_to_tell").iloc[0]
+    said = words(answer.card(made, PAIR))
+    assert f"About {first['seeds_to_tell']:,} runs per size for {first['batch_size']} (" in said
+    assert "would show the difference from the best mean in 4 of 5 such studies." in said
+    assert (
+        "time is not known: seconds per epoch or update of each size go into a file under measurements.timings." in said
+    )
+
+
+def of_rates(folder: Path, losses: dict[float, list[str]]) -> str:
+    """What the card says where size 16 has these results by rate: numbers, and `crashed` for a state."""
+    lines = ["B,rate,loss,state"]
+    for size in (8, 16):
+        for rate in (0.1, 0.2, 0.4) if size == 8 else losses:
+            given = ["0.5", "0.52"] if size == 8 and rate != 0.2 else ["0.3", "0.31"] if size == 8 else losses[rate]
+            lines += [
+                f"{size},{rate},{'' if cell == 'crashed' else cell},{'crashed' if cell == 'crashed' else 'finished'}"
+                for cell in given
+            ]
+    (folder / "rates.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    columns = {"batch_size": "B", "learning_rate": "rate", "selected_validation_loss": "loss", "state": "state"}
+    study = measured(folder, sweep(seed=2, rates=(0.1,)))
+    runs = study["measurements"]["runs"] | {"path": str(folder / "rates.csv"), "columns": columns, "metric": None}
+    study["measurements"] |= {"runs": runs, "timings": None, "baseline": None}
+    made = Content({**study, "question": "?"}, {}, study_tables(study), folder)
+    return words(answer.card(made, PAIR))
+
+
+HIGHEST = "The best learning rate is the highest tried at 16: try higher ones."
+FAILED_BEYOND = "At 16 runs failed at the next higher learning rate: try rates between."
+
+
+@pytest.mark.parametrize(
+    ("losses", "says"),
+    [
+        ({0.1: ["0.5", "0.6"], 0.2: ["0.3", "0.4"]}, HIGHEST),
+        ({0.1: ["0.5", "0.6"], 0.2: ["0.3", "0.4"], 0.4: ["crashed", "crashed"]}, FAILED_BEYOND),
+        ({0.1: ["0.5", "0.6"], 0.2: ["0.3", "0.4"], 0.4: ["nan", "inf"]}, FAILED_BEYOND),
+        ({0.1: ["0.5", "0.6"], 0.2: ["0.3", "0.4"], 0.4: ["0.2", "nan"]}, FAILED_BEYOND),  # passed over
+        ({0.1: ["0.5", "0.6"], 0.2: ["0.3", "0.4"], 0.4: ["0.7", "nan"]}, ""),
+        ({0.1: ["0.5", "0.6"], 0.2: ["0.3", "0.4"], 0.4: ["0.5", "crashed"]}, ""),
+        ({0.1: ["0.2", "nan"], 0.2: ["0.3", "0.4"]}, "At 16 runs failed at the next lower learning rate"),
+        ({0.1: ["0.5", "0.6"], 0.2: ["0.3", "0.4"], 0.4: ["crashed"], 0.8: ["0.9", "0.8"]}, ""),
+    ],
+)
+def test_a_rate_beyond_the_best_that_failed_is_not_said_to_be_untried(
+    tmp_path: Path, losses: dict[float, list[str]], says: str
+) -> None:
+    said = of_rates(tmp_path, losses)
+    assert says in said
+    for other in {HIGHEST, FAILED_BEYOND} - {says}:
+        assert other not in said
+
+
 def test_the_card_says_that_a_rate_with_a_better_mean_lost_a_run(tmp_path: Path) -> None:
     table = sweep(seed=2, rates=(0.05, 0.1))
     table.loc[(table["B"] == 128) & (table["rate"] == 0.05) & (table["run"] == 0), "loss"] = float("inf")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -118,12 +119,47 @@ def test_errors_are_one_minus_accuracy() -> None:
     assert (row["epochs"], row["metric"]) == (1.5, "validation_error")
 
 
+@pytest.mark.parametrize(
+    ("metric", "turned"),
+    [
+        ("validation_f1", lambda value: 1 - value),
+        ("validation_score", lambda value: -value),
+        ("validation_bleu", lambda value: 100 - value),
+    ],
+)
+def test_a_metric_of_which_more_is_better_is_reached_when_its_mirror_image_is(
+    metric: str, turned: Callable[[Any], Any]
+) -> None:
+    """Losses are multiples of 1/64, so that turning them is exact; they wander, and some are missing."""
+    rng = np.random.default_rng(14)
+    made = [
+        run_of([*(np.round(64 * rng.uniform(0.05, 1.2, 12) * 0.9 ** np.arange(12)) / 64), NAN], seed=seed)
+        for seed in range(40)
+    ]
+    runs, evaluations = tables(*made)
+    values = (0.75, 0.5, 0.25)
+    falling = to_target(runs, evaluations, timings(), wanted(*values))
+    other = evaluations.assign(**{metric: turned(evaluations["validation_loss"])})
+    rising = to_target(runs, other, timings(), wanted(*map(turned, values), metric=metric))
+    assert 0 < falling["reached"].mean() < 1
+    pd.testing.assert_frame_equal(rising.drop(columns=["metric", "target"]), falling.drop(columns=["metric", "target"]))
+    assert rising["target"].tolist() == [turned(value) for value in falling["target"]]
+
+
+def test_an_error_that_was_recorded_is_taken_as_it_is() -> None:
+    runs, evaluations = tables(run_of([3.0, 2.0, 1.0, 0.5]))
+    assert 1 - (1 - 0.3) > 0.3
+    recorded = evaluations.assign(validation_error=[0.5, 0.3, 0.3, 0.3], validation_accuracy=NAN)
+    assert only(to_target(runs, recorded, timings(), wanted(0.3, metric="validation_error")))["epochs"] == 0.5
+
+
 def test_targets_of_other_data_sets_and_metrics_never_measured_have_no_rows() -> None:
     runs, evaluations = tables(run_of([3.0, 2.0, 1.0]))
     assert to_target(runs, evaluations, timings(), wanted(1.0, datasets=["other"])).empty
     assert len(to_target(runs, evaluations, timings(), wanted(1.0, datasets=["other", "d"]))) == 1
     unknown = evaluations.assign(validation_accuracy=NAN)
     assert to_target(runs, unknown, timings(), wanted(0.1, metric="validation_error")).empty
+    assert to_target(runs, evaluations, timings(), wanted(0.1, metric="validation_f1")).empty
 
 
 def test_diverged_runs_miss_the_target_unless_they_reached_it_before() -> None:

@@ -220,6 +220,29 @@ def test_where_no_name_is_known_the_columns_that_may_be_results_are_named(tmp_pa
     assert question.endswith("; `val/foo` and `bar` may be one")
 
 
+@pytest.mark.parametrize(
+    ("name", "of_runs"),
+    [
+        *((name, True) for name in ("Runtime", "_runtime", "duration", "train_runtime", "Relative Time (Wall)")),
+        *((name, True) for name in ("total_time_s", "wallTime", "elapsed_hours")),
+        *((name, False) for name in ("epoch_time", "eval_runtime", "start_time", "Created", "time_limit", "seconds")),
+    ],
+)
+def test_which_columns_hold_times_of_whole_runs(name: str, of_runs: bool) -> None:
+    assert names.is_runtime(name) == of_runs
+
+
+def test_times_of_whole_runs_are_said_not_to_be_used_and_what_would_be(tmp_path: Path) -> None:
+    said = (
+        "Runtime is the time of whole runs, with evaluations and whatever else the machine did, and not used: a file "
+    )
+    said += "with seconds_per_epoch or seconds_per_update of each batch size, named under measurements.timings, would "
+    said += "say which size is fastest."
+    assert said in of_file("wandb_runs.csv").remarks
+    assert any(remark.startswith("duration is the time") for remark in of_file("optuna_trials.csv").remarks)
+    assert of_rows(tmp_path, "bs,val_acc,runtime", ["8,0.9,", "16,0.8,"]).remarks == ()
+
+
 def test_bits_of_numbers_are_a_setting(tmp_path: Path) -> None:
     rows = [f"{size},{bits},0.{n}{size}" for n, bits in enumerate((16, 32), 1) for size in (8, 64)]
     assert of_rows(tmp_path, "bs,precision,val_f1", rows).recipe == ("precision",)
@@ -331,6 +354,43 @@ def test_a_table_with_a_row_per_evaluation(tmp_path: Path) -> None:
     found = histories.recognise(foreign.read(path))
     assert found.columns == {"run": "name", "updates": "global_step", "validation_accuracy": "val/accuracy"}
     assert found.percent == ("validation_accuracy",)
+
+
+@pytest.mark.parametrize(
+    ("name", "ours", "values", "in_percent"),
+    [
+        ("val/f1", "validation_f1", (0.5, 0.9), False),
+        ("eval/macro_f1", "validation_f1", (55.5, 60), True),
+        ("val_wer", "validation_wer", (104, 22, 12), True),
+        ("val_wer", "validation_wer", (1.04, 0.22, 0.12), False),
+        ("eval/perplexity", "validation_perplexity", (900, 31, 24), False),
+        ("validRMSE", "validation_rmse", (4, 3, 2), False),
+        ("dev_bleu", "validation_bleu", (12, 27), False),
+        ("val_err", "validation_error", (40, 12), True),
+        ("val/auroc", "validation_auc", (0.7, 0.9), False),
+    ],
+)
+def test_charts_of_other_results(
+    tmp_path: Path, name: str, ours: str, values: tuple[float, ...], in_percent: bool
+) -> None:
+    steps = list(enumerate(values, 1))
+    tables = {
+        "wide": [f"epoch,a - {name},a - {name}__MIN", *(f"{step},{value},{value}" for step, value in steps)],
+        "rows": [f"run,epoch,{name}", *(f"a,{step},{value}" for step, value in steps)],
+        "long": ["Run,metric,epoch,value", *(f"a,{name},{step},{value}" for step, value in steps)],
+    }
+    for layout, lines in tables.items():
+        (tmp_path / "chart.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        found = histories.recognise(foreign.read(tmp_path / "chart.csv"))
+        assert (found.columns if layout == "rows" else found.metrics)[ours] == name
+        assert found.percent == ((ours,) if in_percent else ())
+        assert (found.steps, found.questions) == ({"a": [float(step) for step, _ in steps]}, {})
+
+
+def test_a_chart_of_what_nobody_knows_names_it(tmp_path: Path) -> None:
+    (tmp_path / "chart.csv").write_text("epoch,a - val/kappa\n1,0.5\n", encoding="utf-8")
+    with pytest.raises(AmbiguousError, match=r"such as val_f1 or val_wer \(val/kappa\)"):
+        histories.recognise(foreign.read(tmp_path / "chart.csv"))
 
 
 @pytest.mark.parametrize(

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import functools
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import starts
 
 ROOT = Path(__file__).resolve().parents[2]
+STARTED = contextlib.ExitStack()  # what ends with the tests
 
 # Columns that say how long something took or when and where it ran.
 CLOCKS = (
@@ -127,7 +131,8 @@ CONFIG = "timing:\n  warmup_seconds: 0.05\n  windows: 3\n  window_seconds: 0.05\
 
 # The files of tests that take longest, the longest first.
 LONGEST = (
-    *("test_second_start.py", "test_warm_starts.py", "test_use_conda.py", "test_jax.py", "test_slurm_cluster.py"),
+    # The first two need different studies, or one would wait for the other.
+    *("test_slurm_cluster.py", "test_use_conda.py", "test_warm_starts.py", "test_second_start.py", "test_jax.py"),
     *("test_killed_study.py", "test_memory.py", "test_tracker_exports.py", "test_external_runs.py"),
     *("test_extending.py", "test_module.py", "test_elsewhere.py", "test_tiny_study.py", "test_small_study.py"),
 )
@@ -184,9 +189,25 @@ def run(folder: Path, command: list[str], env: dict[str, str] | None = None) -> 
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=1800, check=False)
 
 
+@functools.cache
+def _start() -> starts.Start:
+    return STARTED.enter_context(starts.host())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ended() -> Iterator[None]:
+    yield
+    STARTED.close()
+
+
+def start(folder: Path, command: list[str]) -> subprocess.CompletedProcess[str]:
+    """As `run` with a command of this interpreter and environment, which saves the time that imports take."""
+    return _start()(folder, command[3:])
+
+
 def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run Snakemake on the study in `folder`."""
-    return run(folder, command(*arguments))
+    return start(folder, command(*arguments))
 
 
 def start_and_kill(folder: Path, appears: str) -> None:
@@ -213,7 +234,7 @@ def made_once(factory: pytest.TempPathFactory, name: str, write: Callable[[Path]
         if not (folder / "results/tiny/report.html").exists():
             folder.mkdir(exist_ok=True)
             write(folder)
-            done = snakemake(folder)
+            done = run(folder, command())
             assert done.returncode == 0, done.stdout + done.stderr
     return folder
 

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import command, edit, lasting, planned, refused, run, snakemake
+from conftest import command, edit, lasting, planned, refused, snakemake, start
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_touching_and_forcing_the_report_do_not_make_old_runs_pass_for_new_ones(
 
 
 def test_results_of_another_engine_are_announced_before_any_job(edited):
-    done = run(edited, [*command("--dry-run"), "engine=jax"])
+    done = start(edited, [*command("--dry-run"), "engine=jax"])
     assert "results/runs/flowers/own were made with another engine than jax" in done.stdout + done.stderr
 
 

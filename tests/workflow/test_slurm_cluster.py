@@ -10,11 +10,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import ROOT, lasting, lasting_of, write_smaller_study, write_study
+from conftest import ROOT, lasting, lasting_of, snakemake, write_smaller_study, write_study
 
 PROFILE = ROOT / "profiles" / "slurm"
 CLUSTER = Path(__file__).with_name("slurm_cluster.sh")
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue")
+
+# As docs/cluster.md has it for short jobs, since each starts Snakemake twice: one for all runs, one for all figures.
+DRAWING = ("draw_answer", "draw_figures", "draw_target_figures", "draw_tuning_figures")
+GROUPS = ("train=runs", *(f"{rule}=figures" for rule in DRAWING))
+GROUPED = ("--groups", *GROUPS, "--group-components", "runs=10", "figures=10", "--cores", "1")
 
 # Snakemake looks at the jobs every second, and not after pauses that grow by ten seconds each time that none has ended.
 SNAKEMAKE = """
@@ -84,13 +89,14 @@ def intervals(folder, kind):
 @pytest.mark.skipif(bool(why_no_cluster()), reason=why_no_cluster())
 def test_a_study_runs_on_a_cluster_as_on_one_machine(slurm, small, tmp_path):
     write_smaller_study(tmp_path)
-    done = on_slurm(slurm, tmp_path, "--slurm-keep-successful-logs")
+    done = on_slurm(slurm, tmp_path, "--slurm-keep-successful-logs", *GROUPED)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "results/tiny/report.html").exists()
     for name in ("runs", "evaluations", "steps", "trials"):
         pd.testing.assert_frame_equal(lasting(tmp_path, name), lasting_of(tmp_path, small, name))
     rules = {path.name for path in tmp_path.glob(".snakemake/slurm_logs/*")}
-    assert {"rule_make_dataset", "rule_tune_cell", "rule_train", "rule_time_cell", "rule_render_report"} <= rules
+    assert {"rule_make_dataset", "rule_tune_cell", "rule_time_cell", "rule_tabulate", "rule_render_report"} <= rules
+    assert {name.partition("_")[0] for name in rules} == {"rule", "group"}
     timings, runs = intervals(tmp_path, "timings"), intervals(tmp_path, "runs")
     tunings = intervals(tmp_path, "tunings")
     assert (len(timings), len(runs)) == (2, 3)
@@ -139,10 +145,13 @@ def test_a_job_that_dies_of_memory_gets_more_and_is_then_an_outcome(slurm, tmp_p
     write_study(tmp_path)
     (tmp_path / "tiny.yaml").write_text(GREEDY_STUDY)
     (tmp_path / "model.py").write_text(GREEDY_MODEL)
-    done = on_slurm(slurm, tmp_path, "tables")
+    made = snakemake(tmp_path, "results/datasets/flowers/fixed.npz")
+    assert made.returncode == 0, made.stdout + made.stderr
+    wanted = [f"results/runs/flowers/greedy/bs{size}/seed1/run.parquet" for size in (8, "full")]
+    done = on_slurm(slurm, tmp_path, *wanted)
     output = done.stdout + done.stderr
     assert done.returncode == 0, output
     assert "this was attempt 1, and the next has more memory" in output
-    runs = pd.read_parquet(tmp_path / "results/tiny/tables/runs.parquet").set_index("batch_size")
+    runs = pd.concat([pd.read_parquet(tmp_path / file) for file in wanted]).set_index("batch_size")
     assert runs["outcome"].to_dict() == {8: "ok", 60: "out_of_memory"}
     assert "(mem_mb 8000 of the cluster's job)" in runs["outcome_detail"][60]

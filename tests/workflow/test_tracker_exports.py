@@ -4,13 +4,13 @@ import shutil
 
 import pandas as pd
 import pytest
-from conftest import ROOT, command, run
+from conftest import ROOT, command, start
 
 
 def of_table(folder, *targets, runs="fashion-wandb.csv", **keys):
     """Run Snakemake on a table of runs in `folder`, without a study file."""
     given = [f"runs={runs}", *(f"{key}={value}" for key, value in keys.items())]
-    return run(folder, [*command()[:-1], *given, "--", *targets] if targets else [*command()[:-1], *given])
+    return start(folder, [*command()[:-1], *given, "--", *targets] if targets else [*command()[:-1], *given])
 
 
 def verdicts(folder):

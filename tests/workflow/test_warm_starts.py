@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import command, lasting, run, table
+from conftest import command, lasting, start, table
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def cold(finished, tmp_path_factory):
     probes = [*results.glob("tiny/probes/*/flowers/*/bs8/seed1"), results / "tiny/probes/overheads"]
     for made in (*(results / name for name in ("tunings", "timings", "runs/flowers/tuned", "tiny/tables")), *probes):
         shutil.rmtree(made)
-    done = run(folder, [*command("tables"), "warm_starts=false"])
+    done = start(folder, [*command("tables"), "warm_starts=false"])
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
@@ -45,7 +45,7 @@ def test_memory_means_the_same(finished, cold):
 def test_figures_are_the_same_bytes(small, edited):
     place = "results/tiny/figures/flowers/own"
     (edited / place / "outcomes.svg").unlink()
-    done = run(edited, [*command(f"{place}/outcomes.svg"), "warm_starts=false"])
+    done = start(edited, [*command(f"{place}/outcomes.svg"), "warm_starts=false"])
     assert done.returncode == 0, done.stdout + done.stderr
     drawn = {file.name: file.read_bytes() for file in (edited / place).iterdir()}
     assert drawn == {file.name: file.read_bytes() for file in (small / place).iterdir()}

@@ -12,7 +12,7 @@ import pandas as pd
 from batchscope import text
 from batchscope.analysis import decision_tree
 from batchscope.analysis.choosing import Answer, Choice, choose, in_words, may_be_equal, per_seed, span
-from batchscope.analysis.external_runs.given import Measurements, paired
+from batchscope.analysis.external_runs.given import Measurements, direction, paired
 from batchscope.analysis.scaling import MAX_RESOLUTION
 from batchscope.analysis.spent import seconds_to_selected
 from batchscope.analysis.times import shared, times
@@ -121,9 +121,8 @@ def _deciding(targets: pd.DataFrame, measurements: Measurements | None) -> list[
     if reached.empty:
         return []
     metric = next(name for name in targets["metric"] if (reached["metric"] == name).any())
-    higher = measurements is not None and measurements["runs"]["better"] == "higher"
     values = {float(value) for value in reached.loc[reached["metric"] == metric, "target"]}
-    return [(metric, value) for value in sorted(values, reverse=higher)]
+    return [(metric, value) for value in sorted(values, key=lambda value: direction(metric, measurements) * value)]
 
 
 def _to_target(tables: Tables, target: tuple[str, float], quantity: str, *, paired: bool) -> Answer:

@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from batchscope.analysis.targets import recorded
 from batchscope.stats.intervals import t_interval, t_intervals
 from batchscope.tables.cells import CELL, PAIR, RUN, about, of_pair
 from batchscope.tables.codebook import frame
+from batchscope.tables.metrics import OTHER_CURVES
 
 LOSSES = ("train_loss", "validation_loss")
-METRICS = (*LOSSES, "train_accuracy", "validation_accuracy")
+METRICS = (*LOSSES, "train_accuracy", "validation_accuracy", *OTHER_CURVES)
 BUDGETS = ("epochs", "updates", "seconds")
 AT_BUDGET = ("validation_loss", "validation_error")
 
@@ -40,7 +42,7 @@ def learning_curves(evaluations: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFra
             found = found[found["seed"].isin(ended_ok)]
             spent = "epoch" if found["epoch"].notna().all() else "examples"
             looks = found.drop_duplicates(["seed", spent])
-            for metric in METRICS:
+            for metric in (name for name in METRICS if name in looks):
                 known = looks[looks[metric].notna()]
                 table = known.pivot(index=spent, columns="seed", values=metric).dropna()
                 if len(table):
@@ -105,7 +107,7 @@ def _with_spent(evaluations: pd.DataFrame, runs: pd.DataFrame, timings: pd.DataF
     curves = curves.merge(timings[[*CELL, "seconds_per_update"]], on=CELL, how="left")
     curves = curves.assign(
         seconds=(curves["updates"] * curves["seconds_per_update"]).astype("float64"),
-        validation_error=1 - curves["validation_accuracy"].astype("float64"),
+        validation_error=recorded(curves, "validation_error"),
     )
     finite = np.isfinite(curves["validation_loss"].to_numpy(dtype=np.float64, na_value=np.nan))
     columns = [*RUN, "evaluation", "outcome", *BUDGETS, *AT_BUDGET]

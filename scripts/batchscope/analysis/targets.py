@@ -38,13 +38,14 @@ def to_target(
 ) -> pd.DataFrame:
     """One row per run and target that applies to its data set: whether and when the run reached it.
 
-    A target is reached at the first of `evaluations_in_a_row` successive evaluations at or below its value, counting
-    the evaluation before training; a run that ends before the row is complete has not reached it. Errors are one minus
-    the accuracy. It was reached somewhere between the first evaluation of the row and the one before; what was spent is
-    that half-way between them, and `resolution_epochs` is their distance (0 where the target was met before training):
-    taking the later of the two would make few, late looks, as at small budgets, look like slow progress. Seconds are
-    updates times the seconds per update of the timing. Joules are updates times the energy per timed update, of the
-    GPU or, where no size of the data set and recipe has that, of the CPU packages; both are null without a timing.
+    A target is reached at the first of `evaluations_in_a_row` successive evaluations at or below its value (at or above
+    it where more of the metric is better), counting the evaluation before training; a run that ends before the row is
+    complete has not reached it. It was reached somewhere between the first evaluation of the row and the one before;
+    what was spent is that half-way between them, and `resolution_epochs` is their distance (0 where the target was met
+    before training): taking the later of the two would make few, late looks, as at small budgets, look like slow
+    progress. Seconds are updates times the seconds per update of the timing. Joules are updates times the energy per
+    timed update, of the GPU or, where no size of the data set and recipe has that, of the CPU packages; both are null
+    without a timing.
 
     `budget_epochs` is how far the run was followed. A run that diverged, or that early stopping ended because it no
     longer improved, would hardly have reached the target later: it counts as followed as far as any run of its data set
@@ -72,7 +73,8 @@ def to_target(
                 row: dict[str, Any] = {**dict(zip(RUN, key, strict=True)), "metric": metric, "target": target}
                 row["evaluations_in_a_row"] = in_a_row
                 if key in found:
-                    row |= _spent(found[key], first_crossing(found[key][metric], target, in_a_row), costs.get(key[:-1]))
+                    crossing = first_crossing(found[key][metric], TARGETS[metric].sign * target, in_a_row)
+                    row |= _spent(found[key], crossing, costs.get(key[:-1]))
                 else:
                     row |= {"reached": False, "budget_epochs": 0.0}
                 rows.append(row | ({"budget_epochs": longest} if hopeless else {}))
@@ -92,6 +94,16 @@ def first_crossing(values: ArrayLike, target: float, in_a_row: int) -> int | Non
         return None
     complete = np.lib.stride_tricks.sliding_window_view(below, in_a_row).all(axis=1)
     return int(complete.argmax()) if complete.any() else None
+
+
+def recorded(evaluations: pd.DataFrame, metric: str) -> NDArray[np.float64]:
+    """The metric of a target at each evaluation, NaN where it was not measured.
+
+    An error that nobody recorded is one minus the accuracy.
+    """
+    known = TARGETS[metric]
+    values = _numbers(evaluations, metric)
+    return np.where(np.isnan(values), 1 - _numbers(evaluations, known.column), values) if known.one_minus else values
 
 
 def summarise(to_target: pd.DataFrame, runs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
@@ -153,15 +165,22 @@ def _wanted(targets: Sequence[Target], dataset: str) -> dict[tuple[str, float], 
 
 
 def _curves(evaluations: pd.DataFrame, metrics: Iterable[str]) -> dict[Any, Curve]:
-    """By run what was spent until each of its evaluations, in their order, and the metrics there; NaN for null."""
+    """By run what was spent until each of its evaluations, in their order, and the metrics there; NaN for null.
+
+    Metrics of which more is better are negated.
+    """
     evaluations = evaluations.sort_values("evaluation", kind="stable")
-    columns = {name: evaluations[name].to_numpy(np.float64, na_value=np.nan) for name in _SPENT}
-    for metric in metrics:
-        known = TARGETS[metric]
-        values = evaluations[known.column].to_numpy(np.float64, na_value=np.nan)
-        columns[metric] = 1 - values if known.one_minus else values
+    columns = {name: _numbers(evaluations, name) for name in _SPENT}
+    columns |= {metric: TARGETS[metric].sign * recorded(evaluations, metric) for metric in metrics}
     rows_of = evaluations.groupby(RUN, sort=False).indices
     return {run: {name: values[rows] for name, values in columns.items()} for run, rows in rows_of.items()}
+
+
+def _numbers(evaluations: pd.DataFrame, column: str) -> NDArray[np.float64]:
+    """A column with NaN for null, also where there is none."""
+    if column not in evaluations:
+        return np.full(len(evaluations), np.nan)
+    return evaluations[column].to_numpy(np.float64, na_value=np.nan)
 
 
 def _costs(timings: pd.DataFrame) -> dict[Any, tuple[float, float]]:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from batchscope.config.batch_sizes import BatchSize
 from batchscope.config.written import Text, Written, valid
-from batchscope.tables.metrics import TargetMetric
+from batchscope.tables.metrics import OWN_TARGETS, TARGETS
+
+TargetMetric = Annotated[
+    Literal[*TARGETS],  # type: ignore[valid-type]
+    valid(f"{', '.join(OWN_TARGETS)}, or, of histories, another result of validation data, such as validation_f1"),
+]
+"""What targets are about."""
 
 
 class FittedTarget(Written):

@@ -20,7 +20,7 @@ from batchscope.claims.scope import Design
 from batchscope.probes.sharpness.analysis import MIN_SIZES, complete_sizes, lowest_common_loss
 from batchscope.stats.estimates import Estimate, of_bootstrap, of_fit
 from batchscope.tables.cells import SIZE, Pair, Size, of_pair, sizes_of
-from batchscope.tables.metrics import Metric
+from batchscope.tables.metrics import TARGETS, Metric
 from batchscope.training.checkpoints import Checkpoint, at, of_rows
 
 Tables = Mapping[str, pd.DataFrame]
@@ -134,7 +134,7 @@ def _fit(fit: pd.Series[Any], *, tightest: bool) -> Fit:
     else:
         freedom = max(1, n_runs // int(fit["n_sizes"]) - 1)
         estimate = of_bootstrap(n_runs, math.log(value), math.log(low), math.log(high), freedom)
-    return Fit(f"at {str(fit['metric']).replace('_', ' ')} {fit['target']:g}", value, n_runs, estimate, tightest)
+    return Fit(f"at {_goal(str(fit['metric']), fit['target'])}", value, n_runs, estimate, tightest)
 
 
 Reader = Callable[[Metric, Evidence], Samples]
@@ -201,6 +201,11 @@ def _lack(seed: int, run: tuple[str, float] | None) -> str:
     return "" if np.isfinite(value) else f"the run of seed {seed} has no value"
 
 
+def _goal(metric: str, target: float) -> str:
+    """A target in words; the name that an import gave its metric where it is none of ours."""
+    return f"{TARGETS[metric].words if metric in TARGETS else metric.replace('_', ' ')} {target:g}"
+
+
 def _to_target(metric: Metric, evidence: Evidence) -> Samples:
     """Values to the tightest target that every run of every size reached: the one that took the most epochs.
 
@@ -215,7 +220,7 @@ def _to_target(metric: Metric, evidence: Evidence) -> Samples:
         raise NotMeasuredError("no target was reached by all runs of all sizes")
     tightest = effort.idxmax() if effort.notna().any() else effort.index[-1]
     name, target = cast(tuple[str, float], tightest)
-    note = f"to {name.replace('_', ' ')} {target:g}"
+    note = f"to {_goal(name, target)}"
     found = _per_run(targets.get_group((name, target)), metric, evidence, note)
     timings = evidence.known("timings")
     if metric.column not in ("seconds", "joules") or timings.empty:

@@ -16,6 +16,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
+from batchscope.tables.metrics import OTHER_CURVES
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -39,7 +41,7 @@ class FigureSpec:
 
     @property
     def group(self) -> str:
-        """What a study must have for the figure to be drawn: `runs` of its own, `losses` or `accuracies` on the way,
+        """What a study must have for the figure to be drawn: `runs` of its own, what `FOLLOWED` names on the way,
         `targets`, `tuning`; of a probe, that probe.
         """
         found = [key for need in self.needs for key in (need, need.partition(".")[0])]
@@ -50,7 +52,8 @@ class FigureSpec:
         for need in self.needs:
             table, _, column = need.partition(".")
             rows = frames.of(table)
-            if rows.empty or (column and rows[column.split("|")].isna().all(axis=None)):
+            found = rows[[name for name in column.split("|") if name in rows]] if column else rows
+            if rows.empty or (column and found.isna().all(axis=None)):
                 return False
         return True
 
@@ -96,13 +99,23 @@ class FigureSpec:
         return import_module(f"batchscope.figures.{self.module}")
 
 
-_LOSSES, _ACCURACIES = "evaluations.train_loss|validation_loss", "evaluations.train_accuracy|validation_accuracy"
+FOLLOWED: dict[str, tuple[str, ...]] = {
+    "losses": ("train_loss", "validation_loss"),
+    "accuracies": ("train_accuracy", "validation_accuracy"),
+    "others": OTHER_CURVES,
+}
+"""By group of figures, the columns of evaluations that they show."""
+_LOSSES, _ACCURACIES, _OTHERS = (f"evaluations.{'|'.join(columns)}" for columns in FOLLOWED.values())
+_ANSWER = ("best.value_mean", "recommendation")
+_RESULTS = ("best.value_ci_low|accuracy_mean", "recommendation")  # else the answer shows all there is
 _SPECS = (
-    FigureSpec("answer", "How the batch sizes compare", "answer", ("best.value_mean", "recommendation")),
+    FigureSpec("answer", "How the batch sizes compare", "answer", _ANSWER),
+    FigureSpec("answer_narrow", "How the batch sizes compare, for a phone", "answer", _ANSWER),
     FigureSpec("curves_article", "Training and validation loss, one panel per batch size", "curves", (_LOSSES,)),
     FigureSpec("curves_loss", "Learning curves of the loss", "curves", (_LOSSES,)),
     FigureSpec("curves_accuracy", "Learning curves of the accuracy", "curves", (_ACCURACIES,)),
-    FigureSpec("accuracy_vs_batch", "Result against batch size", "results"),
+    FigureSpec("curves_others", "Learning curves of other results", "curves", (_OTHERS,)),
+    FigureSpec("accuracy_vs_batch", "Result against batch size", "results", _RESULTS),
     FigureSpec("gap_vs_batch", "Generalisation gap against batch size", "results"),
     FigureSpec("updates_vs_batch", "Updates and epochs against batch size", "results"),
     FigureSpec("outcomes", "How the runs ended", "results"),
@@ -132,6 +145,7 @@ _GROUPS = {
     "recommendation": "answer",
     _LOSSES: "losses",
     _ACCURACIES: "accuracies",
+    _OTHERS: "others",
     "trials": "tuning",
     "rate_slopes": "tuning",
     "to_target": "targets",

@@ -19,7 +19,8 @@ from batchscope.figures.targets import sentence_case
 from batchscope.figures.words import elsewhere, joined, plain, seeds_in_words, series_in_words
 from batchscope.tables.metrics import METRICS
 
-_HEIGHT = 2.0  # inches of a panel
+_HEIGHT, _NARROW_HEIGHT = 2.0, 1.75  # inches of a panel
+_ROOM = 0.42  # inches that a value takes beside its point
 _PER_DECADE = 8.0  # a wider range than this gets a logarithmic axis
 _TIMES = {
     recommendation.TO_SELECTED: "Time to the selected evaluation",
@@ -29,18 +30,12 @@ _TIMES = {
 
 def draw_answer(frames: Frames) -> Figure:
     """Quality above, time below; sizes not significantly worse than the best are shaded, the recommended one marked."""
-    quality, seconds, kind = _series(frames)
-    named = _recommendation(frames)
-    series = ((quality, "", _quality_title(named)), (seconds, "s", _TIMES[kind]))
-    drawn = [each for each in series if len(each[0])]
-    made, axes = theme.figure(len(drawn), 1, _HEIGHT, extra=0.3)
-    for at, (rows, unit, title) in zip(axes, drawn, strict=True):
-        _panel(frames, at, rows, unit)
-        _mark(frames, at, named, first=at is axes[0])
-        at.set_title(title)
-        theme.batch_axis(at, frames.sizes, label=at is axes[-1])
-        at.grid(visible=False, axis="x")
-    return made
+    return _drawn(frames, _HEIGHT, theme.WIDTH)
+
+
+def draw_answer_narrow(frames: Frames) -> Figure:
+    """The same for a phone: as wide as its page, so that the type keeps its size."""
+    return _drawn(frames, _NARROW_HEIGHT, theme.NARROW)
 
 
 def caption_answer(frames: Frames) -> str:
@@ -76,6 +71,24 @@ def alt_answer(frames: Frames) -> str:
     return joined([size or "No size is recommended.", *curves])
 
 
+caption_answer_narrow, alt_answer_narrow = caption_answer, alt_answer
+
+
+def _drawn(frames: Frames, height: float, width: float) -> Figure:
+    quality, seconds, kind = _series(frames)
+    named = _recommendation(frames)
+    series = ((quality, "", _quality_title(named)), (seconds, "s", _TIMES[kind]))
+    drawn = [each for each in series if len(each[0])]
+    made, axes = theme.figure(len(drawn), 1, height, extra=0.3, width=width)
+    for at, (rows, unit, title) in zip(axes, drawn, strict=True):
+        _panel(frames, at, rows, unit, _with_room(rows, named, width))
+        _mark(frames, at, named, first=at is axes[0])
+        at.set_title(title)
+        theme.batch_axis(at, frames.sizes, label=at is axes[-1], width=width)
+        at.grid(visible=False, axis="x")
+    return made
+
+
 def _recommendation(frames: Frames) -> dict[str, Any]:
     return {str(name): value for name, value in frames.of("recommendation").iloc[0].items()}
 
@@ -100,8 +113,20 @@ def _equals(frames: Frames, named: dict[str, Any]) -> list[Size]:
     return [size for size in frames.sizes if size.label in labels | own]
 
 
-def _panel(frames: Frames, at: Axes, rows: pd.DataFrame, unit: str) -> None:
-    """Points with their intervals and values, joined by a thin line."""
+def _with_room(rows: pd.DataFrame, named: dict[str, Any], width: float) -> set[str]:
+    """The sizes whose values stand beside their points without meeting: the recommended and the best one first."""
+    at = dict(zip(rows["size"], np.log2(rows["batch_size"].to_numpy(np.float64)), strict=True))
+    inches = 0.8 * width / (max(at.values()) - min(at.values()) + 1.4)
+    first = {Size.of(named, of).label for of in ("", "best_") if pd.notna(named[f"{of}batch_size"])}
+    told: list[str] = []
+    for size in sorted(at, key=lambda size: size not in first):
+        if all(inches * abs(at[size] - at[other]) >= _ROOM for other in told):
+            told.append(size)
+    return {*told}
+
+
+def _panel(frames: Frames, at: Axes, rows: pd.DataFrame, unit: str, told: set[str]) -> None:
+    """Points with their intervals and, of the sizes in `told`, their values, joined by a thin line."""
     coloured = theme.by_size(frames)
     theme.lines(at, rows, "batch_size", "value", color=theme.FAINT, linewidth=1.2, zorder=1)
     theme.dots(at, rows, "batch_size", "value", s=52, zorder=4, **coloured)
@@ -118,6 +143,8 @@ def _panel(frames: Frames, at: Axes, rows: pd.DataFrame, unit: str) -> None:
         shown = plain(row["value"], unit) if unit else text.number(row["value"])
         ends = text.interval(row["value"], row["low"], row["high"]) if not unit else shown
         theme.tips(at, [(row["batch_size"], row["value"], f"batch size {row['size']}: {ends}")])
+        if row["size"] not in told:
+            continue
         # On the side of the line that goes on from here.
         rises = following is not None and following["value"] > row["value"]
         aside = {"xytext": (6, -4), "va": "top"} if rises else {"xytext": (6, 5)}
@@ -132,13 +159,16 @@ def _mark(frames: Frames, at: Axes, named: dict[str, Any], *, first: bool) -> No
     for low, high in _spans(frames.sizes, shaded) if len(shaded) > 1 else ():
         at.axvspan(low, high, color=theme.SHADE, linewidth=0, zorder=0)
     if first and len(shaded) > 1:
-        low, _ = _spans(frames.sizes, shaded)[0]
+        low, high = _spans(frames.sizes, shaded)[0]
+        # Above the large sizes it ends where the shade does, and not beyond the panel.
+        late = low * high > frames.sizes[0].batch_size * frames.sizes[-1].batch_size
         at.annotate(
             "not significantly different",
-            (low, 1),
-            (4, -3),
+            (high if late else low, 1),
+            (-4 if late else 4, -3),
             xycoords=at.get_xaxis_transform(),
             textcoords="offset points",
+            ha="right" if late else "left",
             va="top",
             fontsize=8.5,
             color=theme.GREY,

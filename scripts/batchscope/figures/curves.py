@@ -1,4 +1,4 @@
-"""Learning curves: loss and accuracy against everything a training can be charged with, and of single runs."""
+"""Learning curves: results on the way against everything a training can be charged with, and losses of single runs."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
 
 from batchscope.analysis.curves import positive
-from batchscope.figures import line_ends, theme
+from batchscope.figures import FOLLOWED, line_ends, theme
 from batchscope.figures.frames import Frames, Size, finished, of_size, value_of
+from batchscope.figures.targets import sentence_case
 from batchscope.figures.words import (
     elsewhere,
     failed_in_words,
@@ -23,14 +24,17 @@ from batchscope.figures.words import (
     seeds_in_words,
     series_in_words,
 )
+from batchscope.tables.metrics import CURVES, quantity
 from batchscope.text import listing
 
-_NAMES = {"train": "Training", "validation": "Validation"}
-_PARTS = tuple(_NAMES)
 _COSTS = ("epochs", "updates", "examples", "seconds")
 _SPENT = {"epochs": "epoch"}  # columns of evaluations that are not called like the cost
-# In the panels per size the training loss is drawn last and thinner, so that both are seen where they coincide.
-_LOOKS = {"validation": (theme.VALIDATION, 2.6), "train": (theme.TRAIN, 1.2)}
+# In the panels per size: colours of single runs and of their mean, and its width. The training loss is drawn last and
+# thinner, so that both are seen where they coincide.
+_LOOKS = {
+    "validation_loss": (theme.VALIDATION_RUN, theme.VALIDATION, 2.6),
+    "train_loss": (theme.TRAIN_RUN, theme.TRAIN, 1.4),
+}
 
 
 def draw_curves_loss(frames: Frames) -> Figure:
@@ -40,7 +44,7 @@ def draw_curves_loss(frames: Frames) -> Figure:
     """
     scales = _scales(frames)
     names = [f"{cost}-{scale}" for scale in scales for cost in _costs(frames)]
-    made, panels, ends = _draw(frames, "loss", names)
+    made, panels, ends = _draw(frames, "losses", names)
     for scale in scales:
         first, *others = (axes for name, (axes, *_) in panels.items() if name.endswith(scale))
         for axes in (first, *others):
@@ -56,10 +60,29 @@ def draw_curves_loss(frames: Frames) -> Figure:
 def draw_curves_accuracy(frames: Frames) -> Figure:
     """Training and validation accuracy against epochs, updates, examples and seconds: views."""
     costs = _costs(frames)
-    made, panels, ends = _draw(frames, "accuracy", costs)
+    made, panels, ends = _draw(frames, "accuracies", costs)
     low, high = panels[costs[0]][0].get_ylim()
     for axes, *_ in panels.values():
         axes.set_ylim(max(low, -0.02), min(high, 1.02))
+    line_ends.name_sizes(made, ends, frames)
+    return made
+
+
+def draw_curves_others(frames: Frames) -> Figure:
+    """Other results against epochs, updates, examples and seconds: views, a panel per result with an axis of its own.
+
+    The axis is logarithmic where less is better and there is no bound but zero, as of the perplexity.
+    """
+    made, views, ends = _draw(frames, "others", _costs(frames), alike=False)
+    for (cost, panels), view in zip(views.items(), made.subfigs, strict=True):
+        view.supxlabel(_axis(frames, cost), fontsize=10)
+        for axes, name in zip(panels, _drawn(frames, "others"), strict=True):
+            metric, values = CURVES[name], frames.evaluations[name].to_numpy(np.float64, na_value=np.nan)
+            if metric.better == "lower" and not metric.share and np.nanmin(values) > 0:
+                theme.log_axis(axes, "y", values)
+            elif metric.share:
+                low, high = axes.get_ylim()
+                axes.set_ylim(max(low, -0.02), min(high, 1.02))
     line_ends.name_sizes(made, ends, frames)
     return made
 
@@ -71,11 +94,11 @@ def draw_curves_article(frames: Frames) -> Figure:
     """
     height = 1.9 * -(-len(frames.sizes) // 2) + 0.7
     made, views = theme.views(_scales(frames), len(frames.sizes), height, by_two=True)
-    parts, cost = _parts(frames, "loss"), _costs(frames)[0]
-    handles = [Line2D([], [], color=_LOOKS[part][0], linewidth=2, label=f"{_NAMES[part]} loss") for part in parts]
+    losses, cost = _drawn(frames, "losses"), _costs(frames)[0]
+    handles = [Line2D([], [], color=_LOOKS[name][1], linewidth=2, label=_title(name)) for name in losses]
     for (scale, panels), view in zip(views.items(), made.subfigs, strict=True):
         for axes, size in zip(panels, frames.sizes, strict=True):
-            _single_runs(axes, frames, size, parts, _SPENT.get(cost, cost))
+            _single_runs(axes, frames, size, losses, _SPENT.get(cost, cost))
         if scale == "log":
             _log_losses(frames, panels[0])
         else:
@@ -87,19 +110,30 @@ def draw_curves_article(frames: Frames) -> Figure:
 
 def caption_curves_loss(frames: Frames) -> str:
     """What the lines and bands are."""
-    return _caption(frames, f"{_mean(frames)} over {_repetitions(frames)} of the loss".capitalize(), "loss")
+    return _caption(frames, f"{_mean(frames)} over {_repetitions(frames)} of the loss".capitalize(), "losses")
 
 
 def caption_curves_accuracy(frames: Frames) -> str:
     """What the lines and bands are."""
-    return _caption(frames, f"Mean over {_repetitions(frames)} of the accuracy", "accuracy")
+    return _caption(frames, f"Mean over {_repetitions(frames)} of the accuracy", "accuracies")
+
+
+def caption_curves_others(frames: Frames) -> str:
+    """What the lines and bands are."""
+    measured = listing([quantity(name).words for name in _drawn(frames, "others")])
+    return _caption(frames, f"Mean over {_repetitions(frames)} of {measured}", "others")
+
+
+def title_curves_others(frames: Frames) -> str:
+    """What was measured."""
+    return f"Learning curves of {_in_words(_drawn(frames, 'others'))}"
 
 
 def caption_curves_article(frames: Frames) -> str:
     """What the lines are."""
     return joined(
         [
-            f"Loss on {_on(frames, 'loss')}. Thin lines: single runs ({_n_in_words(frames)} per size); thick lines: "
+            f"Loss on {_on(frames, 'losses')}. Thin lines: single runs ({_n_in_words(frames)} per size); thick lines: "
             f"their {_mean(frames)}, as far as all runs of the size go.",
             "" if elsewhere(frames) else "At one size updates, examples and seconds only rescale the epochs.",
             failed_in_words(frames),
@@ -109,19 +143,24 @@ def caption_curves_article(frames: Frames) -> str:
 
 def alt_curves_loss(frames: Frames) -> str:
     """Axes and the last values of the lines."""
-    return _alt(frames, "loss")
+    return _alt(frames, "losses")
 
 
 def alt_curves_accuracy(frames: Frames) -> str:
     """Axes and the last values of the lines."""
-    return _alt(frames, "accuracy")
+    return _alt(frames, "accuracies")
+
+
+def alt_curves_others(frames: Frames) -> str:
+    """Axes and the last values of the lines."""
+    return _alt(frames, "others")
 
 
 def alt_curves_article(frames: Frames) -> str:
     """Axes and the last values of the means."""
-    drawn = listing([_NAMES[part].lower() for part in _parts(frames, "loss")])
-    head = f"{len(frames.sizes)} panels, one per batch size: {drawn} loss against {_costs(frames)[0]}."
-    return joined([head, *_ends(frames, "loss")])
+    drawn = _in_words(_drawn(frames, "losses"))
+    head = f"{len(frames.sizes)} panels, one per batch size: {drawn} against {_costs(frames)[0]}."
+    return joined([head, *_ends(frames, "losses")])
 
 
 def mean_curve(frames: Frames, size: Size, metric: str) -> pd.DataFrame:
@@ -145,36 +184,55 @@ def _mean(frames: Frames) -> str:
 def _log_losses(frames: Frames, axes: Axes) -> None:
     """A log axis where all losses are positive, which makes their means geometric."""
     if positive(frames.evaluations):
-        losses = frames.evaluations[[f"{part}_loss" for part in _PARTS]]
+        losses = frames.evaluations[[*FOLLOWED["losses"]]]
         theme.log_axis(axes, "y", losses.to_numpy(np.float64, na_value=np.nan))
 
 
 def _draw(
-    frames: Frames, metric: str, names: Sequence[str]
+    frames: Frames, group: str, names: Sequence[str], *, alike: bool = True
 ) -> tuple[Figure, dict[str, list[Axes]], dict[FigureBase, dict[Axes, pd.DataFrame]]]:
-    """The figure, the panels of each view, and the ends of the lines in the panels of each part of the figure."""
-    parts = _parts(frames, metric)
-    made, views = theme.views(names, len(parts), 2.75)
+    """The figure, the panels of each view, and the ends of the lines in the panels of each part of the figure.
+
+    Where panels are not `alike`, they stand two in a row, each with an axis of its own.
+    """
+    drawn = _drawn(frames, group)
+    height = 2.75 if alike else 0.4 + 2.35 * -(-len(drawn) // 2)
+    made, views = theme.views(names, len(drawn), height, by_two=not alike, alike=alike)
     ends: dict[FigureBase, dict[Axes, pd.DataFrame]] = {part: {} for part in made.subfigs}
     no_line = "not measured" if (frames.runs["outcome"] == "ok").any() else "no run ended ok"
     no_line = "no evaluation that all runs of a size have" if elsewhere(frames) else no_line
-    for column, part in enumerate(parts):
-        name = f"{part}_{metric}"
+    for column, name in enumerate(drawn):
         means = _charged(frames, frames.learning_curves[frames.learning_curves["metric"] == name])
         failed = _charged(frames, _unfinished(frames, name))
         for (view, panels), row in zip(views.items(), made.subfigs, strict=True):
             cost, axes = view.partition("-")[0], panels[column]
-            axes.set_title(f"{_NAMES[part]} {metric}")
-            axes.set_xlabel(_axis(frames, cost))
+            axes.set_title(_title(name))
+            if alike:
+                axes.set_xlabel(_axis(frames, cost))
             known, lost = means.dropna(subset=[cost]), failed.dropna(subset=[cost])
             ends[row][axes] = _panel(axes, frames, known, lost, cost, name, no_line)
     return made, views, ends
 
 
-def _parts(frames: Frames, metric: str) -> list[str]:
-    """The parts of the data of which a metric is drawn: of runs made elsewhere those of which it was recorded."""
-    recorded = [part for part in _PARTS if frames.evaluations[f"{part}_{metric}"].notna().any()]
-    return recorded if elsewhere(frames) else list(_PARTS)
+def _drawn(frames: Frames, group: str) -> list[str]:
+    """The columns of evaluations that are drawn of a group: of runs made elsewhere those that were recorded."""
+    if not elsewhere(frames):
+        return [*FOLLOWED[group]]
+    known = frames.evaluations
+    return [name for name in FOLLOWED[group] if name in known and known[name].notna().any()]
+
+
+def _title(name: str) -> str:
+    return sentence_case(CURVES[name].words)
+
+
+def _in_words(drawn: Sequence[str]) -> str:
+    """`training and validation loss`, `validation F1 and validation WER`."""
+    parts: dict[str, list[str]] = {}
+    for name in drawn:
+        part, _, measured = CURVES[name].words.partition(" ")
+        parts.setdefault(measured, []).append(part)
+    return listing([f"{listing(of)} {measured}" for measured, of in parts.items()])
 
 
 def _costs(frames: Frames) -> list[str]:
@@ -261,31 +319,31 @@ def _end(row: Mapping[Any, Any]) -> str:
     return f"batch size {row['size']}: {plain(row['mean'], digits=3)}{bounds} after {after}"
 
 
-def _single_runs(axes: Axes, frames: Frames, size: Size, parts: Sequence[str], at: str) -> None:
+def _single_runs(axes: Axes, frames: Frames, size: Size, losses: Sequence[str], at: str) -> None:
     """The panel of a size: losses of its runs and their means against the column `at`, or why there are none."""
     axes.set_title(f"Batch size {size.label}")
-    looks = [part for part in _LOOKS if part in parts]
-    missing = [part for part in looks if not _runs_of_size(axes, frames, size, part, at)]
+    looks = [name for name in _LOOKS if name in losses]
+    missing = [name for name in looks if not _runs_of_size(axes, frames, size, name, at)]
     if len(missing) < len(looks):
         theme.counts_axis(axes)
-        theme.note(axes, [f"{part} loss not measured" for part in missing])
+        theme.note(axes, [f"{CURVES[name].words} not measured" for name in missing])
     else:
         theme.say(axes, "not measured" if finished(frames, size) else "no run ended ok")
 
 
-def _runs_of_size(axes: Axes, frames: Frames, size: Size, part: str, at: str) -> bool:
+def _runs_of_size(axes: Axes, frames: Frames, size: Size, column: str, at: str) -> bool:
     """Draw the runs of one size and their mean against the column `at`; False where there is nothing to draw."""
-    column, (colour, width) = f"{part}_loss", _LOOKS[part]
+    faint, colour, width = _LOOKS[column]
     found = of_size(frames.evaluations, size)
     known = found[np.isfinite(found[column].to_numpy(np.float64, na_value=np.nan))]
-    theme.lines(axes, known, at, column, units="seed", color=colour, linewidth=0.7, alpha=0.45)
+    theme.lines(axes, known, at, column, units="seed", color=faint, linewidth=theme.THIN, zorder=1.9)
     lost = known[~known["seed"].isin(finished(frames, size))].groupby("seed").tail(1)
     theme.dots(axes, lost, at, column, **theme.CROSS, color=colour)
     theme.lines(axes, mean_curve(frames, size, column), at, "mean", color=colour, linewidth=width)
     return bool(len(known))
 
 
-def _caption(frames: Frames, mean: str, metric: str) -> str:
+def _caption(frames: Frames, mean: str, group: str) -> str:
     several = bool((frames.learning_curves["n"] > 1).any())
     bands = "bands: 95 % t-intervals" if several else "no bands"
     clock = ""
@@ -296,16 +354,15 @@ def _caption(frames: Frames, mean: str, metric: str) -> str:
             else "Seconds: those of the runs, which may have shared the machine."
         )
     failed = failed_in_words(frames).replace(" and are in no mean", ": dashed, in no mean")
-    what = (
-        f"{mean} on {_on(frames, metric)}, as far as all runs of a size go ({_n_in_words(frames)} per size; {bands})."
-    )
+    what = f"{mean} on {_on(frames, group)}, as far as all runs of a size go ({_n_in_words(frames)} per size; {bands})."
     return joined([what, clock, failed])
 
 
-def _on(frames: Frames, metric: str) -> str:
-    """On which data a metric was measured; whether others took the whole training part is not known."""
+def _on(frames: Frames, group: str) -> str:
+    """On which data something was measured; whether others took the whole training part is not known."""
     whole = "" if elsewhere(frames) else "whole "
-    return f"the {whole}{listing([_NAMES[part].lower() for part in _parts(frames, metric)])} part"
+    parts = dict.fromkeys(CURVES[name].words.partition(" ")[0] for name in _drawn(frames, group))
+    return f"the {whole}{listing([*parts])} part"
 
 
 def _n_in_words(frames: Frames) -> str:
@@ -320,18 +377,19 @@ def _repetitions(frames: Frames) -> str:
     return "runs" if elsewhere(frames) else "seeds"
 
 
-def _alt(frames: Frames, metric: str) -> str:
-    parts = [_NAMES[part].lower() for part in _parts(frames, metric)]
-    panels = "Two panels" if len(parts) > 1 else "One panel"
-    head = f"{panels}, {listing(parts)} {metric}, one line per batch size, in views against {listing(_costs(frames))}."
-    return joined([head, *_ends(frames, metric)])
+def _alt(frames: Frames, group: str) -> str:
+    drawn = _drawn(frames, group)
+    panels = {1: "One panel", 2: "Two panels"}.get(len(drawn), f"{len(drawn)} panels")
+    costs = listing(_costs(frames))
+    head = f"{panels}, {_in_words(drawn)}, one line per batch size, in views against {costs}."
+    return joined([head, *_ends(frames, group)])
 
 
-def _ends(frames: Frames, metric: str) -> list[str]:
+def _ends(frames: Frames, group: str) -> list[str]:
     """The last values of the means, in words."""
     sentences = []
-    for part in _parts(frames, metric):
-        curves = {size: mean_curve(frames, size, f"{part}_{metric}")["mean"] for size in frames.sizes}
+    for name in _drawn(frames, group):
+        curves = {size: mean_curve(frames, size, name)["mean"] for size in frames.sizes}
         ends = [(size, float(curve.iloc[-1]) if len(curve) else None) for size, curve in curves.items()]
-        sentences.append(series_in_words(f"The last mean {part} {metric}", ends))
+        sentences.append(series_in_words(f"The last mean {CURVES[name].words}", ends))
     return sentences

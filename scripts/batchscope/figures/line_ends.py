@@ -38,6 +38,7 @@ def name_sizes(made: Figure, parts: Mapping[FigureBase, Mapping[Axes, pd.DataFra
         if all(_place(axes, found) for axes, found in own.items()):
             for axes, found in own.items():
                 _strokes(axes, found, frames)
+                _head(axes)
         else:
             for axes, found in own.items():
                 axes.set_title("", loc="right")
@@ -74,7 +75,7 @@ def _labels(axes: Axes, ends: pd.DataFrame, sizes: Sequence[Size]) -> list[Annot
     if ends.empty:
         return []
     words = {size.label: "full" if size.full_batch else size.label for size in sizes}
-    axes.set_title("Batch size", loc="right", fontsize=TYPE, color=theme.GREY)
+    _head(axes)
     column = _is_column(axes, ends)
     if column:
         axes.set_xlim(right=ends["x"].max())
@@ -104,11 +105,13 @@ def _place(axes: Axes, labels: Sequence[Annotation]) -> bool:
     """Move the labels apart, or to where they meet no line; False where there is no room."""
     if labels[0].get_in_layout():
         return _stack(axes, labels)
+    drawn = [line for line in axes.lines if not str(line.get_gid()).startswith(svg.TIP)]
     lines = [
         line.get_path().transformed(line.get_transform())
-        for line in axes.lines
-        if not str(line.get_gid()).startswith(svg.TIP) and len(line.get_path()) > 1
+        for line in drawn
+        if line.get_linestyle() != "None" and len(line.get_path()) > 1
     ]
+    spots = [line.get_transform().transform(line.get_xydata()) for line in drawn if line.get_linestyle() == "None"]
     taken: list[Bbox] = []
     for label in labels:
         for offset in _BESIDE:
@@ -119,6 +122,7 @@ def _place(axes: Axes, labels: Sequence[Annotation]) -> bool:
                 inside
                 and not any(around.overlaps(other) for other in taken)
                 and not any(line.intersects_bbox(around, filled=False) for line in lines)
+                and not any(around.count_contains(places) for places in spots)
             ):
                 taken.append(box)
                 break
@@ -144,6 +148,14 @@ def _moved(label: Annotation, offset: tuple[float, float]) -> Bbox:
     label.set_position(offset)
     label.set_horizontalalignment("center" if not offset[0] else "left" if offset[0] > 0 else "right")
     return label.get_window_extent()
+
+
+def _head(axes: Axes) -> None:
+    """Write above a panel what the names are, unless its title leaves no room for it."""
+    heading = axes.set_title("Batch size", loc="right", fontsize=TYPE, color=theme.GREY)
+    title = axes.set_title(axes.get_title(loc="left"), loc="left")
+    if title.get_text() and title.get_window_extent().x1 + TYPE > heading.get_window_extent().x0:
+        axes.set_title("", loc="right")
 
 
 def _strokes(axes: Axes, labels: Sequence[Annotation], frames: Frames) -> None:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from batchscope.analysis.external_runs.given import criterion_in_words
-from batchscope.figures import theme
+from batchscope.figures import line_ends, theme
 from batchscope.figures.frames import Frames, Size, labelled, of_size, value_of
 from batchscope.figures.targets import Numbers, sentence_case
 from batchscope.figures.words import joined, plain, range_in_words, series_in_words
@@ -24,7 +24,7 @@ _BEYOND = 30.0
 
 def draw_tuning(frames: Frames) -> Figure:
     """Lowest validation loss of every trial against its learning rate, one line per batch size."""
-    made, (axes,) = theme.figure(1, 1, 3.6, extra=0.9)
+    made, (axes,) = theme.figure(1, 1, 3.6, extra=0.4)
     axes.set_xlabel("Learning rate")
     axes.set_ylabel(_criterion(frames))
     known = _finite(frames)
@@ -36,9 +36,11 @@ def draw_tuning(frames: Frames) -> Figure:
     _loss_axis(axes, losses[losses <= top])
     theme.log_axis(axes, "x", frames.trials["learning_rate"].to_numpy(np.float64))
     _trials(axes, frames, axes.get_ylim()[1])
-    _tuning_curves(axes, frames)
-    theme.size_legend(made, frames, [size for size in frames.sizes if len(of_size(frames.trials, size))])
+    ends = _tuning_curves(axes, frames)
     axes.legend(handles=_tuning_marks(frames), loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderpad=0.2)
+    low, high = axes.get_xlim()
+    axes.set_xlim(low, high * (high / low) ** 0.05)  # room for the names
+    line_ends.name_sizes(made, {made: {axes: ends}}, frames)
     return made
 
 
@@ -115,7 +117,7 @@ def caption_rate_vs_batch(frames: Frames) -> str:
             f"Dots: best learning rate{over}. Squares: rate of the runs.",
             _slope_in_words(frames),
             f"Crosses: the best rate of a {_repetitions(frames, 1)} or of the mean is at the edge of the rates tried, "
-            "or at a cliff."
+            "beside one at which runs failed, or at a cliff."
             if edge
             else "",
         ]
@@ -164,21 +166,32 @@ def _trials(axes: Axes, frames: Frames, top: float) -> None:
         trials = of_size(frames.trials, size)
         rates, losses = (trials[name].to_numpy(np.float64, na_value=np.nan) for name in ("learning_rate", _LOSS))
         good = np.isfinite(losses) & (trials["outcome"] == "ok").to_numpy()
-        axes.plot(rates[good], losses[good], "o", color=colour, markersize=3, alpha=0.5, mew=0)
+        inside = good & (losses <= top)
+        axes.plot(rates[inside], losses[inside], "o", color=colour, markersize=3, mew=0, clip_on=False)
         for beyond, mark in ((~good, "x"), (good & (losses > top), "^")):
             at = np.unique(rates[beyond])
             axes.plot(at, [0.96] * len(at), mark, color=colour, markersize=5, transform=axes.get_xaxis_transform())
 
 
-def _tuning_curves(axes: Axes, frames: Frames) -> None:
-    """The mean loss of a size per rate, where no trial failed, and a ring about the rate chosen."""
-    ring: dict[str, Any] = {"markersize": 9, "markerfacecolor": "none", "markeredgewidth": 1.6, "zorder": 4}
+def _tuning_curves(axes: Axes, frames: Frames) -> pd.DataFrame:
+    """The mean loss of a size per rate, where no trial failed, and a ring about the rate chosen; the ends of lines."""
+    ends = []
+    ring: dict[str, Any] = {
+        "markersize": 9,
+        "markerfacecolor": "none",
+        "markeredgewidth": 1.6,
+        "zorder": 4,
+        "clip_on": False,
+    }
     for size, colour in theme.colours(frames).items():
         curve = of_size(frames.tuning_curves, size)
         whole = curve["loss_mean"].where(curve["n_ok"] == curve["n"])
         axes.plot(curve["learning_rate"], whole, color=colour, linewidth=1.4, zorder=3)
+        for last in whole.dropna().index[-1:]:
+            ends.append((size.label, curve["learning_rate"][last], whole[last]))
         chosen = curve[curve["chosen"]].dropna(subset=["loss_mean"])
         axes.plot(chosen["learning_rate"], chosen["loss_mean"], "o", color=colour, **ring)
+    return pd.DataFrame(ends, columns=["size", "x", "y"])
 
 
 def _tuning_marks(frames: Frames) -> list[Line2D]:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
+from textwrap import wrap
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from batchscope.analysis.best import ACCURACY, LOSS
 from batchscope.analysis.summary import GAP, OUTCOMES
 from batchscope.analysis.times import time_of
 from batchscope.figures import theme
 from batchscope.figures.against import Panel, Point, Points, cut_in_words, over_seeds, stack
 from batchscope.figures.frames import Frames, Size, of_size, value_of
+from batchscope.figures.targets import sentence_case
 from batchscope.figures.words import (
+    elsewhere,
     failed_in_words,
     intervals_in_words,
     joined,
@@ -24,6 +29,7 @@ from batchscope.figures.words import (
 )
 from batchscope.stats import LEVEL
 from batchscope.stats.times import JOB_SPREAD
+from batchscope.tables.metrics import METRICS
 
 _LOG = {"logarithmic": True}
 _NO_RUN = "not measured, or no run ended ok"
@@ -91,10 +97,8 @@ def _panel(label: str, words: str, metric: str, **style: bool) -> Panel:
     return Panel(label, words, partial(over_seeds, metric=metric), style=style)
 
 
-_LOSS = _panel(
-    "Best validation loss", "The mean best validation loss", "selected_validation_loss", logarithmic=True, linked=True
-)
-_ACCURACY = _panel("Test accuracy", "The mean test accuracy", "selected_test_accuracy", linked=True)
+_LOSS = _panel("Best validation loss", "The mean best validation loss", LOSS, logarithmic=True, linked=True)
+_ACCURACY = _panel("Test accuracy", "The mean test accuracy", ACCURACY, linked=True)
 _GAP = _panel("Train − test accuracy", "The mean train minus test accuracy", GAP)
 _UPDATES = _panel("Updates", "The mean number of updates", "updates", logarithmic=True)
 _SELECTED = _panel("Selected epoch", "The mean selected epoch", "selected_epoch")
@@ -105,7 +109,6 @@ _EXAMPLES = Panel("Examples per second", "The median number of examples per seco
 _MEMORY = Panel("Peak memory", "The peak memory", partial(_summary, column="memory_bytes"), "B")
 _BUSY = Panel("Utilisation (%)", "Utilisation in percent", partial(_summary, column="utilisation_percent"))
 
-draw_accuracy_vs_batch, alt_accuracy_vs_batch = stack([_LOSS, _ACCURACY], 2.2, missing=_NO_RUN)
 draw_gap_vs_batch, alt_gap_vs_batch = stack([_GAP], 2.6, _line_at_zero, missing=_NO_RUN)
 draw_updates_vs_batch, alt_updates_vs_batch = stack([_UPDATES, _SELECTED], 2.0, _below_from_zero, missing=_NO_RUN)
 draw_noise_vs_batch, alt_noise_vs_batch = stack([_NOISE], 2.9, _one_over_root, missing=_NO_RUN)
@@ -145,10 +148,6 @@ def _of_kinds(what: str, column: str) -> Callable[[Frames], str]:
     return caption
 
 
-caption_accuracy_vs_batch = _of_runs(
-    "Above: the lowest validation loss of a run. Below: test accuracy at that epoch, never used for selection. "
-    "Thin lines join the runs of a seed."
-)
 caption_gap_vs_batch = _of_runs(
     "Training minus test accuracy at the selected epoch, not at equal training loss: sizes that fit the training "
     "part less well have a smaller gap for that reason alone."
@@ -181,6 +180,46 @@ def _timing_in_words(frames: Frames) -> str:
         f"job may differ by {100 * JOB_SPREAD:g} %"
         f"{singles}.{borrowed}"
     )
+
+
+def draw_accuracy_vs_batch(frames: Frames) -> Figure:
+    """What sizes are compared by, and the test accuracy below it."""
+    return stack(_results(frames), 2.2, missing=_NO_RUN)[0](frames)
+
+
+def caption_accuracy_vs_batch(frames: Frames) -> str:
+    """What is drawn, over how many runs."""
+    compared, *others = _results(frames)
+    if not elsewhere(frames):
+        what = (
+            "Above: the lowest validation loss of a run. Below: test accuracy at that epoch, never used for selection. "
+            "Thin lines join the runs of a seed."
+        )
+    elif others:
+        what = f"Above: {compared.words.removeprefix('The mean ')}. Below: test accuracy, not used to compare sizes."
+    else:
+        what = f"{sentence_case(compared.words.removeprefix('The mean '))}."
+    return _of_runs(what)(frames)
+
+
+def alt_accuracy_vs_batch(frames: Frames) -> str:
+    """Axes and means."""
+    return stack(_results(frames), 2.2)[1](frames)
+
+
+def _results(frames: Frames) -> list[Panel]:
+    """Loss and test accuracy; of runs made elsewhere what they are compared by, and test accuracy where it is known.
+
+    Runs made elsewhere are not joined by their numbers, which need not mean anything.
+    """
+    if not elsewhere(frames):
+        return [_LOSS, _ACCURACY]
+    metric = METRICS[str(frames.of("best")["metric"].iloc[0])]
+    unit = f" ({metric.unit})" if metric.unit else ""
+    label = "\n".join(wrap(f"{sentence_case(metric.words)}{unit}", 22))
+    compared = _panel(label, f"The mean {metric.words}", metric.name, logarithmic=metric.name == LOSS)
+    known = metric.name != ACCURACY and bool(frames.of("best")["accuracy_mean"].notna().any())
+    return [compared, replace(_ACCURACY, style={})] if known else [compared]
 
 
 def draw_outcomes(frames: Frames) -> Figure:

@@ -284,7 +284,7 @@ def _draw_target(
     style: dict[str, Any] = {"color": look.colour, "marker": look.marker, "zorder": 4}
     for size, cost in costs.items():
         x = theme.beside(frames.sizes, size, len(cost.singles))
-        axes.plot(x, _positive(cost.singles), "o", color=look.colour, markersize=3, alpha=0.5, mew=0)
+        axes.plot(x, _positive(cost.singles), "o", color=look.colour, markersize=3, mew=0)
         _ends(axes, size.batch_size * 2 ** (-aside * theme.spacing(frames.sizes, size)), cost.ends, look)
     axes.plot(medians["x"], medians["median"], **style, linewidth=0, markersize=5.5, markerfacecolor="white")
     theme.bars(axes, means, "x", look.colour)

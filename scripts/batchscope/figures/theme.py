@@ -32,10 +32,13 @@ from batchscope.identity.files import atomic_path
 from batchscope.text import TIMES
 
 WIDTH = 6.0  # inches; type of 9 pt is then legible on a phone and more than 9 pt on a printed page of 7 inches
+NARROW = 3.6  # inches; what a phone has room for at the size of the drawing
 # Every colour that draws something has a contrast of 3 with the page, in the light and where it is turned round.
 INK, GREY, FAINT = "#222222", "#6b6b6b", "#929292"
 # Okabe and Ito's colours for what is not a batch size: told apart by every kind of colour vision.
 TRAIN, VALIDATION = "#222222", "#d55e00"
+TRAIN_RUN, VALIDATION_RUN = FAINT, "#dd7322"  # single runs beside their mean
+THIN = 0.8  # points, the width of a line of a single run: a pixel at least, so that its colour is seen
 CROSS: dict[str, Any] = {"marker": "x", "s": 36, "linewidth": 1.3, "zorder": 4}  # where a run that failed ended
 SHADE, PICK = "#e7f0fb", "#1f5fae"  # sizes that are not significantly worse than the best; the recommended one
 OUTCOMES = {"ok": "#0072b2", "diverged": "#d55e00", "out_of_memory": "#222222"}
@@ -90,11 +93,11 @@ def applied() -> Iterator[None]:
 
 
 def figure(
-    rows: int, columns: int, panel_height: float, *, extra: float = 0.4, sharex: bool = False, sharey: bool = False
+    rows: int, columns: int, panel_height: float, *, extra: float = 0.4, sharey: bool = False, width: float = WIDTH
 ) -> tuple[Figure, list[Axes]]:
     """An empty figure of the usual width and its panels, row by row; `extra` inches are left for legend or labels."""
-    made = Figure(figsize=(WIDTH, rows * panel_height + extra), layout="constrained")
-    axes = made.subplots(rows, columns, squeeze=False, sharex=sharex, sharey=sharey)
+    made = Figure(figsize=(width, rows * panel_height + extra), layout="constrained")
+    axes = made.subplots(rows, columns, squeeze=False, sharey=sharey)
     return made, [axes[row, column] for row in range(rows) for column in range(columns)]
 
 
@@ -104,9 +107,9 @@ def figure_of(panels: int, panel_height: float, *, extra: float) -> tuple[Figure
     return made, _by_two(made, panels)
 
 
-def _by_two(part: FigureBase, panels: int) -> list[Axes]:
+def _by_two(part: FigureBase, panels: int, *, alike: bool = True) -> list[Axes]:
     columns = min(2, panels)
-    axes = list(part.subplots(-(-panels // columns), columns, squeeze=False, sharex=True, sharey=True).flat)
+    axes = list(part.subplots(-(-panels // columns), columns, squeeze=False, sharex=True, sharey=alike).flat)
     for unused in axes[panels:]:
         unused.remove()
     for lowest in axes[:panels][-columns:]:
@@ -115,19 +118,21 @@ def _by_two(part: FigureBase, panels: int) -> list[Axes]:
 
 
 def views(
-    names: Sequence[str], panels: int, height: float, *, by_two: bool = False
+    names: Sequence[str], panels: int, height: float, *, by_two: bool = False, alike: bool = True
 ) -> tuple[Figure, dict[str, list[Axes]]]:
     """An empty figure of several views of the same, one below the other, and by name the panels of each.
 
-    They stand in a row, or `by_two` as those of `figure_of`. A page shows one view at a time and may change it; the
-    file has them all, the first one as the default.
+    They stand in a row, or `by_two` as those of `figure_of`, and share their vertical axis where what they show is
+    `alike`. A page shows one view at a time and may change it; the file has them all, the first one as the default.
     """
     made = Figure(figsize=(WIDTH, len(names) * height), layout="constrained")
     parts = made.subfigures(len(names), 1, squeeze=False)[:, 0]
     for name, part in zip(names, parts, strict=True):
         part.set_gid(f"{_VIEW}{name}")
     return made, {
-        name: _by_two(part, panels) if by_two else list(part.subplots(1, panels, squeeze=False, sharey=True)[0])
+        name: _by_two(part, panels, alike=alike)
+        if by_two
+        else list(part.subplots(1, panels, squeeze=False, sharey=alike)[0])
         for name, part in zip(names, parts, strict=True)
     }
 
@@ -166,14 +171,17 @@ def legend(made: FigureBase, handles: Sequence[Artist]) -> None:
     made.legend(handles=by_column, loc="outside upper left", ncols=columns, borderpad=0.2)
 
 
-def batch_axis(axes: Axes, sizes: Sequence[Size], *, label: bool = True) -> None:
-    """Make x the log2 axis of batch sizes, ticks at the real sizes; labels that would meet go to a second line."""
+def batch_axis(axes: Axes, sizes: Sequence[Size], *, label: bool = True, width: float = WIDTH) -> None:
+    """Make x the log2 axis of batch sizes, ticks at the real sizes; labels that would meet go to a second line.
+
+    `width` is that of the figure in inches.
+    """
     values = sorted({size.batch_size for size in sizes})
     names = _tick_names(sizes)
     low, high = values[0] / 2**0.7, values[-1] * 2**0.7
     axes.set_xscale("log", base=2)
     axes.set_xlim(low, high)
-    inches_per_log2 = 0.85 * WIDTH / np.log2(high / low)
+    inches_per_log2 = 0.85 * width / np.log2(high / low)
     ends, texts = [-np.inf] * 4, []
     for value in values:
         middle, half = np.log2(value) * inches_per_log2, 0.04 * (len(names[value]) + 1)

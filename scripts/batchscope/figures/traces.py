@@ -134,8 +134,8 @@ def _traces(frames: Frames, column: str, label: str) -> tuple[Figure, dict[Axes,
             theme.say(axes, "not measured")
             continue
         others = known[known["seed"] != bold]
-        theme.lines(axes, others, "examples", column, units="seed", color=theme.FAINT, linewidth=0.4)
-        theme.lines(axes, known[known["seed"] == bold], "examples", column, color=colour, linewidth=0.7)
+        theme.lines(axes, others, "examples", column, units="seed", color=theme.FAINT, linewidth=theme.THIN)
+        theme.lines(axes, known[known["seed"] == bold], "examples", column, color=colour, linewidth=1.0)
         theme.counts_axis(axes)
         drawn[axes] = size
     return made, drawn

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
@@ -15,7 +16,7 @@ from batchscope.config.errors import larger
 from batchscope.data import dataset
 from batchscope.identity.digests import file_sha256, fingerprint, sealed
 from batchscope.identity.files import set_aside, write_json
-from batchscope.jobs import manifest, memory, provenance
+from batchscope.jobs import manifest, memory, provenance, supervise
 from batchscope.tables import records
 from batchscope.tables.job_columns import Columns
 from batchscope.training import engines, recipes
@@ -91,7 +92,7 @@ class Job:
         note: Note = lambda name, value: None,
         recipe: Recipe | None = None,
     ) -> None:
-        self.ask, self.settings = ask, ask["settings"]
+        self.ask, self.settings, self._note = ask, ask["settings"], note
         self.recipe: Recipe = ask["recipe"] if recipe is None else recipe
         self.started_at = manifest.now()
         provenance.require_unchanged(ask["sources"]["model"])
@@ -122,15 +123,22 @@ class Job:
         """Seconds since the framework was loaded."""
         return time.perf_counter() - self._start
 
-    def watch_memory(self) -> None:
-        """Look for the peak of the process from now on: compiling may take more than all that follows.
+    @contextlib.contextmanager
+    def memory(self) -> Iterator[None]:
+        """Keep the peaks of the device's allocator and of the process within this block, instead of those of the job.
 
-        On JAX the first job of a recipe and size compiles, and the others read its program from a folder.
+        Compiling may take more than all that follows, and what it took is not all given back. Where an engine compiles
+        once for many jobs, the job that did begins again in another process, so that all jobs measure the same.
         """
+        if hasattr(self.engine, "has_compiled") and self.engine.has_compiled():
+            self._note(supervise.COMPILED, True)
         self._peak.restart()
+        try:
+            yield
+        finally:
+            self._read_memory()
 
-    def read_memory(self) -> None:
-        """Keep the peaks of the device's allocator and of the process up to now, instead of up to the end."""
+    def _read_memory(self) -> None:
         self.peaks = (self.engine.allocator_peak_bytes(self.numerics["device"]), self._peak.read())
 
     def sampler(self) -> telemetry.Sampler:
@@ -142,7 +150,7 @@ class Job:
     def finish(self, sampler: telemetry.Sampler, outcome: str, measured: Row) -> tuple[Row, dict[str, str]]:
         """The row of the job and the reason for every quantity in it that was not measured."""
         if not self.peaks:
-            self.read_memory()
+            self._read_memory()
         (allocator, no_allocator), (peak, no_peak) = self.peaks
         above = None if peak is None or self.baseline_bytes is None else peak - self.baseline_bytes
         if above is not None and above < 0:

@@ -31,11 +31,18 @@ Note = Callable[[str, Any], None]
 
 _DONE = "done"  # noted by a child whose work is done
 OUT_OF_MEMORY = 75  # exit status of a child that saw for itself that memory had run out
+COMPILED = "compiled"  # noted by a child before it looks at its memory; another one then does the job, once
+_AGAIN = 76  # exit status of a child that had compiled
+_COMPILED_BEFORE = "BATCHSCOPE_COMPILED_BEFORE"  # set for the child that starts after it
 _BEGIN = b"!"
 _WRITTEN = frozenset((io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom))
 _LOOK_SECONDS = 0.05  # between two looks at the memory of the child
 _CLUSTER_RESERVE = 300 * 2**20  # of the memory of a cluster's job, for Snakemake itself, which runs in it twice
 _SHARE = 0.95  # of the machine's memory that one job may take before it is ended, and the machine with it
+
+
+class _StartAgainError(Exception):
+    """A child has compiled, and another one does the job."""
 
 
 @dataclass(frozen=True)
@@ -85,16 +92,22 @@ def run(
     kills, allowed, parent = memory.kills(), limit(resources.mem_mb), os.getppid()
     if warm.workflow_ended():  # while this process started, whose parent is another one now
         os._exit(128 + signal.SIGTERM)
-    child, reading, held = _start(work, log, host)
-    try:
-        status, peak, ended = _watch(child, allowed, parent)
-    except HostDiedError as error:
-        if os.getppid() != parent or warm.workflow_ended():
-            _stop(child)
-        sys.stderr.write(f"The job starts again: {error}\n")
+    while True:
+        child, reading, held = _start(work, log, host)
+        try:
+            status, peak, ended = _watch(child, allowed, parent)
+        except HostDiedError as error:
+            if os.getppid() != parent or warm.workflow_ended():
+                _stop(child)
+            host, why = None, str(error)
+        else:
+            if status != _AGAIN:
+                break
+            os.environ[_COMPILED_BEFORE] = "1"
+            why = "it has compiled, which takes memory; now it reads what it compiled, as jobs after it do"
+        sys.stderr.write(f"The job starts again: {why}\n")
+        os.close(reading)
         os.close(held)
-        child, reading, held = _start(work, log, None)
-        status, peak, ended = _watch(child, allowed, parent)
     notes = _notes(reading)
     if not notes.pop(_DONE, False) and status == 0:
         sys.stderr.write("Error: code of the study ended the process, as os._exit does, before the job was done\n")
@@ -174,10 +187,18 @@ def do(work: Callable[[Note], None], log: str, writing: int, alive: int) -> NoRe
         os._exit(1)  # nobody waits for this process any more
     threading.Thread(target=_end_with_parent, args=(alive, log), daemon=True).start()
     status = 1
+
+    def note(name: str, value: Any) -> None:
+        if name == COMPILED and _COMPILED_BEFORE not in os.environ:
+            raise _StartAgainError
+        _write(writing, {name: value})
+
     try:
-        work(lambda name, value: _write(writing, {name: value}))
-        _write(writing, {_DONE: True})
+        work(note)
+        note(_DONE, True)
         status = 0
+    except _StartAgainError:
+        status = _AGAIN
     except BaseException as error:
         logs.last_words(error)
         status = OUT_OF_MEMORY if memory.ended(error) else 1

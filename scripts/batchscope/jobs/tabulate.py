@@ -37,7 +37,7 @@ def tabulate(inputs: Mapping[str, Sequence[str]], params: Mapping[str, Any], out
     folder.mkdir()
     for name in STUDY_TABLES:
         saved.save(name, made[name], folder / f"{name}.parquet", folder / f"{name}.csv")
-    saved.save_codebook(folder / "codebook.csv", made["runs"].columns)
+    saved.save_codebook(folder / "codebook.csv", [*made["runs"].columns, *made["evaluations"].columns])
     every = [file for found in manifests.values() for file in found]
     stamp = provenance.stamp(params["token"], params["made_for"], every, sorted(folder.iterdir()))
     write_json(stamp, folder / "made_from.json")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from batchscope.jobs.job import Ask, Job, Note, Paths
-from batchscope.stats.quantiles import median_interval, quartiles
+from batchscope.stats.quantiles import ENOUGH, median_interval, quartiles
 from batchscope.training import plans, timing
 
 
@@ -24,8 +24,7 @@ def time_cell(inputs: Paths, ask: Ask, outputs: Paths, note: Note = lambda name,
         until=timing.Until(job.settings["windows"], job.settings["precision"], job.settings["max_seconds"]),
         window_seconds=job.settings["window_seconds"],
         warmup_seconds=job.settings["warmup_seconds"],
-        at_compiled=job.watch_memory,
-        at_peak=job.read_memory,
+        memory=job.memory(),
     )
     seconds = [window["seconds_per_update"] for window in measured.windows]
     low, median, high = quartiles(seconds)
@@ -51,6 +50,8 @@ def time_cell(inputs: Paths, ask: Ask, outputs: Paths, note: Note = lambda name,
     )
     if interval == (None, None):
         few = f"{len(seconds)} windows are too few for an interval"
+        if len(seconds) >= ENOUGH:
+            few += ", since they resemble their neighbours"
         reasons = {"seconds_per_update_ci_low": few, "seconds_per_update_ci_high": few, **reasons}
     windows = [{**job.cell, **window} for window in measured.windows]
     job.write({"timing": [row], "windows": windows}, outputs, reasons, sampler=sampler)

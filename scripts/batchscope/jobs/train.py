@@ -37,7 +37,7 @@ def train_run(inputs: Paths, ask: Ask, outputs: Paths, note: Note = lambda name,
             plans.Plan(recipe, job.batch_size, job.seed, job.settings["loop"]),
             step_records=job.settings["step_records"],
             log=log.info,
-            at_compiled=job.watch_memory,
+            memory=job.memory(),
         )
     identity = {**job.cell, "seed": job.seed}
     row, reasons = job.finish(sampler, progress.outcome, {**identity, **_measured(job, progress)})

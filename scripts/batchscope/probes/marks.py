@@ -104,7 +104,7 @@ def markers(
         axes.plot([x], [point.value], linewidth=0, color=shade, zorder=4, **look)
         if len(point.singles) > 1:
             beside = x * 2 ** (np.linspace(0.16, 0.34, len(point.singles)) * room)
-            axes.plot(beside, [*point.singles.values()], "o", color=shade, ms=3, alpha=0.55, mew=0, zorder=2)
+            axes.plot(beside, [*point.singles.values()], "o", color=shade, ms=3, mew=0, zorder=2)
 
 
 def handle(label: str, *, colour: str = theme.INK, lw: float = 0.0, **look: Any) -> Line2D:

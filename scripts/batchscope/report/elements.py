@@ -51,26 +51,33 @@ def sheet(identifier: str, content: Sheet) -> str:
     return folded(content.summary, html) if content.summary else html
 
 
-def figure(identifier: str, svg: Path, title: str, alternative: str, caption: str) -> str:
+NARROW = "(max-width: 32rem)"  # a phone; the style sheet has the same
+
+
+def figure(identifier: str, svg: Path, title: str, alternative: str, caption: str, narrow: Path | None = None) -> str:
     """The drawing `svg`, embedded as an image so that its ids cannot clash with those of other drawings.
 
-    Of a drawing with views the first is shown; the page's script changes between them.
+    Of a drawing with views the first is shown; the page's script changes between them. A phone gets the drawing
+    `narrow`, where there is one.
 
     `alternative` says in words what the figure shows, for those who do not see it; it may not be empty.
     """
     if not alternative.strip():
         raise ValueError(f"{svg}: a figure needs an alternative text")
-    content = _AROUND.sub("", svg.read_text(encoding="utf-8"))
+    content = _drawing(svg)
     views = dict(_VIEW.findall(content))
     if views:
         content = _seen_through(content, next(iter(views.values())))
-    width, height = _size(content, svg)
-    source = f"data:image/svg+xml;charset=utf-8,{_escaped(content)}"
+    image = f'<img src="{_source(content)}" alt="{escape(alternative)}" {_size(content, svg)}>'
+    if narrow is not None:
+        other = _drawing(narrow)
+        # The attribute is a list, which spaces divide.
+        source = f'media="{NARROW}" srcset="{_source(other).replace(" ", "%20")}" {_size(other, narrow)}'
+        image = f"<picture><source {source}>{image}</picture>"
     data = f" data-views='{escape(json.dumps(views))}'" if views else ""
     return (
         f'<figure class="plot" id="{escape(identifier)}"{data}>'
-        f'<div class="scroll" role="group" aria-label="{escape(title)}" tabindex="0">'
-        f'<img src="{source}" alt="{escape(alternative)}" width="{width}" height="{height}"></div>'
+        f'<div class="scroll" role="group" aria-label="{escape(title)}" tabindex="0">{image}</div>'
         f"<figcaption><strong>{escape(title)}.</strong> {escape(caption)}</figcaption></figure>"
     )
 
@@ -251,12 +258,17 @@ def _scalar(item: Any) -> str:
     return escape(str(item))
 
 
-def _escaped(svg: str) -> str:
-    """An SVG as the end of a data URL in an attribute: a third shorter than in base64."""
+def _drawing(file: Path) -> str:
+    """What an SVG file has between its tags."""
+    return _AROUND.sub("", file.read_text(encoding="utf-8"))
+
+
+def _source(svg: str) -> str:
+    """An SVG as a data URL in an attribute: a third shorter than in base64."""
     svg = svg.replace(">\n<", "><").replace("'", "&#39;").replace('"', "'")
     for character in '%#<>"&\n':
         svg = svg.replace(character, f"%{ord(character):02X}")
-    return svg
+    return f"data:image/svg+xml;charset=utf-8,{svg}"
 
 
 _AROUND = re.compile(r"\A.*?(?=<svg\b)|(?<=</svg>).*\Z", re.DOTALL)  # what a file has besides its drawing
@@ -274,8 +286,8 @@ def _seen_through(svg: str, view: str) -> str:
 _POINTS = {"pt": 4 / 3, "px": 1.0, "": 1.0, "in": 96.0}
 
 
-def _size(svg: str, path: Path) -> tuple[int, int]:
-    """Width and height in CSS pixels, so that the page does not jump while the images are decoded."""
+def _size(svg: str, path: Path) -> str:
+    """Width and height in CSS pixels as attributes, so that the page does not jump while the images are decoded."""
     root = re.search(r"<svg\b[^>]*>", svg)
     found = {
         name: match
@@ -284,5 +296,5 @@ def _size(svg: str, path: Path) -> tuple[int, int]:
     }
     if len(found) != 2:
         raise ValueError(f"{path} is not an SVG with a width and a height in pt, px or in")
-    width, height = (round(float(match.group(1)) * _POINTS[match.group(2)]) for match in found.values())
-    return width, height
+    pixels = {name: round(float(match.group(1)) * _POINTS[match.group(2)]) for name, match in found.items()}
+    return " ".join(f'{name}="{length}"' for name, length in pixels.items())

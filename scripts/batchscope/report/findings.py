@@ -5,6 +5,7 @@ from __future__ import annotations
 from batchscope import text
 from batchscope.figures.sheets import Row, interval, number
 from batchscope.figures.targets import sentence_case
+from batchscope.probes.registry import STUDY_FIGURES
 from batchscope.report.content import Content, size
 from batchscope.report.sections import costs
 from batchscope.report.sections.rates import slope
@@ -41,9 +42,10 @@ def quality(content: Content, pair: Pair) -> str:
     if best is worst:
         return f"{name} at batch size {size(best)}: {_mean(best)}{_unit(metric.unit)}."
     other = "lowest" if which == "highest" else "highest"
+    more = STUDY_FIGURES["accuracy_vs_batch"].has_rows(content.frames(pair))
     return (
         f"{name} is {which} at batch size {size(best)} ({_mean(best)}{_unit(metric.unit)}) and {other} at "
-        f"{size(worst)} ({_mean(worst)})."
+        f"{size(worst)} ({_mean(worst)}){'' if more else '; the figure of the answer shows all sizes'}."
     )
 
 

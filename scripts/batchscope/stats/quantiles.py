@@ -48,8 +48,12 @@ def quartiles(values: ArrayLike) -> tuple[float, float, float] | tuple[None, Non
     return low, middle, high
 
 
+ENOUGH = 6
+"""So many values have a `median_interval` where each is independent of its neighbours."""
+
+
 def median_interval(values: ArrayLike) -> tuple[float, float] | None:
-    """The 95 % interval of the median of values in the order in which they came; None of too few, at least below six.
+    """The 95 % interval of the median of values in the order in which they came; None of too few.
 
     Its ends are two of the values, as many from the smallest as from the largest: whatever the distribution, the number
     of independent values below its median is binomial (David and Nagaraja 2003, Order Statistics, 7.1; for times of

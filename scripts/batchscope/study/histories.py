@@ -7,12 +7,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from batchscope.analysis.external_runs.given import CURVES, LENGTHS
+from batchscope.analysis.external_runs.given import LENGTHS
 from batchscope.config.errors import Fault
 from batchscope.config.written import DIFFERENT, SORTED, ColumnName, List, Written, valid
+from batchscope.tables.metrics import CURVES, quantity
 
 _Named = Annotated[str, Field(min_length=1), valid("the name of a metric as the file writes it")]
-_Curve = Literal[CURVES]  # type: ignore[valid-type]
+_Curve = Literal[*CURVES]  # type: ignore[valid-type]
+_SHARES = tuple(name for name in CURVES if quantity(name).scale)
+_Share = Literal[*_SHARES]  # type: ignore[valid-type]
 
 
 class MeasuredHistories(Written):
@@ -27,19 +30,20 @@ class MeasuredHistories(Written):
         SORTED,
     ]
     """Which column holds what, as `ours: theirs`: `epochs`, `updates` or `examples` trained so far, and where there is
-    a row per evaluation, the name of its `run` and the losses and accuracies, named as in `evaluations.csv`. Where
-    there is a row per value, `metric` names the column that says what each `value` measures.
+    a row per evaluation, the name of its `run` and what was measured, named as in `evaluations.csv`: losses and
+    accuracies (`validation_loss`), and of validation data every other result (`validation_f1`). Where there is a row
+    per value, `metric` names the column that says what each `value` measures.
     """
     metrics: Annotated[dict[_Curve, _Named], SORTED] = Field(default_factory=dict)
-    """By our name of a loss or accuracy, the name in the file: of columns called `RUN - NAME`, one per run, or in the
-    column `metric`. Empty where each loss and accuracy has a column of its own.
+    """By our name of what was measured, the name in the file: of columns called `RUN - NAME`, one per run, or in the
+    column `metric`. Empty where each has a column of its own.
     """
     offset: Annotated[float, Field(ge=0)] = 0.0
     """What is added to each number of epochs, updates or examples: 1 where the evaluation after the first epoch has the
     number 0.
     """
-    percent: Annotated[List[_Curve], DIFFERENT, valid("a list of accuracies")] = ()
-    """Accuracies that the file gives in percent."""
+    percent: Annotated[List[_Share], DIFFERENT, valid("a list of accuracies, named as under columns")] = ()
+    """Accuracies and other shares, such as F1 or WER, that the file gives in percent; others are from 0 to 1."""
 
     def conflicts(self) -> Iterator[Fault]:
         """The layout is one of three."""
@@ -52,8 +56,8 @@ class MeasuredHistories(Written):
         if bool(curves) == bool(self.metrics):
             yield (
                 ["metrics"],
-                f"losses and accuracies are named {'twice' if curves else 'nowhere'}; valid is under columns, where "
-                "each has a column of its own, or under metrics",
+                f"what was measured is named {'twice' if curves else 'nowhere'}; valid is under columns, where each "
+                "has a column of its own, or under metrics",
             )
         if (curves or "metric" in self.columns) and "run" not in self.columns:
             yield ["columns", "run"], "the key is missing; valid is the column that names the run of each row"

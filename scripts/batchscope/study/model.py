@@ -6,7 +6,7 @@ Nothing here imports a machine-learning framework or pandas, so that a dry run i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -53,6 +53,7 @@ from batchscope.study.recipes import Recipe
 from batchscope.study.report_name import RESERVED
 from batchscope.study.settings import Settings
 from batchscope.study.targets import Target
+from batchscope.tables.metrics import OWN_CURVES
 from batchscope.training import engines
 from batchscope.training.recipes import Recipe as Resolved
 
@@ -205,12 +206,11 @@ class Study:
             return set(self.measured.tuned) if "learning_rate" in self.file.measurements.runs.columns else set()
         return {(cell.dataset, cell.recipe) for cell in self.tunings}
 
-    def followed(self, metric: str) -> set[tuple[str, str]]:
-        """Data sets and recipes of which a `loss` or an `accuracy` is known on the way."""
+    def followed(self, metrics: Collection[str]) -> set[tuple[str, str]]:
+        """Data sets and recipes of which one of these metrics (`CURVES`) is known on the way."""
         if self.file.measurements is None:
-            return set(self.pairs)
-        found = self.measured.followed
-        return {(dataset, recipe) for dataset, recipe, recorded in found if recorded.endswith(f"_{metric}")}
+            return set(self.pairs) if {*metrics} & {*OWN_CURVES} else set()
+        return {(dataset, recipe) for dataset, recipe, recorded in self.measured.followed if recorded in metrics}
 
     def batch_sizes(self, pair: tuple[str, str]) -> set[BatchSize]:
         """The batch sizes at which a recipe is trained on a data set."""

@@ -7,21 +7,23 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from batchscope.claims.published import TargetMetric
 from batchscope.config.errors import ConfigError, Locate, below, refuse_unknown
 from batchscope.config.written import DIFFERENT, List, Names, Positive, Written, valid
-from batchscope.tables.metrics import TARGETS, TargetMetric
+from batchscope.tables.metrics import OWN_TARGETS, TARGETS
 
 if TYPE_CHECKING:
     from batchscope.study.model import Study
 
 
 class Target(Written):
-    """Values that a metric of the runs has to fall to."""
+    """Values that a metric of the runs has to reach."""
 
     datasets: Names | None = None
     """Data sets that the targets are for; null for all."""
     metric: TargetMetric
-    """What has to fall to the value. An error is one minus the accuracy."""
+    """What has to fall to the value, or, where more of it is better, to rise to it. An error is one minus the accuracy.
+    """
     values: Annotated[
         List[Annotated[float, Field(gt=0)]],
         Field(min_length=3),
@@ -30,7 +32,7 @@ class Target(Written):
     ]
     """The targets; three or more, since what holds at one may not hold at a tighter one."""
     evaluations_in_a_row: Positive = 2
-    """A target is reached at the first of so many successive evaluations at or below it, so that one lucky evaluation
+    """A target is reached at the first of so many successive evaluations that meet it, so that one lucky evaluation
     does not count.
     """
 
@@ -45,7 +47,7 @@ class Target(Written):
 
 
 def check(study: Study, locate: Locate) -> None:
-    """Refuse targets of data sets without runs, errors of 1 or more, and a target that is given twice.
+    """Refuse targets of data sets without runs, metrics that they lack, no shares, and a target that is given twice.
 
     Raises:
         ConfigError: one sentence on what to change.
@@ -56,12 +58,19 @@ def check(study: Study, locate: Locate) -> None:
         here = below(locate, "targets", index)
         names = target.datasets or known
         refuse_unknown(names, known, below(here, "datasets"), "no run of the study is about `{}`")
+        if study.file.measurements is None and target.metric not in OWN_TARGETS:
+            raise ConfigError(
+                f"{here(['metric'])}: only runs made elsewhere have a {target.metric}; valid is one of "
+                f"{', '.join(OWN_TARGETS)}"
+            )
         for position, value in enumerate(target.values):
-            place = here(["values", position])
-            if TARGETS[target.metric].share and value >= 1:
+            place, metric = here(["values", position]), TARGETS[target.metric]
+            if metric.share and metric.better == "lower" and value >= 1:
                 raise ConfigError(
                     f"{place}: {value:g} is no share of wrong answers to reach; valid is a number below 1"
                 )
+            if beyond := metric.beyond(value):
+                raise ConfigError(f"{place}: {beyond}")
             for name in names:
                 if (name, target.metric, value) in seen:
                     raise ConfigError(

@@ -12,7 +12,7 @@ from pandas.api import types
 from batchscope.tables import derived_columns as derived
 from batchscope.tables import job_columns as columns
 from batchscope.tables.job_columns import Column, Columns, Kind, number, string
-from batchscope.tables.metrics import ELSEWHERE, QUANTITIES
+from batchscope.tables.metrics import CURVES, ELSEWHERE, OTHER_CURVES, QUANTITIES
 from batchscope.tables.records import TableError
 
 _OF_JOBS: Mapping[str, Mapping[str, Column]] = {
@@ -28,8 +28,10 @@ _OF_JOBS: Mapping[str, Mapping[str, Column]] = {
 }
 # Columns that a table has only where something of them was measured, after all others.
 OPTIONAL: Mapping[str, Columns] = {
-    "runs": {name: number(metric.unit, metric.words) for name, metric in ELSEWHERE.items()}
+    "runs": {name: number(metric.unit, metric.words) for name, metric in ELSEWHERE.items()},
+    "evaluations": {name: number(CURVES[name].unit, CURVES[name].words) for name in OTHER_CURVES},
 }
+_NAMED = {"runs": "`selected_` or `last_`, `validation_` or `test_`", "evaluations": "`validation_`"}
 _COLUMNS = {**_OF_JOBS, **derived.OF_RUNS, **derived.OF_TARGETS, **derived.OF_CHOICES}
 _DTYPES: dict[Kind, tuple[str, str]] = {
     "string": ("str", "str"),
@@ -153,5 +155,5 @@ def _lines(tables: Mapping[str, str], further: Mapping[str, Columns]) -> Iterato
             others = ", ".join(f"`{each.name}`" for each in QUANTITIES[2:])
             yield (
                 "Runs made elsewhere may have further results, whose columns are there where they have a value: named "
-                f"`selected_` or `last_`, `validation_` or `test_`, and one of {others}.\n"
+                f"{_NAMED[table]}, and one of {others}.\n"
             )

@@ -3,7 +3,7 @@
 # Every table of a study but those of its probes, each written as Parquet and as CSV, with what a row of it is.
 TABLES = {
     "runs": "One row per run: what it was and how it ended.",
-    "evaluations": "One row per run and evaluation: losses and accuracies on the way.",
+    "evaluations": "One row per run and evaluation: losses, accuracies and other results on the way.",
     "steps": "At most 400 updates of every run, evenly spread, one row each.",
     "timings": "One row per timed batch size: seconds, memory, utilisation and energy, alone on the machine.",
     "windows": "One row per timed window of a timing.",

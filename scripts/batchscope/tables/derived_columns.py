@@ -42,8 +42,11 @@ _INTERVAL = {
     "ci_high": number("of the row", "upper end of the 95 % interval; null where there is none"),
 }
 _TARGET = {
-    "metric": string("metric of the target: validation_loss, validation_error, train_loss or train_error"),
-    "target": number("of the metric", "value to reach, at or below"),
+    "metric": string(
+        "metric of the target: validation_loss, validation_error, train_loss or train_error; of runs made elsewhere "
+        "also another column of `evaluations`"
+    ),
+    "target": number("of the metric", "value to reach: at or below it, or, where more is better, at or above it"),
 }
 _SECONDS = {
     "seconds_per_epoch": number("s", "time of the updates of an epoch, timed alone on the machine"),
@@ -67,6 +70,7 @@ OF_RUNS: dict[str, dict[str, Column]] = {
             "why they are no results: not finished, the same as another row, no result, or one that is not finite"
         ),
         "rows": integer("", "rows of the file"),
+        "learning_rate": number("", "learning rate of runs that failed; null for other rows"),
     },
     "rate_choices": {
         **PAIR,
@@ -128,7 +132,10 @@ OF_RUNS: dict[str, dict[str, Column]] = {
     },
     "learning_curves": {
         **CELL,
-        "metric": string("train_loss, validation_loss, train_accuracy or validation_accuracy"),
+        "metric": string(
+            "train_loss, validation_loss, train_accuracy or validation_accuracy; of runs made elsewhere also another "
+            "column of `evaluations`"
+        ),
         "epoch": number("epochs", "passes over the training part so far; null where runs made elsewhere do not say it"),
         "updates": integer("updates", "updates made so far; null where they are not known", nullable=True),
         "examples": integer("examples", "examples trained on so far; null where they are not known", nullable=True),
@@ -222,7 +229,7 @@ OF_TARGETS: dict[str, dict[str, Column]] = {
         **{name: number(unit, f"{name} up to the target; null unless reached") for name, unit in AMOUNTS.items()},
         "budget_epochs": number("epochs", "how far the run was followed"),
         "resolution_epochs": number("epochs", "distance of the two evaluations between which it was reached"),
-        "evaluations_in_a_row": integer("", "successive evaluations at or below it that count", nullable=True),
+        "evaluations_in_a_row": integer("", "successive evaluations that have to meet it", nullable=True),
     },
     "targets": {
         **CELL,

@@ -94,8 +94,8 @@ MEMORY: dict[str, Column] = {
     "allocator_peak_bytes": number("B", "peak of the framework's device allocator; null on the CPU"),
     "host_memory_peak_bytes": number(
         "B",
-        "peak resident memory, without pages of files, above the baseline, once all is compiled; in a timing, of its "
-        "first updates",
+        "peak resident memory, without pages of files, above the baseline, in updates and evaluations once they are "
+        "compiled; in a timing, in its first updates",
     ),
     "host_memory_baseline_bytes": number(
         "B", "resident memory, without pages of files, after the framework was imported, before data and model"

@@ -2,7 +2,7 @@
 
 Claims, published numbers and targets are about these. A new metric of a table that is read already is one line of
 `_ALL`; one of another table also needs its reader in `claims.readers`. What else runs made elsewhere may have as a
-result is one line of `QUANTITIES`.
+result, and on the way to it, is one line of `QUANTITIES`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 Sampled = Literal["seeds", "tuning seeds", "windows", "sizes", "targets"]
-TargetMetric = Literal["validation_loss", "validation_error", "train_loss", "train_error"]
 Better = Literal["lower", "higher"]
 
 
@@ -51,11 +50,16 @@ class Metric:
         """The column of the table that it is read from."""
         return self.source or self.name
 
+    @property
+    def sign(self) -> int:
+        """What it is multiplied by so that less is better."""
+        return -1 if self.better == "higher" else 1
+
     def beyond(self, value: float) -> str:
         """Why a number cannot be one of this metric, since that is a share; empty where it can."""
         if not self.share or 0 <= value <= 1:
             return ""
-        return f"{value:g} is no accuracy; valid is a share from 0 to 1"
+        return f"{value:g} is no {self.words}; valid is a share from 0 to 1"
 
 
 @dataclass(frozen=True)
@@ -146,14 +150,16 @@ def _sharpness(name: str, words: str, unit: str = "") -> Metric:
     return Metric(name, words, unit, table="sharpness", probe="sharpness")
 
 
-def _of_target(part: str, words: str) -> tuple[Metric, Metric]:
-    """The loss and the error of a part of the data, at every evaluation."""
-    loss = Metric(f"{part}_loss", f"{words} loss", "nat", "lower", "evaluations")
+def _curve(part: str, words: str, measured: Quantity) -> Metric:
+    name, words, share = f"{part}_{measured.name}", f"{words} {measured.words}", measured.scale == "share"
+    return Metric(name, words, measured.unit, measured.better, "evaluations", share=share)
+
+
+def _error(part: str, words: str) -> Metric:
     accuracy = f"{part}_accuracy"
-    error = Metric(
+    return Metric(
         f"{part}_error", f"{words} error", "", "lower", "evaluations", source=accuracy, one_minus=True, share=True
     )
-    return loss, error
 
 
 _SHIFT = "distance between the validation losses in training mode and in inference mode"
@@ -223,12 +229,12 @@ RESULTS: tuple[str, ...] = (
 
 
 def quantity(result: str) -> Quantity:
-    """What one of the `RESULTS` measures.
+    """What one of the `RESULTS` or `CURVES` measures.
 
-    >>> quantity("selected_validation_f1").words
-    'F1'
+    >>> quantity("selected_validation_f1").words, quantity("validation_wer").words
+    ('F1', 'WER')
     """
-    return _BY_NAME[result.split("_", 2)[2]]
+    return _BY_NAME[result.removeprefix("selected_").removeprefix("last_").partition("_")[2]]
 
 
 def _qualities() -> Iterator[str]:
@@ -258,7 +264,30 @@ PUBLISHED: dict[str, Metric] = {
 }
 """The metrics that a published number, which a study prints beside its own, may be about."""
 
-TARGETS: dict[str, Metric] = {
-    metric.name: metric for metric in (*_of_target("validation", "validation"), *_of_target("train", "training"))
+CURVES: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        *(_curve("train", "training", each) for each in QUANTITIES[:2]),
+        *(_curve("validation", "validation", each) for each in QUANTITIES),
+    )
 }
-"""The metrics of targets (`TargetMetric`), by name: those of evaluations."""
+"""What runs may have at every evaluation, by column; of the validation part in the order of `QUALITY`."""
+OWN_CURVES: tuple[str, ...] = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+"""Those that every run of this workflow has."""
+OTHER_CURVES: tuple[str, ...] = tuple(name for name in CURVES if name not in OWN_CURVES)
+"""Those that only runs made elsewhere have: columns of `evaluations` where something of them was recorded."""
+
+TARGETS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        *(CURVES["validation_loss"], _error("validation", "validation")),
+        *(CURVES[name] for name in OTHER_CURVES if name != "validation_error"),
+        *(CURVES["train_loss"], _error("train", "training")),
+    )
+}
+"""The metrics of targets, by name: those of evaluations, with errors for accuracies.
+
+Runs made elsewhere get targets of the first of them that was recorded.
+"""
+OWN_TARGETS: tuple[str, ...] = ("validation_loss", "validation_error", "train_loss", "train_error")
+"""Those that runs of this workflow may have to reach."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, TypeAlias, TypeVar
@@ -36,6 +36,7 @@ Asking: TypeAlias = Generator[Updates | Evaluation, Any, T]  # is sent the `Step
 METRICS = ("loss", "accuracy")
 PARTS = ("train", "validation", "test")
 FINAL = tuple(f"{when}_{part}_{metric}" for when in ("last", "selected") for part in PARTS for metric in METRICS)
+UNWATCHED = nullcontext()
 DIVERGED = 10.0  # a run has diverged if its training loss ends above so many times that of the untrained network
 
 
@@ -104,7 +105,7 @@ def train(
     step_records: int,
     trial: bool = False,
     log: Callable[[str], None] = lambda message: None,
-    at_compiled: Callable[[], None] = lambda: None,
+    memory: AbstractContextManager[Any] = UNWATCHED,
 ) -> Progress:
     """Train one run to the end of its budget, to early stopping, or until it diverges or runs out of memory.
 
@@ -117,7 +118,7 @@ def train(
         trial: whether no more is asked than how the run ends and its validation losses. Then the training part is
             evaluated at both ends only, which takes most of the time of a short run, and the test part not at all.
         log: called with one line per evaluation.
-        at_compiled: called before the first update, once what trains and evaluates is compiled.
+        memory: entered once updates and evaluations are compiled, and left before the final metrics.
 
     Returns:
         the records; `metrics` has the keys `FINAL`, columns of the table `run`, null where not measured.
@@ -128,7 +129,7 @@ def train(
         with progress.clocks.measure("compile"):
             trainer = engine.build(plan, data)
         progress.n_parameters, progress.tracked_weight = trainer.n_parameters, trainer.tracked_weight
-        asking = run(len(data.y_train), plan, progress, None if trial else trainer, log, at_compiled)
+        asking = run(len(data.y_train), plan, progress, None if trial else trainer, log, memory)
         _answer(trainer, asking)
     except MemoryError as error:  # the engine's OutOfMemoryError is one
         progress.outcome, progress.outcome_detail = "out_of_memory", str(error) or "the host has too little memory"
@@ -169,7 +170,7 @@ def run(
     progress: Progress,
     trainer: Trainer | None,
     log: Callable[[str], None] = lambda message: None,
-    at_compiled: Callable[[], None] = lambda: None,
+    memory: AbstractContextManager[Any] = UNWATCHED,
 ) -> Asking[None]:
     """The run of a plan as a generator of what is to be done, so that runs of one program can be led side by side.
 
@@ -179,35 +180,35 @@ def run(
         progress: is added to.
         trainer: whose weights are kept; None in a trial, which keeps none.
         log: called with one line per evaluation.
-        at_compiled: called before the first update, once what trains and evaluates is compiled.
+        memory: see `train`.
     """
     stopping = plan.recipe["budget"]["early_stopping"]
     with progress.clocks.measure("compile"):
         yield Updates(np.empty(0, np.int32), np.empty(0, np.float32))
         yield from _evaluated(progress, "validation")
-    at_compiled()
     patience = math.inf if stopping is None else stopping["patience"]
     best_loss, best_weights = math.inf, _weights(trainer)
     yield from _evaluate(progress, None)
     _keep_weights(trainer, plan, progress, 0.0)
 
     points = plans.evaluation_points(n_train, plan)
-    for number, (start, stop) in enumerate(pairwise([0, *points.tolist()]), start=1):
-        stretch = yield from _train_stretch(n_train, plan, progress, start, stop)
-        if stretch is None:
-            return
-        row = yield from _evaluate(progress, stretch)
-        log(
-            f"epoch {row['epoch']:.4g}, update {stop}: validation loss {row['validation_loss']:.4f}, "
-            f"accuracy {row['validation_accuracy']:.4f}"
-        )
-        if row["validation_loss"] < best_loss:
-            best_loss, best_weights = row["validation_loss"], _weights(trainer)
-            progress.selected = number
-        elif number - (progress.selected or 0) >= patience:
-            progress.stopped_early = number < len(points)
-            break
-        _keep_weights(trainer, plan, progress, stop / int(points[-1]))
+    with memory:
+        for number, (start, stop) in enumerate(pairwise([0, *points.tolist()]), start=1):
+            stretch = yield from _train_stretch(n_train, plan, progress, start, stop)
+            if stretch is None:
+                return
+            row = yield from _evaluate(progress, stretch)
+            log(
+                f"epoch {row['epoch']:.4g}, update {stop}: validation loss {row['validation_loss']:.4f}, "
+                f"accuracy {row['validation_accuracy']:.4f}"
+            )
+            if row["validation_loss"] < best_loss:
+                best_loss, best_weights = row["validation_loss"], _weights(trainer)
+                progress.selected = number
+            elif number - (progress.selected or 0) >= patience:
+                progress.stopped_early = number < len(points)
+                break
+            _keep_weights(trainer, plan, progress, stop / int(points[-1]))
 
     _keep_weights(trainer, plan, progress, stop / int(points[-1]), ended=True)
     yield from _conclude(trainer, progress, best_weights)

@@ -6,7 +6,7 @@ import functools
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -19,6 +19,8 @@ from batchscope.training.engines import Engine, Trainer
 from batchscope.training.plans import Plan
 
 MEMORY_UPDATES = 4  # after which memory has been through all that an update does
+MEMORY_SECONDS = 0.1  # of updates at least, for those who look at memory a hundred times a second
+UNWATCHED = nullcontext()
 MAX_UPDATES = 1_000_000  # in one window, so that its order of examples stays small
 FEWEST = 5  # windows where their number is not given, however long they take
 
@@ -70,15 +72,14 @@ def measure(
     until: Until,
     window_seconds: float,
     warmup_seconds: float,
-    at_compiled: Callable[[], None] = lambda: None,
-    at_peak: Callable[[], None] = lambda: None,
+    memory: AbstractContextManager[Any] = UNWATCHED,
 ) -> Timing:
     """Time updates in windows of about `window_seconds`, as many as `until` asks, after `warmup_seconds` of such work.
 
     Every update does the full work of the recipe, but at learning rate zero: the weights stay where they are, so that
     no window differs from another and none can diverge. The last, short batch of an epoch does not occur. `observer`
-    (the telemetry) is entered around the windows only. `at_compiled` is called before the first update, `at_peak` after
-    the first few, when memory has seen what training needs and not yet the long orders that fill a window.
+    (the telemetry) is entered around the windows only; `memory` around the first few updates, one in a call, which see
+    what training needs: longer calls than an epoch compile anew, and the orders of windows are long.
     """
     n_train, batch_size, timing = len(data.y_train), plan.batch_size, Timing()
     try:
@@ -87,10 +88,11 @@ def measure(
         trainer = engine.build(plan, data)
         trainer.train(np.empty(0, np.int32), np.empty(0, np.float32))
         timing.compile_seconds = time.perf_counter() - start
-        at_compiled()
         take = functools.partial(train_seconds, trainer, n_train, batch_size)
-        take(MEMORY_UPDATES)
-        at_peak()
+        with memory:
+            spent = [take(1) for _ in range(MEMORY_UPDATES)]
+            while sum(spent) < MEMORY_SECONDS:
+                spent.append(take(1))
         epoch = n_train // batch_size
         updates = timing.updates_per_window = warm_up(take, epoch, warmup_seconds, window_seconds)
     except MemoryError as error:

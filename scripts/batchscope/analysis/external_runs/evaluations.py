@@ -11,7 +11,7 @@ import pandas as pd
 
 from batchscope.analysis.external_runs.histories import Course
 from batchscope.analysis.external_runs.rows import Row, lengths
-from batchscope.analysis.targets import Target
+from batchscope.analysis.targets import Target, recorded
 from batchscope.stats.quantiles import quantile
 from batchscope.tables.cells import RUN
 from batchscope.tables.metrics import TARGETS
@@ -53,18 +53,19 @@ def evaluations(rows: Sequence[Row], courses: Mapping[str, Course], axis: str, n
 def targets(found: pd.DataFrame) -> list[Target]:
     """Three targets for each data set of a study that names none, by a rule that does not see batch sizes.
 
-    They are the values that all, 90 % and 50 % of the runs on the data set fall to, whatever their batch size and
-    recipe, in two evaluations in a row, rounded up to four digits: of the validation loss, or where nobody recorded
-    it, of the validation error, the training loss or the training error.
+    They are the values that all, 90 % and 50 % of the runs on the data set reach, whatever their batch size and
+    recipe, in two evaluations in a row, rounded to four digits that are no harder to reach: of the validation loss, or
+    where nobody recorded it, of the first metric of `TARGETS` that somebody did.
     """
     made: list[Target] = []
     for dataset, group in found.groupby("dataset", sort=False):
         for metric, known in TARGETS.items():
-            if known.column in group and group[known.column].notna().any():
-                values = 1 - group[known.column] if known.one_minus else group[known.column]
+            values = pd.Series(known.sign * recorded(group, metric), group.index)
+            if values.notna().any():
                 lowest = values.groupby([group[name] for name in RUN]).agg(_held)
                 levels = [quantile(lowest[np.isfinite(lowest)], share) for share in SHARES]
-                kept = sorted({_rounded_up(level) for level in levels if level is not None and level > 0}, reverse=True)
+                reached = {_rounded_up(level) for level in levels if level is not None and known.sign * level > 0}
+                kept = [known.sign * level for level in sorted(reached, reverse=True)]
                 made.append(
                     {"datasets": [str(dataset)], "metric": metric, "values": kept, "evaluations_in_a_row": IN_A_ROW}
                 )
@@ -89,5 +90,5 @@ def _held(values: pd.Series[float]) -> float:
 
 def _rounded_up(value: float) -> float:
     """The next number with four digits that is not below."""
-    scale = 10.0 ** (3 - math.floor(math.log10(value)))
+    scale = 10.0 ** (3 - math.floor(math.log10(abs(value))))
     return float(f"{math.ceil(value * scale - 1e-9) / scale:.4g}")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
-from batchscope.tables.metrics import quantity
+from batchscope.tables.metrics import TARGETS, quantity
 
 LENGTHS = ("epochs", "updates", "examples")
 """One of them says how long a run took to its target; the others follow from it where they can."""
-CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
-"""What histories may hold."""
 SHOWN = 20
 """Data sets and recipes of a table that the page shows in full, with their figures: the first of it with a result."""
 TO_TARGET = "to_target"
@@ -59,7 +57,7 @@ class RunsFile(TimingsFile):
 
 
 class HistoriesFile(TimingsFile):
-    """The file with the course of runs: `metrics` names losses and accuracies that have no column of their own."""
+    """The file with the course of runs: `metrics` names what was measured and has no column of its own."""
 
     metrics: Mapping[str, str]
     offset: float
@@ -125,6 +123,17 @@ def loss_of(criterion: str, value: float) -> float:
 def _measured(result: str) -> str:
     """The part and the quantity of a result, in words."""
     return f"{result.split('_')[1]} {quantity(result).words}"
+
+
+def direction(metric: str, measurements: Measurements | Mapping[str, Any] | None) -> int:
+    """What values of a target's metric are multiplied by so that the lowest is the tightest.
+
+    >>> direction("validation_loss", None), direction("validation_f1", None)
+    (1, -1)
+    """
+    if metric in TARGETS:
+        return TARGETS[metric].sign
+    return -1 if measurements is not None and measurements["runs"]["better"] == "higher" else 1
 
 
 def by_columns(file: RunsFile) -> bool:

@@ -14,7 +14,7 @@ from batchscope.analysis.external_runs.selecting import LeftOut
 from batchscope.config.errors import DataError
 from batchscope.tables import foreign
 from batchscope.tables.foreign import Column, Table, short
-from batchscope.tables.metrics import RESULTS
+from batchscope.tables.metrics import CURVES, RESULTS
 
 JOINS = " - "
 """What Weights & Biases writes between the name of a run and that of a metric."""
@@ -64,10 +64,11 @@ def read(file: HistoriesFile) -> dict[str, Course]:
 
 
 def joined(found: Rows, courses: Mapping[str, Course], path: str) -> Rows:
-    """The rows with what their courses say of them where their file does not: best and last losses and accuracies.
+    """The rows with what their courses say of them where their file does not: best and last results.
 
-    The best evaluation is the one with the lowest validation loss, or where nobody recorded it, with the highest
-    validation accuracy. Where the file of runs has no results of its own, a run without a course is none, either.
+    The best evaluation is the one with the lowest validation loss, or where nobody recorded it, with the best of the
+    metric of the validation part that comes first in `CURVES`, such as the highest accuracy. Where the file of runs has
+    no results of its own, a run without a course is none, either.
 
     Raises:
         DataError: two runs have the same name, or none has a course.
@@ -103,11 +104,10 @@ def joined(found: Rows, courses: Mapping[str, Course], path: str) -> Rows:
 def _results(course: Course) -> dict[str, float]:
     """What the table of runs would say of a course."""
     found = {f"last_{metric}": values[-1] for metric, values in course.values.items()}
-    losses = course.values.get("validation_loss", ())
-    scores = [-loss for loss in losses] or list(course.values.get("validation_accuracy", ()))
-    known = [score for score in scores if math.isfinite(score)]
-    if known:
-        best = scores.index(max(known))
+    chosen_by = next((name for name in CURVES if name.startswith("validation_") and name in course.values), None)
+    if chosen_by is not None:
+        scores = [CURVES[chosen_by].sign * value for value in course.values[chosen_by]]
+        best = scores.index(min(filter(math.isfinite, scores)))
         found |= {f"selected_{metric}": values[best] for metric, values in course.values.items()}
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,12 +12,15 @@ from batchscope.analysis.external_runs.source import Source
 from batchscope.config.errors import DataError, choice
 from batchscope.tables import foreign
 from batchscope.tables.foreign import Column, short
-from batchscope.tables.foreign.column import has_no_value
+from batchscope.tables.foreign.column import as_number, has_no_value
 from batchscope.tables.metrics import RESULTS
 
 FINISHED = {"finished", "finish", "complete", "completed", "success", "succeeded", "successful", "done", "ok"}
 """What trackers call a run that came to its end: W&B `finished`, MLflow `FINISHED`, Optuna `COMPLETE`."""
+FAILED = {"failed", "fail", "failure", "crashed", "error"}
+"""What they call one that ended by itself before."""
 OTHER_WHERE, NOT_FINITE, NO_RESULT = "not among the rows of `where`", "a result is NaN or infinite", "no result"
+_STATE = "state "
 
 
 def finished(state: str) -> bool:
@@ -24,15 +28,28 @@ def finished(state: str) -> bool:
     return state.strip().casefold() in FINISHED
 
 
+def failed(reason: str) -> bool:
+    """Whether rows were left out since their runs failed.
+
+    >>> failed("state CRASHED"), failed("state running")
+    (True, False)
+    """
+    return reason.startswith(_STATE) and reason.removeprefix(_STATE).casefold() in FAILED
+
+
 @dataclass(frozen=True)
 class LeftOut:
-    """Rows that are no results, and why; what they are about is None where the file does not say it."""
+    """Rows that are no results, and why; what they are about is None where the file does not say it.
+
+    The learning rate is that of runs that failed.
+    """
 
     dataset: str | None
     recipe: str | None
     batch_size: int | None
     reason: str
     rows: int
+    learning_rate: float | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +75,7 @@ def reasons(source: Source, file: RunsFile) -> dict[int, str]:
     if "state" in source.columns:
         for row, cell in enumerate(source.column("state").cells):
             if not finished(cell):
-                found.setdefault(row, f"state {short(cell.strip())}" if cell.strip() else "no state")
+                found.setdefault(row, f"{_STATE}{short(cell.strip())}" if cell.strip() else "no state")
     same = _same(source)
     first = min(same, default=0)
     for row in same:
@@ -130,16 +147,25 @@ def require_names(source: Source, file: RunsFile, found: list[Workload]) -> None
 def counted(source: Source, about: list[Workload], why: Mapping[int, str]) -> list[LeftOut]:
     """The rows that are left out, counted by what they are about and by reason, in the order of the file."""
     sizes = source.column("batch_size").cells
+    rates = source.column("learning_rate").cells if "learning_rate" in source.columns else [""] * len(sizes)
     counts = Counter(
-        (about[row].dataset or None, about[row].recipe or None, _size(sizes[row]), reason)
+        (
+            (about[row].dataset or None, about[row].recipe or None, _size(sizes[row]), reason),
+            _rate(rates[row]) if failed(reason) else None,
+        )
         for row, reason in sorted(why.items())
     )
-    return [LeftOut(*key, rows=n) for key, n in counts.items()]
+    return [LeftOut(*key, rows=n, learning_rate=rate) for (key, rate), n in counts.items()]
 
 
 def _size(cell: str) -> int | None:
     whole = cell.strip().partition(".")[0]
     return int(whole) if whole.isascii() and whole.isdecimal() and len(whole) < 19 else None
+
+
+def _rate(cell: str) -> float | None:
+    rate = as_number(cell)
+    return rate if rate is not None and 0 < rate < math.inf else None
 
 
 def _require_values(column: Column, wanted: Sequence[str]) -> None:

@@ -21,6 +21,7 @@ from batchscope.analysis.targets import Target, to_target
 from batchscope.identity.digests import file_sha256
 from batchscope.tables import codebook, records
 from batchscope.tables.cells import CELL, RUN
+from batchscope.tables.job_columns import Columns
 
 IMPORTED = "imported"
 _OF_TARGET = ("seconds", "joules", "budget_epochs")
@@ -107,7 +108,7 @@ def _runs(chosen: Chosen, measurements: Measurements) -> pd.DataFrame:
         if n_train is not None:
             row |= {"n_train": n_train, "updates_per_epoch": -(-n_train // same[0].batch_size)}
         found.append(row)
-    return _typed("run", pd.DataFrame(found), Path(measurements["runs"]["path"]))
+    return _typed("run", pd.DataFrame(found), Path(measurements["runs"]["path"]), codebook.OPTIONAL["runs"])
 
 
 def _evaluations(chosen: Sequence[Row], courses: Mapping[str, Course], measurements: Measurements) -> pd.DataFrame:
@@ -117,7 +118,8 @@ def _evaluations(chosen: Sequence[Row], courses: Mapping[str, Course], measureme
         return codebook.frame("evaluations", [])
     one = [same[0] for same in rows.runs_of(_ordered(chosen)).values()]
     found = evaluations.evaluations(one, courses, histories.axis_of(file), measurements["runs"]["n_train"])
-    return _typed("evaluations", found.round({"updates": 0, "examples": 0}), Path(file["path"]))
+    whole = found.round({"updates": 0, "examples": 0})
+    return _typed("evaluations", whole, Path(file["path"]), codebook.OPTIONAL["evaluations"])
 
 
 def _ordered(found: Sequence[Row]) -> list[Row]:
@@ -193,14 +195,15 @@ def _frame(timed: Sequence[Timing]) -> pd.DataFrame:
     return pd.DataFrame(map(asdict, timed), columns=list(types)).astype(types)
 
 
-def _typed(table: str, content: pd.DataFrame, source: Path | None) -> pd.DataFrame:
-    """Rows from the file `source` with the columns of a table of `records`; one that they lack is null."""
+def _typed(table: str, content: pd.DataFrame, source: Path | None, optional: Columns | None = None) -> pd.DataFrame:
+    """Rows from the file `source` with the columns of a table of `records`; one that they lack is null.
+
+    Of the `optional` columns it has those that they have.
+    """
     fixed = dict.fromkeys(("engine", "loop", "device", "host", "started_at"), IMPORTED)
     fixed |= {} if "outcome" in content else {"outcome": "ok"}
     fixed["fingerprint"] = "" if source is None else file_sha256(source)
-    declared = dict(records.TABLES[table])
-    if table == "run":
-        declared |= {name: column for name, column in codebook.OPTIONAL["runs"].items() if name in content}
+    declared = {**records.TABLES[table], **{name: each for name, each in (optional or {}).items() if name in content}}
     expected = pa.schema([field.with_nullable(True) for field in records.schema(declared)])
     whole = content.assign(**fixed).reindex(columns=expected.names)
     return codebook.to_pandas(pa.Table.from_pandas(whole, schema=expected, preserve_index=False))

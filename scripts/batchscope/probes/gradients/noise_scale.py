@@ -118,8 +118,10 @@ def _single(axes: Axes, x: float, row: dict[Any, Any], colour: str) -> None:
     if value is None:
         return
     bottom, top = axes.get_ylim()
-    style: dict[str, Any] = {"color": colour, "alpha": 0.6, "zorder": 2}
-    axes.plot([x, x], [bottom if low is None else max(low, bottom), top if high is None else high], lw=1.1, **style)
+    style: dict[str, Any] = {"color": colour, "zorder": 2}
+    axes.plot(
+        [x, x], [bottom if low is None else max(low, bottom), top if high is None else high], lw=theme.THIN, **style
+    )
     if high is None:
         above = axes.get_xaxis_transform()
         axes.plot([x], [0.985], "^", markersize=5, markeredgewidth=0, transform=above, clip_on=False, **style)

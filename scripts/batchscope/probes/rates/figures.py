@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from batchscope.figures import theme
+from batchscope.figures import line_ends, theme
 from batchscope.figures.against import Points, readings
-from batchscope.figures.frames import Frames, of_size
+from batchscope.figures.frames import Frames, labelled
 from batchscope.figures.target_words import joined
 from batchscope.figures.words import series_in_words
 from batchscope.probes import marks
@@ -32,12 +33,11 @@ _SHIFTS = {"tuned": -0.25, "used by the runs": -0.25}  # of the way to the next 
 
 def draw_rate_range(frames: Frames) -> Figure:
     """Smoothed loss against the rising rate, and suggested, lowest-loss, tuned and used rates against batch size."""
-    made, (upper, lower) = theme.figure(2, 1, 3.1, extra=0.7)
-    sizes = [size for size in frames.sizes if len(of_size(frames.of("rate_curves"), size))]
-    theme.size_legend(made, frames, sizes)
+    made, (upper, lower) = theme.figure(2, 1, 3.1, extra=0.4)
     _draw_curves(upper, frames)
     _draw_rates(lower, frames)
     made.align_ylabels([upper, lower])
+    line_ends.name_sizes(made, {made: {upper: _ends(upper, frames)}}, frames)
     return made
 
 
@@ -100,6 +100,14 @@ def _draw_curves(axes: Axes, frames: Frames) -> None:
     for size, rate in _rates(frames)["suggested"].items():
         if size in losses:
             axes.plot([rate.value], [losses[size].value], "o", color=shades[size], ms=7, mec="white", mew=0.8, zorder=4)
+
+
+def _ends(axes: Axes, frames: Frames) -> pd.DataFrame:
+    """Where the lines of the upper panel end, or leave it."""
+    curves = labelled(frames.of("rate_curve_means"))
+    curves = curves[curves["smoothed_loss"] <= axes.get_ylim()[1]]
+    last = curves.sort_values("learning_rate").groupby("size", sort=False).tail(1)
+    return last[["size", "learning_rate", "smoothed_loss"]].set_axis(["size", "x", "y"], axis=1)
 
 
 def _draw_rates(axes: Axes, frames: Frames) -> None:

@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from batchscope.figures import theme
+from batchscope.figures import line_ends, theme
 from batchscope.figures.against import Points, readings
-from batchscope.figures.frames import Frames, of_size
+from batchscope.figures.frames import Frames, labelled, of_size
 from batchscope.figures.target_words import joined
 from batchscope.figures.targets import sentence_case
 from batchscope.figures.words import series_in_words
@@ -88,7 +88,7 @@ def draw_sharpness_vs_gap(frames: Frames) -> Figure:
         if pairs.empty:
             theme.say(axes, "not measured" if len(runs) else _NOWHERE)
         else:
-            marks.dots(axes, pairs, frames, measure, GAP, s=12, alpha=0.6, linewidth=0)
+            marks.dots(axes, pairs, frames, measure, GAP, s=12, linewidth=0)
             marks.dots(axes, means, frames, f"{measure}_mean", f"{GAP}_mean", s=49, linewidth=0.8, zorder=3)
             if _far_apart(known(pairs[measure])):
                 theme.log_axis(axes, "x", known(pairs[measure]))
@@ -122,12 +122,16 @@ def draw_loss_slices(frames: Frames) -> Figure:
     """Loss along a random, filter-normalized direction, a line per batch size and a panel per checkpoint."""
     runs, means = by_checkpoint(frames.of("slices")), frames.of("slice_means")
     losses = known(frames.of("slices")["loss"])
-    made, panels = theme.figure_of(len(runs), 2.5, extra=0.6)
+    made, panels = theme.figure_of(len(runs), 2.5, extra=0.4)
+    ends = {}
     for i, (axes, (checkpoint, part)) in enumerate(zip(panels, runs.items(), strict=True)):
         if part["loss"].notna().any():
-            looks: dict[str, Any] = {"units": "seed", "linewidth": 0.6, "alpha": 0.5, "zorder": 2}
+            looks: dict[str, Any] = {"units": "seed", "linewidth": theme.THIN, "zorder": 2}
             marks.lines(axes, part, frames, "position", "loss", **looks)
-            marks.lines(axes, at(means, checkpoint), frames, "position", "loss", linewidth=1.8, zorder=3)
+            mean = labelled(at(means, checkpoint)).sort_values("position")
+            marks.lines(axes, mean, frames, "position", "loss", linewidth=2.2, zorder=3)
+            last = mean.groupby("size", sort=False).tail(1)
+            ends[axes] = last[["size", "position", "loss"]].set_axis(["size", "x", "y"], axis=1)
         else:
             theme.say(axes, "not measured")
         axes.set_title(sentence_case(checkpoint.label))
@@ -137,7 +141,7 @@ def draw_loss_slices(frames: Frames) -> Figure:
         theme.log_axis(panels[0], "y", losses)
     else:
         theme.plain_axis(panels[0])
-    theme.size_legend(made, frames, sizes_of(frames.of("slices")))
+    line_ends.name_sizes(made, {made: ends}, frames)
     return made
 
 

@@ -15,6 +15,7 @@ from batchscope.report import describe, elements
 from batchscope.report.content import Content, size
 from batchscope.report.page import pair_title
 from batchscope.report.sections import advice, claims, costs, elsewhere, overview
+from batchscope.report.sections.elsewhere import IN_MOST
 from batchscope.report.sections.speed import disturbed
 from batchscope.stats import ALPHA
 from batchscope.tables.cells import Pair
@@ -92,10 +93,10 @@ def _said(kind: str, *sentences: str) -> str:
 
 
 def _verdict(content: Content, pair: Pair, row: Row) -> list[str]:
-    """How the other sizes compare, why none is recommended, and what would decide it."""
+    """How the other sizes compare, why none is recommended, and what would show it."""
     why_not = _WHY_NOT.get(str(row["reason"]), "")
     if row["reason"] == rule.NOT_TIMED:
-        why_not = _not_timed(row)
+        why_not = _not_timed(row, trained=content.trained)
     elif row["reason"] == rule.NO_RESULT and not content.trained:
         why_not = _NOTHING
     compared = costs.compared(content, pair, row) if row["basis"] == rule.TARGET else _compared(content, pair, row)
@@ -116,11 +117,14 @@ def _why(row: Row) -> str:
     return f"It has the best mean{' of the sizes that could be compared' if row['not_compared'] else ''}."
 
 
-def _not_timed(row: Row) -> str:
+def _not_timed(row: Row, *, trained: bool) -> str:
     """Of which sizes the one that takes the least time would be recommended."""
     labels = [overview.label(row, "best_"), *str(row["not_worse"]).split("; ")]
     which = "faster" if len(labels) == 2 else "fastest"
-    return f"The {which} of {text.listing(labels)} would be recommended, but their time was not measured."
+    known = "was not measured"
+    if not trained:
+        known = "is not known: seconds per epoch or update of each size go into a file under measurements.timings"
+    return f"The {which} of {text.listing(labels)} would be recommended, but their time {known}."
 
 
 def _cautions(content: Content, pair: Pair, row: Row) -> list[str]:
@@ -177,7 +181,7 @@ def _compared(content: Content, pair: Pair, row: Row) -> str:
 
 
 def _undecided(content: Content, row: Row) -> str:
-    """What would decide between the recommended size and the one with the best mean."""
+    """How many more runs would show the difference between the recommended size and the one with the best mean."""
     difference, seeds, n = (number(row, name) for name in ("difference", "seeds_to_tell", "n"))
     if difference is None or n is None:
         return ""
@@ -192,8 +196,7 @@ def _undecided(content: Content, row: Row) -> str:
     if seeds is None:
         return f"{worse}, too little to show with 1,000 {_repetition(content)}s."
     more = text.count(max(1, int(seeds) - int(n)), f"more {_repetition(content)}")
-    each = "" if content.trained else " of each size"
-    return f"{worse}. Undecided: {more}{each} would decide a difference of that size."
+    return f"{worse}. Undecided: about {more} per size would show a difference of that size {IN_MOST}."
 
 
 def _improving(row: Row) -> str:
@@ -329,16 +332,15 @@ def _memory(content: Content, pair: Pair, row: Row) -> Fact:
 
 
 def _figure(content: Content, pair: Pair) -> str:
-    drawn, svg = "answer", content.svg("answer", pair)
+    drawn, svg, narrow = "answer", content.svg("answer", pair), content.svg("answer_narrow", pair)
     for name in _INSTEAD:
         if svg is None:
             drawn, svg = name, content.svg(name, pair)
     if svg is None:
         return ""
     spec, frames = STUDY_FIGURES[drawn], content.frames(pair)
-    return elements.figure(
-        elements.slug("figure-answer", *pair), svg, spec.heading(frames), spec.alt(frames), spec.caption(frames)
-    )
+    words = (spec.heading(frames), spec.alt(frames), spec.caption(frames))
+    return elements.figure(elements.slug("figure-answer", *pair), svg, *words, narrow)
 
 
 def _statements(content: Content) -> str:

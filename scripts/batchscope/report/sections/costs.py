@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from batchscope import text
 from batchscope.analysis.choosing import span
+from batchscope.analysis.external_runs.given import direction
 from batchscope.figures.sheets import Row, number
 from batchscope.report.content import Content, size
 from batchscope.report.sections.targets import bound, energy_unit, wanted
@@ -61,8 +62,8 @@ def _one(row: Row) -> str:
 def critical(content: Content, pair: Pair) -> Fact:
     """The critical batch size of the tightest target that has one, or what is known of it."""
     given = content.study.get("measurements")
-    higher = given is not None and given["runs"]["better"] == "higher"
-    fits = sorted(content.rows("critical_batch_size", pair), key=lambda row: row["target"], reverse=higher)
+    fits = content.rows("critical_batch_size", pair)
+    fits = sorted(fits, key=lambda row: direction(str(row["metric"]), given) * row["target"])
     found = next((row for row in fits if row["accepted"]), next((row for row in fits if bound(row)), None))
     if found is None:
         return None

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
 from batchscope import text
 from batchscope.analysis.best import COMPARED
+from batchscope.analysis.external_runs import selecting
 from batchscope.analysis.external_runs.given import best_mean_in_words
 from batchscope.analysis.scaling import MAX_RESOLUTION
 from batchscope.figures.sheets import Row, number, rows
@@ -13,6 +20,7 @@ from batchscope.tables.cells import CELL, SIZE, Pair
 from batchscope.tables.metrics import METRICS
 
 _NEXT = 2  # sizes that are named with the number of runs that would tell them apart
+IN_MOST = "in 4 of 5 such studies"  # the power of 80 % that `seeds_to_tell` has, at the spread that was seen
 
 
 def left_out(content: Content, pair: Pair) -> str:
@@ -68,27 +76,56 @@ def _more_runs(content: Content, pair: Pair, row: Row) -> str:
     order = sorted(known, key=lambda each: float(each["seeds_to_tell"]))[:_NEXT]
     unit = METRICS[str(row["metric"])].unit
     parts = [
-        f"{text.integer(number(each, 'seeds_to_tell'))} runs of each size for {size(each)} "
+        f"{text.integer(number(each, 'seeds_to_tell'))} runs per size for {size(each)} "
         f"({text.number(abs(float(each['difference'])), 2)}{f' {unit}' if unit else ''})"
         for each in order
     ]
-    return f"To show the difference from the best mean takes {text.listing(parts)}."
+    return f"About {text.listing(parts)} would show the difference from the best mean {IN_MOST}."
 
 
 def _rates(content: Content, pair: Pair) -> str:
-    """At which sizes the best learning rate was the lowest or the highest tried."""
-    found: dict[str, list[str]] = {"lowest": [], "highest": []}
+    """At which sizes the best learning rate was the lowest or the highest tried, and at which runs failed beyond it."""
+    left_out = content.of("left_out", pair)
+    failed = left_out[left_out["reason"].map(selecting.failed).astype(bool)]
+    said: dict[str, list[str]] = {}
     for _, trials in content.of("trials", pair).groupby(SIZE):
-        tried, chosen = trials["learning_rate"], trials.loc[trials["chosen"], "learning_rate"]
-        for which, end in (("lowest", tried.min()), ("highest", tried.max())):
-            if len(chosen) and chosen.iloc[0] == end and tried.nunique() > 1:
-                found[which].append(size(rows(trials)[0]))
-    parts = [
-        f"The best learning rate is the {which} tried at {text.listing(sizes)}: try {beyond} ones."
-        for (which, sizes), beyond in zip(found.items(), ("lower", "higher"), strict=True)
-        if sizes
-    ]
-    return " ".join(parts)
+        first = rows(trials)[0]
+        lost = failed.loc[failed["batch_size"] == first["batch_size"], "learning_rate"].dropna()
+        for what in _beyond(trials, lost):
+            said.setdefault(what, []).append(size(first))
+    return " ".join(said_of.format(text.listing(said[said_of])) for said_of in _SAID if said_of in said)
+
+
+_SAID = tuple(
+    words
+    for most, way in (("lowest", "lower"), ("highest", "higher"))
+    for words in (
+        f"The best learning rate is the {most} tried at {{}}: try {way} ones.",
+        f"At {{}} runs failed at the next {way} learning rate: try rates between.",
+    )
+)
+
+
+def _beyond(trials: pd.DataFrame, failed: pd.Series[float]) -> Iterator[str]:
+    """What of `_SAID` holds for a batch size; nothing on a side where a rate with a worse mean bounds the best.
+
+    Args:
+        trials: those of the size.
+        failed: learning rates of its runs that failed.
+    """
+    steps = np.log(trials["learning_rate"]).round(9)
+    means = trials.groupby(steps)["selected_validation_loss"].mean().to_dict()
+    best = steps[trials["chosen"]].min()
+    tried = {**dict.fromkeys(np.log(failed).round(9), math.nan), **means}
+    if best not in means or len(tried) == 1:
+        return
+    passed_over = any(mean < means[best] for mean in means.values())
+    for sign, (at_end, lost) in ((-1, _SAID[:2]), (1, _SAID[2:])):
+        beyond = [mean for step, mean in tried.items() if sign * (step - best) > 0]
+        if not beyond and not passed_over:
+            yield at_end
+        elif beyond and not any(mean >= means[best] for mean in beyond):
+            yield lost
 
 
 def _looks(content: Content, pair: Pair) -> str:

@@ -102,8 +102,8 @@ def _courses(content: Content) -> str:
     if content.study["targets"]:
         return f"{found} The study names the targets."
     return (
-        f"{found} The study names no targets: they are the values to which all, 90 % and 50 % of the runs on a data "
-        "set fall, in two evaluations in a row and whatever their batch size."
+        f"{found} The study names no targets: they are the values that all, 90 % and 50 % of the runs on a data set "
+        "reach, in two evaluations in a row and whatever their batch size."
     )
 
 

@@ -228,10 +228,13 @@ def _mean(row: Row) -> Cell:
     "machine. A size can lead on one axis and trail on another.",
 )
 def curves(content: Content, pair: Pair) -> list[Block]:
-    """Accuracies, and the losses of single runs, but for what stands open in the chapter."""
-    return [Figure(name) for name in ("curves_accuracy", "curves_article") if name != open_curves(content, pair)]
+    """Accuracies, other results, and the losses of single runs, but for what stands open in the chapter."""
+    return [Figure(name) for name in _CURVES[1:] if name != open_curves(content, pair)]
 
 
 def open_curves(content: Content, pair: Pair) -> str:
-    """The figure of curves that stands open: losses, or where nobody recorded them, accuracies."""
-    return "curves_loss" if content.svg("curves_loss", pair) else "curves_accuracy"
+    """The figure of curves that stands open: losses, or where nobody recorded them, accuracies or other results."""
+    return next((name for name in _CURVES if content.svg(name, pair)), "curves_loss")
+
+
+_CURVES = ("curves_loss", "curves_accuracy", "curves_others", "curves_article")

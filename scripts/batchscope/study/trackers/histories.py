@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from batchscope.analysis.external_runs.given import CURVES
 from batchscope.analysis.external_runs.histories import JOINS
 from batchscope.study.trackers import names
-from batchscope.study.trackers.fields import AmbiguousError, are_percentages
+from batchscope.study.trackers.fields import AmbiguousError, in_percent
 from batchscope.tables.foreign import Table, short
 from batchscope.tables.foreign.column import as_number, has_no_value
+from batchscope.tables.metrics import CURVES, quantity
 from batchscope.text import listing
 
 _ENDS = ("__MIN", "__MAX")
@@ -47,7 +47,7 @@ class History:
         metrics: as the key `measurements.histories.metrics`.
         step: the column that says how far a run had come.
         steps: by run, its numbers in the order of the file, where the run has a value.
-        percent: the accuracies that are percentages.
+        percent: what is in percent, such as accuracies.
         offset: what is added to each step.
         questions: what must be known and is not in the file, by the key that would say it.
     """
@@ -74,7 +74,7 @@ def recognise(table: Table) -> History:
     """The layout of a file of histories.
 
     Raises:
-        AmbiguousError: it holds means of groups, or no loss and no accuracy.
+        AmbiguousError: it holds means of groups, or no metric that is known.
     """
     said = dict(zip(map(names.joined, table.names), table.names, strict=True))
     if {"metric", "value"} <= set(said):
@@ -167,7 +167,7 @@ def _steps(courses: Iterator[tuple[Sequence[str], Sequence[str], Sequence[str]]]
 
 
 def _curves(columns: Sequence[str]) -> dict[str, str]:
-    """Losses and accuracies of training and validation data among names of columns."""
+    """What is known among names of columns: losses and accuracies, and of validation data other results."""
     found: dict[str, str] = {}
     for name in columns:
         result = names.result(name)
@@ -175,7 +175,10 @@ def _curves(columns: Sequence[str]) -> dict[str, str]:
             found.setdefault(f"{result.part}_{result.metric}", name)
     if not found:
         listed = ", ".join(map(short, columns[:8]))
-        raise AmbiguousError(f"none of its metrics is a loss or an accuracy of training or validation data ({listed})")
+        raise AmbiguousError(
+            "none of its metrics is a loss or an accuracy of training or validation data, or another result of "
+            f"validation data that is known by its name, such as val_f1 or val_wer ({listed})"
+        )
     return found
 
 
@@ -194,9 +197,6 @@ def _axis(columns: Sequence[str]) -> tuple[str, dict[str, str], dict[str, str]]:
 
 
 def _in_percent(cells: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Accuracies that go beyond 1 and not beyond 100."""
-    found = []
-    for ours, texts in cells.items():
-        if ours.endswith("accuracy") and are_percentages([n for n in map(as_number, texts) if n is not None]):
-            found.append(ours)
-    return tuple(found)
+    """Accuracies and other shares that are written as percentages."""
+    numbers = {ours: [n for n in map(as_number, texts) if n is not None] for ours, texts in cells.items()}
+    return tuple(ours for ours, found in numbers.items() if in_percent(found, quantity(ours).scale))

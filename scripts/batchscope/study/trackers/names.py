@@ -50,6 +50,11 @@ _COSTS = {
     *("stopped", "converged", "diverged", "success", "failed", "best", "rank", "index"),
     *("artifact", "checkpoint", "hash", "commit", "host", "hostname", "pid", "path", "dir", "file", "url", "name_id"),
 }
+_RUNTIMES = {"runtime", "duration", "elapsed", "walltime", "time"}
+_OF_RUNTIMES = {
+    *("total", "train", "training", "run", "wall", "clock", "relative", "process"),
+    *("s", "sec", "secs", "seconds", "min", "minutes", "h", "hours"),
+}
 _PLANNED = {"max", "num", "n", "total", "warmup", "decay", "every", "interval", "per"}
 _OTHER_BATCHES = {"eval", "val", "valid", "validation", "test", "dev", "inference", "predict", "finding", "reference"}
 _OF_UPDATE = {"total", "global", "effective", "overall"}
@@ -128,6 +133,16 @@ def is_cost(name: str) -> bool:
     """Whether it says how far a run came, what it took or what it left behind, and not how good it was."""
     said = set(words(name))
     return bool(said & _COSTS) and not said & _PLANNED
+
+
+def is_runtime(name: str) -> bool:
+    """Whether a column of this name holds how long a whole run took.
+
+    >>> is_runtime("Runtime"), is_runtime("train_runtime_s"), is_runtime("start_time"), is_runtime("epoch_time")
+    (True, True, False, False)
+    """
+    said = set(words(name))
+    return bool(said & _RUNTIMES) and said <= _RUNTIMES | _OF_RUNTIMES
 
 
 def batch_size(name: str) -> str:

@@ -101,6 +101,7 @@ def recognise(table: Table, *, with_results: bool = True) -> Recognised:
     found.ask("learning_rate", lambda: _learning_rate(found))
     lengths = _lengths(found)
     take_results(found)
+    _times(found)
     workloads = _workloads(found, size) if size else ("", ())
     if size:
         _seed(found, size, workloads)
@@ -191,6 +192,19 @@ def _lengths(found: Finder) -> bool:
     else:
         found.questions["metric and target"] = f"`{taken.column}` leads to a value that is not in the table"
     return True
+
+
+def _times(found: Finder) -> None:
+    """What is said of the time of whole runs, which holds more than their updates."""
+    every = [
+        short(f.column) for f in found.every if f.given and f.column not in found.used and names.is_runtime(f.name)
+    ]
+    if every:
+        found.remarks.append(
+            f"{listing(every)} {'are times' if len(every) > 1 else 'is the time'} of whole runs, with evaluations and "
+            "whatever else the machine did, and not used: a file with seconds_per_epoch or seconds_per_update of each "
+            "batch size, named under measurements.timings, would say which size is fastest."
+        )
 
 
 def _seed(found: Finder, size: Field, workloads: tuple[str, tuple[str, ...]]) -> None:

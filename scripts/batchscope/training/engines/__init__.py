@@ -220,6 +220,13 @@ class TogetherEngine(Protocol):
         """
 
 
+class CompilingEngine(Protocol):
+    """What an engine may have beside `Engine`."""
+
+    def has_compiled(self) -> bool:
+        """Whether this process has compiled what a later one finds in a folder."""
+
+
 class Engine(Protocol):
     """A framework that trains and looks at models of a recipe."""
 

@@ -21,6 +21,7 @@ class Cache(CacheInterface):
 
     def __init__(self, folder: Path) -> None:
         self._path = folder
+        self.has_grown = False
 
     def get(self, key: str) -> bytes | None:
         """The value of a key; None where there is none, or where it was damaged, which removes it."""
@@ -40,6 +41,7 @@ class Cache(CacheInterface):
         """Keep the value of a key; another process may have done so meanwhile."""
         with atomic_path(self._file(key)) as temporary:
             temporary.write_bytes(hashlib.sha256(value).digest() + value)
+        self.has_grown = True
 
     def _file(self, key: str) -> Path:
         return self._path / f"{key}-program"
@@ -49,3 +51,8 @@ def keep_in(folder: Path) -> None:
     """Let JAX keep what it compiles from now on in a folder."""
     compilation_cache._cache = Cache(folder)
     compilation_cache._cache_initialized = True
+
+
+def has_grown() -> bool:
+    """Whether this process has compiled what it now keeps in the folder."""
+    return isinstance(kept := compilation_cache._cache, Cache) and kept.has_grown

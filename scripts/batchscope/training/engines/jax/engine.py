@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from batchscope.data.dataset import Data
 from batchscope.training.engines import Engine
-from batchscope.training.engines.jax import settings, together, trainer
+from batchscope.training.engines.jax import cache, settings, together, trainer
 from batchscope.training.engines.jax.framework import jax
 from batchscope.training.engines.jax.frozen import FrozenModel
 from batchscope.training.engines.jax.memory import memory_errors
@@ -18,6 +18,7 @@ class Jax:
     configure = staticmethod(settings.configure)
     build = staticmethod(trainer.build)
     together = staticmethod(together.build)
+    has_compiled = staticmethod(cache.has_grown)
     freeze = FrozenModel
 
     @memory_errors()

@@ -19,6 +19,8 @@ def build(recipe: recipes.Recipe, batch_size: int) -> keras.optimizers.Optimizer
     and the fused kernels of TensorFlow compute the same.
     """
     options = recipes.scaled_optimizer(recipe, batch_size)
-    options |= {name: float(np.float32(options[name])) for name in ("beta_1", "beta_2") if name in options}
-    kind = getattr(keras.optimizers, SIGNATURES[options.pop("name")].label)
-    return cast(keras.optimizers.Optimizer, kind(**options))
+    optimizer = getattr(keras.optimizers, SIGNATURES[options.pop("name")].label)(**options)
+    for name in ("beta_1", "beta_2"):
+        if hasattr(optimizer, name):
+            setattr(optimizer, name, float(np.float32(getattr(optimizer, name))))
+    return cast(keras.optimizers.Optimizer, optimizer)
