@@ -29,7 +29,7 @@ def draw_time_to_target(frames: Frames) -> Figure:
         targets = targets_of(frames, metric)
         panel(axes, frames, targets, cost, label, joined=targets, shown_unit=unit)
     made.align_ylabels(panels)
-    theme.legend(made, [unreached_mark()])
+    theme.legend(made, unreached_mark(frames))
     return made
 
 

@@ -90,7 +90,6 @@ def _one_over_root(axes: Sequence[Axes], points: Sequence[Points]) -> None:
         x = np.array([*values])
         y = values[x[0]] * np.sqrt(x[0] / x)
         axes[0].plot(x, y, color=theme.GREY, linestyle=(0, (4, 3)), linewidth=1.0, zorder=1)
-        theme.note(axes[0], ["dashed: ∝ 1/√B, for comparison"])
 
 
 def _panel(label: str, words: str, metric: str, **style: bool) -> Panel:

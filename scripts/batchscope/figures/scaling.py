@@ -66,7 +66,7 @@ def draw_steps_to_target(frames: Frames) -> Figure:
         Line2D([], [], **line, linestyle=_DASHED, label="perfect scaling"),
         Line2D([], [], **line, linestyle=_DOTTED, label="S_min"),
         Line2D([], [], color=theme.GREY, linewidth=0, marker="|", markersize=10, markeredgewidth=2, label="B_crit"),
-        unreached_mark(),
+        *unreached_mark(frames),
     ]
     theme.legend(made, lines)
     return made
@@ -114,7 +114,7 @@ def draw_examples_to_target(frames: Frames) -> Figure:
             x = np.geomspace(law.smallest, law.largest, 100)
             upper.plot(x, law.epochs(x), color=looks(targets)[target].colour, linewidth=1.2)
     made.align_ylabels(panels)
-    theme.legend(made, [Line2D([], [], color=theme.GREY, linewidth=1.2, label="law"), unreached_mark()])
+    theme.legend(made, [Line2D([], [], color=theme.GREY, linewidth=1.2, label="law"), *unreached_mark(frames)])
     return made
 
 

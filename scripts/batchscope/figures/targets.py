@@ -162,11 +162,12 @@ def legend(axes: Axes, targets: Sequence[Target]) -> None:
     axes.legend(handles=by_column, loc="lower left", bbox_to_anchor=(-0.06, 1), ncols=columns, **narrow)
 
 
-def unreached_mark() -> Line2D:
-    """The entry of a legend for runs that ended before the target."""
-    return Line2D(
-        [], [], linewidth=0, marker="^", markersize=5, markerfacecolor="none", color=theme.GREY, label="not reached"
-    )
+def unreached_mark(frames: Frames) -> list[Line2D]:
+    """The entry of a legend for runs that ended before a target; none where every run reached all."""
+    if frames.to_target["reached"].astype(bool).all():
+        return []
+    style: dict[str, Any] = {"linewidth": 0, "marker": "^", "markersize": 5, "markerfacecolor": "none"}
+    return [Line2D([], [], **style, color=theme.GREY, label="not reached")]
 
 
 def steps_unit(frames: Frames) -> str:

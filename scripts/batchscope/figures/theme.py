@@ -163,7 +163,9 @@ def size_legend(made: FigureBase, frames: Frames, sizes: Sequence[Size]) -> None
 
 
 def legend(made: FigureBase, handles: Sequence[Artist]) -> None:
-    """A legend above the panels, row by row in as many columns as fit."""
+    """A legend above the panels, row by row in as many columns as fit; nothing without handles."""
+    if not handles:
+        return
     longest = max(len(str(handle.get_label())) for handle in handles)
     total = sum(len(str(handle.get_label())) + 5 for handle in handles)
     columns = len(handles) if total <= 78 else max(1, 78 // (longest + 5))
