@@ -57,6 +57,25 @@ def test_a_job_whose_process_the_users_code_ends_fails_and_says_so(tmp_path: Pat
     assert log.splitlines()[-1].startswith("Error: code of the study ended the process")
 
 
+def test_a_job_that_has_compiled_begins_again_once(tmp_path: Path) -> None:
+    status, log = ended(tmp_path, "print('began', flush=True); note('compiled', True); print('done')")
+    assert status == 0
+    assert [line for line in log.splitlines() if line in ("began", "done")] == ["began", "began", "done"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_job_that_began_again_ends_as_one_that_did_not(tmp_path: Path, number: int) -> None:
+    log = tmp_path / "job.log"
+    work = "note('compiled', True); print('works as', os.getpid(), flush=True); time.sleep(60)"
+    job = start(tmp_path, work)
+    while "works as" not in (log.read_text() if log.exists() else ""):
+        time.sleep(0.02)
+    child = psutil.Process(int(log.read_text().rpartition("works as")[2]))
+    child.send_signal(number)
+    assert job.wait(timeout=60) != 0
+    assert ("the job was stopped" if number == signal.SIGINT else "ended by SIGTERM") in log.read_text()
+
+
 def test_more_memory_than_there_is_ends_the_job_and_is_an_outcome(tmp_path: Path) -> None:
     status, log = ended(tmp_path, GREEDY, whole=200_000_000)
     assert status == 0

@@ -271,6 +271,21 @@ def test_where_the_folder_of_sockets_is_removed_jobs_get_another_host(jobs: Jobs
     assert list(jobs.sockets.iterdir()) == []
 
 
+def test_what_hosts_left_of_workflows_that_ended_goes_with_the_next_host(jobs: Jobs) -> None:
+    jobs.sockets.mkdir(mode=0o700)
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    left = [
+        jobs.sockets / f"{gone.pid}-0123",
+        jobs.sockets / f"{gone.pid}-0123.lock",
+        jobs.sockets / f"{os.getpid()}-4",
+    ]
+    for file in left:
+        file.touch()
+    assert jobs.ended("tell", ("hello",))[0] == 0
+    assert [file.exists() for file in left] == [False, False, True]
+
+
 def test_ctrl_c_ends_the_job_and_its_child_but_not_the_host(jobs: Jobs) -> None:
     job = jobs.start("wait")
     child = jobs.waiting()

@@ -128,15 +128,21 @@ class Job:
         """Keep the peaks of the device's allocator and of the process within this block, instead of those of the job.
 
         Compiling may take more than all that follows, and what it took is not all given back. Where an engine compiles
-        once for many jobs, the job that did begins again in another process, so that all jobs measure the same.
+        once for many jobs, the job that did begins again in another process, so that all jobs measure the same. If it
+        compiles there again, it has no peak of the process. The peak of the device may be that of the whole job.
         """
-        if hasattr(self.engine, "has_compiled") and self.engine.has_compiled():
+        if self._has_compiled():
             self._note(supervise.COMPILED, True)
         self._peak.restart()
         try:
             yield
         finally:
             self._read_memory()
+            if self._has_compiled():
+                self.peaks = (self.peaks[0], (None, "the job had to compile, which takes memory of its own"))
+
+    def _has_compiled(self) -> bool:
+        return hasattr(self.engine, "has_compiled") and self.engine.has_compiled()
 
     def _read_memory(self) -> None:
         self.peaks = (self.engine.allocator_peak_bytes(self.numerics["device"]), self._peak.read())

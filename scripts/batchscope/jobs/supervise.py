@@ -104,8 +104,10 @@ def run(
             if status != _AGAIN:
                 break
             os.environ[_COMPILED_BEFORE] = "1"
-            why = "it has compiled, which takes memory; now it reads what it compiled, as jobs after it do"
-        sys.stderr.write(f"The job starts again: {why}\n")
+            why = "this one has compiled, and the next measures memory as jobs do that find it compiled"
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # as before there was a child, for this process and
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # for the next child, which gets them by its fork
+        sys.stderr.write(f"The job starts again in another process: {why}\n")
         os.close(reading)
         os.close(held)
     notes = _notes(reading)

@@ -238,6 +238,14 @@ def remove(address: Path) -> None:
         file.unlink(missing_ok=True)
 
 
+def _sweep(folder: Path) -> None:
+    """Remove the sockets of hosts that were killed, and whose workflow has ended meanwhile."""
+    for file in folder.iterdir():
+        workflow = file.name.partition("-")[0]
+        if workflow.isdecimal() and not Path("/proc", workflow).exists():
+            remove(file.with_suffix(""))
+
+
 def _received(connection: socket.socket) -> int:
     answer = connection.recv(NUMBER.size)
     if len(answer) < NUMBER.size:
@@ -249,7 +257,7 @@ def _connect(workflow: int, host: Host) -> socket.socket:
     """A connection to the host, which is started where there is none."""
     path = os.environ.get("PYTHONPATH", "")
     key = json.dumps([workflow, sys.executable, path, vars(host)], sort_keys=True)
-    address = _folder() / hashlib.sha256(key.encode()).hexdigest()[:16]
+    address = _folder() / f"{workflow}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
     if len(os.fsencode(address)) > _LONGEST_ADDRESS:
         raise OSError(f"the path {address} is too long for a socket; valid is a shorter TMPDIR")
     with _locked(address.with_suffix(".lock")):
@@ -257,12 +265,18 @@ def _connect(workflow: int, host: Host) -> socket.socket:
             return _opened(address)
         except (FileNotFoundError, ConnectionRefusedError):  # none yet, or one that was killed
             address.unlink(missing_ok=True)
-        _start_host(address, workflow, host)
-        return _opened(address)
+        try:
+            _start_host(address, workflow, host)
+            return _opened(address)
+        except OSError:
+            if workflow_ended():
+                remove(address)
+            raise
 
 
 def _start_host(address: Path, workflow: int, host: Host) -> None:
     """Start a host in a process group of its own, so that Ctrl-C does not reach it, and wait until it listens."""
+    _sweep(address.parent)
     program = Path(__file__).with_name("warm_host.py")
     path = os.pathsep.join(filter(None, (str(program.parents[2]), os.environ.get("PYTHONPATH"))))
     given = {**os.environ, **host.environment, "PYTHONPATH": path}

@@ -14,14 +14,16 @@ from batchscope.training.optimizer_signatures import SIGNATURES, Option
 _CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")
 _Above0 = Annotated[float, Field(gt=0)]
 _From0 = Annotated[float, Field(ge=0)]
+_NEAR_1 = 0.9999999  # less than 1 also in single precision, in which optimizers compute
 # What Keras does not tell: which values of an option make sense.
 _BOUNDS: dict[str | tuple[str, str], Any] = {
     "learning_rate": _Above0,
     "weight_decay": _From0,
     "initial_accumulator_value": _From0,
     "beta_2_decay": Annotated[float, Field(lt=0)],
-    **dict.fromkeys(("momentum", "rho", "beta_1", "beta_2"), Share),
-    ("lion", "beta_1"): Annotated[float, Field(gt=0, lt=1)],  # Keras refuses 0
+    **dict.fromkeys(("momentum", "rho"), Share),
+    **dict.fromkeys(("beta_1", "beta_2"), Annotated[float, Field(ge=0, le=_NEAR_1)]),
+    ("lion", "beta_1"): Annotated[float, Field(gt=0, le=_NEAR_1)],  # Keras refuses 0
     **dict.fromkeys(("epsilon", "epsilon_1", "epsilon_2", "clip_threshold"), _Above0),
 }
 

@@ -82,7 +82,7 @@ TELEMETRY_SUMMARY: dict[str, Column] = {
 }
 
 MACHINE: dict[str, Column] = {
-    "engine": string("framework that trained: tensorflow"),
+    "engine": string("what trained: tensorflow, jax or numpy"),
     "loop": string("fused (one compiled call per epoch) or fit (Keras model.fit)"),
     "device": string("cpu or gpu"),
     "threads": integer("", "threads given to the framework"),
@@ -136,7 +136,7 @@ TABLES: dict[str, dict[str, Column]] = {
         **_metrics("last", "after the last update"),
         **_metrics("selected", "at `selected_epoch`"),
         "step_loss_noise": number("nat", "median `step_loss_noise` of the evaluations in the last half of the run"),
-        "compile_seconds": number("s", "building, tracing and compiling"),
+        "compile_seconds": number("s", "building, tracing and compiling; on JAX reading what was compiled before"),
         "train_seconds": number("s", "updates only; other runs may share the machine"),
         "evaluate_seconds": number("s", "evaluations on the three parts"),
         "total_seconds": number("s", "whole job after the imports"),
@@ -228,7 +228,7 @@ TABLES: dict[str, dict[str, Column]] = {
             "s",
             "`seconds_per_update` times `updates_per_epoch`: a last, short batch counts as a whole one",
         ),
-        "compile_seconds": number("s", "building, tracing and compiling"),
+        "compile_seconds": number("s", "building, tracing and compiling; on JAX reading what was compiled before"),
         **MEMORY,
         **TELEMETRY_SUMMARY,
         **MACHINE,

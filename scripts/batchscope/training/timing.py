@@ -19,7 +19,7 @@ from batchscope.training.engines import Engine, Trainer
 from batchscope.training.plans import Plan
 
 MEMORY_UPDATES = 4  # after which memory has been through all that an update does
-MEMORY_SECONDS = 0.1  # of updates at least, for those who look at memory a hundred times a second
+MEMORY_SECONDS = 0.3  # of updates at least, for those who look at memory a hundred times a second
 UNWATCHED = nullcontext()
 MAX_UPDATES = 1_000_000  # in one window, so that its order of examples stays small
 FEWEST = 5  # windows where their number is not given, however long they take

@@ -224,7 +224,7 @@ class CompilingEngine(Protocol):
     """What an engine may have beside `Engine`."""
 
     def has_compiled(self) -> bool:
-        """Whether this process has compiled what a later one finds in a folder."""
+        """Whether this process has compiled what a later one finds in a folder, where that can be written."""
 
 
 class Engine(Protocol):

@@ -39,9 +39,9 @@ class Cache(CacheInterface):
 
     def put(self, key: str, value: bytes) -> None:
         """Keep the value of a key; another process may have done so meanwhile."""
+        self.has_grown = True
         with atomic_path(self._file(key)) as temporary:
             temporary.write_bytes(hashlib.sha256(value).digest() + value)
-        self.has_grown = True
 
     def _file(self, key: str) -> Path:
         return self._path / f"{key}-program"
@@ -54,5 +54,5 @@ def keep_in(folder: Path) -> None:
 
 
 def has_grown() -> bool:
-    """Whether this process has compiled what it now keeps in the folder."""
+    """Whether this process has compiled, to keep it in the folder."""
     return isinstance(kept := compilation_cache._cache, Cache) and kept.has_grown

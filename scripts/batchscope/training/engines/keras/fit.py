@@ -23,11 +23,12 @@ REPEATED_BYTES = 2**28
 def steps(network: Network, plan: Plan, data: Data) -> Loop:
     """Function as `Trainer.train`, by `model.fit`."""
     model, optimizer, size = network.model, network.optimizer, plan.batch_size
+    short = 0 if plan.recipe["last_batch"] == "drop" else len(data.y_train) % size
     model.compile(optimizer=optimizer, loss=keras.losses.SparseCategoricalCrossentropy(from_logits=network.from_logits))
 
     def made(order: NDArray[np.int32], rates: NDArray[np.float32]) -> Steps:
         if not len(rates):
-            _compile_fit(network, data.x_train[:size], data.y_train[:size])
+            _compile_fit(network, data.x_train[: size + short], data.y_train[: size + short], size)
             return Steps(*np.empty((3, 0)))
         optimizer.learning_rate.assign(rates[0])
         seen = _StepLosses(rates)
@@ -122,10 +123,10 @@ def values(variables: Sequence[keras.Variable]) -> list[NDArray[Any]]:
     return [np.copy(np.asarray(variable)) for variable in variables]
 
 
-def _compile_fit(network: Network, x: NDArray[np.float32], y: NDArray[np.int32]) -> None:
-    """Make `model.fit` compile by one update, and undo the update."""
+def _compile_fit(network: Network, x: NDArray[np.float32], y: NDArray[np.int32], size: int) -> None:
+    """Make `model.fit` compile by an update with a whole batch and, if one is left, a short one; undo both."""
     variables = [*network.model.variables, *network.optimizer.variables]
     before = values(variables)
-    network.model.fit(x, y, batch_size=len(y), shuffle=False, verbose=0)
+    network.model.fit(x, y, batch_size=size, shuffle=False, verbose=0)
     for variable, value in zip(variables, before, strict=True):
         variable.assign(value)
