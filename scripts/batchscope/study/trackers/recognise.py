@@ -7,7 +7,15 @@ from dataclasses import dataclass, field, replace
 
 from batchscope.analysis.external_runs.selecting import FINISHED
 from batchscope.study.trackers import names
-from batchscope.study.trackers.fields import UNFINISHED, AmbiguousError, Field, fields, pick, runs_of
+from batchscope.study.trackers.fields import (
+    UNFINISHED,
+    AmbiguousError,
+    Field,
+    fields,
+    pick,
+    runs_of,
+    taken_for_percentages,
+)
 from batchscope.study.trackers.finder import SHOWN, Finder, examples, is_choice
 from batchscope.study.trackers.registry import tracker_of
 from batchscope.study.trackers.results import ask_for_results, take_results
@@ -69,6 +77,7 @@ class Recognised:
         marks = f"was read as an export of {self.tracker}" if self.tracker else "has the marks of no known tracker"
         yield f"The table {marks}."
         yield f"Columns used: {listing([f'{short(theirs)} as {ours}' for ours, (theirs, _) in self.columns.items()])}."
+        yield from taken_for_percentages([self.columns[ours][0] for ours in self.percent])
         if self.dataset:
             yield f"Each value of {short(self.dataset)} is a data set."
         if self.recipe:
