@@ -80,7 +80,13 @@ def test_the_trials_of_optuna_do_not_say_what_their_value_measures() -> None:
         **{"name": "number", "state": "state", "batch_size": "params_batch_size", "learning_rate": "params_lr"},
         **{"selected_test_accuracy": "user_attrs_test_accuracy", "seed": "user_attrs_seed"},
     }
-    assert list(found.questions) == ["columns.selected_validation_loss or columns.selected_validation_accuracy"]
+    ((key, question),) = found.questions.items()
+    assert question == "what `value` measures, and whether more of it is better, is not in the table"
+    assert {part.strip(" ,").removeprefix("columns.") for part in key.split() if "selected_" in part} == {
+        f"selected_validation_{name}" for name in ("loss", "accuracy", "score", "cost", "f1")
+    }
+    assert "another result that config/README.md names" in key
+    assert "value" not in {column for columns in found.left_out.values() for column in columns}
     assert found.recipe == ()  # a number drawn anew in every trial tells no recipes apart
 
 
@@ -218,6 +224,7 @@ def test_where_no_name_is_known_the_columns_that_may_be_results_are_named(tmp_pa
     ((key, question),) = found.questions.items()
     assert "selected_validation_score where more is better" in key
     assert question.endswith("; `val/foo` and `bar` may be one")
+    assert found.left_out == {"not known by name as a result of one part of the data": ["runtime_s"]}
 
 
 @pytest.mark.parametrize(

@@ -297,7 +297,7 @@ def _left_out(found: Finder, table: Table, size: Field | None) -> dict[str, list
     }
     about, empty, same, measured, other, twice = reasons.values()
     for each in found.every:
-        if each.column in found.used:
+        if each.column in found.used or _is_asked_about(each, found):
             continue
         kept = (
             *((not each.given, empty), (each.kind == "about", about)),
@@ -306,3 +306,8 @@ def _left_out(found: Finder, table: Table, size: Field | None) -> dict[str, list
         next((columns for fits, columns in kept if fits), other).append(each.column)
     twice += [name for name in dict.fromkeys(table.names) if table.names.count(name) > 1]
     return {reason: columns for reason, columns in reasons.items() if columns}
+
+
+def _is_asked_about(each: Field, found: Finder) -> bool:
+    """Whether a question names the column, so that the answer may use it."""
+    return any(f"`{name}`" in asked for asked in found.questions.values() for name in (each.column, short(each.column)))
