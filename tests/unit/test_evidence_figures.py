@@ -170,7 +170,7 @@ def test_examples_stand_beside_epochs_where_n_train_is_known() -> None:
 def test_updates_of_an_import_without_n_train_are_given_over_it() -> None:
     frames = make(replace(IMPORT, laws={"WER": {50.0: (4.0, 165.0)}}, batch_sizes=(8, 32)))
     axes = drawn("steps_to_target", frames)[0]
-    assert axes.get_ylabel() == "Updates ÷ n_train"
+    assert axes.get_ylabel() == "Updates ÷ training examples"
     assert y_of([filled(axes, "o")]) == pytest.approx(list(frames.targets["epochs_mean"] / [8, 32]))
     assert y_of(lines(axes, "|")) == pytest.approx([4 / 165])
 

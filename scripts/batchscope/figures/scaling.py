@@ -38,7 +38,7 @@ from batchscope.figures.words import joined, range_in_words
 from batchscope.tables.cells import SIZE
 
 _DASHED, _DOTTED = (0, (4, 3)), (0, (1, 2))
-_STEPS_LABELS = {"updates": "Updates to the target", RELATIVE: "Updates ÷ n_train"}
+_STEPS_LABELS = {"updates": "Updates to the target", RELATIVE: "Updates ÷ training examples"}
 _NO_RUN = "not measured: no run says how far it was followed"
 
 
@@ -61,26 +61,25 @@ def draw_steps_to_target(frames: Frames) -> Figure:
                 _bent_law(axes, found[target], plateaus[target], look)
     made.align_ylabels(panels)
     line: dict[str, Any] = {"color": theme.GREY, "linewidth": 1.0}
-    lines = [
-        Line2D([], [], color=theme.GREY, linewidth=1.2, label="law"),
-        Line2D([], [], **line, linestyle=_DASHED, label="perfect scaling"),
+    fitted = [
+        *_law_mark(frames),
         Line2D([], [], **line, linestyle=_DOTTED, label="S_min"),
         Line2D([], [], color=theme.GREY, linewidth=0, marker="|", markersize=10, markeredgewidth=2, label="B_crit"),
-        *unreached_mark(frames),
     ]
-    theme.legend(made, lines)
+    scaling = Line2D([], [], **line, linestyle=_DASHED, label="perfect scaling")
+    theme.legend(made, [*(fitted if _accepted(frames) else []), scaling, *unreached_mark(frames)])
     return made
 
 
 def caption_steps_to_target(frames: Frames) -> str:
     """What is drawn, over how many runs."""
-    of = " over n_train" if steps_unit(frames) == RELATIVE else ""
+    of = " over the number of training examples" if steps_unit(frames) == RELATIVE else ""
+    law = "Solid: the fitted law S = S_min (1 + B_crit / B); dotted: S_min; upright mark: B_crit with its interval; "
     return joined(
         [
             f"Updates{of} until a run reached a target.",
             runs_in_words(frames),
-            "Solid: the fitted law S = S_min (1 + B_crit / B); dotted: S_min; upright mark: B_crit with its interval; "
-            "dashed: perfect scaling.",
+            f"{law if _accepted(frames) else 'Solid: between means; '}dashed: perfect scaling.",
         ]
     )
 
@@ -88,7 +87,7 @@ def caption_steps_to_target(frames: Frames) -> str:
 def alt_steps_to_target(frames: Frames) -> str:
     """Axes, values and what the law says."""
     unit = steps_unit(frames)
-    what = "number of updates" if unit == "updates" else "number of updates over n_train"
+    what = "number of updates" if unit == "updates" else "number of updates over the number of training examples"
     return joined(["Updates to the target against batch size.", targets_alt(frames, unit, what), fits_in_words(frames)])
 
 
@@ -114,7 +113,7 @@ def draw_examples_to_target(frames: Frames) -> Figure:
             x = np.geomspace(law.smallest, law.largest, 100)
             upper.plot(x, law.epochs(x), color=looks(targets)[target].colour, linewidth=1.2)
     made.align_ylabels(panels)
-    theme.legend(made, [Line2D([], [], color=theme.GREY, linewidth=1.2, label="law"), *unreached_mark(frames)])
+    theme.legend(made, [*_law_mark(frames), *unreached_mark(frames)])
     return made
 
 
@@ -127,8 +126,8 @@ def caption_examples_to_target(frames: Frames) -> str:
         [
             f"Above: {unit} until a run reached a target.",
             runs_in_words(frames),
-            "Solid: the fitted law E = E_min (1 + B / B_crit). Below: logarithm of mean over law, hollow where the law "
-            "was refused.",
+            f"Solid: {'the fitted law E = E_min (1 + B / B_crit)' if _accepted(frames) else 'between means'}. Below: "
+            "logarithm of mean over law, hollow where the law was refused.",
         ]
     )
 
@@ -222,6 +221,15 @@ def _examples_beside(axes: Axes, frames: Frames) -> None:
 def _fitted(frames: Frames) -> bool:
     """Whether a law was fitted, though it may have been refused."""
     return bool(frames.targets["law_residual"].notna().any())
+
+
+def _accepted(frames: Frames) -> bool:
+    """Whether the law of a target is drawn."""
+    return bool(frames.critical_batch_size["accepted"].astype(bool).any())
+
+
+def _law_mark(frames: Frames) -> list[Line2D]:
+    return [Line2D([], [], color=theme.GREY, linewidth=1.2, label="law")] if _accepted(frames) else []
 
 
 def _residuals(axes: Axes, frames: Frames, targets: Sequence[Target]) -> None:

@@ -137,7 +137,7 @@ def _cautions(content: Content, pair: Pair, row: Row) -> list[str]:
         *([] if content.trained else elsewhere.more(content, pair, row)),
         _lost(content, pair),
         *fitted(content, pair),
-        _few(content, row),
+        _few(content, pair, row),
         *([] if content.trained else [elsewhere.at_best_rate(content, pair), elsewhere.left_out(content, pair)]),
     ]
 
@@ -255,12 +255,17 @@ def _lost(content: Content, pair: Pair) -> str:
     return f"Not compared, since runs were lost: {text.listing(parts)}." if parts else ""
 
 
-def _few(content: Content, row: Row) -> str:
+def _few(content: Content, pair: Pair, row: Row) -> str:
     n = number(row, "n")
     if not n or n >= ENOUGH_SEEDS:
         return ""
-    each = "" if content.trained else " of each size"
-    return f"{text.count(int(n), _repetition(content))}{each} leave wide intervals; use {ENOUGH_SEEDS} or more."
+    if content.trained:
+        several = text.count(int(n), "seed")
+    else:
+        runs = [int(each["n"]) for each in content.rows("best", pair) if int(each["n"])]
+        fewest = "" if min(runs) == max(runs) else f"{min(runs)} to "
+        several = f"{fewest}{text.count(max(runs), 'run')} of each size"
+    return f"{several} leave wide intervals; use {ENOUGH_SEEDS} or more."
 
 
 def _repetition(content: Content) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pandas as pd
 
 from batchscope import text
-from batchscope.analysis.external_runs.given import best_mean_in_words
+from batchscope.analysis.external_runs.given import best_mean_in_words, criterion_in_words
 from batchscope.figures.sheets import Row, number
 from batchscope.probes.section import Figure
 from batchscope.report import elements
 from batchscope.report.content import Content
-from batchscope.report.fields import SIZE, Field, table, words
+from batchscope.report.fields import SIZE, Field, Own, table, words
 from batchscope.report.page import Block, section
 from batchscope.stats import LEVEL
 from batchscope.tables.cells import Pair
@@ -38,14 +38,15 @@ _TRIALS = (
 )
 
 
-_OF_RUNS = (
-    SIZE,
-    Field("Learning rate", "learning_rate"),
-    Field("Repetition", "seed"),
-    Field("Chosen by", "selected_validation_loss", "lower is better"),
-    words("Outcome", lambda row: str(row["outcome"])),
-    words("Chosen", lambda row: "chosen" if row["chosen"] else ""),
-)
+def _of_runs(choice: Row) -> tuple[Field | Own, ...]:
+    return (
+        SIZE,
+        Field("Learning rate", "learning_rate"),
+        Field("Repetition", "seed"),
+        Field("Chosen by", "selected_validation_loss", f"{criterion_in_words(choice['criterion'])}, lower is better"),
+        words("Outcome", lambda row: str(row["outcome"])),
+        words("Chosen", lambda row: "chosen" if row["chosen"] else ""),
+    )
 
 
 @section("Learning rate per batch size")
@@ -57,18 +58,22 @@ def rates(content: Content, pair: Pair) -> list[Block]:
     choices = content.rows("rate_choices", pair)
     own = "Every size tried the same learning rates, and more where the best was the lowest or the highest of them, on "
     own += "seeds that no run of the study has."
-    over = "repetitions" if choices else "tuning seeds"
-    caption = (
-        f"{_chosen_by(choices[0]) if choices else _TUNED} The best rate is the geometric mean over the {over} of the "
-        f"vertex of a parabola through the best rate tried and its neighbours, with its {LEVEL} t-interval."
-    )
+    vertex = "vertex of a parabola through the best rate tried and its neighbours"
+    elsewhere = content.study["measurements"]
+    if choices and elsewhere and not elsewhere["runs"]["shared_seeds"]:
+        found = f"The best rate is the {vertex}, of the means over runs; it has no interval."
+    else:
+        over = "repetitions" if choices else "tuning seeds"
+        found = f"The best rate is the geometric mean over the {over} of the {vertex}, with its {LEVEL} t-interval."
+    caption = f"{_chosen_by(choices[0]) if choices else _TUNED} {found}"
     edge = "Where the best lies at the edge of the rates that could be trained, a better one may lie beyond it."
     fold = f"All {text.count(n_trials, 'trial')}"
+    trials = _of_runs(choices[0]) if choices else _TRIALS
     columns = [field for field in _RATES if not (choices and field.heading == "Tuning seeds")]
     return [
         elements.paragraph(f"{_bias(choices[0]) if choices else own} {edge}"),
         *table(content, pair, "rates", columns, caption),
-        *table(content, pair, "trials", _OF_RUNS if choices else _TRIALS, "Every trial of a learning rate.", fold=fold),
+        *table(content, pair, "trials", trials, "Every trial of a learning rate.", fold=fold),
         Figure("tuning"),
     ]
 
