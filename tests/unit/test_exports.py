@@ -83,15 +83,19 @@ def test_an_edited_study_of_another_table_is_refused(folder: Path) -> None:
 def test_what_a_table_leaves_open_is_asked_with_the_key_that_says_it() -> None:
     message = refusal("optuna_trials.csv")
     assert message.startswith("optuna_trials.csv: what `value` measures, and whether more of it is better, is not in")
-    assert message.endswith(
-        "measurements.runs.columns.selected_validation_loss or columns.selected_validation_accuracy"
-    )
+    assert "as measurements.runs.columns.selected_validation_loss, columns.selected_validation_accuracy, " in message
+    assert message.endswith("config/README.md names, such as columns.selected_validation_f1")
     file = Path("results/optuna_trials/study.yaml")
     answered = file.read_text(encoding="utf-8").replace(
-        "      # selected_validation_loss or", "      selected_validation_loss: value #"
+        "      # selected_validation_loss,", "      selected_validation_f1: value #"
     )
     file.write_text(answered, encoding="utf-8")
     assert "used as it was edited" in prepare("optuna_trials.csv")[0]
+    measurements = read_yaml(file)["measurements"]
+    assert measurements["runs"]["columns"]["selected_validation_f1"] == "value"
+    left_out = [note.partition(": ")[2] for note in measurements["notes"] if note.startswith("Left out")]
+    assert left_out
+    assert not any("value" in columns for columns in left_out)
 
 
 def test_steps_of_a_history_are_asked_about() -> None:

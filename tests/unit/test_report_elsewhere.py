@@ -154,7 +154,13 @@ def of_rates(folder: Path, losses: dict[float, list[str]]) -> str:
                 for cell in given
             ]
     (folder / "rates.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    columns = {"batch_size": "B", "learning_rate": "rate", "selected_validation_loss": "loss", "state": "state"}
+    return of_table(
+        folder, {"batch_size": "B", "learning_rate": "rate", "selected_validation_loss": "loss", "state": "state"}
+    )
+
+
+def of_table(folder: Path, columns: dict[str, str]) -> str:
+    """What the card of the runs in `rates.csv` says."""
     study = measured(folder, sweep(seed=2, rates=(0.1,)))
     runs = study["measurements"]["runs"] | {"path": str(folder / "rates.csv"), "columns": columns, "metric": None}
     study["measurements"] |= {"runs": runs, "timings": None, "baseline": None}
@@ -197,3 +203,23 @@ def test_the_card_says_that_a_rate_with_a_better_mean_lost_a_run(tmp_path: Path)
     assert "among the rates at which the largest share of runs succeeded: 20 of 39 runs." in said
     assert "with a better mean: 0.05 (3 of 4 runs) at 128." in said
     assert "Left out: 2 rows of the table" in said
+
+
+@pytest.mark.parametrize(
+    ("rates", "says"),
+    [
+        ({8: "0.001", 16: "0.0010000000000000002"}, "All runs compared had the learning rate 0.001: one for all sizes"),
+        ({8: "0.001", 16: "0.002"}, ""),
+        ({8: "0.001", 16: ""}, ""),
+        ({8: "", 16: ""}, ""),
+        ({8: "0.001"}, ""),
+    ],
+)
+def test_the_card_says_that_one_learning_rate_was_that_of_all_sizes(
+    tmp_path: Path, rates: dict[int, str], says: str
+) -> None:
+    lines = [f"{size},{rate},{0.3 + run / 100}" for size, rate in rates.items() for run in range(3)]
+    (tmp_path / "rates.csv").write_text("\n".join(["B,rate,loss", *lines]) + "\n", encoding="utf-8")
+    said = of_table(tmp_path, {"batch_size": "B", "learning_rate": "rate", "selected_validation_loss": "loss"})
+    assert says in said
+    assert ("All runs compared had" in said) == bool(says)

@@ -80,7 +80,13 @@ def test_the_trials_of_optuna_do_not_say_what_their_value_measures() -> None:
         **{"name": "number", "state": "state", "batch_size": "params_batch_size", "learning_rate": "params_lr"},
         **{"selected_test_accuracy": "user_attrs_test_accuracy", "seed": "user_attrs_seed"},
     }
-    assert list(found.questions) == ["columns.selected_validation_loss or columns.selected_validation_accuracy"]
+    ((key, question),) = found.questions.items()
+    assert question == "what `value` measures, and whether more of it is better, is not in the table"
+    assert {part.strip(" ,").removeprefix("columns.") for part in key.split() if "selected_" in part} == {
+        f"selected_validation_{name}" for name in ("loss", "accuracy", "score", "cost", "f1")
+    }
+    assert "another result that config/README.md names" in key
+    assert "value" not in {column for columns in found.left_out.values() for column in columns}
     assert found.recipe == ()  # a number drawn anew in every trial tells no recipes apart
 
 
@@ -218,6 +224,7 @@ def test_where_no_name_is_known_the_columns_that_may_be_results_are_named(tmp_pa
     ((key, question),) = found.questions.items()
     assert "selected_validation_score where more is better" in key
     assert question.endswith("; `val/foo` and `bar` may be one")
+    assert found.left_out == {"not known by name as a result of one part of the data": ["runtime_s"]}
 
 
 @pytest.mark.parametrize(
@@ -413,6 +420,41 @@ def test_steps_are_settled_where_the_plans_of_the_runs_tell_what_they_count(
     found = histories.settle(histories.recognise(foreign.read(path)), plans, n_train)
     assert {name for name in ("epochs", "updates", "examples") if name in found.columns} == ({axis} if axis else set())
     assert (found.offset, bool(found.questions)) == (offset, axis is None)
+
+
+@pytest.mark.parametrize(
+    ("axis", "steps", "n_train", "offset"),
+    [
+        ("epoch", {8: range(3), 16: range(3)}, None, 1),
+        ("epoch", {8: range(4), 16: range(4)}, None, 0),  # the first evaluation is before training
+        ("epoch", {8: range(1, 4), 16: range(1, 4)}, None, 0),
+        ("epoch", {8: range(3), 16: range(2)}, None, 0),  # one ended before its plan was done
+        ("global_step", {8: range(39), 16: range(21)}, 100, 1),  # 13 and 7 updates in each of 3 epochs
+        ("global_step", {8: range(40), 16: range(22)}, 100, 0),
+        ("global_step", {8: range(39), 16: range(21)}, None, 0),
+        ("global_step", {8: range(3), 16: range(3)}, 100, 0),
+    ],
+)
+def test_an_axis_that_says_what_it_counts_may_count_from_zero(
+    tmp_path: Path, axis: str, steps: dict[int, range], n_train: int | None, offset: int
+) -> None:
+    rows = [f"run{size},{step},0.5" for size, counted in steps.items() for step in counted]
+    path = tmp_path / "history.csv"
+    path.write_text("\n".join([f"name,{axis},val_loss", *rows]) + "\n", encoding="utf-8")
+    chart = histories.recognise(foreign.read(path))
+    assert histories.settle(chart, {}, n_train) == chart
+    found = histories.settle(chart, {f"run{size}": (3.0, size) for size in steps}, n_train)
+    assert (found.offset, found.columns, found.questions) == (offset, chart.columns, {})
+    assert (", of which 0 is the first." in found.sentences("history.csv")[0]) == bool(offset)
+
+
+def test_what_was_taken_for_percentages_is_said(tmp_path: Path) -> None:
+    said = list(of_rows(tmp_path, "bs,val/f1,val_wer,val_acc", ["8,88,12,0.9", "16,86,11.5,0.8"]).sentences())
+    assert "val/f1 and val_wer are taken for percentages: 50 counts as 0.5." in said
+    (tmp_path / "chart.csv").write_text("epoch,a - val/f1,a - val_loss\n1,80,0.5\n2,88,0.4\n", encoding="utf-8")
+    chart = histories.recognise(foreign.read(tmp_path / "chart.csv")).sentences("chart.csv")
+    assert chart[1:] == ["val/f1 is taken for percentages: 50 counts as 0.5."]
+    assert not any("percent" in sentence for sentence in of_file("wandb_runs.csv").sentences())
 
 
 HEAD = "Name,State,Notes,User,Tags,Created,batch_size,seed,val_acc"

@@ -73,9 +73,7 @@ def test_a_table_that_leaves_something_open_stops_before_the_first_job(tmp_path)
     assert "optuna_trials.csv: what `value` measures" in done.stdout + done.stderr
     study = tmp_path / "results/optuna_trials/study.yaml"
     text = study.read_text(encoding="utf-8")
-    study.write_text(
-        text.replace("# selected_validation_loss or", "selected_validation_loss: value #"), encoding="utf-8"
-    )
+    study.write_text(text.replace("# selected_validation_loss,", "selected_validation_loss: value #"), encoding="utf-8")
     done = of_table(tmp_path, "tables", runs="optuna_trials.csv")
     assert done.returncode == 0, done.stdout + done.stderr
     left = pd.read_parquet(tmp_path / "results/optuna_trials/tables/left_out.parquet")

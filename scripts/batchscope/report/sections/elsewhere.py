@@ -12,6 +12,7 @@ from batchscope import text
 from batchscope.analysis.best import COMPARED
 from batchscope.analysis.external_runs import selecting
 from batchscope.analysis.external_runs.given import best_mean_in_words
+from batchscope.analysis.external_runs.rows import rate_step
 from batchscope.analysis.scaling import MAX_RESOLUTION
 from batchscope.figures.sheets import Row, number, rows
 from batchscope.figures.targets import metric_words
@@ -37,10 +38,10 @@ def left_out(content: Content, pair: Pair) -> str:
 
 
 def at_best_rate(content: Content, pair: Pair) -> str:
-    """How many of the runs stand at the best learning rate of their size, where there are several rates."""
+    """How many of the runs stand at the best learning rate of their size; which rate it is where there is but one."""
     choices = content.rows("rate_choices", pair)
     if not choices:
-        return ""
+        return _one_rate(content, pair)
     best, passed_over = best_mean_in_words(str(choices[0]["criterion"])), str(choices[0]["passed_over"])
     among, others = "", ""
     if passed_over:
@@ -52,6 +53,15 @@ def at_best_rate(content: Content, pair: Pair) -> str:
         f"Each size stands at its best learning rate, that of the {best}{among}: {text.integer(kept)} of "
         f"{text.count(int(choices[0]['runs']), 'run')}.{others}"
     )
+
+
+def _one_rate(content: Content, pair: Pair) -> str:
+    """That all sizes stand at one learning rate, where the table says so."""
+    runs = content.of("runs", pair)
+    rates = runs["learning_rate"].dropna()
+    if runs["batch_size"].nunique() < 2 or len(rates) < len(runs) or rates.map(rate_step).nunique() != 1:
+        return ""
+    return f"All runs compared had the learning rate {rates.iloc[0]:g}: one for all sizes favours some of them."
 
 
 def all_runs(content: Content) -> int:

@@ -11,8 +11,9 @@ from batchscope.analysis.external_runs.selecting import finished
 from batchscope.config.errors import ConfigError
 from batchscope.study.trackers.names import words
 from batchscope.study.trackers.tracker import Kind, Tracker
-from batchscope.tables.foreign import Table, repeated
+from batchscope.tables.foreign import Table, repeated, short
 from batchscope.tables.foreign.column import as_number, has_no_value
+from batchscope.text import listing
 
 UNFINISHED = {
     *("failed", "fail", "failure", "crashed", "killed", "running", "pending", "preempting", "preempted", "scheduled"),
@@ -83,6 +84,12 @@ def in_percent(numbers: Sequence[float], scale: str) -> bool:
     if scale == "ratio":
         return bool(finite) and min(finite) >= 0 and sorted(finite)[len(finite) // 2] > 1
     return scale == "share" and are_percentages(finite)
+
+
+def taken_for_percentages(columns: Sequence[str]) -> list[str]:
+    """A sentence on the columns whose values are divided by 100; none without any."""
+    named = f"{listing(list(map(short, columns)))} {'are' if len(columns) > 1 else 'is'}"
+    return [f"{named} taken for percentages: 50 counts as 0.5."] if columns else []
 
 
 def pick(found: Sequence[Field], what: str, rank: Callable[[Field], int] = lambda field: 0) -> Field | None:

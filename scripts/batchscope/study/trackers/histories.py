@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from batchscope.analysis.external_runs.histories import JOINS
 from batchscope.study.trackers import names
-from batchscope.study.trackers.fields import AmbiguousError, in_percent
+from batchscope.study.trackers.fields import AmbiguousError, in_percent, taken_for_percentages
 from batchscope.tables.foreign import Table, short
 from batchscope.tables.foreign.column import as_number, has_no_value
 from batchscope.tables.metrics import CURVES, quantity
@@ -67,7 +67,8 @@ class History:
         counted = f"; {short(self.step)} counts {axis}{from_zero}" if axis else ""
         curves = {**self.metrics, **{ours: theirs for ours, theirs in self.columns.items() if "_" in ours}}
         taken = listing([f"{short(theirs)} as {ours}" for ours, theirs in curves.items()])
-        return [f"The course of the runs is that of {short(name)}: {taken}{counted}."]
+        percent = taken_for_percentages([curves[ours] for ours in self.percent])
+        return [f"The course of the runs is that of {short(name)}: {taken}{counted}.", *percent]
 
 
 def recognise(table: Table) -> History:
@@ -84,27 +85,38 @@ def recognise(table: Table) -> History:
 
 
 def settle(found: History, plans: Mapping[str, tuple[float, int]], n_train: int | None) -> History:
-    """The same, with what its steps count where the plans of runs tell: each run ends when its plan is done.
+    """The same, with what its steps count, and from 0 or 1, where the plans of runs tell: each ends when its is done.
 
     Args:
-        found: of `recognise`; one whose axis says what it counts stays as it is.
+        found: of `recognise`; one whose axis says what it counts still has it.
         plans: epochs and batch size of finished runs by name.
         n_train: number of training examples, if known.
     """
     ends = [(steps[0], steps[-1], *plans[run]) for run, steps in found.steps.items() if run in plans and len(steps) > 1]
-    if not found.questions or not ends:
+    if not ends:
         return found
+    in_epochs = [(first, last, epochs) for first, last, epochs, _ in ends]
+    in_updates = [(first, last, epochs * -(-(n_train or 0) // size)) for first, last, epochs, size in ends]
     counted = {
-        ("epochs", 0): all(last == epochs for _, last, epochs, _ in ends),
-        ("epochs", 1): all(first == 0 and last == epochs - 1 for first, last, epochs, _ in ends),
+        ("epochs", 0): all(last == planned for _, last, planned in in_epochs),
+        ("epochs", 1): _from_zero(in_epochs),
         ("updates", 0): n_train is not None
-        and all(abs(last - epochs * -(-n_train // size)) <= 1 for _, last, epochs, size in ends),
+        and not _from_zero(in_updates)
+        and all(abs(last - planned) <= 1 for _, last, planned in in_updates),
+        ("updates", 1): n_train is not None and _from_zero(in_updates),
     }
-    fits = [named for named, fit in counted.items() if fit]
+    known = next((axis for axis in _AXES if axis in found.columns), "")
+    fits = [(axis, offset) for (axis, offset), fit in counted.items() if fit and known in ("", axis)]
     if len(fits) != 1:
         return found
     axis, offset = fits[0]
-    return replace(found, columns={axis: found.step, **found.columns}, offset=offset, questions={})
+    columns = found.columns if known else {axis: found.step, **found.columns}
+    return replace(found, columns=columns, offset=offset, questions={})
+
+
+def _from_zero(ends: Sequence[tuple[float, float, float]]) -> bool:
+    """Whether the first numbers, the last and how many were planned are those of counts from 0."""
+    return all(first == 0 and last == planned - 1 for first, last, planned in ends)
 
 
 def _rows(table: Table) -> History:

@@ -7,7 +7,15 @@ from dataclasses import dataclass, field, replace
 
 from batchscope.analysis.external_runs.selecting import FINISHED
 from batchscope.study.trackers import names
-from batchscope.study.trackers.fields import UNFINISHED, AmbiguousError, Field, fields, pick, runs_of
+from batchscope.study.trackers.fields import (
+    UNFINISHED,
+    AmbiguousError,
+    Field,
+    fields,
+    pick,
+    runs_of,
+    taken_for_percentages,
+)
 from batchscope.study.trackers.finder import SHOWN, Finder, examples, is_choice
 from batchscope.study.trackers.registry import tracker_of
 from batchscope.study.trackers.results import ask_for_results, take_results
@@ -69,6 +77,7 @@ class Recognised:
         marks = f"was read as an export of {self.tracker}" if self.tracker else "has the marks of no known tracker"
         yield f"The table {marks}."
         yield f"Columns used: {listing([f'{short(theirs)} as {ours}' for ours, (theirs, _) in self.columns.items()])}."
+        yield from taken_for_percentages([self.columns[ours][0] for ours in self.percent])
         if self.dataset:
             yield f"Each value of {short(self.dataset)} is a data set."
         if self.recipe:
@@ -288,7 +297,7 @@ def _left_out(found: Finder, table: Table, size: Field | None) -> dict[str, list
     }
     about, empty, same, measured, other, twice = reasons.values()
     for each in found.every:
-        if each.column in found.used:
+        if each.column in found.used or _is_asked_about(each, found):
             continue
         kept = (
             *((not each.given, empty), (each.kind == "about", about)),
@@ -297,3 +306,8 @@ def _left_out(found: Finder, table: Table, size: Field | None) -> dict[str, list
         next((columns for fits, columns in kept if fits), other).append(each.column)
     twice += [name for name in dict.fromkeys(table.names) if table.names.count(name) > 1]
     return {reason: columns for reason, columns in reasons.items() if columns}
+
+
+def _is_asked_about(each: Field, found: Finder) -> bool:
+    """Whether a question names the column, so that the answer may use it."""
+    return any(f"`{name}`" in asked for asked in found.questions.values() for name in (each.column, short(each.column)))

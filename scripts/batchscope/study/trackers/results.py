@@ -14,8 +14,9 @@ from batchscope.text import listing
 
 _UNKNOWN = (
     "columns.selected_validation_score where more is better, columns.selected_validation_cost where less is, or "
-    "another result"
+    "another result that config/README.md names, such as columns.selected_validation_f1"
 )
+_OBJECTIVE = f"columns.selected_validation_loss, columns.selected_validation_accuracy, {_UNKNOWN}"
 
 
 def take_results(found: Finder) -> None:
@@ -58,9 +59,8 @@ def ask_for_results(found: Finder, *, required: bool) -> None:
     """
     objective = next((f for f in found.rest(found.tracker.objective, "result") if f.numbers), None)
     if objective and not any(ours.startswith("selected_validation") for ours in found.columns):
-        found.questions["columns.selected_validation_loss or columns.selected_validation_accuracy"] = (
-            f"what `{objective.column}` measures, and whether more of it is better, is not in the table (of any other "
-            "kind: selected_validation_score where more is better, selected_validation_cost where less is)"
+        found.questions[_OBJECTIVE] = (
+            f"what `{objective.column}` measures, and whether more of it is better, is not in the table"
         )
     elif required and not {*RESULTS} & {*found.columns, *(key.split(".")[-1] for key in found.questions)}:
         found.questions[_UNKNOWN] = _unknown(found)

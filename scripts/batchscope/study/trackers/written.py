@@ -92,7 +92,7 @@ def _histories(path: str, found: History) -> Iterator[str]:
     if found.metrics:
         yield f"metrics: {_mapping(found.metrics)}"
     if found.offset:
-        yield f"offset: {found.offset} # the evaluation after the first epoch has the number 0"
+        yield f"offset: {found.offset} # the first has the number 0"
     if found.percent:
         yield f"percent: {_list(found.percent)}"
 
