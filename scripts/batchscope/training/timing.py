@@ -19,7 +19,7 @@ from batchscope.training.engines import Engine, Trainer
 from batchscope.training.plans import Plan
 
 MEMORY_UPDATES = 4  # after which memory has been through all that an update does
-MEMORY_SECONDS = 0.3  # of updates at least, for those who look at memory a hundred times a second
+MEMORY_SECONDS = 0.6  # of updates at least: how many of their buffers an engine holds at once differs for a while
 UNWATCHED = nullcontext()
 MAX_UPDATES = 1_000_000  # in one window, so that its order of examples stays small
 FEWEST = 5  # windows where their number is not given, however long they take
@@ -94,7 +94,8 @@ def measure(
             while sum(spent) < MEMORY_SECONDS:
                 spent.append(take(1))
         epoch = n_train // batch_size
-        updates = timing.updates_per_window = warm_up(take, epoch, warmup_seconds, window_seconds)
+        left = warmup_seconds - sum(spent)
+        updates = timing.updates_per_window = warm_up(take, epoch, left, window_seconds)
     except MemoryError as error:
         timing.outcome, timing.outcome_detail = "out_of_memory", str(error)
         with observer:
