@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import starts
+import snakemake_starts
 
 ROOT = Path(__file__).resolve().parents[2]
 STARTED = contextlib.ExitStack()  # what ends with the tests
@@ -190,8 +190,8 @@ def run(folder: Path, command: list[str], env: dict[str, str] | None = None) -> 
 
 
 @functools.cache
-def _start() -> starts.Start:
-    return STARTED.enter_context(starts.host())
+def _start() -> snakemake_starts.Start:
+    return STARTED.enter_context(snakemake_starts.host())
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -13,7 +13,6 @@ from batchscope.report.content import Content, size
 from batchscope.report.fields import SIZE, Field, Own, table
 from batchscope.report.page import Block, section
 from batchscope.stats import LEVEL
-from batchscope.stats.quantiles import ENOUGH
 from batchscope.tables.cells import Pair
 
 
@@ -85,8 +84,7 @@ def _known_to(row: Row) -> str:
     """How far the interval of the median reaches from it."""
     middle, low, high = (number(row, f"seconds_per_update{end}") for end in ("", "_ci_low", "_ci_high"))
     if middle is None or low is None or high is None:
-        few = int(row["windows"]) < ENOUGH
-        return "too few windows for an interval" if few else "none: windows resemble their neighbours too much"
+        return "no interval"
     return f"within {text.number(100 * max(middle - low, high - middle) / middle, 2)} %"
 
 

@@ -1,7 +1,7 @@
 """Starts of Snakemake, each a process of its own, forked from one that has imported what all of them import.
 
-Imports are more than half of a start that finds little to do. Run as `python starts.py`, it reads a start per line, as
-JSON, and answers each with its exit code.
+Imports are more than half of a start that finds little to do. Run as `python snakemake_starts.py`, it reads a start per
+line, as JSON, and answers each with its exit code.
 """
 
 from __future__ import annotations
