@@ -11,7 +11,7 @@ from bs4 import BeautifulSoup
 
 from batchscope.jobs.tables import study_tables
 from batchscope.probes.registry import STUDY_FIGURES
-from batchscope.report import chapters
+from batchscope.report import chapters, findings
 from batchscope.report.content import Content
 from batchscope.report.sections import answer, opening
 from unit import fake_report
@@ -106,6 +106,21 @@ def test_without_results_and_times_the_critical_size_is_the_answer(tmp_path: Pat
     assert card.select_one(".headline strong").get_text().isdigit()  # type: ignore[union-attr]
     assert "no size can be recommended" in card.get_text()
     assert "diverged" not in card.get_text()
+
+
+def test_where_nobody_knows_seconds_the_finding_on_targets_counts_epochs(tmp_path: Path) -> None:
+    columns = {"batch_size": "B", "seed": "run", "target": "goal", "epochs": "epochs"}
+    table = sweep(seed=2, rates=(0.1,))
+    study = measured(tmp_path, table, columns=columns)
+    study["measurements"] |= {"timings": None, "baseline": None}
+    made = Content({**study, "question": "?"}, {}, study_tables(study), tmp_path)
+    means = table.pivot_table(index="goal", columns="B", values="epochs").dropna().iloc[0]
+    said = findings.target(made, PAIR)
+    for size in (means.idxmin(), means.idxmax()):
+        assert f"{size}" in said
+        assert f"{means[size]:.2f} [" in said
+    timed = content(tmp_path, table, columns=columns)
+    assert " epochs at batch size " not in findings.target(timed, PAIR)
 
 
 def test_an_answer_that_rests_on_time_stands_beside_the_figure_of_time(tmp_path: Path) -> None:

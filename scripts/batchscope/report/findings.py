@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from batchscope import text
+from batchscope.analysis.external_runs.given import direction
 from batchscope.figures.sheets import Row, interval, number
 from batchscope.figures.targets import sentence_case
 from batchscope.probes.registry import STUDY_FIGURES
 from batchscope.report.content import Content, size
 from batchscope.report.sections import costs
 from batchscope.report.sections.rates import slope
+from batchscope.report.sections.targets import wanted
 from batchscope.stats import ALPHA
 from batchscope.tables.cells import Pair
 from batchscope.tables.metrics import METRICS
@@ -68,7 +70,7 @@ def target(content: Content, pair: Pair) -> str:
     """Which size gets to the target in the least time, and the critical batch size or what is known of it."""
     if content.of("to_target", pair).empty:
         return ""
-    found, sentences = costs.goal(content, pair, "time_to_target"), []
+    found, sentences = costs.goal(content, pair, "time_to_target"), _epochs(content, pair)
     if found is not None and number(found, "batch_size") is not None and isinstance(found["about"], str):
         others = costs.rivals(content, pair, found)
         least = f"Batch size {size(found)} has the least mean time to {found['about']}: {costs.measured(found)}"
@@ -79,6 +81,27 @@ def target(content: Content, pair: Pair) -> str:
     if not sentences and found is not None:
         sentences.append(str(found["words"]))
     return " ".join(sentences)
+
+
+def _epochs(content: Content, pair: Pair) -> list[str]:
+    """Where nobody knows seconds: epochs to the tightest of the targets that all runs of the most sizes reached."""
+    reached: dict[str, list[Row]] = {}
+    for row in content.rows("targets", pair):
+        if number(row, "epochs_mean") is not None and number(row, "target") is not None:
+            reached.setdefault(wanted(row), []).append(row)
+    if not reached or content.of("to_target", pair)["seconds"].notna().any():
+        return []
+    elsewhere = content.study["measurements"]
+    tightest = max(
+        reached.values(),
+        key=lambda sizes: (
+            len(sizes),
+            -direction(str(sizes[0]["metric"]), elsewhere) * (number(sizes[0], "target") or 0),
+        ),
+    )
+    few, many = (pick(tightest, key=lambda row: float(row["epochs_mean"])) for pick in (min, max))
+    to = f"The way to {wanted(few)} takes {interval(few, 'epochs')} epochs at batch size {size(few)}"
+    return [f"{to}." if few is many else f"{to} and {interval(many, 'epochs')} at {size(many)}."]
 
 
 def noise(content: Content, pair: Pair) -> str:
