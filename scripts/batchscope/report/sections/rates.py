@@ -81,7 +81,10 @@ def rates(content: Content, pair: Pair) -> list[Block]:
 def _chosen_by(choice: Row) -> str:
     """By what the rates of external runs were chosen."""
     best = best_mean_in_words(choice["criterion"])
-    return f"The runs of a size are those with the rate of the {best}, if no fewer of them succeeded."
+    return (
+        f"The runs of a size are those with the rate of the {best}, of the rates at which the smallest share of finished "
+        "runs lacks a result."
+    )
 
 
 def _bias(choice: Row) -> str:
