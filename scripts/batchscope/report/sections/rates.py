@@ -82,8 +82,8 @@ def _chosen_by(choice: Row) -> str:
     """By what the rates of external runs were chosen."""
     best = best_mean_in_words(choice["criterion"])
     return (
-        f"The runs of a size are those with the rate of the {best}, of the rates at which the smallest share of finished "
-        "runs lacks a result."
+        f"The runs of a size are those with the rate of the {best}, of the rates at which the smallest share of "
+        "finished runs lacks a result."
     )
 
 
