@@ -63,6 +63,12 @@ def test_a_job_that_has_compiled_begins_again_once(tmp_path: Path) -> None:
     assert [line for line in log.splitlines() if line in ("began", "done")] == ["began", "began", "done"]
 
 
+def test_code_that_ends_as_a_child_that_has_compiled_is_not_begun_for_ever(tmp_path: Path) -> None:
+    status, log = ended(tmp_path, "print('began', flush=True); os._exit(76)")
+    assert status == 76
+    assert log.count("began\n") == 2
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_job_that_began_again_ends_as_one_that_did_not(tmp_path: Path, number: int) -> None:
     log = tmp_path / "job.log"

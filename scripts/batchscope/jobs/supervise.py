@@ -92,25 +92,7 @@ def run(
     kills, allowed, parent = memory.kills(), limit(resources.mem_mb), os.getppid()
     if warm.workflow_ended():  # while this process started, whose parent is another one now
         os._exit(128 + signal.SIGTERM)
-    while True:
-        child, reading, held = _start(work, log, host)
-        try:
-            status, peak, ended = _watch(child, allowed, parent)
-        except HostDiedError as error:
-            if os.getppid() != parent or warm.workflow_ended():
-                _stop(child)
-            host, why = None, str(error)
-        else:
-            if status != _AGAIN:
-                break
-            os.environ[_COMPILED_BEFORE] = "1"
-            why = "this one has compiled, and the next measures memory as jobs do that find it compiled"
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # as before there was a child, for this process and
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # for the next child, which gets them by its fork
-        sys.stderr.write(f"The job starts again in another process: {why}\n")
-        os.close(reading)
-        os.close(held)
-    notes = _notes(reading)
+    (status, peak, ended), notes = _do_in_child(work, log, host, allowed, parent)
     if not notes.pop(_DONE, False) and status == 0:
         sys.stderr.write("Error: code of the study ended the process, as os._exit does, before the job was done\n")
         status = 1
@@ -126,6 +108,33 @@ def run(
     sys.stderr.write(f"{how}\n")
     lost(Death(how, notes))
     sys.exit(0)
+
+
+def _do_in_child(
+    work: Callable[[Note], None], log: str, host: Host | None, allowed: Limit, parent: int
+) -> tuple[tuple[int, int, bool], dict[str, Any]]:
+    """How a child ended that did the job, as of `_watch`, and its notes.
+
+    Another child does it where the first one's host died, then without a host, and once where it has compiled.
+    """
+    while True:
+        child, reading, held = _start(work, log, host)
+        try:
+            end = _watch(child, allowed, parent)
+        except HostDiedError as error:
+            if os.getppid() != parent or warm.workflow_ended():
+                _stop(child)
+            host, why = None, str(error)
+        else:
+            if end[0] != _AGAIN or _COMPILED_BEFORE in os.environ:
+                return end, _notes(reading)
+            os.environ[_COMPILED_BEFORE] = "1"
+            why = "this one has compiled, and the next measures memory as jobs do that find it compiled"
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # as before there was a child, for this process and
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # for the next child, which gets them by its fork
+        sys.stderr.write(f"The job starts again in another process: {why}\n")
+        os.close(reading)
+        os.close(held)
 
 
 class Fork:
