@@ -8,7 +8,6 @@ from batchscope.tables.job_columns import CELL, RUN, Column, boolean, integer, n
 
 PAIR: dict[str, Column] = {name: CELL[name] for name in ("dataset", "recipe")}
 AMOUNTS = {"epochs": "epochs", "updates": "updates", "examples": "examples", "seconds": "s", "joules": "J"}
-LOOPS = ("fused", "fit", "data")
 
 
 def _ends(name: str, unit: str, what: str = "") -> dict[str, Column]:
@@ -392,12 +391,3 @@ OF_CHOICES: dict[str, dict[str, Column]] = {
         "reason": string("why a number is null, or which runs it counts"),
     },
 }
-
-
-def _line(loop: str) -> dict[str, Column]:
-    name = f"{loop}_seconds_per_update"
-    return {
-        name: number("s", f"time of an update in the loop `{loop}`, median over the windows"),
-        f"{name}_q25": number("s", "first quartile over the windows"),
-        f"{name}_q75": number("s", "third quartile over the windows"),
-    }
