@@ -63,7 +63,7 @@ def draw_curves_accuracy(frames: Frames) -> Figure:
     made, panels, ends = _draw(frames, "accuracies", costs)
     low, high = panels[costs[0]][0].get_ylim()
     for axes, *_ in panels.values():
-        axes.set_ylim(max(low, -0.02), min(high, 1.02))
+        _share_axis(axes, low, high)
     line_ends.name_sizes(made, ends, frames)
     return made
 
@@ -81,8 +81,7 @@ def draw_curves_others(frames: Frames) -> Figure:
             if metric.better == "lower" and not metric.share and np.nanmin(values) > 0:
                 theme.log_axis(axes, "y", values)
             elif metric.share:
-                low, high = axes.get_ylim()
-                axes.set_ylim(max(low, -0.02), min(high, 1.02))
+                _share_axis(axes, *axes.get_ylim())
     line_ends.name_sizes(made, ends, frames)
     return made
 
@@ -179,6 +178,11 @@ def _scales(frames: Frames) -> tuple[str, ...]:
 
 def _mean(frames: Frames) -> str:
     return "geometric mean" if positive(frames.evaluations) else "mean"
+
+
+def _share_axis(axes: Axes, low: float, high: float) -> None:
+    """From `low` to `high`, but no further beyond 0 and 1 than lines need."""
+    axes.set_ylim(max(low, -0.02), min(high, 1.02))
 
 
 def _log_losses(frames: Frames, axes: Axes) -> None:

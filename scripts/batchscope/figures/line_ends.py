@@ -74,7 +74,7 @@ def _labels(axes: Axes, ends: pd.DataFrame, sizes: Sequence[Size]) -> list[Annot
     """
     if ends.empty:
         return []
-    words = {size.label: "full" if size.full_batch else size.label for size in sizes}
+    words = {size.label: _word(size) for size in sizes}
     _head(axes)
     column = _is_column(axes, ends)
     if column:
@@ -158,9 +158,14 @@ def _head(axes: Axes) -> None:
         axes.set_title("", loc="right")
 
 
+def _word(size: Size) -> str:
+    """What the line of a size is called: `full`, or its number."""
+    return "full" if size.full_batch else size.label
+
+
 def _strokes(axes: Axes, labels: Sequence[Annotation], frames: Frames) -> None:
     """From each end to its label in the column a stroke in its colour."""
-    shades = {"full" if size.full_batch else size.label: shade for size, shade in theme.colours(frames).items()}
+    shades = {_word(size): shade for size, shade in theme.colours(frames).items()}
     for label in labels if labels[0].get_in_layout() else ():
         x, y = label.get_position()
         stroke = {"arrowstyle": "-", "color": shades[label.get_text()], "linewidth": 1.2, "shrinkA": 0, "shrinkB": 0}

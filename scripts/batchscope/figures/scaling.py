@@ -62,7 +62,7 @@ def draw_steps_to_target(frames: Frames) -> Figure:
     made.align_ylabels(panels)
     line: dict[str, Any] = {"color": theme.GREY, "linewidth": 1.0}
     fitted = [
-        *_law_mark(frames),
+        _law_mark(),
         Line2D([], [], **line, linestyle=_DOTTED, label="S_min"),
         Line2D([], [], color=theme.GREY, linewidth=0, marker="|", markersize=10, markeredgewidth=2, label="B_crit"),
     ]
@@ -113,7 +113,7 @@ def draw_examples_to_target(frames: Frames) -> Figure:
             x = np.geomspace(law.smallest, law.largest, 100)
             upper.plot(x, law.epochs(x), color=looks(targets)[target].colour, linewidth=1.2)
     made.align_ylabels(panels)
-    theme.legend(made, [*_law_mark(frames), *unreached_mark(frames)])
+    theme.legend(made, [*([_law_mark()] if _accepted(frames) else []), *unreached_mark(frames)])
     return made
 
 
@@ -228,8 +228,8 @@ def _accepted(frames: Frames) -> bool:
     return bool(frames.critical_batch_size["accepted"].astype(bool).any())
 
 
-def _law_mark(frames: Frames) -> list[Line2D]:
-    return [Line2D([], [], color=theme.GREY, linewidth=1.2, label="law")] if _accepted(frames) else []
+def _law_mark() -> Line2D:
+    return Line2D([], [], color=theme.GREY, linewidth=1.2, label="law")
 
 
 def _residuals(axes: Axes, frames: Frames, targets: Sequence[Target]) -> None:

@@ -94,10 +94,7 @@ def _epochs(content: Content, pair: Pair) -> list[str]:
     elsewhere = content.study["measurements"]
     tightest = max(
         reached.values(),
-        key=lambda sizes: (
-            len(sizes),
-            -direction(str(sizes[0]["metric"]), elsewhere) * (number(sizes[0], "target") or 0),
-        ),
+        key=lambda sizes: (len(sizes), -direction(str(sizes[0]["metric"]), elsewhere) * float(sizes[0]["target"])),
     )
     few, many = (pick(tightest, key=lambda row: float(row["epochs_mean"])) for pick in (min, max))
     to = f"The way to {wanted(few)} takes {interval(few, 'epochs')} epochs at batch size {size(few)}"

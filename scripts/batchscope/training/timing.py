@@ -6,7 +6,7 @@ import functools
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from batchscope.data.dataset import Data
 from batchscope.stats.quantiles import median, median_interval
 from batchscope.training.engines import Engine, Trainer
+from batchscope.training.loop import UNWATCHED
 from batchscope.training.plans import Plan
 
 MEMORY_UPDATES = 4  # after which memory has been through all that an update does
 MEMORY_SECONDS = 0.6  # of updates at least: how many of their buffers an engine holds at once differs for a while
-UNWATCHED = nullcontext()
 MAX_UPDATES = 1_000_000  # in one window, so that its order of examples stays small
 FEWEST = 5  # windows where their number is not given, however long they take
 

@@ -74,9 +74,9 @@ class Measurements(TypedDict):
     notes: NotRequired[Sequence[str]]
 
 
-def paired(measurements: Measurements | None) -> bool:
+def paired(measurements: Measurements | Mapping[str, Any] | None) -> bool:
     """Whether runs with the same seed share what it decides: those of this workflow do, others where it is said."""
-    return measurements is None or measurements["runs"]["shared_seeds"]
+    return measurements is None or bool(measurements["runs"]["shared_seeds"])
 
 
 def length_of(file: RunsFile) -> str:

@@ -10,6 +10,7 @@ from batchscope.analysis.advice import SAME_MEMORY
 from batchscope.analysis.choosing import span
 from batchscope.figures.sheets import Row, interval, number, rows
 from batchscope.figures.targets import sentence_case
+from batchscope.figures.words import range_in_words
 from batchscope.probes.registry import STUDY_FIGURES
 from batchscope.report import describe, elements
 from batchscope.report.content import Content, size
@@ -263,8 +264,7 @@ def _few(content: Content, pair: Pair, row: Row) -> str:
         several = text.count(int(n), "seed")
     else:
         runs = [int(each["n"]) for each in content.rows("best", pair) if int(each["n"])]
-        fewest = "" if min(runs) == max(runs) else f"{min(runs)} to "
-        several = f"{fewest}{text.count(max(runs), 'run')} of each size"
+        several = f"{range_in_words(runs)} {'run' if max(runs) == 1 else 'runs'} of each size"
     return f"{several} leave wide intervals; use {ENOUGH_SEEDS} or more."
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-import numpy as np
 import pandas as pd
 
 from batchscope import text
@@ -123,10 +122,10 @@ def _beyond(trials: pd.DataFrame, failed: pd.Series[float]) -> Iterator[str]:
         trials: those of the size.
         failed: learning rates of its runs that failed.
     """
-    steps = np.log(trials["learning_rate"]).round(9)
+    steps = trials["learning_rate"].map(rate_step)
     means = trials.groupby(steps)["selected_validation_loss"].mean().to_dict()
     best = steps[trials["chosen"]].min()
-    tried = {**dict.fromkeys(np.log(failed).round(9), math.nan), **means}
+    tried = {**dict.fromkeys(failed.map(rate_step), math.nan), **means}
     if best not in means or len(tried) == 1:
         return
     passed_over = any(mean < means[best] for mean in means.values())

@@ -9,6 +9,7 @@ import pandas as pd
 
 from batchscope import text
 from batchscope.analysis.best import BEST, COMPARED, NOT_COMPARABLE, NOT_TESTABLE
+from batchscope.analysis.external_runs.given import paired
 from batchscope.figures import sheets
 from batchscope.figures.sheets import Cell, Column, Row, Sheet, number, rows, value
 from batchscope.figures.targets import sentence_case
@@ -122,7 +123,7 @@ def comparison(content: Content, pair: Pair) -> list[Block]:
     """One row per batch size: how its best validation loss differs from that of the size with the lowest mean."""
     if not compared(content, pair):
         return []
-    shared = content.trained or content.study["measurements"]["runs"]["shared_seeds"]  # type: ignore[index]
+    shared = paired(content.study["measurements"])
     best, ranks, repeated = content.of("best", pair), content.of("ranks", pair), "seeds" if content.trained else "runs"
     metric = METRICS[str(best["metric"].iloc[0])]
     lead = "highest" if metric.better == "higher" else "lowest"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from batchscope import text
-from batchscope.analysis.external_runs.given import best_mean_in_words, criterion_in_words
+from batchscope.analysis.external_runs.given import best_mean_in_words, criterion_in_words, paired
 from batchscope.figures.sheets import Row, number
 from batchscope.probes.section import Figure
 from batchscope.report import elements
@@ -59,8 +59,7 @@ def rates(content: Content, pair: Pair) -> list[Block]:
     own = "Every size tried the same learning rates, and more where the best was the lowest or the highest of them, on "
     own += "seeds that no run of the study has."
     vertex = "vertex of a parabola through the best rate tried and its neighbours"
-    elsewhere = content.study["measurements"]
-    if choices and elsewhere and not elsewhere["runs"]["shared_seeds"]:
+    if choices and not paired(content.study["measurements"]):
         found = f"The best rate is the {vertex}, of the means over runs; it has no interval."
     else:
         over = "repetitions" if choices else "tuning seeds"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from batchscope.analysis.external_runs.selecting import finished
+from batchscope.analysis.external_runs.selecting import FAILED, finished
 from batchscope.config.errors import ConfigError
 from batchscope.study.trackers.names import words
 from batchscope.study.trackers.tracker import Kind, Tracker
@@ -15,9 +15,9 @@ from batchscope.tables.foreign import Table, repeated, short
 from batchscope.tables.foreign.column import as_number, has_no_value
 from batchscope.text import listing
 
-UNFINISHED = {
-    *("failed", "fail", "failure", "crashed", "killed", "running", "pending", "preempting", "preempted", "scheduled"),
-    *("pruned", "waiting", "canceled", "cancelled", "stopped", "timeout", "error", "queued", "unknown"),
+UNFINISHED = FAILED | {
+    *("killed", "running", "pending", "preempting", "preempted", "scheduled", "pruned", "waiting", "canceled"),
+    *("cancelled", "stopped", "timeout", "queued", "unknown"),
 }
 
 
