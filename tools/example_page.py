@@ -25,12 +25,16 @@ _LINK_TO_FILE = re.compile(r'<a href="(?!#)[^"]*">(.*?)</a>', re.DOTALL)
 
 
 def main(study: str = "quickstart") -> None:
-    """Write the three files; ends with a sentence where there is no report or a file is too large."""
+    """Write the three files; ends with a sentence if the report is missing, names this machine or is too large."""
     report = ROOT / "results" / study / "report.html"
     if not report.is_file():
         sys.exit(f"results/{study}/report.html is missing: run `make report STUDY={study}` first")
     page = DOCS / "example-report.html"
     html = _SEAL.sub("", report.read_text(encoding="utf-8"))
+    if any(str(folder) in html for folder in (ROOT, Path.home())):
+        sys.exit(
+            f"results/{study}/report.html names a folder of this machine; valid is one of `make report STUDY={study}`"
+        )
     page.write_text(sealed_markup(_LINK_TO_FILE.sub(r"\1", html)), encoding="utf-8")
     for made in (page, *pictures(page)):
         if made.stat().st_size > MOST_BYTES[made.suffix]:
