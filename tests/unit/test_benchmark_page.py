@@ -84,6 +84,20 @@ def test_scripts_take_as_often_as_long_as_the_median_run_of_the_workflow(modules
     assert found["Workflow on JAX − plain scripts, epochs trained"] == 0
 
 
+def test_ratios_at_as_many_epochs_scale_the_seconds_of_each_script(modules: dict[str, Any]) -> None:
+    other = copy.deepcopy(SCRIPTS)
+    other["workflow"][0]["trained"] = trained([0.92, 0.94], epochs=9)
+    longer = {"dataset": "rings", "batch_size": 8, "seed": 0, "epochs": 5, "test_accuracy": 0.5}
+    other["scripts"].append({"script": "rings", "seed": 0, "wall": 12.0, "cpu": 12.0, "trained": [longer]})
+    for each in other["workflow"]:
+        each["trained"].append({**longer, "epochs": 10})
+    found = values(modules["scripts"].rows(other))
+    per_epoch = 30 / sum(run["epochs"] for run in trained([0.9, 0.92]))
+    assert found["Plain scripts ÷ workflow on TensorFlow, time, at as many epochs"] == (18 * per_epoch + 24) / 4
+    assert (found["Plain scripts, rings"], found["Workflow on JAX, rings"]) == (5, 10)
+    assert found["Workflow on TensorFlow, blobs"] == 18
+
+
 def test_epochs_that_differ_where_no_seed_does_are_infinitely_far(modules: dict[str, Any]) -> None:
     other = copy.deepcopy(SCRIPTS)
     other["workflow"][0]["trained"] = trained([0.9, 0.92], epochs=9)
