@@ -129,7 +129,8 @@ def slope(row: Row, *, trained: bool) -> str:
         if low is not None and high is not None
         else ""
     )
-    where = "each of these sizes" if bounded == fitted else _sizes(bounded)
+    some = _sizes(bounded) if len(bounded) <= _NAMED else f"{len(bounded)} of these sizes"
+    where = "each of these sizes" if bounded == fitted else some
     known = f"At {where} the best rate is only known to lie between two rates tried."
     return f"{between} {spread}{powers} {rests} {known}{others}"
 
