@@ -26,7 +26,7 @@ from batchscope.figures import FOLLOWED
 from batchscope.identity import asked, digests, imports
 from batchscope.jobs import machine, provenance, stamps, warm
 from batchscope.probes.registry import PROBES, STUDY_FIGURES, STUDY_TABLES
-from batchscope.study import definition_files, exports, model as studies
+from batchscope.study import definition_files, drawn, exports, model as studies
 from batchscope.tables.cells import folder
 from batchscope.training import engines, recipes
 

@@ -3,23 +3,6 @@
 report_item = report
 
 
-def drawn_pairs(group):
-    """Data sets and recipes that a group of figures is drawn for."""
-    if group == "runs":
-        return () if STUDY.file.measurements else STUDY.pairs
-    if group == "answer":
-        return STUDY.shown
-    if group == "targets":
-        return [pair for pair in STUDY.shown if STUDY.has_targets(pair[0])]
-    if group in FOLLOWED:
-        pairs = STUDY.followed(FOLLOWED[group])
-    elif group == "tuning":
-        pairs = STUDY.tuned_pairs
-    else:
-        pairs = {(run.dataset, run.recipe) for run in STUDY.probed_runs(group)}
-    return [pair for pair in STUDY.shown if pair in pairs]
-
-
 # A table may name many data sets and recipes: one job draws those that the page shows.
 TOGETHER = STUDY.file.measurements is not None
 
@@ -31,19 +14,30 @@ def figure_place(pair):
 
 def figure_places(group):
     """Where the figures of a group lie, for a rule, so with its wildcards."""
-    return map(figure_place, drawn_pairs(group)) if TOGETHER else ["{dataset}/{recipe}"]
+    return (
+        map(figure_place, drawn.pairs(STUDY, group))
+        if TOGETHER
+        else ["{dataset}/{recipe}"]
+    )
+
+
+def figure_output(file, place, figure):
+    """The file of a figure, for a rule."""
+    if not figure.listed:
+        return file
+    return report_item(
+        file,
+        category="Figures",
+        subcategory=", ".join(Path(place).parts),
+        labels={"figure": figure.title},
+        caption="../reports/captions/figure.rst",
+    )
 
 
 def figure_outputs(groups):
-    """The figures of some groups, for a rule; all are items of Snakemake's own report."""
+    """The figures of some groups, for a rule; those that are listed are items of Snakemake's own report."""
     return [
-        report_item(
-            f"results/{{study}}/figures/{place}/{name}.svg",
-            category="Figures",
-            subcategory=", ".join(Path(place).parts),
-            labels={"figure": figure.title},
-            caption="../reports/captions/figure.rst",
-        )
+        figure_output(f"results/{{study}}/figures/{place}/{name}.svg", place, figure)
         for group in groups
         for place in figure_places(group)
         for name, figure in STUDY_FIGURES.items()
@@ -54,7 +48,7 @@ def figure_outputs(groups):
 def figure_files():
     """Every figure that the study has something to draw for, for every data set and recipe that meet in it."""
     groups = {figure.group for figure in STUDY_FIGURES.values()}
-    pairs = {group: set(drawn_pairs(group)) for group in groups}
+    pairs = {group: set(drawn.pairs(STUDY, group)) for group in groups}
     return [
         f"results/{STUDY.name}/figures/{figure_place(pair)}/{name}.svg"
         for pair in STUDY.shown
@@ -67,10 +61,13 @@ def figure_files():
 FIGURE_RULES = {
     "draw_answer": (("answer",), "none"),
     "draw_figures": (
-        ("runs", *(group for group in FOLLOWED if drawn_pairs(group))),
+        ("runs", *(group for group in FOLLOWED if drawn.pairs(STUDY, group))),
         "none",
     ),
-    "draw_target_figures": (("targets",), "none"),
+    "draw_target_figures": (
+        ("targets", *(["times"] if drawn.pairs(STUDY, "times") else [])),
+        "none",
+    ),
     "draw_tuning_figures": (("tuning",), "none"),
     **{
         f"draw_{probe.name}_figures": ((probe.name,), probe.name)
@@ -80,7 +77,7 @@ FIGURE_RULES = {
 }
 for NAME, (GROUPS, OF_PROBE) in FIGURE_RULES.items():
     GROUP = GROUPS[0]
-    if TOGETHER and not any(map(drawn_pairs, GROUPS)):
+    if TOGETHER and not any(drawn.pairs(STUDY, group) for group in GROUPS):
         continue
 
     rule:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from itertools import pairwise
@@ -10,6 +11,7 @@ from urllib.parse import unquote
 
 import pytest
 from bs4 import BeautifulSoup
+from matplotlib.image import imread
 
 from batchscope.probes.registry import STUDY_FIGURES
 from batchscope.report.render import render
@@ -91,7 +93,7 @@ def test_headings_come_in_order(source: BeautifulSoup) -> None:
 
 def test_every_figure_is_there_with_an_alternative_text(source: BeautifulSoup) -> None:
     images = source.select("img")
-    groups = ("answer", "losses", "accuracies", "runs", "targets")
+    groups = ("answer", "losses", "accuracies", "runs", "targets", "times")
     shown = [name for name, figure in STUDY_FIGURES.items() if figure.group in groups and name != "answer_narrow"]
     assert len(images) == len(shown) - 1  # nothing is tuned, and no fit gave a critical size
     assert all(len(str(image["alt"])) > 20 for image in images)
@@ -200,6 +202,22 @@ def test_other_figures_scroll_on_a_phone_so_that_their_type_can_be_read(unfolded
     widths = unfolded.locator("figure.plot:not(:has(picture)) img").evaluate_all("all => all.map(img => img.width)")
     assert {*widths} == {464}
     assert unfolded.evaluate("document.documentElement.scrollWidth") == 390
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_shadow_shows_on_a_phone_where_a_figure_goes_on(page: playwright.Page, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    page.set_viewport_size({"width": 390, "height": 800})
+    box = page.locator("figure[id^='figure-accuracy_vs_batch:'] .scroll")
+
+    def shadows() -> tuple[bool, bool]:
+        shown = imread(io.BytesIO(box.screenshot()), format="png")[..., :3].mean(axis=2)
+        middle = shown[60:-60].mean(axis=0)  # of columns of pixels, but for those with round corners or a dot
+        return abs(middle[1] - middle[100]) > 0.08, abs(middle[-2] - middle[-100]) > 0.08
+
+    assert shadows() == (False, True)
+    box.evaluate("box => { box.scrollLeft = box.scrollWidth; }")
+    assert shadows() == (True, False)
 
 
 def test_figures_and_tables_are_saved_as_files(unfolded: playwright.Page) -> None:
@@ -344,6 +362,16 @@ def test_on_paper_there_is_no_navigation_no_code_and_no_box_to_scroll(page: play
     assert page.evaluate("document.documentElement.scrollWidth") == 688
     for figure in page.locator("figure.plot").all()[:2]:
         assert figure.evaluate("element => getComputedStyle(element).breakInside") == "avoid"
+
+
+def test_the_answer_fits_on_a_sheet_of_paper_and_its_figure_can_be_read(page: playwright.Page) -> None:
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 688, "height": 1000})
+    card, image = (page.locator(part).first.bounding_box() for part in (".card", ".card img"))
+    assert card is not None
+    assert image is not None
+    assert card["height"] < 700
+    assert 8.5 * image["width"] / 576 > 6.5  # points of its smallest type
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -12,6 +12,7 @@ import pandas as pd
 from batchscope.analysis import rates, scaling, targets
 from batchscope.figures.frames import Frames
 from batchscope.stats.intervals import t_interval
+from batchscope.tables.cells import Size, labels
 from unit import fakes
 from unit.fakes import PAIR, Row
 
@@ -88,8 +89,9 @@ def make(study: FakeEvidence) -> Frames:
                 {
                     **PAIR,
                     "n": 3,
-                    "n_sizes": len(study.cells),
-                    "n_bounded": 0,
+                    "fitted": labels(Size.of(cell) for cell in study.cells),
+                    "bounded": "",
+                    "left_out": "",
                     "slope": 0.52,
                     "slope_lowest": 0.52,
                     "slope_highest": 0.52,

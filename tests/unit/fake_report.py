@@ -22,6 +22,7 @@ CATALOGUE = yaml.safe_load((REPOSITORY / "config" / "recipes.yaml").read_text(en
 HOSTILE = "Does <script>document.title = 'taken'</script> & \"size\" matter?"
 SVG = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="432pt" height="216pt" viewBox="0 0 432 216">'
+    '<rect width="432" height="216" fill="#fff"/>'
     '<defs><circle id="dot" r="4"/></defs><use href="#dot" x="20" y="20"/></svg>'
 )
 

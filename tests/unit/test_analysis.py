@@ -65,7 +65,7 @@ def test_all_tables_are_made_saved_and_read_again(tmp_path: Path) -> None:
 
 
 def test_what_was_not_measured_is_null_in_both_files(tmp_path: Path) -> None:
-    row = {"dataset": "d", "recipe": "r", "n": 3, "n_sizes": 2, "n_bounded": 0, "slope": 1.0}
+    row = {"dataset": "d", "recipe": "r", "n": 3, "fitted": "8; 32", "bounded": "", "left_out": "", "slope": 1.0}
     frame = codebook.frame("rate_slopes", [row])
     saved.save("rate_slopes", frame, tmp_path / "t.parquet", tmp_path / "t.csv")
     again = pq.read_table(tmp_path / "t.parquet").select(["slope", "ci_low"])

@@ -61,7 +61,7 @@ def test_a_row_with_an_unknown_column_is_refused_and_what_it_lacks_is_null() -> 
     ],
 )
 def test_a_table_that_is_not_as_declared_is_not_written(tmp_path: Path, change: object, words: str) -> None:
-    row = {"dataset": "d", "recipe": "r", "n": 3, "n_sizes": 2, "n_bounded": 0, "slope": 1.0}
+    row = {"dataset": "d", "recipe": "r", "n": 3, "fitted": "8; 32", "bounded": "", "left_out": "", "slope": 1.0}
     table = change(codebook.frame("rate_slopes", [row]))  # type: ignore[operator]
     with pytest.raises(TableError) as caught:
         saved.save("rate_slopes", table, tmp_path / "t.parquet", tmp_path / "t.csv")

@@ -106,9 +106,13 @@ STUDIES: dict[str, Callable[[], Frames]] = {
 }
 # Groups of figures by the tables that a made-up study fills; no other is drawn from it.
 GROUPS = {
-    **dict.fromkeys(list(STUDIES)[:7], ("answer", "runs", "losses", "accuracies", "targets", "tuning")),
-    **{study: ("losses", "accuracies", "others", "targets") for study in STUDIES if study.startswith("histories")},
-    **dict.fromkeys(list(STUDIES)[7:14], ("targets", "tuning")),
+    **dict.fromkeys(list(STUDIES)[:7], ("answer", "runs", "losses", "accuracies", "targets", "times", "tuning")),
+    **{
+        study: ("losses", "accuracies", "others", "targets", "times")
+        for study in STUDIES
+        if study.startswith("histories")
+    },
+    **dict.fromkeys(list(STUDIES)[7:14], ("targets", "times", "tuning")),
     **{study: ("gradients", "sharpness") for study in STUDIES if study.startswith("probes")},
     **{study: ("rates", "modes", "overheads") for study in STUDIES if study.startswith("mechanics")},
 }
@@ -152,9 +156,14 @@ def test_every_figure_is_whole(study: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("study", "name"),
-    [("nothing reached", "tuning"), ("probes", "loss_slices"), ("mechanics of few sizes", "rate_range")],
+    [
+        ("nothing reached", "tuning"),
+        ("probes", "loss_slices"),
+        ("mechanics of few sizes", "rate_range"),
+        ("probes without targets or momentum", "sharpness_vs_gap"),
+    ],
 )
-def test_lines_have_their_batch_sizes_at_their_ends_and_no_legend(study: str, name: str) -> None:
+def test_lines_and_points_have_their_batch_sizes_beside_them_and_no_legend(study: str, name: str) -> None:
     made = STUDY_FIGURES[name].draw(frames(study))
     made.draw_without_rendering()
     assert not made.legends

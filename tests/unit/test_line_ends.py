@@ -144,3 +144,40 @@ def test_a_panel_without_lines_gets_neither(panel: tuple[Figure, Axes], frames: 
     line_ends.name_sizes(made, {made.subfigs[0]: {axes: draw(axes, {})}}, frames)
     assert not made.subfigs[0].legends
     assert [text.get_text() for text in axes.texts] == ["not measured"]
+
+
+def cloud(axes: Axes, places: list[tuple[float, float]], singles: int) -> pd.DataFrame:
+    """A large point per size with `singles` small ones around it."""
+    points = pd.DataFrame(places, columns=["x", "y"]).assign(size=[size.label for size in SIZES])
+    around = np.linspace(0, 2 * np.pi, singles, endpoint=False)
+    for x, y in places:
+        axes.scatter(x + 0.04 * np.cos(around), y + 0.04 * np.sin(around), s=12)
+    axes.scatter(points["x"], points["y"], s=49)
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    return points
+
+
+@pytest.mark.parametrize("apart", [0.3, 0.02])
+def test_points_have_their_names_beside_them_and_off_all_points(
+    panel: tuple[Figure, Axes], frames: Frames, apart: float
+) -> None:
+    made, axes = panel
+    places = [(0.5 + apart * i, 0.5 - apart * i) for i in (-1, 0, 1)]
+    line_ends.name_points(made, {axes: cloud(axes, places, 5)}, frames)
+    named = labels(made, axes)
+    assert {*named} == {"1", "32", "full"}
+    assert not made.legends
+    assert axes.get_title(loc="right") == "Batch size"
+    drawn = np.concatenate([axes.transData.transform(each.get_offsets()) for each in axes.collections])
+    assert not any(text.get_window_extent().count_contains(drawn) for text in named.values())
+    joined = sum(text.arrow_patch is not None for text in axes.texts if isinstance(text, Annotation))
+    assert bool(joined) == (apart < 0.1)  # a name that stands further off is joined to its point
+
+
+def test_where_names_find_no_room_among_points_there_is_a_legend(panel: tuple[Figure, Axes], frames: Frames) -> None:
+    made, axes = panel
+    points = cloud(axes, [(0.3, 0.3), (0.5, 0.5), (0.7, 0.7)], 1)
+    axes.scatter(*np.meshgrid(np.linspace(0, 1, 60), np.linspace(0, 1, 60)), s=4)
+    line_ends.name_points(made, {axes: points}, frames)
+    assert not labels(made, axes)
+    assert len(made.legends) == 1

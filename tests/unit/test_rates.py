@@ -119,7 +119,7 @@ def test_untuned_cells_keep_their_rate_and_have_no_optimum() -> None:
 def test_a_square_root_law_has_slope_one_half() -> None:
     row = slopes(trials_of(lambda size, seed: 0.1 * (seed - 100) * size**0.5)).iloc[0]
     assert row["slope"] == pytest.approx(0.5)
-    assert (row["n"], row["n_sizes"]) == (2, 3)
+    assert (row["n"], row["fitted"], row["left_out"]) == (2, "8; 32; 128", "")
 
 
 def test_the_interval_of_the_slope_is_over_seeds() -> None:
@@ -135,7 +135,7 @@ def test_sizes_whose_optimum_lies_beyond_the_rates_do_not_bend_the_slope() -> No
     trials = trials_of(lambda size, _: 1e4 if size == 128 else 0.1 * size**0.5)
     row = slopes(trials).iloc[0]
     assert row["slope"] == pytest.approx(0.5)
-    assert row["n_sizes"] == 2
+    assert (row["fitted"], row["left_out"]) == ("8; 32", "128")
 
 
 def test_one_size_gives_no_slope_and_one_seed_none_with_an_interval() -> None:
@@ -200,7 +200,7 @@ def test_optima_beside_rates_that_diverge_widen_the_interval_of_the_slope() -> N
     # At 32 and 128 the best rates, 0.57 and 1.13, lie beyond 0.5, above which every run diverges: from 0.25 to 1.0.
     seeds = (101, 102, 103)
     row = slopes(trials_of(capped, seeds=seeds, diverges_above=0.5)).iloc[0]
-    assert (row["n_sizes"], row["n_bounded"]) == (3, 2)
+    assert tuple(row[["fitted", "bounded", "left_out"]]) == ("8; 32; 128", "32; 128", "")
     x = np.log([8, 32, 128])
     ends = [
         [float(np.polyfit(x, np.log([capped(8, seed), *others]), 1)[0]) for seed in seeds]

@@ -355,7 +355,7 @@ def test_the_report_shows_every_figure_once() -> None:
         file.read_text(encoding="utf-8") for file in (folder / "chapters.py", *(folder / "sections").glob("*.py"))
     ]
     named = re.compile(
-        r'Figure\("(\w+)"\)|_chapter\(content, "[^"]+", [\w.]+, "(\w+)"'
+        r'Figure\("(\w+)"\)|_chapter\(content, [^,]+, [\w.]+, "(\w+)"'
         r'|(?:content\.svg\(|figure_html\(content, pair, )"(\w+)"'
     )
     in_turn = re.compile(r"^_CURVES = \((.*)\)$", re.MULTILINE)

@@ -251,16 +251,35 @@ def test_rates_say_how_the_best_grows_and_fold_the_trials(tmp_path: Path) -> Non
     assert folded is not None
     assert len(folded.select("tbody tr")) == len(report.of("trials", PAIR))
     ends = ("slope", "slope_lowest", "slope_highest", "ci_low", "ci_high")
-    unknown = {**dict.fromkeys(ends), "n_sizes": 1, "n_bounded": 0, "n": 3}
-    assert "is not known: it lies within the rates tried at 1 batch size" in rates.slope(unknown, trained=True)
+    unknown = {**dict.fromkeys(ends), "fitted": "32", "bounded": "", "left_out": "8; 128", "n": 3}
+    assert "at batch size 32 only; a slope needs two." in rates.slope(unknown, trained=True)
+    unknown |= {"fitted": "", "left_out": "8; 32; 128"}
+    assert "at no batch size; a slope needs two." in rates.slope(unknown, trained=True)
     bounded = {"slope": None, "slope_lowest": 0.15, "slope_highest": 0.25, "ci_low": 0.1, "ci_high": 0.3}
-    bounded |= {"n_sizes": 4, "n_bounded": 3, "n": 3}
+    bounded |= {"fitted": "2; 4; 8; 16", "bounded": "4; 8; 16", "left_out": "", "n": 3}
     said = rates.slope(bounded, trained=True)
     assert "to a power between 0.15 and 0.25." in said
     assert "With the spread of the seeds" in said
     assert "interval is 0.10 to 0.30." in said
-    assert "At 3 of 4 sizes the best rate is only known to lie between two rates tried." in said
+    assert "rests on 4 batch sizes and 3 tuning seeds. At batch sizes 4, 8 and 16 the best rate is only known" in said
     assert "3 runs at each rate" in rates.slope(bounded, trained=False)
+
+
+@pytest.mark.parametrize(
+    ("fitted", "left_out", "words"),
+    [
+        ("8; 32", "", "rests on batch sizes 8 and 32 and 3 tuning seeds."),
+        ("8; 32", "1,168 (full)", "Batch size 1,168 (full) is left out: its best rate may lie beyond those tried."),
+        ("8; 16; 32", "1; 2", "Batch sizes 1 and 2 are left out: their best rates may lie beyond those tried."),
+        ("64; 128", "1; 2; 4; 8", "4 batch sizes are left out: their best rates may lie beyond those tried."),
+    ],
+)
+def test_a_slope_names_the_sizes_that_it_rests_on_and_those_that_it_leaves_out(
+    fitted: str, left_out: str, words: str
+) -> None:
+    row = {"slope": 0.5, "slope_lowest": 0.5, "slope_highest": 0.5, "ci_low": 0.4, "ci_high": 0.6, "n": 3}
+    said = rates.slope({**row, "fitted": fitted, "bounded": "", "left_out": left_out}, trained=True)
+    assert said.endswith(words)
 
 
 def test_rates_that_were_not_tuned_have_no_section(tmp_path: Path) -> None:

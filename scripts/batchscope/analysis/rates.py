@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from batchscope.stats.intervals import t_interval
-from batchscope.tables.cells import CELL, PAIR, about
+from batchscope.tables.cells import CELL, PAIR, about, labels, of_size, sizes_of
 from batchscope.tables.codebook import frame
 
 LOSS = "selected_validation_loss"
@@ -104,26 +104,28 @@ def slopes(trials: pd.DataFrame, *, paired: bool = True) -> pd.DataFrame:
     """One row per tuned data set and recipe: the slope of log(optimum) on log(batch size), 0.5 for a square-root law.
 
     The slope is fitted by least squares to the optima of every tuning seed, and averaged over the `n` seeds with a 95 %
-    t-interval. Of the `n_sizes` sizes in the fit, the optimum of `n_bounded` is only known to lie between two rates
-    tried. Where there are such, `slope` is null; `slope_lowest` and `slope_highest` are the means of the lowest and the
+    t-interval. Of the sizes `fitted`, the optimum of those `bounded` is only known to lie between two rates tried.
+    Where there are such, `slope` is null; `slope_lowest` and `slope_highest` are the means of the lowest and the
     highest slopes that they allow, and the interval reaches from that of the one to that of the other. Sizes whose
-    optimum may lie beyond the rates tried, or which lack one for a seed, are left out. All are null for fewer than two
-    sizes, and the ends of the interval for one seed or for trials that are not `paired`, see `repetitions`.
+    optimum may lie beyond the rates tried, or which lack one for a seed, are `left_out`. All are null for fewer than
+    two sizes, and the ends of the interval for one seed or for trials that are not `paired`, see `repetitions`.
     """
     rows = []
     for pair, group in about(repetitions(trials, paired=paired), PAIR):
         seeds = sorted(int(seed) for seed in group["seed"].unique())
-        found = [(int(part["batch_size"].iloc[0]), optima(part).ends(seeds)) for _, part in group.groupby(CELL)]
-        ends = [(size, *each) for size, each in found if each and each[0].min() > 0 and np.isfinite(each[1]).all()]
-        row: dict[str, Any] = {**pair, "n": len(seeds), "n_sizes": len(ends)}
-        row["n_bounded"] = sum(bool((low < high).any()) for _, low, high in ends)
+        sizes = sizes_of(group)
+        found = {size: optima(of_size(group, size)).ends(seeds) for size in sizes}
+        ends = {size: each for size, each in found.items() if each and each[0].min() > 0 and np.isfinite(each[1]).all()}
+        bounded = [size for size, (low, high) in ends.items() if (low < high).any()]
+        row: dict[str, Any] = {**pair, "n": len(seeds), "fitted": labels(ends), "bounded": labels(bounded)}
+        row["left_out"] = labels(size for size in sizes if size not in ends)
         if len(ends) > 1:
-            x = np.log([float(size) for size, _, _ in ends])
+            x = np.log([float(size.batch_size) for size in ends])
             x -= x.mean()
-            logs = np.log([[low, high] for _, low, high in ends])
+            logs = np.log([[low, high] for low, high in ends.values()])
             lowest, highest = weighted_ends(x / (x @ x), logs[:, 0], logs[:, 1])
             row |= {"slope_lowest": float(lowest.mean()), "slope_highest": float(highest.mean())}
-            row["slope"] = None if row["n_bounded"] else row["slope_lowest"]
+            row["slope"] = None if bounded else row["slope_lowest"]
             row |= {"ci_low": t_interval(lowest).low, "ci_high": t_interval(highest).high}
         rows.append(row)
     return frame("rate_slopes", rows)

@@ -15,7 +15,7 @@ import pandas as pd
 
 from batchscope.analysis.best import BEST, COMPARED, NOT_COMPARABLE, NOT_TESTABLE
 from batchscope.stats.times import LEAST_DIFFERENCE
-from batchscope.tables.cells import PAIR, SIZE, Pair, Size, of_pair, pairs, sizes_of
+from batchscope.tables.cells import PAIR, SIZE, Pair, Size, labels, of_pair, pairs, sizes_of
 from batchscope.tables.codebook import frame
 
 QUALITY, TARGET, NONE = "quality", "target", "none"
@@ -83,9 +83,9 @@ def _row(tables: Tables, pair: Pair) -> Row:
     row = {
         **dict(zip(PAIR, pair, strict=True)),
         "metric": found["metric"].iloc[0],
-        "worse": _labels(compared.worse),
-        "not_compared": _labels(compared.having(NOT_COMPARABLE, NOT_TESTABLE)),
-        "still_improving": _labels(_improving(runs)),
+        "worse": labels(compared.worse),
+        "not_compared": labels(compared.having(NOT_COMPARABLE, NOT_TESTABLE)),
+        "still_improving": labels(_improving(runs)),
     }
     if compared.best is None:
         return {**row, **_by_target(of_pair(tables["advice"], pair), known=bool(found["n"].sum()))}
@@ -98,8 +98,8 @@ def _row(tables: Tables, pair: Pair) -> Row:
         **_named("best_", compared.best),
         "basis": NONE if reason else QUALITY,
         "reason": reason,
-        "not_worse": _labels(rivals),
-        "as_fast": _labels(_as_fast(chosen, compared.not_worse, seconds)),
+        "not_worse": labels(rivals),
+        "as_fast": labels(_as_fast(chosen, compared.not_worse, seconds)),
         "edge": _edge(compared, chosen or compared.best),
         **(_chosen(compared, chosen, seconds, kind) if chosen else {}),
     }
@@ -194,7 +194,3 @@ def _improving(runs: pd.DataFrame) -> list[Size]:
 def _named(prefix: str, size: Size | None) -> Row:
     values = (None, None) if size is None else size
     return {f"{prefix}{name}": value for name, value in zip(SIZE, values, strict=True)}
-
-
-def _labels(sizes: Sequence[Size]) -> str:
-    return "; ".join(size.label for size in sorted(sizes))

@@ -32,30 +32,32 @@ class FigureSpec:
 
     The figure is drawn only for a data set and recipe about which every table in `needs` has rows; of a need such
     as `to_target.seconds`, with something in that column, of `evaluations.train_loss|validation_loss` in one of two.
+    The page shows it only where it has what it `adds`, too: else another figure of the page shows all that it does.
+    A figure that is not `listed` is the same as another, drawn for another screen.
     """
 
     name: str
     title: str
     module: str
     needs: tuple[str, ...] = ()
+    adds: tuple[str, ...] = ()
+    listed: bool = True
 
     @property
     def group(self) -> str:
         """What a study must have for the figure to be drawn: `runs` of its own, what `FOLLOWED` names on the way,
-        `targets`, `tuning`; of a probe, that probe.
+        `targets`, `times` on the way to them, `tuning`; of a probe, that probe.
         """
         found = [key for need in self.needs for key in (need, need.partition(".")[0])]
         return next((_GROUPS[key] for key in found if key in _GROUPS), "runs")
 
     def has_rows(self, frames: Frames) -> bool:
         """Whether there is anything to draw for this data set and recipe."""
-        for need in self.needs:
-            table, _, column = need.partition(".")
-            rows = frames.of(table)
-            found = rows[[name for name in column.split("|") if name in rows]] if column else rows
-            if rows.empty or (column and found.isna().all(axis=None)):
-                return False
-        return True
+        return all(_is_met(need, frames) for need in self.needs)
+
+    def is_shown(self, frames: Frames) -> bool:
+        """Whether the page shows it for this data set and recipe."""
+        return self.has_rows(frames) and all(_is_met(need, frames) for need in self.adds)
 
     def draw(self, frames: Frames) -> Figure:
         """The figure in the theme of the report; it says so where there is nothing to draw."""
@@ -99,6 +101,13 @@ class FigureSpec:
         return import_module(f"batchscope.figures.{self.module}")
 
 
+def _is_met(need: str, frames: Frames) -> bool:
+    table, _, column = need.partition(".")
+    rows = frames.of(table)
+    found = rows[[name for name in column.split("|") if name in rows]] if column else rows
+    return not (rows.empty or (column and found.isna().all(axis=None)))
+
+
 FOLLOWED: dict[str, tuple[str, ...]] = {
     "losses": ("train_loss", "validation_loss"),
     "accuracies": ("train_accuracy", "validation_accuracy"),
@@ -107,22 +116,22 @@ FOLLOWED: dict[str, tuple[str, ...]] = {
 """By group of figures, the columns of evaluations that they show."""
 _LOSSES, _ACCURACIES, _OTHERS = (f"evaluations.{'|'.join(columns)}" for columns in FOLLOWED.values())
 _ANSWER = ("best.value_mean", "recommendation")
-_RESULTS = ("best.value_ci_low|accuracy_mean", "recommendation")  # else the answer shows all there is
+_RESULTS = ("best.value_ci_low|accuracy_mean",)  # else the answer shows all there is
 _SPECS = (
     FigureSpec("answer", "How the batch sizes compare", "answer", _ANSWER),
-    FigureSpec("answer_narrow", "How the batch sizes compare, for a phone", "answer", _ANSWER),
-    FigureSpec("curves_article", "Training and validation loss, one panel per batch size", "curves", (_LOSSES,)),
+    FigureSpec("answer_narrow", "How the batch sizes compare, for a phone", "answer", _ANSWER, listed=False),
+    FigureSpec("curves_article", "Loss of single runs, one panel per batch size", "curves", (_LOSSES,)),
     FigureSpec("curves_loss", "Learning curves of the loss", "curves", (_LOSSES,)),
     FigureSpec("curves_accuracy", "Learning curves of the accuracy", "curves", (_ACCURACIES,)),
     FigureSpec("curves_others", "Learning curves of other results", "curves", (_OTHERS,)),
-    FigureSpec("accuracy_vs_batch", "Result against batch size", "results", _RESULTS),
+    FigureSpec("accuracy_vs_batch", "Result against batch size", "results", _ANSWER, _RESULTS),
     FigureSpec("gap_vs_batch", "Generalisation gap against batch size", "results"),
     FigureSpec("updates_vs_batch", "Updates and epochs against batch size", "results"),
     FigureSpec("outcomes", "How the runs ended", "results"),
     FigureSpec("time_per_epoch", "Time per update and per epoch", "results", ("timings.seconds_per_update",)),
     FigureSpec("throughput", "Examples per second", "results", ("timings.seconds_per_update",)),
-    FigureSpec("memory", "Peak memory", "results"),
-    FigureSpec("utilisation", "Utilisation", "results"),
+    FigureSpec("memory", "Peak memory", "results", ("summary.memory_bytes",)),
+    FigureSpec("utilisation", "Utilisation", "results", ("summary.utilisation_percent",)),
     FigureSpec("step_losses", "Loss of single updates", "traces"),
     FigureSpec("noise_vs_batch", "Noise of the step loss against batch size", "results"),
     FigureSpec("gradient_norm", "Norm of the gradient of single updates", "traces"),
@@ -148,6 +157,7 @@ _GROUPS = {
     _OTHERS: "others",
     "trials": "tuning",
     "rate_slopes": "tuning",
+    "to_target.seconds": "times",
     "to_target": "targets",
     "critical_batch_size": "targets",
 }

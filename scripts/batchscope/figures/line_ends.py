@@ -1,4 +1,4 @@
-"""Batch sizes written at the ends of their lines, instead of a legend."""
+"""Batch sizes written at the ends of their lines or beside their points, instead of a legend."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
@@ -23,6 +24,10 @@ _SAME = 0.02  # of the width of a panel: lines that end so close together end at
 _AIR = 2.5  # pixels between a label and what it may not meet
 # Where a label may stand beside an end, in points, best first.
 _BESIDE = ((4, 0), (4, 7), (4, -7), (0, 9), (0, -9), (-4, -8), (-4, 8), (9, 13), (9, -13), (-9, -14), (-9, 14))
+# The same beside a point; what stands further off is joined to it.
+_NEAR = ((8, 0), (-8, 0), (0, 11), (0, -11), (7, 8), (7, -8), (-7, 8), (-7, -8))
+_FAR = tuple((x * reach, y * reach) for reach in (14, 22, 32) for x in (1, -1) for y in (0.4, -0.4, 1, -1))
+_DOT = 4.0  # points from the middle of a point to its edge
 
 
 def name_sizes(made: Figure, parts: Mapping[FigureBase, Mapping[Axes, pd.DataFrame]], frames: Frames) -> None:
@@ -31,11 +36,29 @@ def name_sizes(made: Figure, parts: Mapping[FigureBase, Mapping[Axes, pd.DataFra
     `parts` are the panels of each part with the ends of their lines: columns `size` (its label), `x` and `y`. Lines
     that end side by side get a column of labels at the right, each joined to its end; others get theirs beside it.
     """
-    labels = {axes: _labels(axes, ends, frames.sizes) for panels in parts.values() for axes, ends in panels.items()}
+    _name(made, parts, frames, points=False)
+
+
+def name_points(made: Figure, panels: Mapping[Axes, pd.DataFrame], frames: Frames) -> None:
+    """Write the batch size beside every point; a legend above the `panels` of `made` where one finds no room.
+
+    `panels` are given with their points: columns `size` (its label), `x` and `y`.
+    """
+    _name(made, {made: panels}, frames, points=True)
+
+
+def _name(
+    made: Figure, parts: Mapping[FigureBase, Mapping[Axes, pd.DataFrame]], frames: Frames, *, points: bool
+) -> None:
+    labels = {
+        axes: _labels(axes, ends, frames.sizes, points=points)
+        for panels in parts.values()
+        for axes, ends in panels.items()
+    }
     made.draw_without_rendering()  # where things are is known from here on
     for part, panels in parts.items():
         own = {axes: labels[axes] for axes in panels if labels[axes]}
-        if all(_place(axes, found) for axes, found in own.items()):
+        if all(_place(axes, found, points=points) for axes, found in own.items()):
             for axes, found in own.items():
                 _strokes(axes, found, frames)
                 _head(axes)
@@ -67,8 +90,8 @@ def spread(wanted: ArrayLike, gap: float, low: float, high: float) -> NDArray[np
     return places
 
 
-def _labels(axes: Axes, ends: pd.DataFrame, sizes: Sequence[Size]) -> list[Annotation]:
-    """A label to the right of every end, and above the panel what it is.
+def _labels(axes: Axes, ends: pd.DataFrame, sizes: Sequence[Size], *, points: bool) -> list[Annotation]:
+    """A label to the right of every end (or of every one of some points), and above the panel what it is.
 
     Those of a column stand outside the panel and take part in the layout.
     """
@@ -76,7 +99,7 @@ def _labels(axes: Axes, ends: pd.DataFrame, sizes: Sequence[Size]) -> list[Annot
         return []
     words = {size.label: _word(size) for size in sizes}
     _head(axes)
-    column = _is_column(axes, ends)
+    column = not points and _is_column(axes, ends)
     if column:
         axes.set_xlim(right=ends["x"].max())
     found = []
@@ -101,8 +124,8 @@ def _is_column(axes: Axes, ends: pd.DataFrame) -> bool:
     return bool(shares.max() - shares.min() < _SAME)
 
 
-def _place(axes: Axes, labels: Sequence[Annotation]) -> bool:
-    """Move the labels apart, or to where they meet no line; False where there is no room."""
+def _place(axes: Axes, labels: Sequence[Annotation], *, points: bool) -> bool:
+    """Move the labels apart, or to where they meet no line and no point; False where there is no room."""
     if labels[0].get_in_layout():
         return _stack(axes, labels)
     drawn = [line for line in axes.lines if not str(line.get_gid()).startswith(svg.TIP)]
@@ -112,9 +135,11 @@ def _place(axes: Axes, labels: Sequence[Annotation]) -> bool:
         if line.get_linestyle() != "None" and len(line.get_path()) > 1
     ]
     spots = [line.get_transform().transform(line.get_xydata()) for line in drawn if line.get_linestyle() == "None"]
-    taken: list[Bbox] = []
+    clouds = [each for each in axes.collections if isinstance(each, PathCollection)]
+    spots += [cloud.get_offset_transform().transform(cloud.get_offsets()) for cloud in clouds]
+    taken = [_dot(axes, label) for label in labels] if points else []
     for label in labels:
-        for offset in _BESIDE:
+        for offset in (*_NEAR, *_FAR) if points else _BESIDE:
             box = _moved(label, offset)
             inside = axes.bbox.contains(box.x0, box.y0) and axes.bbox.contains(box.x1, box.y1)
             around = box.padded(_AIR)
@@ -129,6 +154,12 @@ def _place(axes: Axes, labels: Sequence[Annotation]) -> bool:
         else:
             return False
     return True
+
+
+def _dot(axes: Axes, label: Annotation) -> Bbox:
+    """What the point of a label covers, in pixels."""
+    (x, y), reach = axes.transData.transform(label.xy), _DOT * axes.figure.dpi / 72
+    return Bbox([[x - reach, y - reach], [x + reach, y + reach]])
 
 
 def _stack(axes: Axes, labels: Sequence[Annotation]) -> bool:
@@ -164,10 +195,12 @@ def _word(size: Size) -> str:
 
 
 def _strokes(axes: Axes, labels: Sequence[Annotation], frames: Frames) -> None:
-    """From each end to its label in the column a stroke in its colour."""
+    """From each end to its label in the column, and from each point to one further off, a stroke in its colour."""
     shades = {_word(size): shade for size, shade in theme.colours(frames).items()}
-    for label in labels if labels[0].get_in_layout() else ():
+    for label in labels:
         x, y = label.get_position()
-        stroke = {"arrowstyle": "-", "color": shades[label.get_text()], "linewidth": 1.2, "shrinkA": 0, "shrinkB": 0}
-        look: dict[str, Any] = {"textcoords": "offset points", "annotation_clip": False, "arrowprops": stroke}
-        axes.annotate("", label.xy, (x - 2, y), **look)
+        if label.get_in_layout() or (x, y) in _FAR:
+            stroke = {"arrowstyle": "-", "color": shades[label.get_text()], "linewidth": 1.2}
+            look: dict[str, Any] = {"textcoords": "offset points", "annotation_clip": False}
+            look["arrowprops"] = {**stroke, "shrinkA": 0, "shrinkB": 0}
+            axes.annotate("", label.xy, (x - float(np.copysign(2, x)), y), **look)

@@ -16,6 +16,7 @@ from batchscope.figures import line_ends, theme
 from batchscope.figures.frames import Frames, Size, labelled, of_size, value_of
 from batchscope.figures.targets import Numbers, sentence_case
 from batchscope.figures.words import joined, plain, range_in_words, series_in_words
+from batchscope.tables.cells import listed
 
 _LOSS = "selected_validation_loss"
 # Trials whose loss is so many times the median of all are marked at the upper edge: nobody reads their values.
@@ -251,10 +252,10 @@ def _slope_in_words(frames: Frames) -> str:
         return "No slope was fitted."
     row = rows.iloc[0]
     least, most = (plain(float(row[f"slope_{end}"]), digits=3) for end in ("lowest", "highest"))
-    n, sizes, bounded = (int(row[name]) for name in ("n", "n_sizes", "n_bounded"))
+    n, sizes = int(row["n"]), len(listed(row["fitted"]))
     open_ended = pd.isna(row["ci_low"]) or pd.isna(row["ci_high"])
     low, high = ("", "") if open_ended else (plain(float(row[name]), digits=3) for name in ("ci_low", "ci_high"))
-    if bounded:
+    if row["bounded"]:
         reach = "" if open_ended else f" (95 %, with the spread of {_repetitions(frames, n)}: {low} to {high})"
         return f"No slope is drawn: over {sizes} sizes it lies between {least} and {most}{reach}."
     if open_ended:

@@ -117,6 +117,11 @@ def draw_examples_to_target(frames: Frames) -> Figure:
     return made
 
 
+def title_examples_to_target(frames: Frames) -> str:
+    """What was counted."""
+    return f"{sentence_case(examples_unit(frames))} to the targets"
+
+
 def caption_examples_to_target(frames: Frames) -> str:
     """What is drawn, over how many runs."""
     unit = examples_unit(frames)
@@ -135,7 +140,8 @@ def caption_examples_to_target(frames: Frames) -> str:
 def alt_examples_to_target(frames: Frames) -> str:
     """Axes, values and what the law says."""
     unit = examples_unit(frames)
-    head = f"{sentence_case(unit)} to the target against batch size, and the residuals of the law."
+    residuals = ", and the residuals of the law" if _fitted(frames) else ""
+    head = f"{sentence_case(unit)} to the target against batch size{residuals}."
     return joined([head, targets_alt(frames, unit, f"number of {unit}"), fits_in_words(frames)])
 
 

@@ -46,7 +46,8 @@ def speed_and_memory(content: Content) -> str:
 def time_to_target(content: Content) -> str:
     """What each batch size needs to get to a target, and the critical batch size."""
     more: list[Part] = [targets.targets, targets.critical, targets.budgets, targets.savings]
-    return _chapter(content, "Targets", findings.target, "time_to_target", [part(content) for part in more])
+    title = "Targets" if len(content.tables["to_target"]) else "Equal budgets"
+    return _chapter(content, title, findings.target, "time_to_target", [part(content) for part in more])
 
 
 def stability_and_noise(content: Content) -> str:

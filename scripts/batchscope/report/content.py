@@ -86,6 +86,10 @@ class Content:
         """Whether `column` of `table` has a value for a data set and recipe."""
         return bool(self.of(table, pair)[column].notna().any())
 
+    def shows(self, table: str, column: str) -> bool:
+        """Whether `column` of `table` has a value for any data set and recipe that the page shows in full."""
+        return any(self.has(table, pair, column) for pair in self.shown)
+
     def twins(self, key: str, value: str | bool, pair: Pair) -> list[Pair]:
         """The pairs on the same data set whose recipe differs in `key` only, and has `value` there."""
         return Design.of({}, self.study["recipes"]).twins(key, value, pair, self.pairs)
@@ -97,9 +101,9 @@ class Content:
         return self._selected[pair]
 
     def svg(self, name: str, pair: Pair) -> Path | None:
-        """The file of the figure `name` of a data set and recipe; None where the study has none."""
+        """The file of the figure `name` of a data set and recipe; None where the page has none."""
         file = self.figures / folder(pair[0]) / folder(pair[1]) / f"{name}.svg"
-        return file if file.is_file() and STUDY_FIGURES[name].has_rows(self.frames(pair)) else None
+        return file if file.is_file() and STUDY_FIGURES[name].is_shown(self.frames(pair)) else None
 
     @cached_property
     def _selected(self) -> dict[Pair, Frames]:

@@ -44,7 +44,7 @@ def quality(content: Content, pair: Pair) -> str:
     if best is worst:
         return f"{name} at batch size {size(best)}: {_mean(best)}{_unit(metric.unit)}."
     other = "lowest" if which == "highest" else "highest"
-    more = STUDY_FIGURES["accuracy_vs_batch"].has_rows(content.frames(pair))
+    more = STUDY_FIGURES["accuracy_vs_batch"].is_shown(content.frames(pair))
     return (
         f"{name} is {which} at batch size {size(best)} ({_mean(best)}{_unit(metric.unit)}) and {other} at "
         f"{size(worst)} ({_mean(worst)}){'' if more else '; the figure of the answer shows all sizes'}."

@@ -21,6 +21,9 @@ Block = Typed | str
 Build = Callable[[Content, Pair], Sequence[Block]]
 """What a section says about a data set and recipe."""
 
+Title = str | Callable[[Content], str]
+"""The title of a section; a function names what the study measured of what the section may show."""
+
 OPEN_PAIRS = 2  # with more data sets and recipes in a section, the page shows the first and folds the others
 
 
@@ -33,7 +36,7 @@ class Section:
     """
 
     name: str
-    title: str
+    title: Title
     introduction: Sequence[str]
     build: Build
 
@@ -44,10 +47,11 @@ class Section:
         shown = len(found) if len(found) <= OPEN_PAIRS else 1
         body = "".join(head + part for head, part in found[:shown])
         body += "".join(elements.folded_under(head, part) for head, part in found[shown:])
-        return elements.section(self.title, body, *self.introduction)
+        title = self.title if isinstance(self.title, str) else self.title(content)
+        return elements.section(title, body, *self.introduction)
 
 
-def section(title: str, *introduction: str) -> Callable[[Build], Section]:
+def section(title: Title, *introduction: str) -> Callable[[Build], Section]:
     """Make a section, with this title and introduction, of the function that builds its parts."""
     return lambda build: Section(build.__name__, title, introduction, build)
 

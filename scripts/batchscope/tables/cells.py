@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from batchscope.tables import job_columns as columns
@@ -37,6 +37,20 @@ class Size(NamedTuple):
     def label(self) -> str:
         """As tables and figures write it: `32`, or `800 (full)`."""
         return f"{self.batch_size:,} (full)" if self.full_batch else f"{self.batch_size:,}"
+
+
+def labels(sizes: Iterable[Size]) -> str:
+    """How a table lists batch sizes: their labels, smallest first, separated by semicolons."""
+    return "; ".join(size.label for size in sorted(sizes))
+
+
+def listed(content: object) -> list[str]:
+    """The labels that `labels` has put together.
+
+    >>> listed(labels([Size(8, False), Size(1168, True)])), listed("")
+    (['8', '1,168 (full)'], [])
+    """
+    return [label for label in str(content).split("; ") if label]
 
 
 def folder(name: str) -> str:

@@ -210,8 +210,9 @@ OF_RUNS: dict[str, dict[str, Column]] = {
     "rate_slopes": {
         **PAIR,
         "n": integer("", "tuning seeds"),
-        "n_sizes": integer("", "batch sizes fitted"),
-        "n_bounded": integer("", "sizes of which only two rates are known between which the optimum lies"),
+        "fitted": string("labels of the batch sizes that the slope rests on, separated by semicolons"),
+        "bounded": string("labels of those of which only two rates are known between which the optimum lies"),
+        "left_out": string("labels of the other sizes, whose optimum may lie beyond the rates tried"),
         "slope": number("", "slope of log(best rate) on log(batch size), mean over the seeds; null where only bounded"),
         "slope_lowest": number("", "mean over the seeds of the lowest slope that the optima allow"),
         "slope_highest": number("", "mean over the seeds of the highest slope that the optima allow"),

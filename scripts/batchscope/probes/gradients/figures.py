@@ -16,7 +16,12 @@ from batchscope.figures.frames import Frames, Size, of_size
 from batchscope.figures.target_words import joined
 from batchscope.figures.words import series_in_words
 from batchscope.probes import marks
-from batchscope.probes.gradients.noise_scale import alt_noise_scale, caption_noise_scale, draw_noise_scale
+from batchscope.probes.gradients.noise_scale import (
+    alt_noise_scale,
+    caption_noise_scale,
+    draw_noise_scale,
+    title_noise_scale,
+)
 from batchscope.probes.moments import known
 from batchscope.probes.words import seeds_in_words
 from batchscope.tables.cells import sizes_of
@@ -32,6 +37,7 @@ __all__ = [
     "draw_gradient_direction",
     "draw_gradient_variance",
     "draw_noise_scale",
+    "title_noise_scale",
 ]
 
 MOST_SIZES = 3  # of the runs whose weights are looked at: a column of panels each

@@ -47,6 +47,11 @@ def draw_noise_scale(frames: Frames) -> Figure:
     return made
 
 
+def title_noise_scale(frames: Frames) -> str:
+    """What is drawn: critical batch sizes where there are."""
+    return f"Gradient noise scale{' and critical batch size' if _accepted(frames) else ''}"
+
+
 def caption_noise_scale(frames: Frames) -> str:
     """What is drawn, over how many seeds, and the intervals."""
     laws, open_ended = _accepted(frames), _open(frames.of("noise_scale"))
@@ -72,7 +77,7 @@ def alt_noise_scale(frames: Frames) -> str:
     fits = [f"{plain(law.b_crit or 0.0, digits=3)} at {target.label}" for target, law in _accepted(frames).items()]
     return joined(
         [
-            "Gradient noise scale against the checkpoint of the run, beside the critical batch size.",
+            f"Gradient noise scale against the checkpoint of the run{', beside the critical batch size' * bool(fits)}.",
             f"Over all seeds it is {listing(parts)}." if parts else "There is no mean over seeds.",
             f"The critical batch size is {listing(fits)}." if fits else "No critical batch size was accepted.",
         ]

@@ -82,6 +82,6 @@ PROBE = Probe(
             "gradient_variance", "Variance and signal-to-noise of the gradient", "gradients", needs=("gradients",)
         ),
         ProbeFigure("gradient_direction", "Direction and bias of the gradient", "gradients", needs=("gradients",)),
-        ProbeFigure("noise_scale", "Gradient noise scale and critical batch size", "gradients", needs=("noise_scale",)),
+        ProbeFigure("noise_scale", "Gradient noise scale", "gradients", needs=("noise_scale",)),
     ),
 )

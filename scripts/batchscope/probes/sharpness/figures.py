@@ -83,6 +83,7 @@ def draw_sharpness_vs_gap(frames: Frames) -> Figure:
     made, panels = theme.figure(1, 2, 3.0, extra=0.5, sharey=True)
     checkpoint = next(iter(_compared(frames)), None)
     runs, means = (at(frames.of(table), checkpoint) for table in ("sharpness", "sharpness_means"))
+    points = {}
     for axes, measure in zip(panels, ("lambda_max", "adaptive_sharpness"), strict=True):
         pairs = runs.dropna(subset=[measure, GAP])
         if pairs.empty:
@@ -93,9 +94,11 @@ def draw_sharpness_vs_gap(frames: Frames) -> Figure:
             if _far_apart(known(pairs[measure])):
                 theme.log_axis(axes, "x", known(pairs[measure]))
             theme.plain_axis(axes)
+            place = ["size", f"{measure}_mean", f"{GAP}_mean"]
+            points[axes] = labelled(means)[place].dropna().set_axis(["size", "x", "y"], axis=1)
         axes.set_xlabel(MEASURES[measure])
         axes.set_ylabel("Train − test accuracy" if axes is panels[0] else "")
-    theme.size_legend(made, frames, sizes_of(runs) or frames.sizes)
+    line_ends.name_points(made, points, frames)
     return made
 
 

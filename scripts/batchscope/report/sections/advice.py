@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from batchscope import text
 from batchscope.figures.sheets import Row, number
 from batchscope.probes.section import Figure
 from batchscope.report import elements
@@ -13,6 +14,12 @@ from batchscope.report.page import Block, html, pair_title, section
 from batchscope.report.sections import costs
 from batchscope.tables.cells import Pair
 
+_ABOUT = {
+    "time_to_target": "time to a target",
+    "test_accuracy": "test accuracy",
+    "memory": "memory",
+    "energy": "energy",
+}
 GOALS = {
     "time_to_target": "Least time to a target",
     "test_accuracy": "Best test accuracy",
@@ -25,17 +32,34 @@ GOALS = {
 def advice(content: Content) -> str:
     """A box per data set and recipe, and the front of time and error below it."""
     return elements.section(
-        "By goal: time to a target, test accuracy, memory or energy",
+        _title(content),
         "".join(html(content, pair, _advice(content, pair)) for pair in content.shown),
         "Decided: all other sizes are significantly worse for this goal. Not decided: the size named has the best "
         "mean, and others may be as good or better.",
     )
 
 
+def _title(content: Content) -> str:
+    """The goals for which a size is named, or would be if a run had reached the target in time."""
+    judged = {
+        str(row["goal"])
+        for pair in content.shown
+        if _named(content, pair)
+        for row in content.rows("advice", pair)
+        if number(row, "batch_size") is not None or _judged(content, pair, row)
+    }
+    about = text.listing([words for goal, words in _ABOUT.items() if goal in judged])
+    return f"By goal: {about}" if about else "By goal"
+
+
+def _named(content: Content, pair: Pair) -> list[Row]:
+    """The goals that a size is named for."""
+    return [row for row in content.rows("advice", pair) if number(row, "batch_size") is not None]
+
+
 def _advice(content: Content, pair: Pair) -> list[Block]:
     """The size to use for each goal, how sure that is, and the sentences behind it; nothing where no goal has one."""
-    found = content.rows("advice", pair)
-    named = [row for row in found if number(row, "batch_size") is not None]
+    found, named = content.rows("advice", pair), _named(content, pair)
     if not named:
         return []
     heading = elements.heading(3, elements.slug("advice", *pair), pair_title(pair))
@@ -46,7 +70,7 @@ def _advice(content: Content, pair: Pair) -> list[Block]:
 
 
 def _judged(content: Content, pair: Pair, row: Row) -> bool:
-    """Whether the table of runs made elsewhere has what a goal is about, though no size can be named."""
+    """Whether the study has what a goal is about, though no size can be named."""
     return row["goal"] == "time_to_target" and bool(content.of("to_target", pair)["seconds"].notna().any())
 
 

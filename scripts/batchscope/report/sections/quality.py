@@ -39,7 +39,7 @@ _SUMMARY: tuple[Field | Own, ...] = (
 @section(
     "Summary",
     "One row per batch size. In a browser, a click on a heading sorts the table by it. What memory, utilisation and "
-    "energy are here, and why one is missing, is said under Memory, utilisation and energy.",
+    "energy are here, and why one is missing, is said in the chapter Speed.",
 )
 def summary(content: Content, pair: Pair) -> list[Block]:
     """One row per batch size: updates, seconds, losses, accuracy, gap and noise, and how many runs that is."""
@@ -121,7 +121,7 @@ def compared(content: Content, pair: Pair) -> bool:
 )
 def comparison(content: Content, pair: Pair) -> list[Block]:
     """One row per batch size: how its best validation loss differs from that of the size with the lowest mean."""
-    if not compared(content, pair):
+    if not compared(content, pair) or len(content.of("best", pair)) < 2:
         return []
     shared = paired(content.study["measurements"])
     best, ranks, repeated = content.of("best", pair), content.of("ranks", pair), "seeds" if content.trained else "runs"
@@ -171,6 +171,11 @@ def _size(row: Row) -> tuple[int, bool]:
     return row["batch_size"], row["full_batch"]
 
 
+_FINAL = (
+    Field("Final validation loss", "last_validation_loss"),
+    Field("Final train accuracy", "last_train_accuracy"),
+    Field("Final test accuracy", "last_test_accuracy"),
+)
 _ACCURACY: tuple[Field | Own, ...] = (
     SIZE,
     Field("Updates in all", "updates", "mean", form="whole"),
@@ -178,13 +183,19 @@ _ACCURACY: tuple[Field | Own, ...] = (
     Field("Best epoch", "selected_epoch", "mean", form="number"),
     Field("Test loss at the best epoch", "test_loss"),
     Field("Test accuracy at the best epoch", "test_accuracy"),
-    Field("Final validation loss", "last_validation_loss"),
-    Field("Final train accuracy", "last_train_accuracy"),
-    Field("Final test accuracy", "last_test_accuracy"),
+    *_FINAL,
 )
 
 
-@section("Accuracy and the gap between training and test")
+def _title(content: Content) -> str:
+    """What is known of accuracies, and of results after the last update."""
+    if content.trained:
+        return f"Accuracy{' and the gap between training and test' if content.shows('summary', 'gap_mean') else ''}"
+    final = any(content.shows("summary", f"{field.name}_mean") for field in _FINAL)
+    return f"Test accuracy{' and final results' if final else ''}"
+
+
+@section(_title)
 def accuracy(content: Content, pair: Pair) -> list[Block]:
     """One row per batch size: epochs trained, and accuracies at the best and after the last epoch."""
     if not (content.trained or content.has("best", pair, "accuracy_mean")):

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from batchscope import text
 from batchscope.analysis.external_runs.given import best_mean_in_words, criterion_in_words, paired
 from batchscope.figures.sheets import Row, number
+from batchscope.figures.targets import sentence_case
 from batchscope.probes.section import Figure
 from batchscope.report import elements
 from batchscope.report.content import Content
 from batchscope.report.fields import SIZE, Field, Own, table, words
 from batchscope.report.page import Block, section
 from batchscope.stats import LEVEL
-from batchscope.tables.cells import Pair
+from batchscope.tables.cells import Pair, listed
 
+_NAMED = 3  # sizes up to which a sentence names them
 _RATES = (
     SIZE,
     Field("Rate of the runs", "learning_rate"),
@@ -102,8 +106,7 @@ def _bias(choice: Row) -> str:
 
 def slope(row: Row, *, trained: bool) -> str:
     """How the best rate grows with the batch size: the finding, and what it rests on."""
-    n_sizes, n_bounded, n = (int(row[name]) for name in ("n_sizes", "n_bounded", "n"))
-    sizes = text.count(n_sizes, "batch size")
+    n, fitted, bounded = int(row["n"]), listed(row["fitted"]), listed(row["bounded"])
     of_means = "the means of the runs at each rate, without an interval"
     repeated = text.count(n, "tuning seed") if trained else f"{n} runs at each rate" if n > 1 else of_means
     value, low, high, least, most = (
@@ -112,12 +115,13 @@ def slope(row: Row, *, trained: bool) -> str:
     if least is None or most is None:
         return (
             "How the best learning rate grows with the batch size is not known: it lies within the rates tried at "
-            f"{sizes if n_sizes else 'no batch size'}; a slope needs two."
+            f"{f'{_sizes(fitted)} only' if fitted else 'no batch size'}; a slope needs two."
         )
-    head, rests = "The best learning rate changes as the batch size to", f"The power rests on {sizes} and {repeated}."
+    head = "The best learning rate changes as the batch size to"
+    rests, others = f"The power rests on {_sizes(fitted)} and {repeated}.", _left_out(listed(row["left_out"]))
     powers = "The square root is 0.5, in proportion is 1."
     if value is not None:
-        return f"{head} the power {text.interval(value, low, high)}. {powers} {rests}"
+        return f"{head} the power {text.interval(value, low, high)}. {powers} {rests}{others}"
     between = f"{head} a power between {text.number(least, 2)} and {text.number(most, 2)}."
     spread = (
         f"With the spread of the {'seeds' if trained else 'runs'} the {LEVEL} interval is {text.number(low, 2)} to "
@@ -125,8 +129,25 @@ def slope(row: Row, *, trained: bool) -> str:
         if low is not None and high is not None
         else ""
     )
-    where = "each of these sizes" if n_bounded == n_sizes else f"{n_bounded} of {n_sizes} sizes"
-    return f"{between} {spread}{powers} {rests} At {where} the best rate is only known to lie between two rates tried."
+    some = _sizes(bounded) if len(bounded) <= _NAMED else f"{len(bounded)} of these sizes"
+    where = "each of these sizes" if bounded == fitted else some
+    known = f"At {where} the best rate is only known to lie between two rates tried."
+    return f"{between} {spread}{powers} {rests} {known}{others}"
+
+
+def _left_out(labels: Sequence[str]) -> str:
+    """Which sizes a slope does not rest on, and why."""
+    if not labels:
+        return ""
+    are, their = ("is", "its best rate") if len(labels) == 1 else ("are", "their best rates")
+    return f" {sentence_case(_sizes(labels))} {are} left out: {their} may lie beyond those tried."
+
+
+def _sizes(labels: Sequence[str]) -> str:
+    """`batch size 8`, `batch sizes 8 and 32`, and of more than three how many they are."""
+    if len(labels) > _NAMED:
+        return f"{len(labels)} batch sizes"
+    return f"batch size{'' if len(labels) == 1 else 's'} {text.listing(labels)}"
 
 
 def _edge(at_edge: bool | None) -> str:

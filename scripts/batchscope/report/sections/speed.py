@@ -7,6 +7,7 @@ import pandas as pd
 from batchscope import text
 from batchscope.analysis.times import shared
 from batchscope.figures.sheets import Cell, Row, number, rows, value
+from batchscope.figures.targets import sentence_case
 from batchscope.probes.section import Figure, Note
 from batchscope.report import elements
 from batchscope.report.content import Content, size
@@ -16,8 +17,12 @@ from batchscope.stats import LEVEL
 from batchscope.tables.cells import Pair
 
 
+def _title_of_time(content: Content) -> str:
+    return "Time and throughput" if content.shows("summary", "seconds_per_epoch") else "Time: not measured"
+
+
 @section(
-    "Time and throughput",
+    _title_of_time,
     "Seconds come from timings in isolation. A short epoch is not yet a short training: how many "
     "epochs a size needs, and how far it gets, is in the learning curves.",
 )
@@ -93,7 +98,20 @@ def memory(content: Content) -> Field:
     return Field(content.peak_memory, "memory_bytes", "MB")
 
 
-@section("Memory, utilisation and energy")
+_RESOURCES = {
+    "memory": "memory_bytes",
+    "utilisation": "utilisation_percent",
+    "energy": "energy_per_epoch_joules",
+}
+
+
+def _title_of_resources(content: Content) -> str:
+    """What was measured of them."""
+    known = [name for name, column in _RESOURCES.items() if content.shows("summary", column)]
+    return sentence_case(text.listing(known)) or "Memory, utilisation and energy: not measured"
+
+
+@section(_title_of_resources)
 def resources(content: Content, pair: Pair) -> list[Block]:
     """One row per batch size, with what was measured in the caption."""
     if not content.trained:

@@ -13,10 +13,16 @@ from batchscope.stats import LEVEL
 from batchscope.tables.cells import Pair
 
 
+def _title_of_budgets(content: Content) -> str:
+    """What was spent."""
+    spent = dict.fromkeys(str(name) for pair in content.shown for name in content.of("equal_budget", pair)["budget"])
+    return f"The same runs after equal {text.listing([*spent])}"
+
+
 @section(
-    "The same runs after equal epochs, updates and seconds",
+    _title_of_budgets,
     "At equal epochs large batches have made fewer updates, at equal updates small batches have seen fewer examples, "
-    "and equal seconds depend on the machine. A statement that holds for only one of the three is about that budget.",
+    "and equal seconds depend on the machine. A statement that holds for only one of these is about that budget.",
 )
 def budgets(content: Content, pair: Pair) -> list[Block]:
     """One row per batch size and budget: validation loss and error once it was spent."""
