@@ -104,7 +104,7 @@ def _table(content: Content, judged: pd.DataFrame) -> str:
         Own("Effect", lambda row: _effect(content, row), "and what counts"),
         Field("Runs or seeds" if content.trained else "Runs", "n"),
         Own("p, adjusted", p_adjusted),
-        Field("Smallest effect found", "detectable", "power 80 %"),
+        Field("Smallest effect found", "detectable", "power 80 %", optional=True),
     )
     caption = (
         "One row per statement, data set and recipe. Of several comparisons the effect is that of the one that "

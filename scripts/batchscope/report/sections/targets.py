@@ -30,7 +30,7 @@ def budgets(content: Content, pair: Pair) -> list[Block]:
         SIZE,
         words("After", _amount),
         Field("Validation loss", "validation_loss"),
-        Field("Validation error", "validation_error"),
+        Field("Validation error", "validation_error", optional=True),
         Field("Runs", "n", of="n_runs"),
     )
     caption = (
@@ -129,12 +129,9 @@ def critical(content: Content, pair: Pair) -> list[Block]:
     fields = (
         words("Target", wanted),
         Own("Critical batch size", _critical_size, "examples"),
-        Own("Fewest epochs", lambda row: value(_accepted(row, "e_min"))),
-        Own(
-            "Fewest examples",
-            lambda row: value(_accepted(row, "e_min_examples"), text.integer(_accepted(row, "e_min_examples"))),
-        ),
-        Own("Fewest updates", lambda row: value(_accepted(row, "s_min"), text.integer(_accepted(row, "s_min")))),
+        Own("Fewest epochs", lambda row: value(_accepted(row, "e_min")), optional=True),
+        Own("Fewest examples", lambda row: _count(_accepted(row, "e_min_examples")), optional=True),
+        Own("Fewest updates", lambda row: _count(_accepted(row, "s_min")), optional=True),
         Field("Misfit", "rmse_log", "rmse of the log"),
         Field("Sizes fitted", "n_sizes"),
         words("Range fitted", _range, "examples"),
@@ -166,6 +163,10 @@ def bound(row: Row) -> str:
 def _refused(row: Row) -> str:
     known = bound(row)
     return f"refused: {row['reason']}" + (f" It is {known}." if known else "")
+
+
+def _count(content: float | None) -> Cell:
+    return value(content, text.integer(content))
 
 
 def _accepted(row: Row, name: str) -> float | None:
