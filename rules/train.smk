@@ -4,7 +4,7 @@ rule tune_cell:
         data=ancient(lambda wildcards: tuning_data(wildcards.dataset, wildcards.recipe)),
         facts=lambda wildcards: tuning_data(
             wildcards.dataset, wildcards.recipe, "json"
-        )[0],
+        ),
         model=ancient(model_files),
     output:
         trials="results/tunings/{dataset}/{recipe}/bs{batch_size}/trials.parquet",
