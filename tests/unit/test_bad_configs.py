@@ -239,6 +239,10 @@ CONFIG = "config (config/config.yaml or --config): "
         ({"engine": "torch"}, 'engine: the text "torch" is not valid; valid is one of tensorflow, jax, numpy'),
         ({"loop": "eager"}, 'loop: the text "eager" is not valid; valid is one of fused, fit'),
         ({"device": "cuda"}, 'device: the text "cuda" is not valid; valid is one of auto, cpu, gpu'),
+        (
+            {"device": "gpu", "engine": "numpy"},
+            "device: engine numpy computes on the CPU alone; valid is auto or cpu",
+        ),
         ({"threads": 0}, "threads: 0 is not valid; valid is an integer of at least 1"),
         ({"threads": True}, "threads: true is not valid; valid is an integer of at least 1"),
         ({"step_records": 2.5}, "step_records: 2.5 is not valid; valid is an integer of at least 1"),
@@ -272,6 +276,16 @@ CONFIG = "config (config/config.yaml or --config): "
 def test_bad_config_is_refused(settings: dict[str, Any], expected: str, folder: Path) -> None:
     message = refusal({"study": "first", **settings})
     assert message.startswith(CONFIG + expected)
+
+
+def test_a_probe_of_a_loop_that_the_engine_lacks_is_refused(folder: Path) -> None:
+    recipe = "{model: {name: mlp, hidden: []}, optimizer: {name: sgd}, budget: {epochs: 1}}"
+    probed = changes({"recipe": recipe, "study": {"probes": "{overheads: {recipes: [mine]}}"}})
+    (folder / "my.yaml").write_text(study_text(**probed))
+    assert model.load({"study": "my.yaml"}, Path()).probes.keys() == {"overheads"}
+    message = refusal({"study": "my.yaml", "engine": "numpy"})
+    assert_says(message, with_lines("my.yaml: probes.overheads.recipes[0]: ...", my=study_text(**probed)))
+    assert "numpy has no loop fit; valid is " in message
 
 
 def test_missing_study_is_refused(folder: Path) -> None:

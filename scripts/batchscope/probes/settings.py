@@ -48,11 +48,13 @@ class Request:
         recipes: those that the probe looks at, by name.
         examples: number of examples of a part (train, validation) of each data set that it looks at, by name; None
             where it is not known before the data are read.
+        refused: what the study's engine cannot do of a recipe in a loop, as a sentence; None where it can.
     """
 
     locate: Locate
     recipes: Mapping[str, Definition]
     examples: Callable[[Part], Mapping[str, int | None]]
+    refused: Callable[[Recipe, str], str | None]
 
     def refuse(self, *key: Key, why: str) -> ConfigError:
         """The error on a key of the probe."""
@@ -78,6 +80,16 @@ class Request:
         for position, (name, recipe) in enumerate(self.recipes.items()):
             if recipe.content["micro_batch_size"] is not None:
                 why = f"{name} accumulates micro batches itself; valid is a recipe with micro_batch_size: null"
+                raise self.refuse("recipes", position, why=why)
+
+    def refuse_loop(self, loop: str) -> None:
+        """Refuse recipes that the engine of the study does not train in a loop.
+
+        Raises:
+            ConfigError: there is one.
+        """
+        for position, recipe in enumerate(self.recipes.values()):
+            if why := self.refused(recipe.content, loop):
                 raise self.refuse("recipes", position, why=why)
 
 

@@ -15,6 +15,7 @@ from batchscope.data.splits import Part
 from batchscope.probes.registry import PROBES
 from batchscope.probes.settings import Definition, Request
 from batchscope.study.definitions import known_size
+from batchscope.training import engines
 from batchscope.training.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -27,6 +28,12 @@ def check(study: Study, locate: Locate) -> None:
     Raises:
         ConfigError: one sentence on what to change.
     """
+    engine = study.settings.engine
+
+    def refused(recipe: Recipe, loop: str) -> str | None:
+        said = engines.about(engine).refuse(recipe, loop)
+        return said and f"engine {engine} {said}"
+
     for name, settings in study.probes.items():
         here = below(locate, "probes", name)
         unused = "no run of the study uses the recipe `{}`"
@@ -44,7 +51,7 @@ def check(study: Study, locate: Locate) -> None:
 
         defined = ((name, study.recipes[name]) for name in settings.recipes)
         recipes = {name: Definition(cast("Recipe", recipe.content), recipe.locate) for name, recipe in defined}
-        settings.check(Request(here, recipes, examples))
+        settings.check(Request(here, recipes, examples, refused))
 
 
 def written() -> type[Written]:

@@ -104,4 +104,8 @@ def load(config: Mapping[str, Any], base: Path) -> Settings:
         if not Path(folder).expanduser().is_dir():
             place = locate(["data_folders", index])
             raise ConfigError(f"{place}: there is no folder {folder}; valid is the path of a folder")
+    if settings.device == "gpu" and not engines.about(settings.engine).gpu:
+        raise ConfigError(
+            f"{locate(['device'])}: engine {settings.engine} computes on the CPU alone; valid is auto or cpu"
+        )
     return settings.model_copy(update={"data_folders": tuple(shown(Path(each)) for each in settings.data_folders)})

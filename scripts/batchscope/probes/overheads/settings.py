@@ -16,5 +16,6 @@ class Settings(settings.Settings):
     recipes: Names = Field(description="Recipes of this study that are timed in this way.")
 
     def check(self, request: Request) -> None:
-        """Refuse recipes that accumulate micro batches, which Keras' own loop cannot."""
+        """Refuse recipes that accumulate micro batches, which Keras' own loop cannot, and engines without that loop."""
         request.refuse_accumulating()
+        request.refuse_loop("fit")

@@ -49,6 +49,7 @@ class About:
         decided: variables that the engine sets, whatever they were, before it imports its framework.
         refuse: function of a resolved recipe and a loop that says what the engine cannot do of them and what would be
             valid, as the end of a sentence that begins with the engine; None where it can do all.
+        gpu: whether it can compute on a GPU.
     """
 
     packages: tuple[str, ...]
@@ -56,6 +57,7 @@ class About:
     environment_file: str = "train"
     decided: Mapping[str, str] = field(default_factory=dict)
     refuse: Callable[[Recipe, str], str | None] = lambda recipe, loop: None
+    gpu: bool = True
 
 
 @dataclass(frozen=True)

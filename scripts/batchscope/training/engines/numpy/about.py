@@ -24,4 +24,5 @@ ABOUT = About(
     packages=("numpy",),
     environment=("NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES", "OPENBLAS_CORETYPE"),
     refuse=_refuse,
+    gpu=False,
 )
