@@ -184,6 +184,18 @@ def test_at_a_cliff_no_parabola_is_trusted() -> None:
     assert steep.located
 
 
+def test_a_cliff_between_the_rates_tried_is_no_edge_of_them() -> None:
+    # The loss falls slowly up to GRID[8] and is lost beyond, by the same at every further rate.
+    trials = trials_of(lambda *_: 1.0, sizes=(8,))
+    trials["selected_validation_loss"] = [
+        2.0 if rate > GRID[8] else 0.1 - 0.001 * math.log2(rate) for rate in trials["learning_rate"]
+    ]
+    row = rates(runs_of(8), trials).iloc[0]
+    assert not row["at_edge"]
+    assert row["optimum"] == pytest.approx(GRID[8])
+    assert row[["optimum_ci_low", "optimum_ci_high"]].isna().all()
+
+
 @pytest.mark.parametrize(("losses", "low", "high"), [([0.1, 0.2, 0.3], 0.0, 0.2), ([0.3, 0.2, 0.1], 0.2, math.inf)])
 def test_beyond_the_rates_tried_nothing_bounds_the_optimum(losses: list[float], low: float, high: float) -> None:
     found = optimum([0.1, 0.2, 0.4], losses)

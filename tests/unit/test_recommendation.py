@@ -15,6 +15,7 @@ from scipy import stats
 
 from batchscope.analysis.best import best, ranks
 from batchscope.analysis.recommendation import recommendation
+from batchscope.analysis.times import ERROR
 from batchscope.jobs import tables as study
 from batchscope.tables import codebook, records
 from batchscope.tables.cells import Pair
@@ -67,7 +68,7 @@ def row(
     *,
     paired: bool = True,
 ) -> pd.Series[Any]:
-    tables = {"runs": runs, "best": best(runs, timings, paired=paired), "advice": advice}
+    tables = {"runs": runs, "timings": timings, "best": best(runs, timings, paired=paired), "advice": advice}
     return recommendation(tables, tuned or {}).iloc[0]
 
 
@@ -86,6 +87,9 @@ def test_times_that_one_timing_each_cannot_tell_apart_are_named() -> None:
     near = made_timings({8: 0.010, 32: 0.0416, 128: 0.012})  # epochs of 1.28 and 1.33 s
     assert row(made_runs(NEAR), near)["as_fast"] == "32"
     assert row(made_runs(NEAR))["as_fast"] == ""
+    for error, named in ((0.4, ""), (0.5, "8")):  # exp(t √2 0.4) is 3.1, of 0.5 it is 4.2; the times differ by 3.6
+        loose = made_timings({8: 0.010, 32: 0.011, 128: 0.012}).assign(**{ERROR: error, "windows": 20})
+        assert row(made_runs(NEAR), loose)["as_fast"] == named
 
 
 def test_a_quicker_size_that_is_worse_is_not_recommended_and_a_single_good_size_needs_no_timing() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,12 +27,13 @@ class Optimum:
 
     Where a parabola locates it, the three are equal. Elsewhere `rate` is the best of those tried and the ends are its
     neighbours, between which the best must lie if the loss has one valley; beyond the rates tried they are 0 and
-    infinity.
+    infinity. `at_edge` says that it is the lowest or highest that could be trained.
     """
 
     rate: float
     low: float
     high: float
+    at_edge: bool = False
 
     @property
     def located(self) -> bool:
@@ -45,11 +46,16 @@ class Optima:
     """Best learning rates of one cell: by tuning seed (None where a seed has no finite loss), and whether one is bound.
 
     `at_edge` is true where the best mean loss, or the best loss of a single seed, is that of the lowest or highest rate
-    tried or stands at a cliff: the optimum may lie beyond.
+    that could be trained: the optimum may lie beyond.
     """
 
     by_seed: dict[int, Optimum] | None
     at_edge: bool
+
+    @property
+    def located(self) -> bool:
+        """Whether the best of every seed is known better than by its neighbours."""
+        return self.by_seed is not None and all(each.located for each in self.by_seed.values())
 
     def ends(self, seeds: Sequence[int]) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
         """Between which rates the best of each seed lies, in the order of `seeds`; 0 and infinity without a bound.
@@ -179,7 +185,7 @@ def optima(trials: pd.DataFrame) -> Optima:
         if found is None:
             return Optima(None, at_edge)
         by_seed[seed] = found
-        at_edge = at_edge or not found.located
+        at_edge = at_edge or found.at_edge
     return Optima(by_seed, at_edge)
 
 
@@ -199,8 +205,8 @@ def optimum(learning_rates: ArrayLike, losses: ArrayLike) -> Optimum | None:
     """Learning rate with the lowest loss, refined between the rates tried where the losses allow it.
 
     The vertex of the parabola through the best point and its two neighbours, loss over log(rate); it lies nearer to the
-    best rate than to either neighbour. Where the best is the lowest or highest rate tried, stands beside one that
-    diverged, or at a cliff, it is the best rate itself, at the edge of what could be trained: the best lies anywhere up
+    best rate than to either neighbour. Where the best is the lowest or highest rate tried or stands beside one that
+    diverged, at the edge of what could be trained, or at a cliff, it is the best rate itself: the best lies anywhere up
     to the next rate. At a cliff the loss is flat on one side and lost on the other, and a parabola would put its vertex
     half-way to the flat neighbour, whatever the losses; it shows in the rate beyond that neighbour, for which the
     parabola predicts `CLIFF` times the excess that was measured. None where no loss is finite.
@@ -220,11 +226,11 @@ def optimum(learning_rates: ArrayLike, losses: ArrayLike) -> Optimum | None:
     best = int(np.argmin(y))
     around = [0.0, *np.exp(x).tolist(), math.inf][best : best + 3]
     tried = Optimum(around[1], around[0], around[2])
-    if best in (0, len(y) - 1):
-        return tried
+    if best in (0, len(y) - 1) or not np.isfinite(y[best - 1 : best + 2]).all():
+        return replace(tried, at_edge=True)
     (left, middle, right), (low, best_loss, high) = x[best - 1 : best + 2], y[best - 1 : best + 2]
     steep = (low - best_loss) / (middle - left), (high - best_loss) / (right - middle)
-    if not np.isfinite(steep).all() or _at_cliff(x, y, best, flat=-1 if steep[0] < steep[1] else 1):
+    if _at_cliff(x, y, best, flat=-1 if steep[0] < steep[1] else 1):
         return tried
     aside = 0.0 if sum(steep) == 0 else ((right - middle) * steep[0] - (middle - left) * steep[1]) / (2 * sum(steep))
     vertex = math.exp(middle + aside)
@@ -243,6 +249,7 @@ def _at_cliff(x: NDArray[np.float64], y: NDArray[np.float64], best: int, flat: i
 
 def _optimum(found: Optima) -> dict[str, float | None]:
     interval = t_interval(np.log([each.rate for each in found.by_seed.values()]) if found.by_seed else [])
-    low, high = (None, None) if found.at_edge else (interval.low, interval.high)  # at the edge it is a bound
+    known = found.located and not found.at_edge  # else it is a bound
+    low, high = (interval.low, interval.high) if known else (None, None)
     ends = {"optimum": interval.mean, "optimum_ci_low": low, "optimum_ci_high": high}
     return {name: None if end is None else math.exp(end) for name, end in ends.items()}

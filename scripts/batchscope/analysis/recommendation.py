@@ -14,7 +14,8 @@ from typing import Any
 import pandas as pd
 
 from batchscope.analysis.best import BEST, COMPARED, NOT_COMPARABLE, NOT_TESTABLE
-from batchscope.stats.times import LEAST_DIFFERENCE
+from batchscope.analysis.times import times
+from batchscope.stats.times import LEAST_DIFFERENCE, Time
 from batchscope.tables.cells import PAIR, SIZE, Pair, Size, labels, of_pair, pairs, sizes_of
 from batchscope.tables.codebook import frame
 
@@ -68,7 +69,7 @@ def recommendation(tables: Tables, tuned: Mapping[Pair, str]) -> pd.DataFrame:
     tried, so that one beyond it may be better.
 
     Args:
-        tables: runs, best and advice of the study.
+        tables: runs, timings, best and advice of the study.
         tuned: the recipe that tunes the learning rate, of the data sets and recipes that have such a twin.
     """
     rows = [{**_row(tables, pair), "superseded_by": tuned.get(pair)} for pair in pairs(tables["runs"])]
@@ -76,7 +77,7 @@ def recommendation(tables: Tables, tuned: Mapping[Pair, str]) -> pd.DataFrame:
 
 
 def _row(tables: Tables, pair: Pair) -> Row:
-    runs, found = (of_pair(tables[name], pair) for name in ("runs", "best"))
+    runs, timings, found = (of_pair(tables[name], pair) for name in ("runs", "timings", "best"))
     compared = _Compared(
         {Size.of(row): {str(name): value for name, value in row.items()} for _, row in found.iterrows()}
     )
@@ -99,18 +100,25 @@ def _row(tables: Tables, pair: Pair) -> Row:
         "basis": NONE if reason else QUALITY,
         "reason": reason,
         "not_worse": labels(rivals),
-        "as_fast": labels(_as_fast(chosen, compared.not_worse, seconds)),
+        "as_fast": labels(_as_fast(chosen, compared.not_worse, seconds, times(timings))),
         "edge": _edge(compared, chosen or compared.best),
         **(_chosen(compared, chosen, seconds, kind) if chosen else {}),
     }
 
 
-def _as_fast(chosen: Size | None, among: Sequence[Size], seconds: Mapping[Size, float]) -> list[Size]:
-    """Those whose time is so near that one timing job each cannot tell it apart from that of the `chosen` size."""
+def _as_fast(
+    chosen: Size | None, among: Sequence[Size], seconds: Mapping[Size, float], timed: Mapping[Size, Time]
+) -> list[Size]:
+    """Those whose time one timing job each, `timed`, cannot tell apart from that of the `chosen` size."""
     if chosen is None or chosen not in seconds:
         return []
-    most = seconds[chosen] * (1 + LEAST_DIFFERENCE)
-    return [size for size in among if size != chosen and seconds[size] <= most]
+    most = {size: seconds[chosen] * _least_factor(timed.get(size), timed.get(chosen)) for size in among}
+    return [size for size in among if size != chosen and seconds[size] <= most[size]]
+
+
+def _least_factor(one: Time | None, other: Time | None) -> float:
+    """The ratio of two times up to which they are not told apart."""
+    return 1 + LEAST_DIFFERENCE if one is None or other is None else 1 / one.factors_over(other)[0]
 
 
 def _reason(compared: _Compared, seconds: Mapping[Size, float]) -> str:

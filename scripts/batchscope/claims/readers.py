@@ -176,7 +176,7 @@ def _per_run(runs: pd.DataFrame, metric: Metric, evidence: Evidence, note: str =
         if not np.isfinite(numbers).any() and (ended == "ok").any():
             problems[size] = "not measured"
         elif reasons:
-            problems[size] = reasons[0] + (f"; so for {len(reasons) - 1} more" if len(reasons) > 1 else "")
+            problems[size] = reasons[0] + (f"; {len(reasons) - 1} more like it" if len(reasons) > 1 else "")
         else:
             values[size] = numbers
     of, shared = ("seeds", tuple(seeds)) if evidence.paired else ("runs", ())
@@ -331,7 +331,7 @@ def _tuned(metric: Metric, evidence: Evidence) -> Samples:
         ends = found.ends(seeds)
         if found.by_seed is None or ends is None:
             problems[size] = "a tuning seed has no rate that did not diverge"
-        elif not found.at_edge:
+        elif found.located and not found.at_edge:
             values[size] = np.array([found.by_seed[seed].rate for seed in seeds])
         else:
             bounds[size] = ends

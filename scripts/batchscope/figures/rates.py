@@ -117,10 +117,7 @@ def caption_rate_vs_batch(frames: Frames) -> str:
         [
             f"Dots: best learning rate{over}. Squares: rate of the runs.",
             _slope_in_words(frames),
-            f"Crosses: the best rate of a {_repetitions(frames, 1)} or of the mean is at the edge of the rates tried, "
-            "beside one at which runs failed, or at a cliff."
-            if edge
-            else "",
+            "Crosses: a better rate may lie beyond those that could be trained." if edge else "",
         ]
     )
 

@@ -97,7 +97,7 @@ def _epochs(content: Content, pair: Pair) -> list[str]:
         key=lambda sizes: (len(sizes), -direction(str(sizes[0]["metric"]), elsewhere) * float(sizes[0]["target"])),
     )
     few, many = (pick(tightest, key=lambda row: float(row["epochs_mean"])) for pick in (min, max))
-    to = f"The way to {wanted(few)} takes {interval(few, 'epochs')} epochs at batch size {size(few)}"
+    to = f"Reaching {wanted(few)} takes {interval(few, 'epochs')} epochs at batch size {size(few)}"
     return [f"{to}." if few is many else f"{to} and {interval(many, 'epochs')} at {size(many)}."]
 
 

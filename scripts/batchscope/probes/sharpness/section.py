@@ -43,7 +43,7 @@ def sharpness(evidence: Evidence, pair: Pair) -> list[Block]:
             if frame[measure].notna().any()
         ),
         (Column("Seeds"), counts_of(found, "n")),
-        (Column("Remark", kind="text"), texts_of(found, "reason")),
+        *([(Column("Remark", kind="text"), texts_of(found, "reason"))] if any(row["reason"] for row in found) else []),
     ]
     caption = (
         f"{where(pair)} Sharpness of the loss on {ranged_examples(frame)} training examples, the same for every run, "

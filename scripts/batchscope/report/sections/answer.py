@@ -19,7 +19,7 @@ from batchscope.report.sections import advice, claims, costs, elsewhere, overvie
 from batchscope.report.sections.elsewhere import IN_MOST
 from batchscope.report.sections.speed import disturbed
 from batchscope.stats import ALPHA
-from batchscope.tables.cells import Pair
+from batchscope.tables.cells import Pair, listed
 from batchscope.tables.metrics import METRICS
 
 CARDS = 3  # data sets and recipes up to which each has an open card; more get a table of answers first
@@ -192,10 +192,11 @@ def _undecided(content: Content, row: Row) -> str:
         low, high = -high, -low
     distance = f"{text.interval(abs(difference), low, high)} {metric.unit}".rstrip()
     way = "lower" if metric.better == "higher" else "higher"
-    worse = f"Its mean is {distance} {way} than that of batch size {overview.label(row, 'best_')}"
+    chosen, best = overview.label(row), overview.label(row, "best_")
+    worse = f"The mean of batch size {chosen} is {distance} {way} than that of batch size {best}"
     worse += " (95 % interval, not adjusted)" if low is not None else ""
     if seeds is None:
-        return f"{worse}, too little to show with 1,000 {_repetition(content)}s."
+        return f"{worse}, and 1,000 {_repetition(content)}s would probably not show it."
     more = text.count(max(1, int(seeds) - int(n)), f"more {_repetition(content)}")
     return f"{worse}. Undecided: about {more} per size would show a difference of that size {IN_MOST}."
 
@@ -208,8 +209,8 @@ def _improving(row: Row) -> str:
 
 
 def _as_fast(row: Row) -> str:
-    named = row["as_fast"].replace("; ", ", ") if isinstance(row["as_fast"], str) else ""
-    return f"Its time is not distinguishable from that of {named}: each was timed once." if named else ""
+    near = listed(row["as_fast"])
+    return f"Its time is not distinguishable from that of {text.listing(near)}: each was timed once." if near else ""
 
 
 def _edge(content: Content, pair: Pair, row: Row) -> str:
@@ -311,11 +312,11 @@ def _time(row: Row) -> Fact:
     seconds, best, slowest = (number(row, name) for name in ("seconds", "best_seconds", "slowest_seconds"))
     if seconds is None or row["seconds_kind"] == rule.TO_TARGET:
         return None
-    remark = ""
+    remark, near = "", listed(row["as_fast"])
     for than, prefix, which in ((best, "best_", "the best mean"), (slowest, "slowest_", "the slowest")):
-        if not remark and than is not None and than > seconds:
-            ratio = text.ratio(than / seconds)
-            remark = f"{ratio} times as fast as batch size {overview.label(row, prefix)}, {which}"
+        label = overview.label(row, prefix)
+        if not remark and than is not None and than > seconds and label not in near:
+            remark = f"{text.ratio(than / seconds)} times as fast as batch size {label}, {which}"
     return f"Time {row['seconds_kind']}", text.seconds(seconds), remark
 
 
