@@ -45,7 +45,7 @@ class Sheet:
         caption: what its numbers are, in plain text.
         columns: each with its cells from top to bottom; the first cell of a row heads it.
         summary: a line behind which it is folded away; empty where it is shown.
-        stacked: whether its rows are of text, which a narrow screen shows below one another.
+        stacked: whether a narrow screen shows the cells of a row below one another.
     """
 
     name: str

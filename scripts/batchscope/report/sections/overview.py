@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 
 from batchscope import text
@@ -35,7 +37,7 @@ def table(content: Content) -> str:
         f"the best, the one that takes the least time. Where none is recommended, the best mean. {_metrics(frame)}"
     )
     made = sheet("answers", "recommendation", frame, fields, caption)
-    return "".join(elements.sheet(each.name, each) for each in made)
+    return "".join(elements.sheet(each.name, replace(each, stacked=True)) for each in made)
 
 
 def _workload(row: Row) -> Cell:
