@@ -70,7 +70,7 @@ def test_what_was_not_measured_is_null_in_both_files(tmp_path: Path) -> None:
     saved.save("rate_slopes", frame, tmp_path / "t.parquet", tmp_path / "t.csv")
     again = pq.read_table(tmp_path / "t.parquet").select(["slope", "ci_low"])
     assert again.to_pylist() == [{"slope": 1, "ci_low": None}]
-    assert (tmp_path / "t.csv").read_text().splitlines()[1] == "d,r,3,2,0,1.0,,,,"
+    assert (tmp_path / "t.csv").read_text().splitlines()[1] == "d,r,3,8; 32,,,1.0,,,,"
 
 
 def test_whole_numbers_stay_whole_where_some_are_null(tmp_path: Path) -> None:
