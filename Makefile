@@ -26,6 +26,8 @@ report: environment
 		$(if $(DEVICE),"device=$(DEVICE)") $(if $(ENGINE),"engine=$(ENGINE)")
 	@echo "Report: $(CURDIR)/results/$$(python tools/report_name.py "$(STUDY)" "$(RUNS)")/report.html"
 
+# What the tests start is compiled once: a container may ask Python to keep no bytecode, and pytest then rewrites all tests.
+test: export PYTHONDONTWRITEBYTECODE =
 test: development
 	pytest
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import tempfile
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 
 from batchscope.identity.files import write_json
@@ -65,20 +68,8 @@ def write(
 
     A recipe that the catalogue lacks is one like `explained-mlp`.
     """
-    made = fake_results.FakeStudy(
-        root,
-        datasets={"digits": 1168},
-        recipes=recipes,
-        epochs=epochs,
-        batch_sizes=sizes,
-        seeds=seeds,
-        timings=timings,
-        outcomes=outcomes or {},
-        gpu=gpu,
-    )
-    files = fake_results.write(made)
     described = describe(root, list(sizes), list(seeds), timings, recipes)
-    found = fake_results.tables(files, described)
+    found = _tables(sizes, seeds, timings, tuple((outcomes or {}).items()), gpu, recipes, epochs)
     folder = root / "results" / "made-up"
     for name, table in found.items():
         saved.save(name, table, folder / "tables" / f"{name}.parquet", folder / "tables" / f"{name}.csv")
@@ -96,6 +87,33 @@ def write(
         "study": folder / "study.json",
         "manifest": folder / "manifest.json",
     }
+
+
+@functools.cache
+def _tables(
+    sizes: tuple[int | str, ...],
+    seeds: tuple[int, ...],
+    timings: bool,
+    outcomes: tuple[tuple[tuple[int | str, int], str], ...],
+    gpu: bool,
+    recipes: tuple[str, ...],
+    epochs: int,
+) -> dict[str, pd.DataFrame]:
+    """The tables of such a study, made once; no test gets hold of these, since a report reads files."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = fake_results.FakeStudy(
+            Path(folder),
+            datasets={"digits": 1168},
+            recipes=recipes,
+            epochs=epochs,
+            batch_sizes=sizes,
+            seeds=seeds,
+            timings=timings,
+            outcomes=dict(outcomes),
+            gpu=gpu,
+        )
+        files = fake_results.write(made)
+        return fake_results.tables(files, describe(made.root, list(sizes), list(seeds), timings, recipes))
 
 
 def load(root: Path, **options: object) -> content.Content:

@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from conftest import ROOT, command, run, write_external_runs, write_study
+from conftest import ROOT, command, run, start, write_external_runs, write_study
 
 PLAIN = """\
 module batchscope:
@@ -56,7 +56,7 @@ def outer(folder: Path, text: str, **names: object) -> Path:
 
 
 def test_a_module_plans_the_jobs_that_the_workflow_itself_ran(small, tmp_path):
-    planned = run(small, command("--dry-run", snakefile=outer(tmp_path, PLAIN)))
+    planned = start(small, command("--dry-run", snakefile=outer(tmp_path, PLAIN)))
     assert planned.returncode == 0, planned.stderr
     assert "Nothing to be done" in planned.stdout + planned.stderr
 
@@ -64,14 +64,14 @@ def test_a_module_plans_the_jobs_that_the_workflow_itself_ran(small, tmp_path):
 def test_a_module_with_few_keys_of_the_config_makes_a_data_set_from_files_that_no_prefix_moves(tmp_path):
     write_study(tmp_path)
     asked = command("sweep/results/datasets/flowers/fixed.npz", snakefile=outer(tmp_path, FEW_KEYS))
-    done = run(tmp_path, asked[: asked.index("--configfile")])
+    done = start(tmp_path, asked[: asked.index("--configfile")])
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "sweep/results/datasets/flowers/fixed.npz").is_file()
 
 
 def test_a_module_with_a_prefix_and_other_names_makes_a_report_for_the_rule_of_another_workflow(tmp_path):
     write_external_runs(tmp_path)
-    done = run(tmp_path, command(snakefile=outer(tmp_path, RENAMED)))
+    done = start(tmp_path, command(snakefile=outer(tmp_path, RENAMED)))
     assert done.returncode == 0, done.stdout + done.stderr
     report = (tmp_path / "sweep/results/tiny/report.html").read_text(encoding="utf-8")
     assert "Runs made elsewhere" in report

@@ -111,13 +111,13 @@ def draw(
         axes.set_ylabel(label)
         return
     means, singles = _tables(frames, points)
-    joined = {"color": theme.FAINT, "zorder": 1}
+    joined: dict[str, Any] = {"color": theme.FAINT, "zorder": 1}
     if linked:
         theme.lines(axes, singles, "batch_size", "value", units="key", linewidth=theme.THIN, **joined)
     else:
         theme.lines(axes, means, "batch_size", "value", linewidth=1.0, **joined)
     dots: dict[str, Any] = {"linewidth": 0, "marker": "o", "markeredgecolor": "auto", **theme.by_size(frames)}
-    small = {"markersize": 3, "markeredgewidth": 0, "zorder": 2}
+    small: dict[str, Any] = {"markersize": 3, "markeredgewidth": 0, "zorder": 2}
     theme.lines(axes, singles[singles["n"] > 1], "beside", "value", **small, **dots)
     theme.lines(axes, means, "batch_size", "value", markersize=5, markeredgewidth=1.0, zorder=4, **dots)
     theme.batch_axis(axes, frames.sizes, label=bottom)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
@@ -209,22 +209,41 @@ def beside(sizes: Sequence[Size], size: Size, count: int) -> NDArray[np.float64]
     return places
 
 
-def lines(axes: Axes, rows: pd.DataFrame, x: str, y: str, **style: Any) -> None:
-    """A line through the rows of a table, in the order of `x`: one per colour (`hue`) and unit (`units`).
+def lines(
+    axes: Axes,
+    rows: pd.DataFrame,
+    x: str,
+    y: str,
+    *,
+    units: str | None = None,
+    hue: str | None = None,
+    palette: Mapping[str, str] | None = None,
+    **style: Any,
+) -> None:
+    """A line through the finite rows of a table, in the order of `x`: one per colour (`hue`) and unit (`units`).
 
-    Here and in `dots`, nothing is aggregated, and the labels of the axes stay as they are. Call both before an axis
-    becomes logarithmic: seaborn takes values to the logarithm and back, and the last bit would change.
+    The same as seaborn's `lineplot` without aggregation, whose preparations took a fifth of the time of all figures.
     """
-    import seaborn as sns
-
-    if len(rows):
-        labels = axes.get_xlabel(), axes.get_ylabel()
-        sns.lineplot(rows, x=x, y=y, ax=axes, estimator=None, errorbar=None, legend=False, **style)
-        axes.set(xlabel=labels[0], ylabel=labels[1])
+    if rows.empty:
+        return
+    named = list(dict.fromkeys(filter(None, (x, y, hue, units))))
+    shown = rows[named].replace([np.inf, -np.inf], np.nan).dropna()
+    of_colour = {name: shown[shown[hue] == name] for name in rows[hue].unique()} if hue else {"": shown}
+    looks = {"markeredgewidth": 0.75, "markeredgecolor": "white", **style}
+    for name, found in of_colour.items():
+        coloured = {**looks, "color": palette[name]} if palette else looks
+        ordered = found.sort_values([*filter(None, (units,)), x, y])
+        for _, line in ordered.groupby(units) if units else [("", ordered)]:
+            if len(line):
+                axes.plot(line[x].to_numpy(np.float64), line[y].to_numpy(np.float64), **coloured)
 
 
 def dots(axes: Axes, rows: pd.DataFrame, x: str, y: str, **style: Any) -> None:
-    """A dot per row of a table."""
+    """A dot per row of a table.
+
+    The labels of the axes stay as they are. To be called before an axis becomes logarithmic: seaborn takes values to
+    the logarithm and back, and the last bit would change.
+    """
     import seaborn as sns
 
     if len(rows):

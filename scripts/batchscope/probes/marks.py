@@ -13,10 +13,9 @@ from numpy.typing import ArrayLike
 
 from batchscope.figures import theme
 from batchscope.figures.against import Point
-from batchscope.figures.frames import Frames, Size, of_size
+from batchscope.figures.frames import Frames, Size, labelled, of_size
 from batchscope.figures.frames import known as number
 from batchscope.probes.moments import known
-from batchscope.tables.cells import SIZE
 from batchscope.training.checkpoints import Checkpoint
 
 _MARKERS = "osD^vPXh"
@@ -113,21 +112,12 @@ def handle(label: str, *, colour: str = theme.INK, lw: float = 0.0, **look: Any)
 
 
 def lines(axes: Axes, table: pd.DataFrame, frames: Frames, x: str, y: str, **style: Any) -> None:
-    """A line per batch size, in its colour. To be drawn before an axis becomes logarithmic: seaborn would round."""
-    import seaborn as sns
-
-    sns.lineplot(estimator=None, **_by_size(axes, table, frames), x=x, y=y, **style)
+    """A line per batch size, in its colour."""
+    theme.lines(axes, labelled(table), x, y, **theme.by_size(frames), **style)
 
 
 def dots(axes: Axes, table: pd.DataFrame, frames: Frames, x: str, y: str, **style: Any) -> None:
-    """A dot per row in the colour of its batch size; like `lines`, before an axis becomes logarithmic."""
+    """A dot per row in the colour of its batch size; to be drawn before an axis becomes logarithmic: seaborn rounds."""
     import seaborn as sns
 
-    sns.scatterplot(**_by_size(axes, table, frames), x=x, y=y, **style)
-
-
-def _by_size(axes: Axes, table: pd.DataFrame, frames: Frames) -> dict[str, Any]:
-    """What seaborn is told to colour by batch size."""
-    labels = [Size(int(size), bool(full)).label for size, full in zip(*(table[name] for name in SIZE), strict=True)]
-    palette = {size.label: colour for size, colour in theme.colours(frames).items()}
-    return {"data": table.assign(label=labels), "hue": "label", "palette": palette, "legend": False, "ax": axes}
+    sns.scatterplot(labelled(table), x=x, y=y, ax=axes, legend=False, **theme.by_size(frames), **style)
