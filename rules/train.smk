@@ -2,9 +2,7 @@
 rule tune_cell:
     input:
         data=ancient(lambda wildcards: tuning_data(wildcards.dataset, wildcards.recipe)),
-        facts=lambda wildcards: tuning_data(
-            wildcards.dataset, wildcards.recipe, "json"
-        ),
+        facts=lambda wildcards: tuning_data(wildcards.dataset, wildcards.recipe, "json"),
         model=ancient(model_files),
     output:
         trials="results/tunings/{dataset}/{recipe}/bs{batch_size}/trials.parquet",
