@@ -34,6 +34,7 @@ def sharpness(evidence: Evidence, pair: Pair) -> list[Block]:
     if frame.empty:
         return [Figure("loss_slices")]
     found = rows(named(evidence.of("sharpness_means", pair)))
+    remarks = texts_of(found, "reason")
     columns: list[tuple[Column, Sequence[Cell]]] = [
         (Column("Batch size", "examples"), [sheets.size(row) for row in found]),
         (_CHECKPOINT, texts_of(found, "checkpoint")),
@@ -43,7 +44,7 @@ def sharpness(evidence: Evidence, pair: Pair) -> list[Block]:
             if frame[measure].notna().any()
         ),
         (Column("Seeds"), counts_of(found, "n")),
-        *([(Column("Remark", kind="text"), texts_of(found, "reason"))] if any(row["reason"] for row in found) else []),
+        *([(Column("Remark", kind="text"), remarks)] if any(cell.value for cell in remarks) else []),
     ]
     caption = (
         f"{where(pair)} Sharpness of the loss on {ranged_examples(frame)} training examples, the same for every run, "

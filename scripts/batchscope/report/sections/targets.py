@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from batchscope import text
+from batchscope.figures import sheets
 from batchscope.figures.sheets import Cell, Row, number, spread, value
 from batchscope.figures.targets import metric_words
 from batchscope.probes.section import Figure
@@ -63,7 +64,7 @@ def targets(content: Content, pair: Pair) -> list[Block]:
         SIZE,
         words("Target", wanted),
         Field("Reached", "n_reached", "runs", of="n"),
-        Field("Epochs", "epochs", aligned=False),
+        Field("Epochs", "epochs", aligned=False, optional=True),
         Field("Updates", "updates", optional=True),
         Field("Examples", "examples", optional=True),
         Field("Time", "seconds", optional=True),
@@ -132,9 +133,9 @@ def critical(content: Content, pair: Pair) -> list[Block]:
         Own("Fewest epochs", lambda row: value(_accepted(row, "e_min")), optional=True),
         Own("Fewest examples", lambda row: _count(_accepted(row, "e_min_examples")), optional=True),
         Own("Fewest updates", lambda row: _count(_accepted(row, "s_min")), optional=True),
-        Field("Misfit", "rmse_log", "rmse of the log"),
+        Field("Misfit", "rmse_log", "rmse of the log", optional=True),
         Field("Sizes fitted", "n_sizes"),
-        words("Range fitted", _range, "examples"),
+        Own("Range fitted", _range, "examples", "text", optional=True),
         Field("Runs", "n_runs"),
         words("Fit", lambda row: "accepted" if row["accepted"] else _refused(row)),
     )
@@ -177,9 +178,9 @@ def _critical_size(row: Row) -> Cell:
     return spread(_accepted(row, "b_crit"), _accepted(row, "ci_low"), _accepted(row, "ci_high"), 0)
 
 
-def _range(row: Row) -> str:
+def _range(row: Row) -> Cell:
     ends = [number(row, "min_batch_size"), number(row, "max_batch_size")]
-    return text.MISSING if None in ends else " to ".join(map(text.integer, ends))
+    return Cell() if None in ends else sheets.text(" to ".join(map(text.integer, ends)))
 
 
 _SAVINGS = (
