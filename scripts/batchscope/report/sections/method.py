@@ -139,8 +139,9 @@ _WAY = (
     "A target is put half-way between the first evaluation that counts and the one before; where all runs of a size "
     "reach it between the same two, they show no spread. A run that missed it stands where it ended, at the upper edge "
     "where that is not known in the unit, and is in no mean; one that diverged counts as followed as long as any. Runs "
-    "that met a target before training are not drawn: a logarithmic axis has no zero. Intervals of seconds are those "
-    "of the runs: a size has one time per update, on the machine that was timed.",
+    "that met a target before training are not drawn: a logarithmic axis has no zero. In tables and figures, intervals "
+    "of seconds are those of the runs: a size has one time per update, on the machine that was timed. Where the answer "
+    "and its goals compare sizes, intervals also hold how far that timing may be off.",
 )
 _WAY_ELSEWHERE = (
     "On the way to a target",
