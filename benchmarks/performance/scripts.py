@@ -136,7 +136,7 @@ def rows(result: dict[str, Any]) -> list[Row]:
                 Row(f"Plain scripts ÷ workflow on {name}, {words}, at as many epochs", scaled, RATIO),
                 Row(f"Workflow on {name}, {words}", statistics.median(spent), "s", low, high),
             ]
-    for dataset, number in _epochs([run for each in result["scripts"] for run in each["trained"]]).items():
+    for dataset, number in _epochs(_by_scripts(result)).items():
         lines.append(Row(f"Plain scripts, {dataset}", number, "epochs"))
         lines += [
             Row(f"Workflow on {name}, {dataset}", _epochs(_flow(result, engine))[dataset], "epochs")
@@ -155,8 +155,7 @@ def largest_difference(result: dict[str, Any], engine: str, quantity: str) -> fl
 
     Zero with one seed or where both are the same at every seed; infinite where they differ and no seed does.
     """
-    plain = pd.DataFrame([run for script in result["scripts"] for run in script["trained"]])
-    flow = pd.DataFrame(_flow(result, engine))
+    plain, flow = pd.DataFrame(_by_scripts(result)), pd.DataFrame(_flow(result, engine))
     by_size = [frame.groupby(["dataset", "batch_size"])[quantity] for frame in (plain, flow)]
     means, spreads = [each.mean() for each in by_size], [each.var().fillna(0) for each in by_size]
     apart = (means[0] - means[1]).abs()
@@ -181,10 +180,14 @@ def _plain(result: dict[str, Any], clock: str, engine: str | None = None) -> flo
     """Seconds of all scripts; of each at as many epochs as the workflow on an engine trained, where one is named."""
     if engine is None:
         return float(sum(each[clock] for each in result["scripts"]))
-    flow = _epochs(_flow(result, engine))
-    scripts = _epochs([run for each in result["scripts"] for run in each["trained"]])
+    flow, scripts = _epochs(_flow(result, engine)), _epochs(_by_scripts(result))
     by_dataset = ((each[clock], each["trained"][0]["dataset"]) for each in result["scripts"])
     return sum(seconds * flow[dataset] / scripts[dataset] for seconds, dataset in by_dataset)
+
+
+def _by_scripts(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the scripts trained."""
+    return [run for script in result["scripts"] for run in script["trained"]]
 
 
 def _flow(result: dict[str, Any], engine: str) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,9 @@ def test_many_workloads_have_a_table_of_answers_first(report: content.Content) -
     untimed = {"batch_size": None, "value_mean": None, "seconds": None, "reason": "not timed"}
     first = words(overview.table(with_answer(many, **untimed)).partition("</tr>")[2].partition("</tr>")[0])
     assert first == f"digits with recipe 0 1 best mean, not timed 1 {mean} nat — none"
+    lost = with_answer(many, **untimed | {"not_worse": math.nan, "worse": ""})  # as where nothing could be compared
+    cells = BeautifulSoup(overview.table(lost), "html.parser").select("tbody tr td:nth-of-type(2)")
+    assert {cell["data-value"] for cell in cells} == {""}
     page = BeautifulSoup(answer.answers(many), "html.parser")
     assert [row.select("td")[0].get_text() for row in page.select("#table-answers tbody tr")] == ["32"] * 5
     assert len(page.select("details .card")) == 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,8 @@ def test_an_answer_that_rests_on_time_stands_beside_the_figure_of_time(tmp_path:
     columns = {"batch_size": "B", "seed": "run", "target": "goal", "epochs": "epochs"}
     made = content(tmp_path, sweep(seed=2, rates=(0.1,)), columns=columns)
     assert made.tables["recommendation"]["basis"].tolist() == ["target"]
+    assert made.tables["recommendation"]["as_fast"].isna().all()  # times to a target are compared in `not_worse`
+    assert not {"nan", "None"} & {*re.findall(r"\w+", BeautifulSoup(answer.card(made, PAIR), "html.parser").get_text())}
     folder = tmp_path / PAIR[0] / PAIR[1]
     folder.mkdir(parents=True)
     for name in ("steps_to_target", "time_to_target"):

@@ -15,7 +15,7 @@ from batchscope import text
 from batchscope.stats import ALPHA
 from batchscope.stats.families import adjusted
 from batchscope.stats.intervals import ROUNDING, Interval, paired_test, t_interval, welch_test
-from batchscope.tables.cells import Size, of_size, sizes_of
+from batchscope.tables.cells import Size, labels, of_size, sizes_of
 
 Floats = NDArray[np.float64]
 
@@ -97,7 +97,7 @@ class Answer:
             "ci_low": self.low,
             "ci_high": self.high,
             "unit": self.unit,
-            "not_told_apart": "; ".join(size.label for size in self.rivals),
+            "not_told_apart": labels(self.rivals),
             "decided": self.decided,
             "words": self.words,
             "about": self.about,

@@ -54,8 +54,9 @@ class Optima:
 
     @property
     def located(self) -> bool:
-        """Whether the best of every seed is known better than by its neighbours."""
-        return self.by_seed is not None and all(each.located for each in self.by_seed.values())
+        """Whether the best of every seed is known better than by its neighbours, and none may lie beyond."""
+        seeds = (self.by_seed or {}).values()
+        return bool(seeds) and not self.at_edge and all(each.located for each in seeds)
 
     def ends(self, seeds: Sequence[int]) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
         """Between which rates the best of each seed lies, in the order of `seeds`; 0 and infinity without a bound.
@@ -249,7 +250,6 @@ def _at_cliff(x: NDArray[np.float64], y: NDArray[np.float64], best: int, flat: i
 
 def _optimum(found: Optima) -> dict[str, float | None]:
     interval = t_interval(np.log([each.rate for each in found.by_seed.values()]) if found.by_seed else [])
-    known = found.located and not found.at_edge  # else it is a bound
-    low, high = (interval.low, interval.high) if known else (None, None)
+    low, high = (interval.low, interval.high) if found.located else (None, None)  # else it is a bound
     ends = {"optimum": interval.mean, "optimum_ci_low": low, "optimum_ci_high": high}
     return {name: None if end is None else math.exp(end) for name, end in ends.items()}

@@ -331,7 +331,7 @@ def _tuned(metric: Metric, evidence: Evidence) -> Samples:
         ends = found.ends(seeds)
         if found.by_seed is None or ends is None:
             problems[size] = "a tuning seed has no rate that did not diverge"
-        elif found.located and not found.at_edge:
+        elif found.located:
             values[size] = np.array([found.by_seed[seed].rate for seed in seeds])
         else:
             bounds[size] = ends

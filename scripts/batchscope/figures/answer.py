@@ -17,6 +17,7 @@ from batchscope.figures import theme
 from batchscope.figures.frames import Frames, Size, labelled
 from batchscope.figures.targets import sentence_case
 from batchscope.figures.words import elsewhere, joined, plain, seeds_in_words, series_in_words
+from batchscope.tables.cells import listed
 from batchscope.tables.metrics import METRICS
 
 _HEIGHT, _NARROW_HEIGHT = 2.0, 1.75  # inches of a panel
@@ -108,7 +109,7 @@ def _series(frames: Frames) -> tuple[pd.DataFrame, pd.DataFrame, str]:
 
 def _equals(frames: Frames, named: dict[str, Any]) -> list[Size]:
     """The sizes that are not significantly worse than the best, which is one of them."""
-    labels = {*str(named["not_worse"]).split("; ")}
+    labels = {*listed(named["not_worse"])}
     own = {Size.of(named, of).label for of in ("", "best_") if pd.notna(named[f"{of}batch_size"])}
     return [size for size in frames.sizes if size.label in labels | own]
 

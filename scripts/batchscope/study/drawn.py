@@ -6,9 +6,8 @@ from collections.abc import Callable, Collection
 
 from batchscope.figures import FOLLOWED
 from batchscope.study.model import Study
+from batchscope.tables.cells import Pair
 from batchscope.tables.metrics import RESULTS
-
-Pair = tuple[str, str]  # data set and recipe
 
 
 def pairs(study: Study, group: str) -> list[Pair]:

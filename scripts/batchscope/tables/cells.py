@@ -45,12 +45,12 @@ def labels(sizes: Iterable[Size]) -> str:
 
 
 def listed(content: object) -> list[str]:
-    """The labels that `labels` has put together.
+    """The labels that `labels` has put together; none where the table has none, or no text at all.
 
-    >>> listed(labels([Size(8, False), Size(1168, True)])), listed("")
-    (['8', '1,168 (full)'], [])
+    >>> listed(labels([Size(8, False), Size(1168, True)])), listed(""), listed(float("nan"))
+    (['8', '1,168 (full)'], [], [])
     """
-    return [label for label in str(content).split("; ") if label]
+    return content.split("; ") if isinstance(content, str) and content else []
 
 
 def folder(name: str) -> str:

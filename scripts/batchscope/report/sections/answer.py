@@ -120,7 +120,7 @@ def _why(row: Row) -> str:
 
 def _not_timed(row: Row, *, trained: bool) -> str:
     """Of which sizes the one that takes the least time would be recommended."""
-    labels = [overview.label(row, "best_"), *str(row["not_worse"]).split("; ")]
+    labels = [overview.label(row, "best_"), *listed(row["not_worse"])]
     which = "faster" if len(labels) == 2 else "fastest"
     known = "was not measured"
     if not trained:
@@ -171,7 +171,7 @@ def _compared(content: Content, pair: Pair, row: Row) -> str:
         ("not_worse", "is not significantly different", "are not significantly different"),
         ("worse", "is significantly worse", "are significantly worse"),
     ):
-        found = [every[label] for label in str(row[column]).split("; ") if label in every]
+        found = [every[label] for label in listed(row[column]) if label in every]
         if found:
             sizes = (span if parts else costs.named)(found, [*every.values()])
             parts.append(f"{sizes} {one if len(found) == 1 else many}")
@@ -202,7 +202,7 @@ def _undecided(content: Content, row: Row) -> str:
 
 
 def _improving(row: Row) -> str:
-    named = str(row["still_improving"]).replace("; ", ", ")
+    named = ", ".join(listed(row["still_improving"]))
     if not named:
         return ""
     return f"Most runs were still improving when the budget ended: {named}. A longer budget may change the answer."

@@ -10,7 +10,7 @@ from batchscope.analysis.external_runs.given import direction
 from batchscope.figures.sheets import Row, number
 from batchscope.report.content import Content, size
 from batchscope.report.sections.targets import bound, energy_unit, wanted
-from batchscope.tables.cells import Pair, Size
+from batchscope.tables.cells import Pair, Size, listed
 
 Fact = tuple[str, str, str] | None
 """A row of a card: name, value and remark; None where it was not measured."""
@@ -25,7 +25,7 @@ def compared(content: Content, pair: Pair, row: Row) -> str:
         for each in content.rows("targets", pair)
         if found is not None and wanted(each) == found["about"] and each["n_reached"] < each["n"]
     }
-    labels = [label for label in str(row["not_worse"]).split("; ") if label in every]
+    labels = [label for label in listed(row["not_worse"]) if label in every]
     parts = []
     if close := [every[label] for label in labels if label not in missed]:
         are = "is" if len(close) == 1 else "are"
@@ -111,7 +111,7 @@ def saved(content: Content, pair: Pair) -> Fact:
 def rivals(content: Content, pair: Pair, row: Row) -> str:
     """Which other sizes may be as good as the one that a row of the advice names."""
     every = sizes(content, pair)
-    found = [every[label] for label in str(row["not_told_apart"]).split("; ") if label in every]
+    found = [every[label] for label in listed(row["not_told_apart"]) if label in every]
     return f"not ruled out: {span(found, [*every.values()])}" if found else ""
 
 

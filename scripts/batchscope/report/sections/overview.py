@@ -13,7 +13,7 @@ from batchscope.report import elements
 from batchscope.report.content import Content, size
 from batchscope.report.fields import Own, sheet
 from batchscope.report.page import pair_title
-from batchscope.tables.cells import Pair, Size
+from batchscope.tables.cells import Pair, Size, listed
 from batchscope.tables.metrics import METRICS
 
 
@@ -57,7 +57,8 @@ def _recommended(row: Row) -> Cell:
 
 def _not_worse(row: Row) -> Cell:
     """The sizes that are not significantly different, `none` where all others are worse, a dash without a test."""
-    return sheets.text(row["not_worse"] or "none") if row["not_worse"] or row["worse"] else Cell()
+    near = listed(row["not_worse"])
+    return sheets.text(row["not_worse"] if near else "none") if near or listed(row["worse"]) else Cell()
 
 
 def _kind_of(frame: pd.DataFrame) -> str:
