@@ -97,6 +97,8 @@ onstart:
     refuse_missing_gpu()
     refuse_missing_engine()
     settle_stamps()
+    with in_one_sentence():
+        sources.keep(READ)
     start_analysis_early()
     # A job that dies of memory is tried again, with more of it, as often as this; only the last attempt is an outcome.
     os.environ.update(BATCHSCOPE_RETRIES=str(workflow.execution_settings.retries))

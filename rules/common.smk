@@ -23,7 +23,7 @@ from batchscope.config.spelling import SpellingWarning
 from batchscope.config.yaml_files import typed
 from batchscope.data.splits import DataError
 from batchscope.figures import FOLLOWED
-from batchscope.identity import asked, digests, imports
+from batchscope.identity import asked, digests, imports, sources
 from batchscope.jobs import machine, provenance, stamps, warm
 from batchscope.probes.registry import PROBES, STUDY_FIGURES, STUDY_TABLES
 from batchscope.study import definition_files, drawn, exports, model as studies
@@ -59,6 +59,12 @@ if workflow.is_main_process:
         logger.warning(str(warning.message))
 # A job looks here for downloaded files. It is no param, as another folder is no reason to make data again.
 config.setdefault("data_folders", list(STUDY.settings.data_folders))
+
+
+# What the sources say is kept in the working directory, as the programs of JAX are.
+READ = Path(".cache", "sources.json")
+with in_one_sentence():
+    sources.recall(READ)
 
 
 @functools.cache

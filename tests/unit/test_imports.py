@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -110,3 +112,50 @@ def test_every_module_that_decides_is_in_the_fingerprint_of_its_rule(script: str
 def test_a_run_does_not_depend_on_how_its_rate_was_searched_or_on_how_figures_are_drawn() -> None:
     found = {file.stem for file in imports.closure(SCRIPTS / "train.py", SCRIPTS)}
     assert not {"sharpness", "theme", "verdicts", "intervals"} & found
+
+
+# What a start that recalls what another kept says of a job: its files, and whether it had to parse any.
+STARTED_AGAIN = """\
+import sys
+import subprocess
+import sys
+from pathlib import Path
+from batchscope.identity import imports, sources
+
+parse, parsed = sources.ast.parse, []
+sources.ast.parse = lambda content: parsed.append(content) or parse(content)
+kept, root = Path(sys.argv[1]), Path(sys.argv[2]).resolve()
+sources.recall(kept)
+found = imports.closure(root / "job.py", root)
+print([file.name for file in found], imports.fingerprint(found, root), len(parsed))
+sources.keep(kept)
+"""
+
+
+def started(kept: Path, root: Path) -> list[str]:
+    """Files, fingerprint and number of parsed files of a start."""
+    command = [sys.executable, "-c", STARTED_AGAIN, str(kept), str(root)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env={"PYTHONPATH": str(SCRIPTS)})
+    return done.stdout.rsplit(maxsplit=2)
+
+
+def test_a_source_is_parsed_once_and_again_where_it_or_what_was_kept_of_it_is_other(tmp_path: Path) -> None:
+    kept, root = tmp_path / ".cache/sources.json", tmp_path / "code"
+    write(
+        root, job="from lib.a import f\nimport_module(f'lib.{name}')\n", lib__a="from . import b\n", lib__b="def f: no"
+    )
+    first = started(kept, root)
+    assert first[2] == "3"
+    written = kept.read_bytes()
+    assert started(kept, root) == [*first[:2], "0"]
+    assert kept.read_bytes() == written
+    for damaged in (b"", b"{}", written[:-9], written.replace(b'"lib.a"', b'"lib.x"')):
+        kept.write_bytes(damaged)
+        assert started(kept, root) == first
+        assert kept.read_bytes() == written
+    write(root, lib__b="def f(): yes")
+    other = started(kept, root)
+    assert (other[0], other[2]) == (first[0], "1")
+    assert other[1] != first[1]
+    write(root, lib__b="def f: no")
+    assert started(kept, root) == [*first[:2], "1"]  # only what the last start read is kept

@@ -49,7 +49,7 @@ recipes:
 comparisons:
   - {datasets: [flowers], recipes: [own], batch_sizes: [8]}
   - {datasets: [flowers], recipes: [tuned], batch_sizes: [8], timing: own}
-seeds: [1, 2]
+seeds: [1]
 probes:
   gradients: {recipes: [own], trained_with: [8], batch_sizes: [1, 8], batches: 20, examples: 32}
   sharpness: {recipes: [own], examples: 32}

@@ -30,7 +30,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the workflow with all pieces of the page, and the study that they are in, run to its report."""
     tree = tmp_path_factory.mktemp("tree")
     for name in ("config", "envs", "profiles", "reports", "rules", "scripts"):
-        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, tree / name)
     shutil.copy(ROOT / "Snakefile", tree)
     for kind, path, text in BLOCKS:
         file = tree / path
