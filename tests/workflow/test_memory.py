@@ -19,7 +19,7 @@ recipes:
     tuning: {learning_rates: [0.01, 0.1, 1.0], seeds: [11, 12], widen: 1}
   huge:
     extends: greedy
-    model: {name: mlp, hidden: [1000000000000]}
+    model: {name: mlp, hidden: [2305843009213693952]}
     tuning: null
 comparisons:
   - {datasets: [flowers], recipes: [greedy], batch_sizes: [8, full]}
@@ -60,7 +60,7 @@ def test_sizes_that_do_not_fit_are_outcomes_and_the_study_goes_on(tmp_path):
     assert ended == {("greedy", 8): {"ok"}, ("greedy", 60): {"out_of_memory"}, ("huge", 8): {"out_of_memory"}}
     details = runs.set_index("recipe")["outcome_detail"].dropna().to_dict()
     assert "could not allocate 7 TB" in details["greedy"]
-    assert "[4,1000000000000]" in details["huge"]
+    assert "[4,2305843009213693952]" in details["huge"]
     timings = pd.read_parquet(tmp_path / "results/tiny/tables/timings.parquet").set_index(["recipe", "batch_size"])
     assert timings["outcome"].to_dict() == {
         ("greedy", 8): "ok",

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT, SMALL_STUDY, lasting, snakemake, write_small_study, write_study
 
+pytestmark = pytest.mark.long
 PROFILE = ROOT / "profiles" / "slurm"
 CLUSTER = Path(__file__).with_name("slurm_cluster.sh")
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import conda_stand_in
 import pandas as pd
+import pytest
 from conftest import ROOT, command, lasting, run, write_study
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -82,6 +83,7 @@ def test_a_study_is_planned_without_the_packages_of_its_jobs(tmp_path):
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.long
 def test_with_conda_every_job_finds_its_packages_in_its_own_environment(finished, tmp_path):
     pins = [f"{name}=={version}" for name, version in needed_by("snakemake").items()]
     alone = conda_stand_in.pinned(pins, sys.executable)

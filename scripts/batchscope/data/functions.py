@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.util
 import sys
 import sysconfig
@@ -73,11 +74,16 @@ def _forget(folder: Path) -> None:
     libraries = _LIBRARIES | _installed()
     for name, module in list(sys.modules.items()):
         origin = _origin(module)
-        if origin is None or not origin.is_relative_to(folder) or name == "__main__":
+        if origin is None or not _is_below(origin, folder) or name == "__main__":
             continue
         # An environment may lie in the folder, or be linked there, as Snakemake's of conda are.
-        if libraries.isdisjoint({*origin.parents, *origin.resolve().parents}):
+        if libraries.isdisjoint({*Path(origin).parents, *Path(origin).resolve().parents}):
             del sys.modules[name]
+
+
+@functools.cache  # the answer of thousands of modules, which a job needs for each of the three builds of its model
+def _is_below(file: str, folder: Path) -> bool:
+    return Path(file).is_relative_to(folder)
 
 
 def _installed() -> set[Path]:
@@ -98,18 +104,20 @@ def _hidden_beside(source: Path, folder: Path) -> Iterator[Path]:
         for top in (name.partition(".")[0] for name in names):
             for beside in (folder / f"{top}.py", folder / top / "__init__.py"):
                 origin = _origin(sys.modules.get(top))
-                if top in sys.modules and beside.is_file() and (origin is None or origin.resolve() != beside.resolve()):
+                if top not in sys.modules or not beside.is_file():
+                    continue
+                if origin is None or Path(origin).resolve() != beside.resolve():
                     yield beside.relative_to(folder)
 
 
-def _origin(module: Any) -> Path | None:
+def _origin(module: Any) -> str | None:
     """The file of a module; the first folder of a package without `__init__.py`; None of what is built in."""
     known = getattr(module, "__dict__", {})  # as it is: an attribute makes a lazy module load
     file = known.get("__file__")
     if isinstance(file, str):
-        return Path(file)
+        return file
     try:
         places = list(known.get("__path__") or ())
     except KeyError:  # of a namespace package whose parent is not loaded, as TensorFlow leaves google's
         return None
-    return next((Path(place) for place in places if isinstance(place, str)), None)
+    return next((place for place in places if isinstance(place, str)), None)

@@ -1,7 +1,7 @@
 """What one source file says: its imports, and a digest of its meaning. What was read is kept for the next start.
 
-A file is known again by its bytes. Parsing all sources anew takes a quarter of a start that finds little to do, and a
-job of a cluster starts Snakemake twice.
+A file is known again by its bytes. Parsing all sources anew takes a sixth of a start of Snakemake that has little to
+do, and a job of a cluster starts it twice.
 """
 
 from __future__ import annotations
