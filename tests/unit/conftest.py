@@ -12,12 +12,6 @@ settings.register_profile("shared machine", deadline=None)  # how long one examp
 settings.load_profile("shared machine")
 
 
-def pytest_collection_finish() -> None:
-    """Let no collection go through what lasts as long as the tests do: a search of all of it takes a second."""
-    gc.collect()
-    gc.freeze()
-
-
 @pytest.fixture(scope="session")
 def engine():
     """The TensorFlow engine."""
