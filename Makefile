@@ -30,7 +30,7 @@ report: environment
 # What the tests start is compiled once: a container may ask Python to keep no bytecode, and pytest then rewrites all tests.
 test: export PYTHONDONTWRITEBYTECODE =
 test: development
-	pytest -m "$(if $(LONG),,not long)"
+	pytest -m "$(if $(filter yes,$(LONG)),,not long)"
 
 check: development
 	ruff check

@@ -68,6 +68,16 @@ def settle_stamps():
         stamps.settle(sorted(due), PREFIX / "results")
 
 
+def keep_sources():
+    """Let the next start parse no source that this one has parsed."""
+    try:
+        sources.keep(READ)
+    except OSError as error:
+        logger.warning(
+            f"{READ} cannot be written ({error.strerror}), so the next start takes half a second longer."
+        )
+
+
 def start_analysis_early():
     """Import what tables, figures and report need while their first job starts, where nothing else is due."""
     place = PREFIX / "results" / STUDY.name
@@ -97,8 +107,7 @@ onstart:
     refuse_missing_gpu()
     refuse_missing_engine()
     settle_stamps()
-    with in_one_sentence():
-        sources.keep(READ)
+    keep_sources()
     start_analysis_early()
     # A job that dies of memory is tried again, with more of it, as often as this; only the last attempt is an outcome.
     os.environ.update(BATCHSCOPE_RETRIES=str(workflow.execution_settings.retries))

@@ -63,8 +63,7 @@ config.setdefault("data_folders", list(STUDY.settings.data_folders))
 
 # What the sources say is kept in the working directory, as the programs of JAX are.
 READ = Path(".cache", "sources.json")
-with in_one_sentence():
-    sources.recall(READ)
+sources.recall(READ)
 
 
 @functools.cache

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from batchscope.identity import imports
+from batchscope.identity import imports, sources
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "scripts"
@@ -117,8 +117,6 @@ def test_a_run_does_not_depend_on_how_its_rate_was_searched_or_on_how_figures_ar
 # What a start that recalls what another kept says of a job: its files, and whether it had to parse any.
 STARTED_AGAIN = """\
 import sys
-import subprocess
-import sys
 from pathlib import Path
 from batchscope.identity import imports, sources
 
@@ -132,30 +130,70 @@ sources.keep(kept)
 """
 
 
-def started(kept: Path, root: Path) -> list[str]:
+def started(kept: Path, root: Path, *options: str) -> tuple[str, str, int]:
     """Files, fingerprint and number of parsed files of a start."""
-    command = [sys.executable, "-c", STARTED_AGAIN, str(kept), str(root)]
+    command = [sys.executable, *options, "-c", STARTED_AGAIN, str(kept), str(root)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env={"PYTHONPATH": str(SCRIPTS)})
-    return done.stdout.rsplit(maxsplit=2)
+    files, fingerprint, parsed = done.stdout.rsplit(maxsplit=2)
+    return files, fingerprint, int(parsed)
 
 
 def test_a_source_is_parsed_once_and_again_where_it_or_what_was_kept_of_it_is_other(tmp_path: Path) -> None:
     kept, root = tmp_path / ".cache/sources.json", tmp_path / "code"
-    write(
-        root, job="from lib.a import f\nimport_module(f'lib.{name}')\n", lib__a="from . import b\n", lib__b="def f: no"
-    )
-    first = started(kept, root)
-    assert first[2] == "3"
+    write(root, job="from lib.a import f\nimport_module(f'lib.{b}')\n", lib__a="from . import b\n", lib__b="b = 1")
+    *first, parsed = started(kept, root)
+    assert parsed == 3
     written = kept.read_bytes()
-    assert started(kept, root) == [*first[:2], "0"]
+    assert started(kept, root) == (*first, 0)
     assert kept.read_bytes() == written
-    for damaged in (b"", b"{}", written[:-9], written.replace(b'"lib.a"', b'"lib.x"')):
+    for damaged in (b"", b"{}", b'{"digest": "44136fa3"}', written[:-9], written.replace(b'"lib.a"', b'"lib.x"')):
         kept.write_bytes(damaged)
-        assert started(kept, root) == first
+        assert started(kept, root) == (*first, 3)
         assert kept.read_bytes() == written
-    write(root, lib__b="def f(): yes")
-    other = started(kept, root)
-    assert (other[0], other[2]) == (first[0], "1")
-    assert other[1] != first[1]
-    write(root, lib__b="def f: no")
-    assert started(kept, root) == [*first[:2], "1"]  # only what the last start read is kept
+    write(root, lib__b="b = 2")
+    files, fingerprint, parsed = started(kept, root)
+    assert (files, parsed) == (first[0], 1)
+    assert fingerprint != first[1]
+    write(root, lib__b="b = 1")
+    assert started(kept, root) == (*first, 1)  # only what the last start read is kept
+
+
+def test_what_could_not_be_parsed_is_not_kept_and_no_filter_of_warnings_decides_on_it(tmp_path: Path) -> None:
+    kept, root = tmp_path / "sources.json", tmp_path / "code"
+    write(root, job="import lib\nassert '\\d'", lib=f"import other\nn = 1{'0' * 5000}", other="")
+    strict = started(kept, root, "-W", "error")
+    assert strict == (str(["job.py", "lib.py"]), strict[1], 2)
+    assert started(kept, root) == (*strict[:2], 1)
+    assert started(kept, root, "-X", "int_max_str_digits=0")[0] == str(["job.py", "lib.py", "other.py"])
+
+
+@pytest.mark.parametrize("place", ["a file", "a folder", "nowhere"])
+def test_a_place_where_nothing_can_be_kept_is_an_error_of_the_system_that_no_reader_meets(
+    tmp_path: Path, place: str
+) -> None:
+    if place == "a file":
+        (tmp_path / "cache").write_text("")
+    elif place == "a folder":
+        (tmp_path / "cache/sources.json").mkdir(parents=True)
+    else:
+        (tmp_path / "cache").symlink_to("/nowhere/at/all")
+    sources.recall(tmp_path / "cache/sources.json")
+    write(tmp_path, job="import os")
+    sources.read((tmp_path / "job.py").resolve())
+    with pytest.raises(OSError, match=r"exists|directory"):
+        sources.keep(tmp_path / "cache/sources.json")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        *("import_module('\\ud800')", "import_module('/')", "import_module(f'')", "import_module(f'/{x}')"),
+        *("import_module(f'a**{x}')", f"import_module('{'a' * 5000}')", "n = 0x1" + "0" * 5000),
+        "n = 0" + " + 1" * 900,
+    ],
+    ids=["surrogate", "slash", "empty", "path", "stars", "long", "digits", "deep"],
+)
+def test_a_strange_source_keeps_its_imports(tmp_path: Path, code: str) -> None:
+    write(tmp_path, job=f"import b\n{code}\n", b="")
+    assert names(tmp_path) == ["b.py", "job.py"]
+    sources.keep(tmp_path / "kept.json")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, command, run, write_external_runs
+from conftest import ROOT, command, run, snakemake, write_external_runs
 
 SOURCES = ("Snakefile", "rules", "scripts", "config", "envs", "profiles", "reports")
 # No mode keeps root from writing, so for root the folders are mounted read-only, in a name space of the run.
@@ -98,3 +98,18 @@ def test_a_folder_with_braces_is_refused_before_any_job(tmp_path):
     sentences = [line for line in refused.stderr.splitlines() if "valid is" in line]
     assert len(sentences) == 1, refused.stderr
     assert "my {32} folder" in sentences[0]
+
+
+def test_what_sources_mean_is_kept_by_a_start_and_not_by_a_dry_run_and_no_start_needs_it(tmp_path):
+    write_external_runs(tmp_path)
+    kept = tmp_path / ".cache"
+    for options in (["--dry-run"], []):
+        assert not kept.exists()
+        done = snakemake(tmp_path, *options, "results/tiny/manifest.json")
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert [file.name for file in kept.iterdir()] == ["sources.json"]
+    shutil.rmtree(kept)
+    kept.write_text("in the way")
+    done = snakemake(tmp_path, "--force", "results/tiny/manifest.json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ".cache/sources.json cannot be written" in done.stderr

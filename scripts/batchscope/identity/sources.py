@@ -11,7 +11,9 @@ import dataclasses
 import functools
 import gc
 import hashlib
+import re
 import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,8 @@ from batchscope.identity.files import write_json
 
 _BY_NAME = ("import_module", "Task")  # what takes the name of a module as its first argument
 _BLOCKS = (ast.stmt, ast.excepthandler, ast.match_case)
+_MODULE = re.compile(r"[\w.{}]{1,255}")  # what may be its name
+_READER = [sys.version, file_sha256(__file__)]
 _recalled: dict[str, Source] = {}  # by SHA-256 of their bytes
 _seen: dict[str, Source] = {}  # those of this process
 
@@ -49,48 +53,53 @@ class Source:
 
 @functools.cache
 def read(file: Path) -> Source:
-    """What a file says; a file that is no Python imports nothing and means its bytes."""
+    """What a file says; a file that cannot be parsed imports nothing and means its bytes."""
     content = file.read_bytes()
     name = hashlib.sha256(content).hexdigest()
-    _seen[name] = _recalled.get(name) or _parsed(content, name)
-    return _seen[name]
+    found = _recalled.get(name) or _parsed(content)
+    if found is None:
+        return Source((), name)
+    _seen[name] = found
+    return found
 
 
 def recall(file: Path) -> None:
-    """Take what an earlier process kept in `file`, where it is whole and this code and this Python wrote it."""
-    kept = unsealed(file.read_bytes()) if file.is_file() else None
-    if kept is not None and kept["reader"] == _reader():
+    """Take what an earlier process kept in `file`, where it can be read, is whole, and is of this code and Python."""
+    try:
+        kept = unsealed(file.read_bytes())
+    except OSError:  # none was kept, or `keep` will say what is in the way
+        return
+    if kept is not None and kept.get("reader") == _READER:
         for name, (meaning, imports) in kept["sources"].items():
             found = (Import(level, module, tuple(names), lazy) for level, module, names, lazy in imports)
             _recalled[name] = Source(tuple(found), meaning)
 
 
 def keep(file: Path) -> None:
-    """Write to `file` what this process has read, unless `recall` knew all of it."""
+    """Write to `file` what this process has read, unless `recall` knew all of it; not what it could not parse.
+
+    Raises:
+        OSError: the file cannot be written, so that the next start parses everything, too.
+    """
     if not _seen.keys() <= _recalled.keys():
         written = {
             name: [source.meaning, [dataclasses.astuple(each) for each in source.imports]]
             for name, source in _seen.items()
         }
-        write_json(sealed({"reader": _reader(), "sources": written}), file)
+        write_json(sealed({"reader": _READER, "sources": written}), file)
 
 
-def _reader() -> list[Any]:
-    return [*sys.version_info[:2], file_sha256(__file__)]
-
-
-def _parsed(content: bytes, digest: str) -> Source:
+def _parsed(content: bytes) -> Source | None:
     """The tree is written down here and not by `ast.dump`, whose text differs between versions of Python."""
     collecting = gc.isenabled()
     gc.disable()  # so many objects at once make it search all of Snakemake's again and again: half of a dry run
     try:
-        tree = ast.parse(content)
-        text: list[str] = []
-        _write(tree, text)
+        with warnings.catch_warnings(action="ignore"):  # which a filter may make an error: of an escape, for instance
+            tree = ast.parse(content)
         calls = any(name.encode() in content for name in _BY_NAME)
-        return Source(tuple(_imports(tree, calls)), hashlib.sha256("".join(text).encode()).hexdigest())
-    except (SyntaxError, ValueError):
-        return Source((), digest)
+        return Source(tuple(_imports(tree, calls)), hashlib.sha256(_written(tree).encode()).hexdigest())
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
     finally:
         if collecting:
             gc.enable()
@@ -115,14 +124,13 @@ def _imports(tree: ast.AST, calls: bool) -> Iterator[Import]:
 
 def _by_name(argument: ast.expr, lazy: bool) -> Iterator[Import]:
     """The modules that the argument of `import_module` may name."""
-    if isinstance(argument, ast.Constant):
-        yield Import(0, str(argument.value), (), lazy)
-    elif isinstance(argument, ast.JoinedStr) and isinstance(argument.values[0], ast.Constant):
-        parts = [
-            f"{{{_name(part.value)}}}" if isinstance(part, ast.FormattedValue) else str(getattr(part, "value", ""))
-            for part in argument.values
-        ]
-        yield Import(0, "".join(parts), (), lazy)
+    parts = argument.values if isinstance(argument, ast.JoinedStr) else [argument]
+    text = "".join(
+        f"{{{_name(part.value)}}}" if isinstance(part, ast.FormattedValue) else str(getattr(part, "value", ""))
+        for part in parts
+    )
+    if parts and isinstance(parts[0], ast.Constant) and _MODULE.fullmatch(text):
+        yield Import(0, text, (), lazy)
 
 
 def _name(expression: ast.expr) -> str:
@@ -130,24 +138,29 @@ def _name(expression: ast.expr) -> str:
     return str(getattr(expression, "attr", getattr(expression, "id", "")))
 
 
-def _write(node: object, text: list[str]) -> None:
-    if isinstance(node, list):
-        text.append("[")
-        for each in node:
-            _write(each, text)
-        text.append("]")
-    elif isinstance(node, ast.AST):
-        text.append(f"({type(node).__name__}")
-        for name in node._fields:
-            value: Any = getattr(node, name, None)
-            if isinstance(value, list):
-                value = [each for each in value if not _is_text(each)]
-            if value is not None and value != [] and not isinstance(value, ast.expr_context):
-                text.append(f" {name}=")
-                _write(value, text)
-        text.append(")")
-    else:
-        text.append(repr(node))
+def _written(tree: ast.AST) -> str:
+    """The types and values of a tree, without docstrings; trees may be deeper than functions may call themselves."""
+    text: list[str] = []
+    waiting: list[Any] = [tree]  # a tuple is a piece of the text; no value of a tree is one
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, tuple):
+            text += node
+        elif isinstance(node, list):
+            waiting += [("]",), *reversed(node), ("[",)]
+        elif isinstance(node, ast.AST):
+            waiting.append((")",))
+            for name in reversed(node._fields):
+                value: Any = getattr(node, name, None)
+                if isinstance(value, list):
+                    value = [each for each in value if not _is_text(each)]
+                if value is not None and value != [] and not isinstance(value, ast.expr_context):
+                    waiting += [value, (" ", name, "=")]
+            waiting.append(("(", type(node).__name__))
+        else:
+            # Python writes down no integer of more than 4,300 decimal digits.
+            text.append(hex(node) if type(node) is int and abs(node) > sys.maxsize else repr(node))
+    return "".join(text)
 
 
 def _is_text(node: object) -> bool:
