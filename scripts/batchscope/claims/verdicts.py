@@ -207,7 +207,10 @@ def _deciding(parts: Sequence[Part], verdict: str) -> Part | None:
 
 
 def _detectable(estimate: Estimate, tests: int) -> float | None:
-    """The smallest mean difference that as many seeds would find with 80 % power, as the first of so many tests."""
-    if estimate.sd is None or estimate.sd == 0 or estimate.n < 2 or estimate.low is None:
+    """The smallest mean difference that as many seeds would find with 80 % power, as the first of so many tests.
+
+    None where nothing was tested: also where values differ by less than the rounding of the margin.
+    """
+    if not tests or estimate.sd is None or estimate.sd == 0 or estimate.n < 2 or estimate.low is None:
         return None
     return detectable_effect(estimate.sd, estimate.n, ALPHA / tests)
