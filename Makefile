@@ -30,6 +30,7 @@ report: environment
 # What the tests start is compiled once: a container may ask Python to keep no bytecode, and pytest then rewrites all tests.
 test: export PYTHONDONTWRITEBYTECODE =
 test: development
+	@echo "The longest tests come first: the first minutes show few dots."
 	pytest -m "$(if $(filter yes,$(LONG)),,not long)"
 
 check: development
@@ -59,7 +60,7 @@ benchmark: development
 	python benchmarks/performance $(PARTS)
 
 clean:
-	rm -rf .venv .tools
+	rm -rf .venv .tools .cache
 
 environment:
 	$(INSTALL) requirements/$(LOCK).txt
