@@ -1,7 +1,7 @@
 # make report   environment, default study, report      make report STUDY=name-or-path CORES=4 MEMORY=8000 DEVICE=gpu ENGINE=jax
 #               or of runs made elsewhere                make report RUNS=export.csv HISTORIES=chart.csv
 # make test     environment, tests                      make check    style, types, workflow linter
-#               with minutes on a cluster of one's own and in environments of conda, as CI does      make test LONG=yes
+#               with those of half a minute and more, of Slurm and of conda: all that CI runs       make test LONG=yes
 # make lock     requirements/*.in to requirements/*.txt and envs/*.yaml
 # make schemas  JSON Schemas for editors, the tables of config/README.md, docs/tables.md and the signatures of optimizers
 # make gpu-check    Batchscope on an NVIDIA card, eight minutes (docs/gpu.md)     make gpu-check WHEELS=folder DEVICE=cpu PARTS=updates

@@ -24,6 +24,7 @@ TASKS = """
 """
 
 
+@pytest.mark.long
 def test_the_first_screen_of_many_workloads_waits_for_no_figure(chromium: playwright.Browser, tmp_path: Path) -> None:
     parameters = fake_report.write(
         tmp_path, sizes=(16, 64, 256), seeds=(1, 2, 3, 4, 5), epochs=3, recipes=WORKLOADS, svg=SVG

@@ -65,6 +65,7 @@ def test_trials_of_one_size_share_what_is_compiled_and_keep_their_numbers(known)
     run(known, str(HERE / "jax_trials.py"))
 
 
+@pytest.mark.long
 def test_trials_at_once_have_the_records_of_trials_in_turn(known):
     run(known, str(HERE / "jax_together.py"))
 

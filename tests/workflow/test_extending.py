@@ -46,23 +46,27 @@ def table(tree: Path, name: str) -> pd.DataFrame:
     return pd.read_csv(tree / "tables" / f"{name}.csv")
 
 
+@pytest.mark.long
 def test_the_engine_trains_with_the_optimizer_on_the_data(tree: Path) -> None:
     runs = table(tree, "runs")
     assert runs["updates"].tolist() == [10, 10, 4, 4]
     assert runs["last_train_loss"].tolist() == [0.5**10, 0.5**10, 0.5**4, 0.5**4]
 
 
+@pytest.mark.long
 def test_the_probe_has_a_job_for_each_run_and_its_column_is_in_the_codebook(tree: Path) -> None:
     assert table(tree, "counted")["counted"].tolist() == [40] * 4
     known = table(tree, "codebook").set_index(["table", "column"])
     assert known.loc[("counted", "counted"), "unit"] == "examples"
 
 
+@pytest.mark.long
 def test_the_claim_of_the_new_kind_about_the_new_metric_has_its_verdict(tree: Path) -> None:
     verdicts = table(tree, "verdicts")
     assert verdicts[["claim", "dataset", "verdict"]].to_numpy().tolist() == [["one-weight", "stripes", "supported"]]
 
 
+@pytest.mark.long
 def test_source_probe_figure_and_claim_stand_in_the_report(tree: Path) -> None:
     assert (tree / "figures/stripes/halving/weights_vs_batch.svg").is_file()
     page = (tree / "report.html").read_text(encoding="utf-8")

@@ -3,6 +3,7 @@
 import json
 
 import pandas as pd
+import pytest
 from conftest import snakemake, write_study
 
 STUDY = """\
@@ -49,6 +50,7 @@ def build(input_shape, classes):
 """
 
 
+@pytest.mark.long
 def test_sizes_that_do_not_fit_are_outcomes_and_the_study_goes_on(tmp_path):
     write_study(tmp_path)
     (tmp_path / "tiny.yaml").write_text(STUDY)

@@ -21,6 +21,7 @@ def cold(finished, tmp_path_factory):
     return folder
 
 
+@pytest.mark.long
 def test_every_number_is_the_same_to_the_bit(finished, cold):
     names = sorted(path.stem for path in (finished / "results/tiny/tables").glob("*.parquet"))
     assert names == sorted(path.stem for path in (cold / "results/tiny/tables").glob("*.parquet"))
@@ -31,11 +32,13 @@ def test_every_number_is_the_same_to_the_bit(finished, cold):
         pd.testing.assert_frame_equal(lasting(cold, name), lasting(finished, name), check_exact=True)
 
 
+@pytest.mark.long
 def test_weights_are_the_same_bytes(finished, cold):
     path = "results/runs/flowers/tuned/bs8/seed1/weights.npz"
     assert (cold / path).read_bytes() == (finished / path).read_bytes()
 
 
+@pytest.mark.long
 def test_memory_means_the_same(finished, cold):
     here, there = (table(folder, "runs").query("recipe == 'tuned'") for folder in (cold, finished))
     for column in ("host_memory_peak_bytes", "host_memory_baseline_bytes"):
