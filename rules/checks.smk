@@ -74,7 +74,7 @@ def keep_sources():
         sources.keep(READ)
     except OSError as error:
         logger.warning(
-            f"{READ} cannot be written ({error.strerror}), so the next start takes half a second longer."
+            f"{READ} cannot be written ({error.strerror}), so the next start takes 0.4 s longer."
         )
 
 
