@@ -25,7 +25,7 @@ from batchscope.identity.files import write_json
 _BY_NAME = ("import_module", "Task")  # what takes the name of a module as its first argument
 _BLOCKS = (ast.stmt, ast.excepthandler, ast.match_case)
 _MODULE = re.compile(r"[\w.{}]{1,255}")  # what may be its name
-_READER = [sys.version, file_sha256(__file__)]
+_READER = [sys.version, file_sha256(__file__)]  # taken now: the file may be another one when its readings are kept
 _recalled: dict[str, Source] = {}  # by SHA-256 of their bytes
 _seen: dict[str, Source] = {}  # those of this process
 

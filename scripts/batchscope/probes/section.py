@@ -9,8 +9,8 @@ from typing import Any, Literal, Protocol
 import pandas as pd
 
 from batchscope.figures.sheets import Sheet
+from batchscope.tables.cells import Pair
 
-Pair = tuple[str, str]  # data set and recipe
 Chapter = Literal["why", "time"]
 LONG = 24  # rows of a table above which it is folded away
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from batchscope import text
 from batchscope.figures import sheets
 from batchscope.figures.sheets import Cell, Column, Sheet, counts_of, numbers_of, rows, texts_of
-from batchscope.probes.section import Block, Evidence, Note, Pair, Section, where
+from batchscope.probes.section import Block, Evidence, Note, Section, where
+from batchscope.tables.cells import Pair
 
 
 def accumulation(evidence: Evidence, pair: Pair) -> list[Block]:

@@ -21,9 +21,9 @@ from batchscope.figures.sheets import (
     texts_of,
 )
 from batchscope.probes.moments import estimate, missing_in_words, named, ordered, ranged_examples
-from batchscope.probes.section import Block, Evidence, Figure, Note, Pair, Section, folded, where
+from batchscope.probes.section import Block, Evidence, Figure, Note, Section, folded, where
 from batchscope.stats import LEVEL
-from batchscope.tables.cells import SIZE, sizes_of
+from batchscope.tables.cells import SIZE, Pair, sizes_of
 from batchscope.training.checkpoints import by_checkpoint
 
 _NOISE = "gradient_signal_to_noise"

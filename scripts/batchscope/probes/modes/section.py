@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from batchscope.figures import sheets
 from batchscope.figures.sheets import Cell, Column, Sheet, counts_of, rows, spreads_of
-from batchscope.probes.section import Block, Evidence, Figure, Note, Pair, Section, where
+from batchscope.probes.section import Block, Evidence, Figure, Note, Section, where
 from batchscope.probes.words import by_evaluated, null_in_words
 from batchscope.stats import LEVEL
+from batchscope.tables.cells import Pair
 
 
 def modes(evidence: Evidence, pair: Pair) -> list[Block]:

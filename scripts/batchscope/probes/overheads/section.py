@@ -8,8 +8,9 @@ import pandas as pd
 
 from batchscope.figures import sheets
 from batchscope.figures.sheets import Cell, Column, Row, Sheet, counts_of, number, numbers_of, rows
-from batchscope.probes.section import Block, Evidence, Figure, Note, Pair, Section, where
+from batchscope.probes.section import Block, Evidence, Figure, Note, Section, where
 from batchscope.stats import LEVEL
+from batchscope.tables.cells import Pair
 
 _OF_SUMMARY = ["batch_size", "full_batch", "utilisation_percent", "utilisation_kind"]
 _LOOPS = {"fit": "Keras' own loop", "fused": "Compiled loop", "data": "Only reading"}

@@ -10,10 +10,10 @@ from batchscope import text
 from batchscope.figures import sheets
 from batchscope.figures.frames import of_size
 from batchscope.figures.sheets import Cell, Column, Row, Sheet, number, rows
-from batchscope.probes.section import Block, Evidence, Figure, Note, Pair, Section, where
+from batchscope.probes.section import Block, Evidence, Figure, Note, Section, where
 from batchscope.probes.words import null_in_words
 from batchscope.stats import LEVEL
-from batchscope.tables.cells import sizes_of
+from batchscope.tables.cells import Pair, sizes_of
 
 
 def ranges(evidence: Evidence, pair: Pair) -> list[Block]:

@@ -8,10 +8,10 @@ from batchscope import text
 from batchscope.figures import sheets
 from batchscope.figures.sheets import Cell, Column, Sheet, counts_of, numbers_of, rows, spreads_of, texts_of
 from batchscope.probes.moments import missing_in_words, named, ranged_examples
-from batchscope.probes.section import Block, Evidence, Figure, Note, Pair, Section, folded, where
+from batchscope.probes.section import Block, Evidence, Figure, Note, Section, folded, where
 from batchscope.probes.sharpness.spec import GAP
 from batchscope.stats import LEVEL
-from batchscope.tables.cells import sizes_of
+from batchscope.tables.cells import Pair, sizes_of
 from batchscope.training.checkpoints import by_checkpoint
 
 _MEASURES = {
