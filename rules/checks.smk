@@ -68,10 +68,10 @@ def settle_stamps():
         stamps.settle(sorted(due), PREFIX / "results")
 
 
-def keep_sources():
+def keep_source_code():
     """Let the next start parse no source that this one has parsed."""
     try:
-        sources.keep(READ)
+        source_code.keep(READ)
     except OSError as error:
         logger.warning(
             f"{READ} cannot be written ({error.strerror}), so the next start takes 0.4 s longer."
@@ -107,7 +107,7 @@ onstart:
     refuse_missing_gpu()
     refuse_missing_engine()
     settle_stamps()
-    keep_sources()
+    keep_source_code()
     start_analysis_early()
     # A job that dies of memory is tried again, with more of it, as often as this; only the last attempt is an outcome.
     os.environ.update(BATCHSCOPE_RETRIES=str(workflow.execution_settings.retries))

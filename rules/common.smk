@@ -23,7 +23,7 @@ from batchscope.config.spelling import SpellingWarning
 from batchscope.config.yaml_files import typed
 from batchscope.data.splits import DataError
 from batchscope.figures import FOLLOWED
-from batchscope.identity import asked, digests, imports, sources
+from batchscope.identity import asked, digests, imports, source_code
 from batchscope.jobs import machine, provenance, stamps, warm
 from batchscope.probes.registry import PROBES, STUDY_FIGURES, STUDY_TABLES
 from batchscope.study import definition_files, drawn, exports, model as studies
@@ -61,9 +61,9 @@ if workflow.is_main_process:
 config.setdefault("data_folders", list(STUDY.settings.data_folders))
 
 
-# What the sources say is kept in the working directory, as the programs of JAX are.
-READ = Path(".cache", "sources.json")
-sources.recall(READ)
+# What the source code says is kept in the working directory, as the programs of JAX are.
+READ = Path(".cache", "source_code.json")
+source_code.recall(READ)
 
 
 @functools.cache

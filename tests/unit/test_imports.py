@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from batchscope.identity import imports, sources
+from batchscope.identity import imports, source_code
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "scripts"
@@ -118,15 +118,15 @@ def test_a_run_does_not_depend_on_how_its_rate_was_searched_or_on_how_figures_ar
 STARTED_AGAIN = """\
 import sys
 from pathlib import Path
-from batchscope.identity import imports, sources
+from batchscope.identity import imports, source_code
 
-parse, parsed = sources.ast.parse, []
-sources.ast.parse = lambda content: parsed.append(content) or parse(content)
+parse, parsed = source_code.ast.parse, []
+source_code.ast.parse = lambda content: parsed.append(content) or parse(content)
 kept, root = Path(sys.argv[1]), Path(sys.argv[2]).resolve()
-sources.recall(kept)
+source_code.recall(kept)
 found = imports.closure(root / "job.py", root)
 print([file.name for file in found], imports.fingerprint(found, root), len(parsed))
-sources.keep(kept)
+source_code.keep(kept)
 """
 
 
@@ -139,7 +139,7 @@ def started(kept: Path, root: Path, *options: str) -> tuple[str, str, int]:
 
 
 def test_a_source_is_parsed_once_and_again_where_it_or_what_was_kept_of_it_is_other(tmp_path: Path) -> None:
-    kept, root = tmp_path / ".cache/sources.json", tmp_path / "code"
+    kept, root = tmp_path / ".cache/source_code.json", tmp_path / "code"
     write(root, job="from lib.a import f\nimport_module(f'lib.{b}')\n", lib__a="from . import b\n", lib__b="b = 1")
     *first, parsed = started(kept, root)
     assert parsed == 3
@@ -159,7 +159,7 @@ def test_a_source_is_parsed_once_and_again_where_it_or_what_was_kept_of_it_is_ot
 
 
 def test_what_could_not_be_parsed_is_not_kept_and_no_filter_of_warnings_decides_on_it(tmp_path: Path) -> None:
-    kept, root = tmp_path / "sources.json", tmp_path / "code"
+    kept, root = tmp_path / "source_code.json", tmp_path / "code"
     write(root, job="import lib\nassert '\\d'", lib=f"import other\nn = 1{'0' * 5000}", other="")
     strict = started(kept, root, "-W", "error")
     assert strict == (str(["job.py", "lib.py"]), strict[1], 2)
@@ -174,14 +174,14 @@ def test_a_place_where_nothing_can_be_kept_is_an_error_of_the_system_that_no_rea
     if place == "a file":
         (tmp_path / "cache").write_text("")
     elif place == "a folder":
-        (tmp_path / "cache/sources.json").mkdir(parents=True)
+        (tmp_path / "cache/source_code.json").mkdir(parents=True)
     else:
         (tmp_path / "cache").symlink_to("/nowhere/at/all")
-    sources.recall(tmp_path / "cache/sources.json")
+    source_code.recall(tmp_path / "cache/source_code.json")
     write(tmp_path, job="import os")
-    sources.read((tmp_path / "job.py").resolve())
+    source_code.read((tmp_path / "job.py").resolve())
     with pytest.raises(OSError, match=r"exists|directory"):
-        sources.keep(tmp_path / "cache/sources.json")
+        source_code.keep(tmp_path / "cache/source_code.json")
 
 
 @pytest.mark.parametrize(
@@ -196,4 +196,4 @@ def test_a_place_where_nothing_can_be_kept_is_an_error_of_the_system_that_no_rea
 def test_a_strange_source_keeps_its_imports(tmp_path: Path, code: str) -> None:
     write(tmp_path, job=f"import b\n{code}\n", b="")
     assert names(tmp_path) == ["b.py", "job.py"]
-    sources.keep(tmp_path / "kept.json")
+    source_code.keep(tmp_path / "kept.json")

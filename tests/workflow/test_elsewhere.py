@@ -107,9 +107,9 @@ def test_what_sources_mean_is_kept_by_a_start_and_not_by_a_dry_run_and_no_start_
         assert not kept.exists()
         done = snakemake(tmp_path, *options, "results/tiny/manifest.json")
         assert done.returncode == 0, done.stdout + done.stderr
-    assert [file.name for file in kept.iterdir()] == ["sources.json"]
+    assert [file.name for file in kept.iterdir()] == ["source_code.json"]
     shutil.rmtree(kept)
     kept.write_text("in the way")
     done = snakemake(tmp_path, "--force", "results/tiny/manifest.json")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert ".cache/sources.json cannot be written" in done.stderr
+    assert ".cache/source_code.json cannot be written" in done.stderr

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from batchscope.identity import sources
+from batchscope.identity import source_code
 
 
 def closure(entry: Path, root: Path, *, lazy: bool = True, **chosen: str) -> list[Path]:
@@ -50,7 +50,8 @@ def packages(files: Iterable[Path], root: Path, *, lazy: bool = True) -> set[str
 def fingerprint(files: Iterable[Path], root: Path) -> str:
     """SHA-256 over names, relative to `root`, and meaning of source files; docstrings, comments and layout left out."""
     root = root.resolve()
-    named = sorted((file.relative_to(root).as_posix(), sources.read(file).meaning) for file in map(Path.resolve, files))
+    resolved = [file.resolve() for file in files]
+    named = sorted((file.relative_to(root).as_posix(), source_code.read(file).meaning) for file in resolved)
     return hashlib.sha256("\n".join(f"{name} {meaning}" for name, meaning in named).encode()).hexdigest()
 
 
@@ -59,7 +60,7 @@ def _modules(file: Path, root: Path, lazy: bool, chosen: frozenset[tuple[str, st
     """Full names of the modules that a file may import; of `from a import b` both `a` and `a.b`."""
     package = file.relative_to(root).parent.parts if file.is_relative_to(root) else ()
     found: set[str] = set()
-    for each in sources.read(file).imports:
+    for each in source_code.read(file).imports:
         if lazy or not each.lazy:
             above = package[: len(package) - each.level + 1] if each.level else ()
             module = ".".join([*above, *filter(None, [each.module])])
